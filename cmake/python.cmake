@@ -1,0 +1,13 @@
+find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
+execute_process(COMMAND ${Python_EXECUTABLE} -m nanobind --cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE nanobind_ROOT
+                COMMAND_ERROR_IS_FATAL ANY)
+find_package(nanobind CONFIG REQUIRED)
+file(GLOB python_sources CONFIGURE_DEPENDS src/python/*.cpp)
+nanobind_add_module(_core NB_STATIC STABLE_ABI ${python_sources})
+target_compile_options(_core PRIVATE -Wall -Wextra -Wno-missing-field-initializers)
+target_compile_definitions(_core PRIVATE MINITEN_VERSION="${PROJECT_VERSION}")
+target_link_libraries(_core PRIVATE miniten)
+target_link_options(_core PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
+nanobind_add_stub(_core_stub MODULE _core OUTPUT _core.pyi PYTHON_PATH $<TARGET_FILE_DIR:_core> DEPENDS _core)
+install(TARGETS _core LIBRARY DESTINATION miniten)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DESTINATION miniten)

@@ -1,0 +1,64 @@
+#pragma once
+#include "miniten/core/op.h"
+
+namespace miniten {
+
+// How one op is read from and written to a foreign format (ONNX, TFLite). The rules stand with the op; the
+// interchange of the format implements these two interfaces and knows no op.
+
+// A node of a foreign model while it is read. Reading is tracing: a rule calls op functions on the inputs.
+class ForeignNode {
+ public:
+  virtual ~ForeignNode() = default;
+  virtual std::string_view type() const = 0;
+  virtual std::string_view name() const = 0;
+  virtual int version() const = 0;                        // opset of the node's domain
+  virtual int inputs() const = 0;
+  virtual int outputs() const = 0;
+  virtual Tensor input(int i) const = 0;                  // null where it is left out
+  virtual bool has(std::string_view attribute) const = 0;
+  virtual int64_t integer(std::string_view attribute, int64_t otherwise) const = 0;
+  virtual double number(std::string_view attribute, double otherwise) const = 0;
+  virtual std::string text(std::string_view attribute, std::string otherwise) const = 0;
+  virtual std::vector<int64_t> integers(std::string_view attribute, std::vector<int64_t> otherwise) const = 0;
+  virtual std::vector<float> numbers(std::string_view attribute, std::vector<float> otherwise) const = 0;
+  virtual Tensor tensor(std::string_view attribute) const = 0;   // null where absent
+
+  Tensor required(int i) const;                           // throws naming node and input
+  Tensor constant(int i) const;                           // input i, whose values must be known while reading
+  std::vector<int64_t> constant_integers(int i) const;    // its values, from int32 or int64
+  [[noreturn]] void fail(std::string want, std::string got, std::string hint = "") const;   // unsupported, names type, version and node
+};
+using ReadRule = std::vector<Tensor> (*)(const ForeignNode&);
+
+using ForeignAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, Tensor>;
+using ForeignAttributes = std::vector<std::pair<std::string, ForeignAttribute>>;
+
+// Where a rule writes the nodes that stand for one application. Values are names.
+class ForeignWriter {
+ public:
+  virtual ~ForeignWriter() = default;
+  virtual int version() const = 0;
+  virtual std::vector<std::string> emit(std::string_view type, std::vector<std::string> inputs, ForeignAttributes, int outputs = 1) = 0;
+  virtual std::string constant(const Tensor&, std::string_view hint = "constant") = 0;
+  std::string emit_one(std::string_view type, std::vector<std::string> inputs, ForeignAttributes attributes = {}) {
+    return emit(type, std::move(inputs), std::move(attributes), 1)[0];
+  }
+};
+struct ForeignCall {
+  Call call;                                              // call.known gives constants
+  std::span<const std::string> in;                        // names of the inputs
+  std::string_view node;                                  // name of the layer, for messages
+};
+using WriteRule = std::vector<std::string> (*)(ForeignWriter&, const ForeignCall&);   // names of the outputs
+
+struct ForeignRules {
+  WriteRule write = nullptr;                              // null: one node, attribute fields by name
+  ReadRule read = nullptr;                                // null: attributes by name
+};
+
+// Foreign ops that have no op of their own and are read as a composition.
+struct ForeignComposition { std::string_view format, type; ReadRule read; };
+std::span<const ForeignComposition> foreign_compositions();   // defined by ops
+
+}  // namespace miniten

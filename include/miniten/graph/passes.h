@@ -1,0 +1,19 @@
+#pragma once
+#include "miniten/graph/graph.h"
+
+namespace miniten {
+
+// Graph -> Graph; each keeps the law in its comment, and verify holds after it.
+void fold_constants(Graph&);             // nodes of constants alone (and of sizes) become constants; states, randomness and writes stay
+void fuse(Graph&);                       // a producer absorbs its only reader where its row allows; no node crosses a write
+void lower_quantized(Graph&);            // dequantize -> op -> quantize becomes the op's integer form, same integers
+void remove_dead(Graph&);                // what no output, state or write needs
+void assign_layout(Graph&);              // copies in front of ops that want another memory order; adjacent ones cancel
+
+struct Pass { std::string_view name; void (*run)(Graph&); bool required = false; };   // required: nothing runs without it
+std::span<const Pass> passes();          // in the order that compile runs them
+
+// verify, then the required passes and those named ("all", "none" or a list) with verify after each; throws for an unknown name.
+void optimize(Graph&, const std::vector<std::string>& names = {"all"});
+
+}  // namespace miniten

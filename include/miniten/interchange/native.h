@@ -1,0 +1,25 @@
+#pragma once
+#include "miniten/graph/graph.h"
+
+namespace miniten {
+
+// MiniTen's own file: a .npz (zip of .npy) that plain NumPy reads, with "manifest.json" (format "miniten", version 1)
+// beside the arrays: graph, attributes, quantisation, masks, codebooks, states, metadata, and a CRC of each array.
+struct NamedTensor { std::string name; Tensor tensor; };
+struct NativeFile {
+  Graph graph;                                   // may be empty (a state_dict file)
+  bool has_graph = false;
+  std::string kind;                              // "module", "graph", "quantized", "pruned", "state_dict", "tensor"
+  std::string extra;                             // JSON of the room that wrote it
+  std::vector<NamedTensor> tensors;              // beyond the graph's constants: optimizer state and the like
+};
+size_t save_native(const NativeFile&, const std::string& path);           // atomic: temporary name, then rename; -> bytes
+NativeFile load_native(const std::string& path);                          // throws ErrorKind::io or value; never trusts a length
+NativeFile load_native(std::span<const std::byte>);
+std::vector<std::byte> native_bytes(const NativeFile&);
+
+// Writes bytes under a temporary name beside path, flushes, renames. Throws ErrorKind::io; nothing half written stays.
+void write_file(const std::string& path, std::span<const std::byte>);
+std::vector<std::byte> read_file(const std::string& path, size_t limit = size_t{1} << 34);
+
+}  // namespace miniten

@@ -1,0 +1,68 @@
+#pragma once
+#include <limits>
+#include "miniten/core/attrs.h"
+
+namespace miniten {
+
+inline constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// A result cut to [lo, hi]: relu is [0, inf), relu6 [0, 6].
+struct ClampAttrs     { float lo = -infinity, hi = infinity;     void fields(auto f) { f("lo", lo); f("hi", hi); } };
+struct ReduceAttrs    { Axes axes;                               void fields(auto f) { f("axes", axes); } };
+struct AxisAttrs      { int64_t axis = 0;                        void fields(auto f) { f("axis", axis); } };
+struct ShapeAttrs     { Shape shape;                             void fields(auto f) { f("shape", shape); } };
+struct PermuteAttrs   { Axes order;                              void fields(auto f) { f("order", order); } };
+struct CastAttrs      { DType dtype = DType::f32;                void fields(auto f) { f("dtype", dtype); } };
+struct SliceAttrs     { Dims start, stop, step;                  // one per axis, normalised: 0 <= start, step != 0
+                        void fields(auto f) { f("start", start); f("stop", stop); f("step", step); } };
+struct PadAttrs       { Dims before, after; double value = 0;    void fields(auto f) { f("before", before); f("after", after); f("value", value); } };
+struct Conv2dAttrs    { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};   // padding: top, left, bottom, right
+                        int64_t groups = 1;
+                        Shape extent;                            // H, W of the operand that is computed (gradients)
+                        float lo = -infinity, hi = infinity;
+                        void fields(auto f) { f("stride", stride); f("padding", padding); f("dilation", dilation); f("groups", groups);
+                                              f("extent", extent); f("lo", lo); f("hi", hi); } };
+struct Pool2dAttrs    { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
+                        bool ceil_mode = false, count_include_pad = true;
+                        Shape extent;
+                        void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("dilation", dilation);
+                                              f("ceil_mode", ceil_mode); f("count_include_pad", count_include_pad); f("extent", extent); } };
+struct BatchNormAttrs { float eps = 1e-5f;                       void fields(auto f) { f("eps", eps); } };
+struct SizeAttrs      { int64_t size = 0;                        void fields(auto f) { f("size", size); } };
+struct RandomAttrs    { Shape shape; int64_t stream = 0;         void fields(auto f) { f("shape", shape); f("stream", stream); } };
+struct AdamAttrs      { float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0; bool decoupled = false;
+                        void fields(auto f) { f("beta1", beta1); f("beta2", beta2); f("eps", eps); f("weight_decay", weight_decay);
+                                              f("decoupled", decoupled); } };
+struct SgdAttrs       { float momentum = 0, dampening = 0, weight_decay = 0; bool nesterov = false;
+                        void fields(auto f) { f("momentum", momentum); f("dampening", dampening); f("weight_decay", weight_decay);
+                                              f("nesterov", nesterov); } };
+
+// Integer arithmetic, see docs/quantisation: y = clamp(round(float(acc) * (x_scale * w_scale / y_scale)) + y_zero, lo, hi).
+struct QuantizeAttrs  { DType dtype = DType::i8; int64_t axis = -1;      // axis: of scale and zero, -1: one for all
+                        void fields(auto f) { f("dtype", dtype); f("axis", axis); } };
+struct QConv2dAttrs   { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
+                        int64_t groups = 1;
+                        float x_scale = 1, y_scale = 1;
+                        int64_t x_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;                          // of the output
+                        void fields(auto f) { f("stride", stride); f("padding", padding); f("dilation", dilation); f("groups", groups);
+                                              f("x_scale", x_scale); f("x_zero", x_zero); f("y_scale", y_scale); f("y_zero", y_zero);
+                                              f("lo", lo); f("hi", hi); f("dtype", dtype); } };
+struct QMatmulAttrs   { float x_scale = 1, y_scale = 1;
+                        int64_t x_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;
+                        void fields(auto f) { f("x_scale", x_scale); f("x_zero", x_zero); f("y_scale", y_scale); f("y_zero", y_zero);
+                                              f("lo", lo); f("hi", hi); f("dtype", dtype); } };
+struct QAddAttrs      { float a_scale = 1, b_scale = 1, y_scale = 1;
+                        int64_t a_zero = 0, b_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        void fields(auto f) { f("a_scale", a_scale); f("a_zero", a_zero); f("b_scale", b_scale); f("b_zero", b_zero);
+                                              f("y_scale", y_scale); f("y_zero", y_zero); f("lo", lo); f("hi", hi); } };
+struct QAvgPool2dAttrs{ Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0};
+                        bool ceil_mode = false, count_include_pad = true;
+                        float x_scale = 1, y_scale = 1;
+                        int64_t x_zero = 0, y_zero = 0;
+                        void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("ceil_mode", ceil_mode);
+                                              f("count_include_pad", count_include_pad); f("x_scale", x_scale); f("x_zero", x_zero);
+                                              f("y_scale", y_scale); f("y_zero", y_zero); } };
+
+}  // namespace miniten

@@ -1,0 +1,127 @@
+#pragma once
+#include "miniten/core/op.h"
+#include "miniten/ops/attrs.h"
+
+namespace miniten {
+
+#define OP(name) extern const OpDef name##_op;
+#include "miniten/ops/all_ops.inc"
+#undef OP
+
+// What users call. Shapes are checked before any work; every error names the op. Axes may be negative. Binary ops
+// broadcast by NumPy's rules and promote dtypes by torch's; float16 and bfloat16 compute in float32. Functions
+// without a record of their own are compositions: gradient, trace, cost and export come from their parts.
+
+// ---- elementwise ----
+Tensor relu(const Tensor& x);                                  // max(x, 0); NaN stays NaN
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor abs(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor erf(const Tensor& x);
+Tensor gelu(const Tensor& x);                                  // x * Phi(x), exact
+Tensor silu(const Tensor& x);                                  // x * sigmoid(x)
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor floor(const Tensor& x);
+Tensor ceil(const Tensor& x);
+Tensor round(const Tensor& x);                                 // half to even
+Tensor sign(const Tensor& x);
+Tensor log1p(const Tensor& x);
+Tensor softplus(const Tensor& x);                              // log(1 + exp(x))
+Tensor clamp(const Tensor& x, float lo, float hi);
+Tensor operator-(const Tensor& x);
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+Tensor operator/(const Tensor& a, const Tensor& b);            // true division: integers give float32
+Tensor operator+(const Tensor& a, double b);                   // numbers take the tensor's dtype where they can
+Tensor operator-(const Tensor& a, double b);
+Tensor operator*(const Tensor& a, double b);
+Tensor operator/(const Tensor& a, double b);
+Tensor operator+(double a, const Tensor& b);
+Tensor operator-(double a, const Tensor& b);
+Tensor operator*(double a, const Tensor& b);
+Tensor operator/(double a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);
+Tensor minimum(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, const Tensor& b);
+Tensor pow(const Tensor& a, double b);
+Tensor gate(const Tensor& g, const Tensor& open);              // g where open > 0, else 0
+Tensor equal(const Tensor& a, const Tensor& b);                // comparisons give bool
+Tensor not_equal(const Tensor& a, const Tensor& b);
+Tensor less(const Tensor& a, const Tensor& b);
+Tensor less_equal(const Tensor& a, const Tensor& b);
+Tensor greater(const Tensor& a, const Tensor& b);
+Tensor greater_equal(const Tensor& a, const Tensor& b);
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+Tensor cast(const Tensor& x, DType dtype);                     // the gradient is cast back; integers have none
+Tensor number_like(const Tensor& x, double value);             // a scalar of the dtype that `x op value` computes in
+
+// ---- reductions; no axes: all of them ----
+Tensor sum(const Tensor& x, Axes axes = {}, bool keepdim = false);       // integers and bool sum to int64
+Tensor mean(const Tensor& x, Axes axes = {}, bool keepdim = false);
+Tensor max(const Tensor& x, Axes axes = {}, bool keepdim = false);       // the gradient goes to equal maxima in equal shares
+Tensor min(const Tensor& x, Axes axes = {}, bool keepdim = false);
+Tensor var(const Tensor& x, Axes axes = {}, bool keepdim = false, int correction = 1);
+Tensor argmax(const Tensor& x, int axis, bool keepdim = false);          // int64, the first of equals
+Tensor argmin(const Tensor& x, int axis, bool keepdim = false);
+Tensor sum_to(const Tensor& x, const Shape& shape);                      // undoes broadcasting
+Tensor count(const Tensor& x);                                           // elements, a float32 scalar known from the shape
+
+// ---- movement: views where strides allow ----
+Tensor reshape(const Tensor& x, const Shape& shape);           // one -1 is worked out
+Tensor flatten(const Tensor& x, int start = 0, int end = -1);
+Tensor squeeze(const Tensor& x, int axis);
+Tensor unsqueeze(const Tensor& x, int axis);
+Tensor permute(const Tensor& x, Axes order);
+Tensor transpose(const Tensor& x, int a = -2, int b = -1);
+Tensor expand(const Tensor& x, const Shape& shape);            // -1 keeps a size
+Tensor slice(const Tensor& x, int axis, int64_t start, int64_t stop, int64_t step = 1);   // Python's slice rules
+Tensor slice(const Tensor& x, const SliceAttrs&);
+Tensor select(const Tensor& x, int axis, int64_t index);
+Tensor pad(const Tensor& x, Dims before, Dims after, double value = 0);
+Tensor concat(std::span<const Tensor> parts, int axis = 0);
+Tensor stack(std::span<const Tensor> parts, int axis = 0);
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis = 0);
+Tensor detach(const Tensor& x);                                // an op: a replayed graph must know where gradients end
+Tensor copy(const Tensor& x);
+
+// ---- linear algebra, convolution, pooling, normalisation ----
+Tensor matmul(const Tensor& a, const Tensor& b);               // torch.matmul: vectors, matrices, batches that broadcast
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});            // x (.., in) @ weight (out, in)^T + bias
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dAttrs& = {});
+                                                               // x (N, C, H, W), weight (O, C / groups, R, S)
+Tensor max_pool2d(const Tensor& x, const Pool2dAttrs&);        // x (N, C, H, W); padding never wins
+Tensor avg_pool2d(const Tensor& x, const Pool2dAttrs&);
+Tensor adaptive_avg_pool2d(const Tensor& x, int64_t height, int64_t width);   // sizes that divide H and W
+Tensor softmax(const Tensor& x, int axis = -1);
+Tensor log_softmax(const Tensor& x, int axis = -1);
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps = 1e-5f);
+                                                               // channels are axis 1
+// ---- indexing and randomness ----
+Tensor gather(const Tensor& table, const Tensor& rows, int axis = 0);    // rows: any shape of integers, negative ones count from the end
+Tensor scatter_add(const Tensor& values, const Tensor& rows, int64_t size);   // adds rows of values into zeros (size, ...)
+Tensor one_hot(const Tensor& labels, int64_t size);            // float32; a label outside [0, size) throws
+Tensor nonzero(const Tensor& x);                               // (n, rank) int64; n is known at run time
+Tensor uniform(const Tensor& key, const Shape& shape, int64_t stream = 0);    // [0, 1), Philox of key (2,) int64: seed, counter
+Tensor dropout(const Tensor& x, float p, const Tensor& key, int64_t stream = 0);
+
+// ---- losses (means over the batch) ----
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, float label_smoothing = 0);   // (N, C), (N,) int64
+Tensor mse_loss(const Tensor& x, const Tensor& target);
+
+// ---- updates: they overwrite states, without gradient ----
+void assign(const Tensor& state, const Tensor& value);
+void adam(const Tensor& p, const Tensor& g, const Tensor& m, const Tensor& v, const Tensor& step, const Tensor& lr, const AdamAttrs&);
+void sgd(const Tensor& p, const Tensor& g, const Tensor& buffer, const Tensor& step, const Tensor& lr, const SgdAttrs&);
+
+// ---- integers (docs/quantisation) ----
+Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis = -1);      // dtype of zero; ONNX QuantizeLinear
+Tensor dequantize(const Tensor& q, const Tensor& scale, const Tensor& zero, int axis = -1);
+
+}  // namespace miniten

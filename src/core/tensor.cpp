@@ -1,0 +1,230 @@
+#include "miniten/core/tensor.h"
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include "core/tape.h"
+#include "miniten/base/half.h"
+#include "miniten/core/op.h"
+
+namespace miniten {
+
+// ---- storage ----
+static constexpr size_t alignment = 64, slack = 64;
+
+Ref<Storage> Storage::make(size_t bytes) {
+  size_t header = (sizeof(Storage) + alignment - 1) / alignment * alignment;
+  size_t total = (header + bytes + slack + alignment - 1) / alignment * alignment;
+  void* block = total < bytes ? nullptr : std::aligned_alloc(alignment, total);
+  if (!block) throw Error(ErrorKind::value, "tensor", "enough memory", std::to_string(bytes) + " bytes wanted");
+  auto* s = new (block) Storage;
+  s->data = static_cast<std::byte*>(block) + header;
+  s->bytes = bytes;
+  return Ref<Storage>(s);
+}
+Ref<Storage> Storage::borrow(void* data, size_t bytes, std::shared_ptr<void> owner, bool writable) {
+  auto* s = new (std::aligned_alloc(alignment, (sizeof(Storage) + alignment - 1) / alignment * alignment)) Storage;
+  s->data = static_cast<std::byte*>(data);
+  s->bytes = bytes;
+  s->owner = std::move(owner);
+  s->writable = writable;
+  return Ref<Storage>(s);
+}
+void Storage::destroy(Storage* s) {
+  s->~Storage();
+  std::free(s);
+}
+
+// ---- tensor ----
+Tensor::Impl::Impl(const Spec& spec, const Strides& strides) : spec(spec), strides(strides) {}
+Tensor::Impl::~Impl() = default;
+
+const Tensor::Impl& Tensor::checked() const {
+  if (!impl_) throw Error(ErrorKind::value, "tensor", "a tensor", "none");
+  return *impl_;
+}
+const Spec& Tensor::spec() const { return checked().spec; }
+const Strides& Tensor::strides() const { return checked().strides; }
+bool Tensor::has_data() const { return bool(checked().storage); }
+bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
+bool Tensor::is_leaf() const { return !checked().producer; }
+Tensor Tensor::grad() const { return checked().grad; }
+void Tensor::set_grad(const Tensor& g) {
+  if (g && g.shape() != shape()) throw Error(ErrorKind::value, "grad", "a gradient of shape " + shape().text(), g.shape().text());
+  checked();
+  impl_->grad = g;
+}
+Tensor& Tensor::set_requires_grad(bool on) {
+  if (on && !is_float(dtype()))
+    throw Error(ErrorKind::type, "requires_grad", "a floating-point tensor", std::string(name_of(dtype())));
+  if (!is_leaf()) throw Error(ErrorKind::value, "requires_grad", "a leaf tensor", "a computed one", "use detach() first");
+  impl_->requires_grad = on;
+  return *this;
+}
+
+Tensor Tensor::spec_only(const Spec& spec) { return Tensor(new Impl(spec, contiguous(spec.shape))); }
+Tensor Tensor::empty(const Spec& spec, const Strides& strides) {
+  check_sizes("tensor", spec.shape);
+  if (!spec.shape.is_static())
+    throw Error(ErrorKind::value, "tensor", "sizes that are known", spec.shape.text(), "a symbolic size must be bound first");
+  Tensor t(new Impl(spec, strides));
+  t->storage = Storage::make(spec.bytes());
+  return t;
+}
+Tensor Tensor::empty(const Spec& spec) { return empty(spec, contiguous(spec.shape)); }
+
+namespace {
+template <class T> T convert(double x) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    if (x != x) return 0;
+    if (x <= double(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+    if (x >= double(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  }
+  return T(x);
+}
+template <class To, class From> To convert_value(From x) {
+  if constexpr (std::is_same_v<To, bool>) return x != From(0);
+  else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) return convert_value<To>(float(x));
+  else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>) return To(float(x));
+  else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) return convert<To>(double(x));
+  else return static_cast<To>(x);
+}
+bool visit_storage(DType t, auto&& f) {
+  if (t == DType::f16) return f(Half(0.0f)), true;
+  if (t == DType::bf16) return f(BFloat16(0.0f)), true;
+  return visit_dtype(t, f);
+}
+}  // namespace
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
+  Tensor t = empty({dtype, shape});
+  bool known = visit_storage(dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T x = convert_value<T>(value);
+    auto* p = t.view().as<T>();
+    for (int64_t i = 0, n = t.numel(); i < n; ++i) p[i] = x;
+  });
+  if (!known) throw Error(ErrorKind::unsupported, "full", "a dtype of whole bytes", std::string(name_of(dtype)));
+  return t;
+}
+Tensor Tensor::zeros(const Shape& shape, DType dtype) {
+  Tensor t = empty({dtype, shape});
+  std::memset(t->storage->data, 0, t->storage->bytes);
+  return t;
+}
+Tensor Tensor::ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
+
+Tensor Tensor::wrap(Ref<Storage> storage, const Spec& spec, const Strides& strides, size_t byte_offset) {
+  check_sizes("tensor", spec.shape);
+  if (strides.rank != spec.shape.rank)
+    throw Error(ErrorKind::value, "tensor", "a stride for each axis", strides.text() + " for " + spec.shape.text());
+  int64_t low = 0, high = 0;
+  for (int i = 0; i < strides.rank; ++i) (strides[i] < 0 ? low : high) += strides[i] * (spec.shape[i] - 1);
+  auto element = int64_t(bytes_of(spec.dtype, 1));
+  bool fits = int64_t(byte_offset) + low * element >= 0 &&
+              int64_t(byte_offset) + (bits_of(spec.dtype) < 8 ? int64_t(spec.bytes()) : (high + 1) * element) <= int64_t(storage->bytes);
+  if (spec.shape.count() > 0 && !fits)
+    throw Error(ErrorKind::value, "tensor", "a view inside its storage of " + std::to_string(storage->bytes) + " bytes",
+                spec.text() + " with strides " + strides.text());
+  Tensor t(new Impl(spec, strides));
+  t->storage = std::move(storage);
+  t->offset = byte_offset;
+  return t;
+}
+
+View Tensor::view() const {
+  const Impl& i = checked();
+  if (!i.storage)
+    throw Error(ErrorKind::unsupported, "tensor", "a value", "a traced " + i.spec.text(), "values cannot be read while tracing");
+  return {i.storage->data + i.offset, i.spec, i.strides};
+}
+
+double Tensor::item() const {
+  if (numel() != 1) throw Error(ErrorKind::value, "item", "a tensor of one element", shape().text());
+  double result = 0;
+  View v = view();
+  if (!visit_storage(dtype(), [&](auto zero) { result = convert_value<double>(*v.as<decltype(zero)>()); }))
+    throw Error(ErrorKind::unsupported, "item", "a dtype of whole bytes", std::string(name_of(dtype())));
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor t = empty(spec());
+  copy_values(view(), t.view());
+  return t;
+}
+
+Tensor parameter(const Tensor& data, bool requires_grad) {
+  Tensor p(new ParameterImpl(data.spec(), data.strides()));
+  p->storage = data->storage;
+  p->offset = data->offset;
+  if (requires_grad) p.set_requires_grad();
+  return p;
+}
+bool is_parameter(const Tensor& t) { return dynamic_cast<const ParameterImpl*>(t.impl()) != nullptr; }
+
+// ---- copies ----
+namespace {
+// Calls f(from, from_step, to, to_step, n) for each row; the axis with the smallest destination stride is the row.
+template <class From, class To, class F> void for_rows(const View& from, const View& to, F f) {
+  const Shape& shape = to.spec.shape;
+  if (shape.count() == 0) return;
+  Axes order = Dims::iota(shape.rank);
+  std::stable_sort(order.begin(), order.end(), [&](Dim a, Dim b) { return std::abs(to.strides[int(a)]) > std::abs(to.strides[int(b)]); });
+  int64_t n = 1, from_step = 0, to_step = 0, rows = shape.count();
+  if (shape.rank) {
+    int last = int(order[-1]);
+    n = shape[last];
+    from_step = from.strides[last];
+    to_step = to.strides[last];
+    rows /= n;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    int64_t rest = r, a = 0, b = 0;
+    for (int i = shape.rank - 2; i >= 0; --i) {
+      int axis = int(order[i]);
+      a += rest % shape[axis] * from.strides[axis];
+      b += rest % shape[axis] * to.strides[axis];
+      rest /= shape[axis];
+    }
+    f(from.as<const From>() + a, from_step, to.as<To>() + b, to_step, n);
+  }
+}
+template <class T> void copy_same(const View& from, const View& to) {
+  for_rows<T, T>(from, to, [](const T* a, int64_t sa, T* b, int64_t sb, int64_t n) {
+    if (sa == 1 && sb == 1) std::memmove(b, a, size_t(n) * sizeof(T));
+    else for (int64_t i = 0; i < n; ++i) b[i * sb] = a[i * sa];
+  });
+}
+}  // namespace
+
+void copy_values(const View& from, const View& to) {
+  if (from.spec.shape != to.spec.shape)
+    throw Error(ErrorKind::value, "copy", "values of shape " + to.spec.shape.text(), from.spec.shape.text());
+  if (from.spec.dtype == to.spec.dtype) {
+    if (same_layout(from.shape(), from.strides, to.strides) && (from.is_contiguous() || bits_of(from.spec.dtype) < 8)) {
+      std::memmove(to.data, from.data, from.spec.bytes());
+      return;
+    }
+    switch (bits_of(from.spec.dtype)) {
+      case 8: return copy_same<uint8_t>(from, to);
+      case 16: return copy_same<uint16_t>(from, to);
+      case 32: return copy_same<uint32_t>(from, to);
+      case 64: return copy_same<uint64_t>(from, to);
+    }
+  }
+  bool done = false;
+  visit_storage(from.spec.dtype, [&](auto a) {
+    done = visit_storage(to.spec.dtype, [&](auto b) {
+      using From = decltype(a);
+      using To = decltype(b);
+      for_rows<From, To>(from, to, [](const From* x, int64_t sx, To* y, int64_t sy, int64_t n) {
+        for (int64_t i = 0; i < n; ++i) y[i * sy] = convert_value<To>(x[i * sx]);
+      });
+    });
+  });
+  if (!done)
+    throw Error(ErrorKind::unsupported, "copy", "dtypes of whole bytes or equal dtype and layout",
+                from.spec.text() + " to " + to.spec.text());
+}
+
+}  // namespace miniten

@@ -1,0 +1,33 @@
+#include "miniten/graph/passes.h"
+
+namespace miniten {
+
+static constexpr Pass in_order[] = {
+    {"fold_constants", fold_constants},
+    {"fuse", fuse},
+    {"lower_quantized", lower_quantized},
+    {"remove_dead", remove_dead},
+    {"assign_layout", assign_layout, true},
+};
+std::span<const Pass> passes() { return in_order; }
+
+void optimize(Graph& g, const std::vector<std::string>& names) {
+  bool all = names.size() == 1 && names[0] == "all", none = names.empty() || (names.size() == 1 && names[0] == "none");
+  for (const std::string& name : names) {
+    bool known = all || none;
+    for (const Pass& p : in_order) known |= p.name == name;
+    if (!known) {
+      std::string list = "all, none";
+      for (const Pass& p : in_order) list += ", " + std::string(p.name);
+      throw Error(ErrorKind::value, "passes", "names among " + list, name);
+    }
+  }
+  verify(g);
+  for (const Pass& p : in_order) {
+    if (!all && !p.required && std::count(names.begin(), names.end(), p.name) == 0) continue;
+    p.run(g);
+    verify(g);
+  }
+}
+
+}  // namespace miniten

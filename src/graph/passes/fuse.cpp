@@ -1,0 +1,44 @@
+#include "miniten/graph/passes.h"
+
+namespace miniten {
+
+// Law: the producer does what its only reader did, by the rule in its own row; neither writes, and nothing between
+// them writes what the producer reads.
+void fuse(Graph& g) {
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    Node& first = g.nodes[i];
+    if (!first.op->absorb || first.out.size() != 1 || first.op->traits.writes.n) continue;
+    auto readers = g.readers(first.out[0]);
+    if (readers.size() != 1 || std::count(g.outputs.begin(), g.outputs.end(), first.out[0])) continue;
+    auto last = size_t(readers[0]);
+    Node& next = g.nodes[last];
+    if (next.out.size() != 1 || next.op->traits.writes.n || std::count(next.in.begin(), next.in.end(), first.out[0]) != 1) continue;
+    bool written = false;
+    for (size_t k = i + 1; k < last; ++k)
+      for (int w = 0; w < g.nodes[k].op->traits.writes.n; ++w)
+        written |= std::count(first.in.begin(), first.in.end(), g.nodes[k].in[size_t(g.nodes[k].op->traits.writes.at[w])]) > 0;
+    if (written) continue;
+    int slot = int(std::find(next.in.begin(), next.in.end(), first.out[0]) - next.in.begin());
+    auto first_in = g.specs(first.in), first_out = g.specs(first.out), next_in = g.specs(next.in), next_out = g.specs(next.out);
+    auto first_values = g.constants(first.in), next_values = g.constants(next.in);
+    std::vector<Input> first_known(first_values.begin(), first_values.end()), next_known(next_values.begin(), next_values.end());
+    auto absorbed = first.op->absorb({{*first.op, first.attributes(), first_in, first_out, first_known},
+                                      {*next.op, next.attributes(), next_in, next_out, next_known}, slot});
+    if (!absorbed) continue;
+    Node merged = first;
+    for (int k : absorbed->inputs_of_next) merged.in.push_back(next.in[size_t(k)]);
+    for (auto& [input, constant] : absorbed->constants) {
+      std::string name = size_t(input) < merged.in.size() ? g.values[size_t(merged.in[size_t(input)])].name : "";
+      int id = g.add_value(constant.spec(), name, constant);
+      if (size_t(input) < merged.in.size()) merged.in[size_t(input)] = id;
+      else merged.in.push_back(id);
+    }
+    merged.attrs = absorbed->attrs;
+    merged.out = next.out;
+    g.nodes[last] = std::move(merged);                 // stands where its last input is known
+    g.nodes.erase(g.nodes.begin() + int64_t(i));
+    --i;
+  }
+}
+
+}  // namespace miniten

@@ -1,0 +1,344 @@
+#include "miniten/graph/session.h"
+#include <sched.h>
+#include <chrono>
+#include <mutex>
+#include "miniten/base/parallel.h"
+#include "miniten/graph/passes.h"
+
+namespace miniten {
+
+namespace {
+size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+
+struct AlignedBytes {
+  std::byte* data = nullptr;
+  explicit AlignedBytes(size_t n) : data(static_cast<std::byte*>(std::aligned_alloc(64, aligned(n + 64)))) {
+    if (!data) throw Error(ErrorKind::value, "session", "enough memory", std::to_string(n) + " bytes wanted");
+  }
+  ~AlignedBytes() { std::free(data); }
+  AlignedBytes(const AlignedBytes&) = delete;
+};
+using Prepared = std::vector<std::shared_ptr<AlignedBytes>>;      // by node; null: none
+
+struct Step {
+  int node;
+  Context context;
+  Work work;
+  size_t scratch;                          // bytes for each worker
+};
+// A stage is one phase of one step. It is over when its pieces are done, not when every worker has arrived.
+struct Stage {
+  const Step* step;
+  int phase;
+  std::atomic<int> next{0}, done{0};
+  bool is_over() const { return done.load(std::memory_order_acquire) == step->work.pieces; }
+};
+
+// A run of a training step moves its states: measurements put them back.
+struct SavedStates {
+  const Graph& graph;
+  std::vector<Tensor> homes;
+  explicit SavedStates(const Graph& g) : graph(g) {
+    for (const State& s : g.states) homes.push_back(g.values[size_t(s.entry)].constant.clone());
+  }
+  void restore() const {
+    for (size_t i = 0; i < homes.size(); ++i) copy_values(homes[i].view(), graph.values[size_t(graph.states[i].entry)].constant.view());
+  }
+};
+
+struct ByteCounter : Observer {
+  size_t bytes = 0;
+  void saw(const Call& call, double) override { for (const Spec& s : call.out) bytes += s.bytes(); }
+};
+}  // namespace
+
+struct Session::Impl {
+  Graph graph;
+  CompileOptions options;
+  int workers = 1;
+  bool planned = false;                    // else sizes are known at run time: replay
+  Plan plan;
+  std::shared_ptr<Prepared> prepared;
+  size_t packed_bytes = 0;
+  std::unique_ptr<AlignedBytes> arena;
+  std::vector<View> views;
+  std::vector<Step> steps;
+  std::vector<std::unique_ptr<Stage>> stages;
+  struct Bound { View* view; int input; int64_t bytes; };
+  std::vector<Bound> bound;                         // views to point into an input's memory at each run
+  std::vector<std::byte*> input_data;
+  std::vector<Tensor> staged, dynamic_outputs;      // inputs that had to be laid out; results of a replay
+  std::vector<std::unique_ptr<std::mutex>> running; // one: a session runs once at a time
+  size_t dynamic = 0;
+  bool parallel = false;
+
+  explicit Impl(Graph g, const CompileOptions& o) : graph(std::move(g)), options(o) {
+    optimize(graph, options.passes);
+    finish(nullptr);
+  }
+  Impl(const Impl& other) : graph(other.graph), options(other.options) {
+    for (const State& s : graph.states) {
+      Value& home = graph.values[size_t(s.entry)];
+      Tensor own = Tensor::empty(home.spec, home.constant.strides());
+      copy_values(home.constant.view(), own.view());
+      home.constant = own;
+    }
+    finish(other.prepared);
+  }
+
+  void finish(std::shared_ptr<Prepared> shared) {
+    running.push_back(std::make_unique<std::mutex>());
+    workers = std::min(options.threads > 0 ? options.threads : get_num_threads(), 255);
+    planned = graph.is_static();
+    for (const Node& n : graph.nodes) planned &= n.op->eval != nullptr || n.op->view != nullptr;
+    if (!planned) return;
+    prepared = shared ? shared : pack();
+    std::vector<bool> has;
+    for (auto& p : *prepared) has.push_back(bool(p));
+    plan = miniten::plan(graph, workers, has);
+    arena = std::make_unique<AlignedBytes>(plan.arena_bytes);
+    make_steps();
+  }
+
+  // Before the plan: what is packed here needs no scratch there.
+  std::shared_ptr<Prepared> pack() {
+    auto all = std::make_shared<Prepared>();
+    for (const Node& n : graph.nodes) {
+      all->emplace_back();
+      if (!n.op->prepare) continue;
+      std::vector<View> constants;
+      for (int id : n.in) constants.push_back(graph.is_constant(id) ? graph.values[size_t(id)].constant.view() : View{});
+      auto in = graph.specs(n.in), out = graph.specs(n.out);
+      Call call{*n.op, n.attributes(), in, out};
+      size_t bytes = n.op->prepare(call, constants, nullptr);
+      if (!bytes) continue;
+      all->back() = std::make_shared<AlignedBytes>(bytes);
+      n.op->prepare(call, constants, all->back()->data);
+      packed_bytes += bytes;
+    }
+    return all;
+  }
+
+  View view_of(int id) const {
+    const Place& p = plan.places[size_t(id)];
+    const Spec& spec = graph.values[size_t(id)].spec;
+    std::byte* at = p.kind == Place::arena ? arena->data + plan.buffers[size_t(p.root)].offset
+                  : p.kind == Place::constant ? graph.values[size_t(p.root)].constant.view().data : nullptr;
+    return {at ? at + p.offset * int64_t(bytes_of(spec.dtype, 1)) : nullptr, spec, p.strides};
+  }
+
+  void make_steps() {
+    size_t operands = 0;
+    for (int n : plan.steps) operands += graph.nodes[size_t(n)].in.size() + graph.nodes[size_t(n)].out.size();
+    views.reserve(operands);                         // steps point into it
+    steps.reserve(plan.steps.size());
+    for (size_t s = 0; s < plan.steps.size(); ++s) {
+      const Node& n = graph.nodes[size_t(plan.steps[s])];
+      View* first = views.data() + views.size();
+      for (int id : n.in) {
+        views.push_back(view_of(id));
+        const Place& p = plan.places[size_t(id)];
+        if (p.kind == Place::input)
+          bound.push_back({&views.back(), input_index(p.root), p.offset * int64_t(bytes_of(graph.values[size_t(id)].spec.dtype, 1))});
+      }
+      for (int id : n.out) views.push_back(view_of(id));
+      const Work& work = plan.work[s];
+      Step step{plan.steps[s], {*n.op, n.attributes(), {first, n.in.size()}, {first + n.in.size(), n.out.size()}}, work, aligned(work.scratch)};
+      step.context.pieces = work.pieces;
+      step.context.exact = options.exact;
+      if (auto& p = (*prepared)[size_t(plan.steps[s])]) step.context.prepared = p->data;
+      if (plan.scratch[s] >= 0) {
+        step.context.scratch = arena->data + plan.buffers[size_t(plan.scratch[s])].offset;
+        step.context.shared = step.context.scratch + step.scratch * size_t(work.pieces > 1 ? workers : 1);
+      }
+      parallel |= work.pieces > 1 && workers > 1;
+      steps.push_back(step);
+    }
+    for (const Step& step : steps)
+      for (int phase = 0; phase < step.work.phases; ++phase) {
+        stages.push_back(std::make_unique<Stage>());
+        stages.back()->step = &step;
+        stages.back()->phase = phase;
+      }
+    input_data.resize(graph.inputs.size());
+  }
+  int input_index(int value) const {
+    return int(std::find(graph.inputs.begin(), graph.inputs.end(), value) - graph.inputs.begin());
+  }
+
+  void run_stages(int worker) {
+    const Stage* before = nullptr;
+    for (auto& stage : stages) {
+      if (before)
+        for (int spins = 0; !before->is_over(); ++spins) if (spins > 4000) sched_yield();
+      before = stage.get();
+      const Step& step = *stage->step;
+      bool alone = step.work.pieces == 1;              // small steps stay in the caller's cache
+      if (alone && worker != 0) continue;
+      Context c = step.context;
+      c.scratch += step.scratch * size_t(alone ? 0 : worker);
+      c.phase = stage->phase;
+      while ((c.piece = stage->next.fetch_add(1)) < c.pieces) {
+        c.op.eval(c);
+        stage->done.fetch_add(1, std::memory_order_release);
+      }
+    }
+    if (before && worker == 0)
+      for (int spins = 0; !before->is_over(); ++spins) if (spins > 4000) sched_yield();
+  }
+  void run_alone() {
+    for (auto& stage : stages) {
+      Context c = stage->step->context;
+      c.phase = stage->phase;
+      for (c.piece = 0; c.piece < c.pieces; ++c.piece) c.op.eval(c);
+    }
+  }
+
+  void check(std::span<const Tensor> inputs) const {
+    if (inputs.size() != graph.inputs.size())
+      throw Error(ErrorKind::value, "session", std::to_string(graph.inputs.size()) + " inputs", std::to_string(inputs.size()));
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Value& v = graph.values[size_t(graph.inputs[i])];
+      if (inputs[i].spec() == v.spec || (!v.spec.shape.is_static() && inputs[i].dtype() == v.spec.dtype && inputs[i].rank() == v.spec.shape.rank)) continue;
+      throw Error(inputs[i].dtype() == v.spec.dtype ? ErrorKind::value : ErrorKind::type, "session",
+                  "input \"" + v.name + "\" of " + v.spec.text(), inputs[i].spec().text(), "compile again for another shape");
+    }
+  }
+  void run(std::span<const Tensor> inputs) {
+    check(inputs);
+    if (!planned) return run_dynamic(inputs);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      View v = inputs[i].view();
+      if (v.is_contiguous()) { input_data[i] = v.data; continue; }
+      if (staged.empty()) staged.resize(inputs.size());
+      if (!staged[i]) staged[i] = Tensor::empty(inputs[i].spec());
+      copy_values(v, staged[i].view());
+      input_data[i] = staged[i].view().data;
+    }
+    for (const Bound& b : bound) b.view->data = input_data[size_t(b.input)] + b.bytes;
+    if (!parallel || in_region()) return run_alone();
+    for (auto& stage : stages) {
+      stage->next.store(0, std::memory_order_relaxed);
+      stage->done.store(0, std::memory_order_relaxed);
+    }
+    run_team(workers, [](void* self, int worker) { static_cast<Impl*>(self)->run_stages(worker); }, this);
+  }
+  void run_dynamic(std::span<const Tensor> inputs) {
+    NoGrad no_grad;
+    ByteCounter counter;
+    Swap<Observer*> observe(mode().observer, &counter);
+    Swap<Recorder*> eager(mode().recorder, nullptr);
+    dynamic_outputs = replay(graph, {inputs.begin(), inputs.end()});
+    dynamic = counter.bytes;
+  }
+  View output(int i) const {
+    if (i < 0 || size_t(i) >= graph.outputs.size())
+      throw Error(ErrorKind::index, "session", "an output below " + std::to_string(graph.outputs.size()), std::to_string(i));
+    if (!planned) {
+      if (dynamic_outputs.empty()) throw Error(ErrorKind::value, "session", "a run before its outputs are read", "none");
+      return dynamic_outputs[size_t(i)].view();
+    }
+    int id = graph.outputs[size_t(i)];
+    View v = view_of(id);
+    const Place& p = plan.places[size_t(id)];
+    if (p.kind == Place::input) v.data = input_data[size_t(input_index(p.root))] + p.offset * int64_t(bytes_of(v.spec.dtype, 1));
+    return v;
+  }
+  std::unique_lock<std::mutex> lock() {
+    std::unique_lock l(*running[0], std::try_to_lock);
+    if (!l) throw Error(ErrorKind::value, "session", "one run at a time", "a second one from another thread", "give each thread session.clone(): it shares the weights");
+    return l;
+  }
+};
+
+Session::Session(Graph graph, const CompileOptions& options) : impl_(std::make_unique<Impl>(std::move(graph), options)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+void Session::run_into(std::span<const Tensor> inputs) {
+  auto lock = impl_->lock();
+  impl_->run(inputs);
+}
+std::vector<Tensor> Session::run(std::span<const Tensor> inputs) {
+  auto lock = impl_->lock();
+  impl_->run(inputs);
+  std::vector<Tensor> results;
+  for (size_t i = 0; i < impl_->graph.outputs.size(); ++i) {
+    View v = impl_->output(int(i));
+    results.push_back(Tensor::empty(v.spec));
+    copy_values(v, results.back().view());
+  }
+  return results;
+}
+View Session::output(int i) const { return impl_->output(i); }
+std::vector<Spec> Session::input_specs() const { return impl_->graph.specs(impl_->graph.inputs); }
+std::vector<Spec> Session::output_specs() const { return impl_->graph.specs(impl_->graph.outputs); }
+static std::vector<std::string> names_of(const Graph& g, const std::vector<int>& ids) {
+  std::vector<std::string> names;
+  for (int id : ids) names.push_back(g.values[size_t(id)].name);
+  return names;
+}
+std::vector<std::string> Session::input_names() const { return names_of(impl_->graph, impl_->graph.inputs); }
+std::vector<std::string> Session::output_names() const { return names_of(impl_->graph, impl_->graph.outputs); }
+size_t Session::arena_bytes() const { return impl_->plan.arena_bytes; }
+size_t Session::dynamic_bytes() const { return impl_->dynamic; }
+size_t Session::weight_bytes() const {
+  size_t bytes = impl_->packed_bytes;
+  std::vector<bool> used(impl_->graph.values.size());
+  for (const Node& n : impl_->graph.nodes) for (int id : n.in) used[size_t(id)] = true;
+  for (size_t i = 0; i < used.size(); ++i) if (used[i] && impl_->graph.values[i].constant) bytes += impl_->graph.values[i].spec.bytes();
+  return bytes;
+}
+Session Session::clone() const {
+  Session s(Graph{});
+  s.impl_ = std::make_unique<Impl>(*impl_);
+  return s;
+}
+const Graph& Session::graph() const { return impl_->graph; }
+const Plan& Session::plan() const { return impl_->plan; }
+std::string Session::to_text() const { return impl_->graph.to_text() + (impl_->planned ? impl_->plan.to_text(impl_->graph) : "sizes known at run time: no plan\n"); }
+
+size_t Session::measured_arena_bytes(std::span<const Tensor> inputs) {
+  auto lock = impl_->lock();
+  if (!impl_->planned) return 0;
+  const Graph& g = impl_->graph;
+  SavedStates saved(g);
+  size_t touched = 0, total = impl_->plan.arena_bytes;
+  std::byte* base = impl_->arena->data;
+  for (std::byte pattern : {std::byte{0xCB}, std::byte{0x34}}) {
+    std::memset(base, int(pattern), total);
+    impl_->run(inputs);
+    for (size_t i = total; i > touched; --i)
+      if (base[i - 1] != pattern) { touched = i; break; }
+    saved.restore();
+  }
+  return touched;
+}
+
+std::vector<StepProfile> Session::profile(std::span<const Tensor> inputs, int runs) {
+  if (runs < 1) throw Error(ErrorKind::value, "profile", "at least one run", std::to_string(runs));
+  auto lock = impl_->lock();
+  const Graph& g = impl_->graph;
+  SavedStates saved(g);
+  impl_->run(inputs);
+  std::vector<StepProfile> rows;
+  if (!impl_->planned) throw Error(ErrorKind::unsupported, "profile", "a graph whose sizes are known", "one with sizes known at run time");
+  std::vector<std::vector<double>> times(impl_->steps.size());
+  for (int r = 0; r < runs; ++r)
+    for (size_t s = 0; s < impl_->steps.size(); ++s) {
+      const Step& step = impl_->steps[s];
+      auto start = std::chrono::steady_clock::now();
+      run_pieces(step.context, step.work);
+      times[s].push_back(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+    }
+  saved.restore();
+  for (size_t s = 0; s < impl_->steps.size(); ++s) {
+    const Node& n = g.nodes[size_t(impl_->steps[s].node)];
+    std::nth_element(times[s].begin(), times[s].begin() + runs / 2, times[s].end());
+    rows.push_back({n.name, std::string(n.op->name), g.specs(n.in), g.specs(n.out), cost_of(g, n), times[s][size_t(runs / 2)]});
+  }
+  return rows;
+}
+
+}  // namespace miniten

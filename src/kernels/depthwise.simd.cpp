@@ -1,0 +1,367 @@
+#include "kernels/ftable.h"
+#include "kernels/simd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+// Full: all lanes are channels; otherwise the first `lanes` are.
+template <bool Full>
+MINITEN_INLINE V load_if(const float* p, int64_t lanes) {
+  if constexpr (Full) return load(p);
+  return load_part(p, lanes);
+}
+template <bool Full>
+MINITEN_INLINE void store_if(float* p, V v, int64_t lanes) {
+  if constexpr (Full) return store(p, v);
+  store_part(p, v, lanes);
+}
+
+int64_t tap_floats(const DepthwiseShape& s) { return s.w_tap ? s.w_tap : s.channels; }
+
+// Outputs RY x RX of a 3x3 kernel with stride S, dilation 1, for one vector of channels.
+template <int S, int RY, int RX, bool Full>
+MINITEN_INLINE void tile3x3(const DepthwiseShape& s, const float* x, const V (&w)[9], V bias, V lo, V hi, float* y,
+                            int64_t lanes) {
+  V acc[RY][RX];
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < RY; ++i) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < RX; ++j) acc[i][j] = bias;
+  }
+  MINITEN_UNROLL(16)
+  for (int iy = 0; iy < (RY - 1) * S + 3; ++iy) {
+    MINITEN_UNROLL(16)
+    for (int ix = 0; ix < (RX - 1) * S + 3; ++ix) {
+      const V v = load_if<Full>(x + iy * s.x_row + ix * s.x_col, lanes);
+      MINITEN_UNROLL(8)
+      for (int i = 0; i < RY; ++i) {
+        const int ky = iy - i * S;
+        if (ky < 0 || 2 < ky) continue;
+        MINITEN_UNROLL(8)
+        for (int j = 0; j < RX; ++j) {
+          const int kx = ix - j * S;
+          if (kx < 0 || 2 < kx) continue;
+          acc[i][j] = fma(v, w[ky * 3 + kx], acc[i][j]);
+        }
+      }
+    }
+  }
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < RY; ++i) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < RX; ++j) store_if<Full>(y + i * s.y_row + j * s.y_col, clamp(acc[i][j], lo, hi), lanes);
+  }
+}
+
+// RY output rows for one vector of channels. The last tile of a row may compute some outputs again.
+template <int S, int RY, bool Full>
+void rows3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y,
+             int64_t lanes) {
+  constexpr int RX = 4;
+  V wv[9];
+  MINITEN_UNROLL(9)
+  for (int t = 0; t < 9; ++t) wv[t] = load_if<Full>(w + t * tap_floats(s), lanes);
+  const V b = bias ? load_if<Full>(bias, lanes) : V{}, low = set(lo), high = set(hi);
+  if (s.out_w < RX) {
+    for (int64_t j = 0; j < s.out_w; ++j)
+      tile3x3<S, RY, 1, Full>(s, x + j * S * s.x_col, wv, b, low, high, y + j * s.y_col, lanes);
+    return;
+  }
+  for (int64_t at = 0; at < s.out_w; at += RX) {
+    const int64_t j = at + RX <= s.out_w ? at : s.out_w - RX;
+    tile3x3<S, RY, RX, Full>(s, x + j * S * s.x_col, wv, b, low, high, y + j * s.y_col, lanes);
+  }
+}
+
+template <int S>
+void run3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y) {
+  for (int64_t at = 0; at < s.out_h; at += 2) {
+    const int64_t i = at + 2 <= s.out_h || s.out_h < 2 ? at : s.out_h - 2;
+    for_lanes(s.channels, [&](int64_t c, int64_t m) {
+      const float* from = x + i * S * s.x_row + c;
+      float* to = y + i * s.y_row + c;
+      const float* b = bias ? bias + c : nullptr;
+      if (s.out_h < 2) {
+        m == kLanes ? rows3x3<S, 1, true>(s, from, w + c, b, lo, hi, to, m)
+                    : rows3x3<S, 1, false>(s, from, w + c, b, lo, hi, to, m);
+      } else {
+        m == kLanes ? rows3x3<S, 2, true>(s, from, w + c, b, lo, hi, to, m)
+                    : rows3x3<S, 2, false>(s, from, w + c, b, lo, hi, to, m);
+      }
+    });
+  }
+}
+
+// RX neighbouring outputs of any kernel. A kernel KW wide with stride S and dilation 1 loads each input once a row;
+// KW = 0: any width, stride and dilation.
+template <int KW, int S, int RX, bool Full>
+MINITEN_INLINE void tile_any(const DepthwiseShape& s, const float* x, const float* w, V bias, V lo, V hi, float* y,
+                             int64_t lanes) {
+  V acc[RX];
+  MINITEN_UNROLL(8)
+  for (int j = 0; j < RX; ++j) acc[j] = bias;
+  const int64_t tap = tap_floats(s);
+  for (int64_t u = 0; u < s.kernel_h; ++u) {
+    const float* from = x + u * s.dilation_h * s.x_row;
+    if constexpr (KW != 0) {
+      V wv[KW ? KW : 1];
+      MINITEN_UNROLL(8)
+      for (int v = 0; v < KW; ++v) wv[v] = load_if<Full>(w + v * tap, lanes);
+      MINITEN_UNROLL(16)
+      for (int i = 0; i < (RX - 1) * S + KW; ++i) {
+        const V in = load_if<Full>(from + i * s.x_col, lanes);
+        MINITEN_UNROLL(8)
+        for (int j = 0; j < RX; ++j)
+          if (0 <= i - j * S && i - j * S < KW) acc[j] = fma(in, wv[i - j * S], acc[j]);
+      }
+      w += KW * tap;
+    } else {
+      const int64_t step = s.stride_w * s.x_col;
+      for (int64_t v = 0; v < s.kernel_w; ++v, from += s.dilation_w * s.x_col, w += tap) {
+        const V wv = load_if<Full>(w, lanes);
+        MINITEN_UNROLL(8)
+        for (int j = 0; j < RX; ++j) acc[j] = fma(load_if<Full>(from + j * step, lanes), wv, acc[j]);
+      }
+    }
+  }
+  MINITEN_UNROLL(8)
+  for (int j = 0; j < RX; ++j) store_if<Full>(y + j * s.y_col, clamp(acc[j], lo, hi), lanes);
+}
+
+template <int KW, int S, bool Full>
+void row_any(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y,
+             int64_t lanes) {
+  constexpr int RX = 4;
+  const V b = bias ? load_if<Full>(bias, lanes) : V{}, low = set(lo), high = set(hi);
+  const int64_t step = s.stride_w * s.x_col;
+  if (s.out_w < RX) {
+    for (int64_t j = 0; j < s.out_w; ++j)
+      tile_any<KW, S, 1, Full>(s, x + j * step, w, b, low, high, y + j * s.y_col, lanes);
+    return;
+  }
+  for (int64_t at = 0; at < s.out_w; at += RX) {
+    const int64_t j = at + RX <= s.out_w ? at : s.out_w - RX;
+    tile_any<KW, S, RX, Full>(s, x + j * step, w, b, low, high, y + j * s.y_col, lanes);
+  }
+}
+
+template <int KW, int S>
+void run_any(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi,
+             float* y) {
+  for (int64_t i = 0; i < s.out_h; ++i) {
+    for_lanes(s.channels, [&](int64_t c, int64_t m) {
+      const float* from = x + i * s.stride_h * s.x_row + c;
+      float* to = y + i * s.y_row + c;
+      const float* b = bias ? bias + c : nullptr;
+      m == kLanes ? row_any<KW, S, true>(s, from, w + c, b, lo, hi, to, m)
+                  : row_any<KW, S, false>(s, from, w + c, b, lo, hi, to, m);
+    });
+  }
+}
+
+// Few channels, horizontal stride 1, no gaps between pixels: vectors run along the flattened (column, channel) row and
+// the weights are repeated so that a vector may start at any channel.
+constexpr int64_t kFlatChannels = kLanes / 2, kFlatTaps = 64, kFlatPeriod = kFlatChannels + kLanes;
+
+bool fits_flat(const DepthwiseShape& s) {
+  return s.channels <= kFlatChannels && s.stride_w == 1 && s.x_col == s.channels && s.y_col == s.channels &&
+         s.kernel_h * s.kernel_w <= kFlatTaps;
+}
+
+// Same: every vector starts at channel 0. lanes: of the only vector where N is 1.
+template <int N, bool Same>
+MINITEN_INLINE void tile_flat(const DepthwiseShape& s, const float* x, const float* w, const float* bias, int64_t phase,
+                              V lo, V hi, float* y, int64_t lanes) {
+  const int64_t turn = kLanes % s.channels;
+  int64_t at[N];
+  V acc[N];
+  MINITEN_UNROLL(4)
+  for (int j = 0; j < N; ++j) {
+    at[j] = phase;
+    acc[j] = load(bias + phase);
+    phase += turn;
+    if (s.channels <= phase) phase -= s.channels;
+  }
+  for (int64_t u = 0; u < s.kernel_h; ++u) {
+    const float* from = x + u * s.dilation_h * s.x_row;
+    for (int64_t v = 0; v < s.kernel_w; ++v, from += s.dilation_w * s.x_col, w += kFlatPeriod) {
+      const V first = load(w + at[0]);
+      MINITEN_UNROLL(4)
+      for (int j = 0; j < N; ++j)
+        acc[j] = fma(N == 1 ? load_n(from, lanes) : load(from + j * kLanes), Same ? first : load(w + at[j]), acc[j]);
+    }
+  }
+  MINITEN_UNROLL(4)
+  for (int j = 0; j < N; ++j) store_n(y + j * kLanes, clamp(acc[j], lo, hi), N == 1 ? lanes : kLanes);
+}
+
+template <bool Same>
+void run_flat(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi,
+              float* y) {
+  float weights[kFlatTaps * kFlatPeriod], biases[kFlatPeriod];
+  for (int64_t i = 0, c = 0; i < kFlatPeriod; ++i, c = c + 1 == s.channels ? 0 : c + 1) {
+    biases[i] = bias ? bias[c] : 0;
+    for (int64_t t = 0; t < s.kernel_h * s.kernel_w; ++t) weights[t * kFlatPeriod + i] = w[t * tap_floats(s) + c];
+  }
+  const V low = set(lo), high = set(hi);
+  const int64_t n = s.out_w * s.channels, turn = kLanes % s.channels, turn4 = 4 * kLanes % s.channels;
+  for (int64_t row = 0; row < s.out_h; ++row) {
+    const float* from = x + row * s.stride_h * s.x_row;
+    float* to = y + row * s.y_row;
+    int64_t i = 0, phase = 0;
+    for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+      tile_flat<4, Same>(s, from + i, weights, biases, phase, low, high, to + i, kLanes);
+      phase += turn4;
+      if (s.channels <= phase) phase -= s.channels;
+    }
+    for (; i < n; i += kLanes) {
+      tile_flat<1, Same>(s, from + i, weights, biases, phase, low, high, to + i, n - i);
+      phase += turn;
+      if (s.channels <= phase) phase -= s.channels;
+    }
+  }
+}
+
+// Adds RX neighbouring outputs' share of one row of KW taps into dx, in the order of the outputs. The KW - S columns
+// that the next outputs also reach stay in `kept` and are not stored yet.
+template <int S, int KW, int RX, bool Full>
+MINITEN_INLINE void scatter(const DepthwiseShape& s, const float* dy, const V (&w)[KW], float* dx, V (&kept)[KW - S],
+                            int64_t lanes) {
+  constexpr int kKept = KW - S, kDone = RX * S;
+  V acc[kKept + kDone];
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < kKept; ++i) acc[i] = kept[i];
+  MINITEN_UNROLL(8)
+  for (int i = kKept; i < kKept + kDone; ++i) acc[i] = load_if<Full>(dx + i * s.x_col, lanes);
+  MINITEN_UNROLL(8)
+  for (int j = 0; j < RX; ++j) {
+    const V d = load_if<Full>(dy + j * s.y_col, lanes);
+    MINITEN_UNROLL(8)
+    for (int v = 0; v < KW; ++v) acc[j * S + v] = fma(d, w[v], acc[j * S + v]);
+  }
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < kDone; ++i) store_if<Full>(dx + i * s.x_col, acc[i], lanes);
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < kKept; ++i) kept[i] = acc[kDone + i];
+}
+
+template <int S, int KW, bool Full>
+void scatter_taps(const DepthwiseShape& s, const float* dy, const float* w, float* dx, int64_t lanes) {
+  V wv[KW], kept[KW - S];
+  MINITEN_UNROLL(8)
+  for (int v = 0; v < KW; ++v) wv[v] = load_if<Full>(w + v * tap_floats(s), lanes);
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < KW - S; ++i) kept[i] = load_if<Full>(dx + i * s.x_col, lanes);
+  int64_t j = 0;
+  for (; j + 4 <= s.out_w; j += 4) scatter<S, KW, 4, Full>(s, dy + j * s.y_col, wv, dx + j * S * s.x_col, kept, lanes);
+  for (; j < s.out_w; ++j) scatter<S, KW, 1, Full>(s, dy + j * s.y_col, wv, dx + j * S * s.x_col, kept, lanes);
+  MINITEN_UNROLL(8)
+  for (int i = 0; i < KW - S; ++i) store_if<Full>(dx + (j * S + i) * s.x_col, kept[i], lanes);
+}
+
+using ScatterFn = void (*)(const DepthwiseShape&, const float*, const float*, float*, int64_t);
+
+// One row of taps against one output row, for one vector of channels.
+ScatterFn scatter_for(const DepthwiseShape& s, bool full) {
+  if (s.dilation_w == 1 && s.kernel_w == 3) {
+    if (s.stride_w == 1) return full ? scatter_taps<1, 3, true> : scatter_taps<1, 3, false>;
+    if (s.stride_w == 2) return full ? scatter_taps<2, 3, true> : scatter_taps<2, 3, false>;
+  }
+  if (s.dilation_w == 1 && s.kernel_w == 5) {
+    if (s.stride_w == 1) return full ? scatter_taps<1, 5, true> : scatter_taps<1, 5, false>;
+    if (s.stride_w == 2) return full ? scatter_taps<2, 5, true> : scatter_taps<2, 5, false>;
+  }
+  return [](const DepthwiseShape& d, const float* dy, const float* w, float* dx, int64_t lanes) {
+    for (int64_t j = 0; j < d.out_w; ++j) {
+      const V g = load_n(dy + j * d.y_col, lanes);
+      float* to = dx + j * d.stride_w * d.x_col;
+      for (int64_t v = 0; v < d.kernel_w; ++v, to += d.dilation_w * d.x_col)
+        store_n(to, fma(g, load_n(w + v * tap_floats(d), lanes), load_n(to, lanes)), lanes);
+    }
+  };
+}
+
+// Sums of N taps over one output row, added to dw.
+template <int N>
+void gather(const DepthwiseShape& s, const float* x, const int64_t* offset, const float* dy, float* dw, int64_t lanes) {
+  const float* from[N];
+  V acc[N];
+  MINITEN_UNROLL(16)
+  for (int t = 0; t < N; ++t) {
+    from[t] = x + offset[t];
+    acc[t] = V{};
+  }
+  const int64_t step = s.stride_w * s.x_col;
+  if (lanes == kLanes) {
+    for (int64_t j = 0; j < s.out_w; ++j) {
+      const V d = load(dy + j * s.y_col);
+      MINITEN_UNROLL(16)
+      for (int t = 0; t < N; ++t) acc[t] = fma(load(from[t] + j * step), d, acc[t]);
+    }
+  } else {
+    for (int64_t j = 0; j < s.out_w; ++j) {
+      const V d = load_part(dy + j * s.y_col, lanes);
+      MINITEN_UNROLL(16)
+      for (int t = 0; t < N; ++t) acc[t] = fma(load_part(from[t] + j * step, lanes), d, acc[t]);
+    }
+  }
+  MINITEN_UNROLL(16)
+  for (int t = 0; t < N; ++t) {
+    float* to = dw + t * tap_floats(s);
+    store_n(to, load_n(to, lanes) + acc[t], lanes);
+  }
+}
+
+constexpr int kGather = 9;  // taps summed at a time
+using GatherFn = void (*)(const DepthwiseShape&, const float*, const int64_t*, const float*, float*, int64_t);
+constexpr GatherFn kGathers[kGather] = {gather<1>, gather<2>, gather<3>, gather<4>, gather<5>,
+                                        gather<6>, gather<7>, gather<8>, gather<9>};
+
+}  // namespace
+
+void depthwise(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi,
+               float* y) {
+  const bool three = s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1;
+  if (s.out_w <= 0 || s.channels <= 0) return;
+  if (fits_flat(s)) {
+    return kLanes % s.channels == 0 ? run_flat<true>(s, x, w, bias, lo, hi, y)
+                                    : run_flat<false>(s, x, w, bias, lo, hi, y);
+  }
+  if (three && s.stride_h == 1 && s.stride_w == 1) return run3x3<1>(s, x, w, bias, lo, hi, y);
+  if (three && s.stride_h == 2 && s.stride_w == 2) return run3x3<2>(s, x, w, bias, lo, hi, y);
+  const bool plain = s.dilation_w == 1, five = plain && s.kernel_w == 5;
+  if (five && s.stride_w == 1) return run_any<5, 1>(s, x, w, bias, lo, hi, y);
+  if (five && s.stride_w == 2) return run_any<5, 2>(s, x, w, bias, lo, hi, y);
+  if (plain && s.kernel_w == 7 && s.stride_w == 1) return run_any<7, 1>(s, x, w, bias, lo, hi, y);
+  run_any<0, 1>(s, x, w, bias, lo, hi, y);
+}
+
+void depthwise_input(const DepthwiseShape& s, const float* dy, const float* w, float* dx) {
+  const int64_t tap = tap_floats(s);
+  if (s.out_w <= 0) return;
+  const ScatterFn whole = scatter_for(s, true), part = scatter_for(s, false);
+  for (int64_t i = 0; i < s.out_h; ++i)
+    for (int64_t u = 0; u < s.kernel_h; ++u)
+      for_lanes(s.channels, [&](int64_t c, int64_t m) {
+        (m == kLanes ? whole : part)(s, dy + i * s.y_row + c, w + u * s.kernel_w * tap + c,
+                                     dx + (i * s.stride_h + u * s.dilation_h) * s.x_row + c, m);
+      });
+}
+
+void depthwise_weight(const DepthwiseShape& s, const float* x, const float* dy, float* dw) {
+  const int64_t taps = s.kernel_h * s.kernel_w, groups = (taps + kGather - 1) / kGather;
+  for (int64_t i = 0; i < s.out_h; ++i) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t t0 = g * taps / groups, t1 = (g + 1) * taps / groups;
+      int64_t offset[kGather];
+      for (int64_t t = t0; t < t1; ++t)
+        offset[t - t0] = t / s.kernel_w * s.dilation_h * s.x_row + t % s.kernel_w * s.dilation_w * s.x_col;
+      for_lanes(s.channels, [&](int64_t c, int64_t m) {
+        kGathers[t1 - t0 - 1](s, x + i * s.stride_h * s.x_row + c, offset, dy + i * s.y_row + c,
+                              dw + t0 * tap_floats(s) + c, m);
+      });
+    }
+  }
+}
+
+}  // namespace miniten::kernels::MINITEN_TARGET

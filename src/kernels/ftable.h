@@ -1,0 +1,55 @@
+#pragma once
+#include "kernels/binary.h"
+#include "kernels/depthwise.h"
+#include "kernels/gemm.h"
+#include "kernels/pool.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+#include "kernels/unary.h"
+#include "kernels/update.h"
+
+// The float kernels each target provides: X(name, result, parameters). Contracts stand in the public kernel headers.
+#define MINITEN_FLOAT_KERNELS(X)                                                                                       \
+  X(gemm, void, (const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& epilogue))     \
+  X(depthwise, void,                                                                                                   \
+    (const DepthwiseShape& shape, const float* x, const float* w, const float* bias, float lo, float hi, float* y))    \
+  X(depthwise_input, void, (const DepthwiseShape& shape, const float* dy, const float* w, float* dx))                  \
+  X(depthwise_weight, void, (const DepthwiseShape& shape, const float* x, const float* dy, float* dw))                 \
+  X(max_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
+  X(avg_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
+  X(unary, void, (Unary op, const float* x, float* y, int64_t n))                                                      \
+  X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
+  X(add_scaled, void, (const float* a, float scale, float* y, int64_t n))                                              \
+  X(sum, float, (const float* x, int64_t n))                                                                           \
+  X(sum_squares, float, (const float* x, int64_t n))                                                                   \
+  X(max, float, (const float* x, int64_t n))                                                                           \
+  X(min, float, (const float* x, int64_t n))                                                                           \
+  X(sum_f64, double, (const float* x, int64_t n))                                                                      \
+  X(add_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
+  X(max_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
+  X(min_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
+  X(mean_var_rows, void,                                                                                               \
+    (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* mean, float* var))                            \
+  X(softmax, void, (const float* x, float* y, int64_t n))                                                              \
+  X(log_softmax, void, (const float* x, float* y, int64_t n))                                                          \
+  X(adam, void, (const AdamStep& step, const float* g, float* p, float* m, float* v, int64_t n))                       \
+  X(sgd, void, (const SgdStep& step, const float* g, float* p, float* buf, int64_t n))
+
+namespace miniten::kernels {
+
+struct FloatTable {
+#define MINITEN_MEMBER(name, result, parameters) result(*name) parameters;
+  MINITEN_FLOAT_KERNELS(MINITEN_MEMBER)
+#undef MINITEN_MEMBER
+};
+
+const FloatTable& ftable();  // of the instruction set in use
+
+}  // namespace miniten::kernels
+
+#define MINITEN_DECLARE(name, result, parameters) result name parameters;
+#ifdef MINITEN_TARGET
+namespace miniten::kernels::MINITEN_TARGET {
+MINITEN_FLOAT_KERNELS(MINITEN_DECLARE)
+}
+#endif

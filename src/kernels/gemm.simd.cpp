@@ -1,0 +1,226 @@
+#include "kernels/ftable.h"
+#include "kernels/simd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+constexpr int kPanel = 16;                    // columns of a packed panel
+constexpr int kPanelVectors = kPanel / kLanes;
+
+// One tile of the product: a range of K for up to MR pixels and NV vectors of columns.
+struct Tile {
+  const float* a;
+  int64_t a_col, a_k;
+  int64_t outer, outer_stride, inner, inner_stride, segment;
+  const float* b;
+  int64_t b_panel;  // floats between panels
+  float* c;
+  int64_t c_col;
+  const float* residual;  // null but for the last range of K
+  int64_t r_col;
+  const float* bias;
+  int64_t tail;  // columns in the last vector
+  bool load_c, first, last;
+  float lo, hi;
+};
+
+// Every element starts from its bias (and C), adds its products in the order of K and ends with the residual and the
+// clamp, so neither the tile's size nor a cut in K shows in the bits.
+template <int MR, int NV>
+void run_tile(const Tile& t) {
+  V acc[MR][NV];
+  MINITEN_UNROLL(8)
+  for (int j = 0; j < NV; ++j) {
+    const int64_t lanes = j == NV - 1 ? t.tail : kLanes;
+    const V bias = t.first && t.bias ? load_n(t.bias + j * kLanes, lanes) : V{};
+    MINITEN_UNROLL(32)
+    for (int r = 0; r < MR; ++r) acc[r][j] = t.load_c ? load_n(t.c + r * t.c_col + j * kLanes, lanes) + bias : bias;
+  }
+  constexpr int kPanels = (NV + kPanelVectors - 1) / kPanelVectors;
+  constexpr int kGroups = (MR + 2) / 3;  // three pixels share an address register
+  const float* b[kPanels];
+  MINITEN_UNROLL(8)
+  for (int p = 0; p < kPanels; ++p) b[p] = t.b + p * t.b_panel;
+  const int64_t a_col = t.a_col, a_k = t.a_k;
+  for (int64_t o = 0; o < t.outer; ++o) {
+    for (int64_t i = 0; i < t.inner; ++i) {
+      const float* a[kGroups];
+      MINITEN_UNROLL(16)
+      for (int g = 0; g < kGroups; ++g) a[g] = t.a + o * t.outer_stride + i * t.inner_stride + 3 * g * a_col;
+      for (int64_t k = 0; k < t.segment; ++k) {
+        V bv[NV];
+        MINITEN_UNROLL(8)
+        for (int j = 0; j < NV; ++j) bv[j] = load(b[j / kPanelVectors] + j % kPanelVectors * kLanes);
+        MINITEN_UNROLL(32)
+        for (int r = 0; r < MR; ++r) {
+          const V av = set(a[r / 3][r % 3 * a_col]);
+          MINITEN_UNROLL(8)
+          for (int j = 0; j < NV; ++j) acc[r][j] = fma(av, bv[j], acc[r][j]);
+        }
+        MINITEN_UNROLL(16)
+        for (int g = 0; g < kGroups; ++g) a[g] += a_k;
+        MINITEN_UNROLL(8)
+        for (int p = 0; p < kPanels; ++p) b[p] += kPanel;
+      }
+    }
+  }
+  const V lo = set(t.lo), hi = set(t.hi);
+  MINITEN_UNROLL(8)
+  for (int j = 0; j < NV; ++j) {
+    const int64_t lanes = j == NV - 1 ? t.tail : kLanes;
+    MINITEN_UNROLL(32)
+    for (int r = 0; r < MR; ++r) {
+      V v = acc[r][j];
+      if (t.residual) v += load_n(t.residual + r * t.r_col + j * kLanes, lanes);
+      if (t.last) v = clamp(v, lo, hi);
+      store_n(t.c + r * t.c_col + j * kLanes, v, lanes);
+    }
+  }
+}
+
+using TileFn = void (*)(const Tile&);
+
+constexpr int kUsual = kLanes == 16 ? 2 : kLanes == 1 ? 4 : kPanelVectors;  // vectors across a tile of many pixels
+
+// Largest tile height for NV vectors, by the registers there are; it falls as NV grows. 0: no such tile.
+constexpr int max_rows_of(int nv) {
+  switch (kLanes) {
+    case 16: return nv <= 2 ? 14 : nv == 4 ? 6 : nv == 8 ? 1 : 0;
+    case 8: return nv == 1 ? 8 : nv == 2 ? 6 : nv == 4 ? 2 : nv == 8 ? 1 : 0;
+#if defined(__aarch64__)
+    case 4: return nv <= 4 ? 6 : nv == 8 ? 2 : 0;
+#else
+    case 4: return nv <= 4 ? 2 : 0;
+#endif
+    default: return nv <= 4 ? 2 : 0;
+  }
+}
+
+constexpr int kMaxRows = 14;
+struct Tiles {
+  TileFn fn[kMaxRows];
+};
+
+template <int NV, int MR>
+constexpr void add_tiles(Tiles& tiles) {
+  if constexpr (0 < MR) {
+    tiles.fn[MR - 1] = &run_tile<MR, NV>;
+    add_tiles<NV, MR - 1>(tiles);
+  }
+}
+
+template <int NV>
+constexpr Tiles make_tiles() {
+  Tiles tiles{};
+  add_tiles<NV, max_rows_of(NV)>(tiles);
+  return tiles;
+}
+
+constexpr Tiles kTiles[] = {make_tiles<1>(), make_tiles<2>(), make_tiles<3>(), make_tiles<4>(), make_tiles<8>()};
+
+const TileFn* tiles_of(int nv) { return kTiles[nv == 8 ? 4 : nv - 1].fn; }
+
+// Few pixels leave registers for a wider tile. Pixels a multiple of 4096 bytes apart share the lines of one cache set,
+// so tall tiles give way to wide ones.
+int vectors_for(int64_t cols, int64_t a_col) {
+  for (int nv = 8; kUsual < nv; nv /= 2)
+    if (cols <= max_rows_of(nv)) return nv;
+  return kLanes == 16 && a_col % 1024 == 0 ? 2 * kUsual : kUsual;
+}
+
+constexpr int64_t kBlockK = 1024;            // K per pass: keeps the panels of a tile in the second-level cache
+constexpr int64_t kBlockBytes = 256 * 1024;  // of A per pass over all columns
+
+// All pixels and columns for one range of K, of which t.a and packed point at the first element.
+void run_range(const GemmShape& s, Tile t, const float* packed, float* c, const Epilogue& e) {
+  const float* a = t.a;
+  const int64_t k = t.outer * t.inner * t.segment;
+  const int usual = vectors_for(s.cols, s.a_col);
+  const int64_t height = max_rows_of(usual);
+  const int64_t across = (s.cols + height - 1) / height;  // tiles in a row of pixels
+  const int64_t total = across * s.rows;
+  int64_t block = kBlockBytes / (4 * height * (0 < k ? k : 1));
+  if (block < 4) block = 4;
+  for (int64_t begin = 0; begin < total; begin += block) {
+    const int64_t end = begin + block < total ? begin + block : total;
+    int64_t width = 0;
+    for (int64_t j = 0; j < s.n; j += width) {
+      const int64_t left = (s.n - j + kLanes - 1) / kLanes;
+      int nv = usual;
+      while (left < nv) nv = kPanelVectors < nv ? nv / 2 : (int)left;
+      width = s.n - j < nv * kLanes ? s.n - j : nv * kLanes;
+      const TileFn* fn = tiles_of(nv) - 1;
+      t.tail = width - (nv - 1) * kLanes;
+      t.b = packed + j / kPanel * t.b_panel + j % kPanel;
+      t.bias = e.bias ? e.bias + j : nullptr;
+      int64_t row = begin / across, at = begin % across;
+      for (int64_t index = begin; index < end; ++index) {
+        const int64_t x0 = at * s.cols / across, x1 = (at + 1) * s.cols / across;
+        t.a = a + row * s.a_row + x0 * s.a_col;
+        t.c = c + row * s.c_row + x0 * s.c_col + j;
+        if (t.last && e.residual) t.residual = e.residual + row * s.r_row + x0 * s.r_col + j;
+        fn[x1 - x0](t);
+        if (++at == across) {
+          at = 0;
+          ++row;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void gemm(const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& e) {
+  GemmShape s = shape;
+  if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
+  const bool has_residual = e.residual != nullptr;
+  if (s.cols == 1) {
+    s.cols = s.rows;
+    s.a_col = s.a_row;
+    s.c_col = s.c_row;
+    s.r_col = s.r_row;
+    s.rows = 1;
+  } else if (s.a_row == s.cols * s.a_col && s.c_row == s.cols * s.c_col &&
+             (!has_residual || s.r_row == s.cols * s.r_col)) {
+    s.cols *= s.rows;
+    s.rows = 1;
+  }
+  if (s.segment <= 0 || s.outer <= 0 || s.inner <= 0) s.segment = 0;
+
+  Tile t{};
+  t.a_col = s.a_col;
+  t.a_k = s.a_k;
+  t.outer = s.outer;
+  t.outer_stride = s.outer_stride;
+  t.inner = s.inner;
+  t.inner_stride = s.inner_stride;
+  t.segment = s.segment;
+  t.b_panel = s.outer * s.inner * s.segment * kPanel;
+  t.c_col = s.c_col;
+  t.r_col = s.r_col;
+  t.lo = e.lo;
+  t.hi = e.hi;
+
+  // A long K is cut in the outermost loop that has more than one step; not so where the residual is C itself, which
+  // must survive until the end.
+  int64_t* count = 1 < s.outer ? &t.outer : 1 < s.inner ? &t.inner : &t.segment;
+  const int64_t stride = 1 < s.outer ? s.outer_stride : 1 < s.inner ? s.inner_stride : s.a_k;
+  const int64_t each = 1 < s.outer ? s.inner * s.segment : 1 < s.inner ? s.segment : 1;
+  const int64_t all = *count;
+  int64_t step = 0 < each && each < kBlockK ? kBlockK / each : 1;
+  if (all * each < kBlockK + kBlockK / 2 || (has_residual && e.residual == c)) step = all;
+  int64_t at = 0;
+  do {
+    *count = all - at < step ? all - at : step;
+    t.a = a + at * stride;
+    const int64_t next = at + *count;
+    t.first = at == 0;
+    t.last = all <= next;
+    t.load_c = !t.first || e.accumulate;
+    run_range(s, t, packed + at * each * kPanel, c, e);
+    at = next;
+  } while (at < all);
+}
+
+}  // namespace miniten::kernels::MINITEN_TARGET

@@ -1,0 +1,152 @@
+#pragma once
+// Elementary functions on vectors, for the *.simd.cpp files. Polynomials are minimax fits (Remez) of the stated degree.
+#include "kernels/simd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+// exp(x) = (1 + p) * 2^n: p for |r| <= log(2)/2 and the integer n. x must lie within +-200 or be NaN.
+struct ExpParts {
+  V p;
+  I n;
+};
+MINITEN_INLINE ExpParts exp_parts(V x) {
+  const float shift = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  const V t = x * 1.44269504f + shift, n = t - shift;
+  V r = fma(n, set(-0.693359375f), x);
+  r = fma(n, set(2.12194440e-4f), r);
+  V q = set(1.3814466e-03f);
+  q = fma(q, r, set(8.368781e-03f));
+  q = fma(q, r, set(4.1668393e-02f));
+  q = fma(q, r, set(1.666652e-01f));
+  q = fma(q, r, set(4.9999994e-01f));
+  return {fma(r * r, q, r), (I)t - 0x4b400000};
+}
+
+MINITEN_INLINE V power_of_two(I n) { return (V)((n + 127) << 23); }  // -126 <= n <= 127
+
+// Over the whole range: denormal results, infinities and NaN included.
+MINITEN_INLINE V exp(V x) {
+  const ExpParts e = exp_parts(clamp(x, set(-105.0f), set(90.0f)));
+  const I half = e.n >> 1;
+  return (e.p + 1.0f) * power_of_two(half) * power_of_two(e.n - half);
+}
+
+// For x within +-87, or NaN.
+MINITEN_INLINE V exp_normal(V x) {
+  const ExpParts e = exp_parts(x);
+  return (e.p + 1.0f) * power_of_two(e.n);
+}
+
+MINITEN_INLINE V log(V x) {
+  const I tiny = (I)(x < 1.17549435e-38f);
+  const V scaled = select(tiny, x * 8388608.0f, x);
+  const I bits = (I)scaled;
+  const I e = (bits - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
+  const V f = (V)(bits - (e << 23)) - 1.0f;
+  const V exponent = __builtin_convertvector(e - (tiny & 23), V);
+  V p = set(6.9155805e-02f);
+  p = fma(p, f, set(-1.1790299e-01f));
+  p = fma(p, f, set(1.18731305e-01f));
+  p = fma(p, f, set(-1.2384279e-01f));
+  p = fma(p, f, set(1.4218631e-01f));
+  p = fma(p, f, set(-1.6669254e-01f));
+  p = fma(p, f, set(2.0002228e-01f));
+  p = fma(p, f, set(-2.4999987e-01f));
+  p = fma(p, f, set(3.333331e-01f));
+  const V square = f * f;
+  V y = fma(exponent, set(-2.12194440e-4f), square * f * p);
+  y = fma(square, set(-0.5f), y);
+  y = fma(exponent, set(0.693359375f), f + y);
+  y = select((I)(x == __builtin_inff()), x, y);
+  y = select((I)(x == 0.0f), set(-__builtin_inff()), y);
+  return select((I)(x >= 0.0f), y, x - x + __builtin_nanf(""));
+}
+
+MINITEN_INLINE V tanh(V x) {
+  const V t = abs(x), s = x * x;
+  V p = set(-5.660789e-03f);
+  p = fma(p, s, set(2.0602008e-02f));
+  p = fma(p, s, set(-5.372923e-02f));
+  p = fma(p, s, set(1.3331328e-01f));
+  p = fma(p, s, set(-3.3333278e-01f));
+  const V small = fma(x * s, p, x);
+  const V e = exp_normal(min_keep(set(20.0f), t + t));
+  const V big = 1.0f - 2.0f / (e + 1.0f);
+  const I sign = (I)x & (I)set(-0.0f);
+  return select((I)(t < 0.625f), small, (V)((I)big | sign));
+}
+
+MINITEN_INLINE V sigmoid(V x) {
+  const V z = exp(-abs(x));
+  return select((I)(x < 0.0f), z, set(1.0f)) / (1.0f + z);
+}
+
+// In double precision, where a float result needs more than float arithmetic can give. Relative error 2^-29;
+// arguments beyond +-200 count as +-200.
+MINITEN_INLINE D exp(D x) {
+  const double shift = 6755399441055744.0;  // 1.5 * 2^52
+  x = min_keep(set_d(200.0), max_keep(set_d(-200.0), x));
+  const D t = x * 1.4426950408889634 + shift, n = t - shift;
+  const D r = fma(n, set_d(-0.6931471805599453), x);
+  D p = set_d(0.0013836742169674654);
+  p = fma(p, r, set_d(0.008374898339686705));
+  p = fma(p, r, set_d(0.04166823179826903));
+  p = fma(p, r, set_d(0.16666419190722606));
+  p = fma(p, r, set_d(0.499999920323399));
+  p = fma(p, r, set_d(1.0000000365390256));
+  p = fma(p, r, set_d(1.0000000005585932));
+  return p * (D)(((L)t + 1023) << 52);
+}
+
+// P(Z > t) for a normal variable Z and 0 <= t: exp(-t^2/2) times a polynomial in (t - 4)/(t + 4), relative error 2^-27;
+// beyond 15 it is the value at 15.
+MINITEN_INLINE D normal_tail(D t) {
+  t = min_keep(set_d(15.0), t);
+  const D s = (t - 4.0) / (t + 4.0);
+  D p = set_d(1.1893380914753794e-05);
+  p = fma(p, s, set_d(-4.712237407725429e-05));
+  p = fma(p, s, set_d(-0.0001733444368759451));
+  p = fma(p, s, set_d(0.0006419994277768778));
+  p = fma(p, s, set_d(0.0005028091896100593));
+  p = fma(p, s, set_d(-0.00849308274309286));
+  p = fma(p, s, set_d(0.030865547124301274));
+  p = fma(p, s, set_d(-0.07170731482778799));
+  p = fma(p, s, set_d(0.12437921152281428));
+  p = fma(p, s, set_d(-0.17039772322239902));
+  p = fma(p, s, set_d(0.09441064172050997));
+  return p * exp(t * t * -0.5);
+}
+
+MINITEN_INLINE D abs(D v) { return (D)((L)v & 0x7fffffffffffffff); }
+
+MINITEN_INLINE D erf(D x) {
+  const D t = abs(x), s = x * x;
+  D p = set_d(7.85386118009673e-05);
+  p = fma(p, s, set_d(-0.0008010193569258915));
+  p = fma(p, s, set_d(0.005188327678681982));
+  p = fma(p, s, set_d(-0.0268538119309714));
+  p = fma(p, s, set_d(0.11283585148487073));
+  p = fma(p, s, set_d(-0.3761262582422034));
+  p = fma(p, s, set_d(1.128379165726714));
+  const D big = 1.0 - 2.0 * normal_tail(t * 1.4142135623730951);
+  const L sign = (L)x & (L)set_d(-0.0);
+  return select((L)(t < 1.0), x * p, (D)((L)big | sign));
+}
+
+// The factors below stop at -120: their products vanish in float long before, and -infinity gives -0.
+MINITEN_INLINE D gelu(D x) {
+  const D tail = normal_tail(abs(x));
+  return max_keep(set_d(-120.0), x) * select((L)(x < 0.0), tail, 1.0 - tail);
+}
+
+MINITEN_INLINE D times_sigmoid(D x, D u) { return max_keep(set_d(-120.0), x) / (1.0 + exp(-u)); }
+
+MINITEN_INLINE D silu(D x) { return times_sigmoid(x, x); }
+
+MINITEN_INLINE D gelu_tanh(D x) {  // 1 + tanh(u) = 2 * sigmoid(2 * u)
+  return times_sigmoid(x, 1.5957691216057308 * fma(0.044715 * x * x, x, x));
+}
+
+}  // namespace
+}  // namespace miniten::kernels::MINITEN_TARGET

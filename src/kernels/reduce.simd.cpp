@@ -1,0 +1,182 @@
+#include "kernels/ftable.h"
+#include "kernels/simd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+constexpr int kChains = 8;             // sums in flight: the latency of an addition times its rate
+constexpr int64_t kBlock = 1024;       // values summed before the pairwise tree
+constexpr int64_t kRowBlock = 128;     // rows summed before they join the total
+
+// Adds partial results as a balanced tree: like a binary counter, place i holds a sum of 2^i blocks.
+struct Tree {
+  float places[64];
+  uint64_t count = 0;
+
+  void add(float v) {
+    int place = 0;
+    for (uint64_t c = count; c & 1; c >>= 1) v = places[place++] + v;
+    places[place] = v;
+    ++count;
+  }
+  float total() const {
+    float v = 0;
+    for (int place = 0; place < 64; ++place)
+      if (count >> place & 1) v = places[place] + v;
+    return v;
+  }
+};
+
+template <class F>
+MINITEN_INLINE float fold_lanes(V v, F f) {
+  float lanes[kLanes];
+  store(lanes, v);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
+  return lanes[0];
+}
+
+// One block; step(acc, x) adds one vector.
+template <class F>
+MINITEN_INLINE float block_sum(const float* x, int64_t n, F step) {
+  V acc[kChains] = {};
+  int64_t i = 0;
+  for (; i + kChains * kLanes <= n; i += kChains * kLanes) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < kChains; ++j) acc[j] = step(acc[j], load(x + i + j * kLanes));
+  }
+  for (; i < n; i += kLanes) acc[0] = step(acc[0], load_n(x + i, n - i));
+  const V v = ((acc[0] + acc[1]) + (acc[2] + acc[3])) + ((acc[4] + acc[5]) + (acc[6] + acc[7]));
+  return fold_lanes(v, [](float a, float b) { return a + b; });
+}
+
+template <class F>
+MINITEN_INLINE float tree_sum(const float* x, int64_t n, F step) {
+  if (n <= kBlock) return block_sum(x, n, step);
+  Tree tree;
+  for (int64_t i = 0; i < n; i += kBlock) tree.add(block_sum(x + i, n - i < kBlock ? n - i : kBlock, step));
+  return tree.total();
+}
+
+template <class F>
+MINITEN_INLINE float extreme(const float* x, int64_t n, float none, F better) {
+  V acc[4] = {set(none), set(none), set(none), set(none)};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < 4; ++j) acc[j] = better(acc[j], load(x + i + j * kLanes));
+  }
+  for (; i + kLanes <= n; i += kLanes) acc[0] = better(acc[0], load(x + i));
+  const V v = better(better(acc[0], acc[1]), better(acc[2], acc[3]));
+  float best = fold_lanes(v, [&](float a, float b) { return better(set(a), set(b))[0]; });
+  for (; i < n; ++i) best = better(set(best), set(x[i]))[0];
+  return best;
+}
+
+const auto larger = [](V a, V b) __attribute__((always_inline)) { return max_nan(a, b); };
+const auto smaller = [](V a, V b) __attribute__((always_inline)) { return min_nan(a, b); };
+
+// y[j] = f(y[j], x[0, j], x[1, j], ...) for N vectors of columns.
+template <int N, class F>
+MINITEN_INLINE void fold_rows(const float* x, int64_t rows, int64_t row_stride, float* y, int64_t lanes, F f) {
+  V acc[N];
+  MINITEN_UNROLL(4)
+  for (int k = 0; k < N; ++k) acc[k] = load_n(y + k * kLanes, N == 1 ? lanes : kLanes);
+  for (int64_t i = 0; i < rows; ++i) {
+    MINITEN_UNROLL(4)
+    for (int k = 0; k < N; ++k)
+      acc[k] = f(acc[k], load_n(x + i * row_stride + k * kLanes, N == 1 ? lanes : kLanes));
+  }
+  MINITEN_UNROLL(4)
+  for (int k = 0; k < N; ++k) store_n(y + k * kLanes, acc[k], N == 1 ? lanes : kLanes);
+}
+
+template <class F>
+MINITEN_INLINE void extreme_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y, F f) {
+  for (int64_t i = 0; i < rows; i += kRowBlock) {
+    const int64_t count = rows - i < kRowBlock ? rows - i : kRowBlock;
+    const float* from = x + i * row_stride;
+    int64_t j = 0;
+    for (; j + 4 * kLanes <= n; j += 4 * kLanes) fold_rows<4>(from + j, count, row_stride, y + j, kLanes, f);
+    for (; j < n; j += kLanes) fold_rows<1>(from + j, count, row_stride, y + j, n - j, f);
+  }
+}
+
+// y[j] += sum over one block of rows of term(x[i, j]), summed from zero.
+template <int N, class F>
+MINITEN_INLINE void add_block(const float* x, int64_t rows, int64_t row_stride, float* y, int64_t lanes, F term) {
+  V acc[N] = {};
+  for (int64_t i = 0; i < rows; ++i) {
+    MINITEN_UNROLL(4)
+    for (int k = 0; k < N; ++k)
+      acc[k] += term(load_n(x + i * row_stride + k * kLanes, N == 1 ? lanes : kLanes));
+  }
+  MINITEN_UNROLL(4)
+  for (int k = 0; k < N; ++k) {
+    const int64_t m = N == 1 ? lanes : kLanes;
+    store_n(y + k * kLanes, load_n(y + k * kLanes, m) + acc[k], m);
+  }
+}
+
+}  // namespace
+
+float sum(const float* x, int64_t n) {
+  return tree_sum(x, n, [](V a, V v) { return a + v; });
+}
+
+float sum_squares(const float* x, int64_t n) {
+  return tree_sum(x, n, [](V a, V v) { return fma(v, v, a); });
+}
+
+double sum_f64(const float* x, int64_t n) {
+  D acc[kChains] = {};
+  int64_t i = 0;
+  for (; i + kChains * kHalf <= n; i += kChains * kHalf) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < kChains; ++j) acc[j] += to_double(load_as<H>(x + i + j * kHalf));
+  }
+  for (int j = 1; j < kChains; ++j) acc[0] += acc[j];
+  double total = 0;
+  for (int j = 0; j < kHalf; ++j) total += acc[0][j];
+  for (; i < n; ++i) total += x[i];
+  return total;
+}
+
+float max(const float* x, int64_t n) { return extreme(x, n, -__builtin_inff(), larger); }
+float min(const float* x, int64_t n) { return extreme(x, n, __builtin_inff(), smaller); }
+
+void add_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y) {
+  const auto term = [](V v) { return v; };
+  for (int64_t i = 0; i < rows; i += kRowBlock) {
+    const int64_t count = rows - i < kRowBlock ? rows - i : kRowBlock;
+    const float* from = x + i * row_stride;
+    int64_t j = 0;
+    for (; j + 4 * kLanes <= n; j += 4 * kLanes) add_block<4>(from + j, count, row_stride, y + j, kLanes, term);
+    for (; j < n; j += kLanes) add_block<1>(from + j, count, row_stride, y + j, n - j, term);
+  }
+}
+
+void max_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y) {
+  extreme_rows(x, rows, row_stride, n, y, larger);
+}
+void min_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y) {
+  extreme_rows(x, rows, row_stride, n, y, smaller);
+}
+
+void mean_var_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* mean, float* var) {
+  for (int64_t j = 0; j < n; ++j) mean[j] = var[j] = 0;
+  add_rows(x, rows, row_stride, n, mean);
+  const V count = set((float)rows);
+  for_lanes(n, [&](int64_t j, int64_t m) { store_n(mean + j, load_n(mean + j, m) / count, m); });
+  for (int64_t i = 0; i < rows; i += kRowBlock) {
+    const int64_t block = rows - i < kRowBlock ? rows - i : kRowBlock;
+    for_lanes(n, [&](int64_t j, int64_t m) {
+      const V centre = load_n(mean + j, m);
+      add_block<1>(x + i * row_stride + j, block, row_stride, var + j, m,
+                   [&](V v) { return (v - centre) * (v - centre); });
+    });
+  }
+  for_lanes(n, [&](int64_t j, int64_t m) { store_n(var + j, load_n(var + j, m) / count, m); });
+}
+
+}  // namespace miniten::kernels::MINITEN_TARGET

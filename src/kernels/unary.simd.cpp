@@ -1,0 +1,50 @@
+#include "kernels/ftable.h"
+#include "kernels/math-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+template <class F>
+void map(const float* x, float* y, int64_t n, F f) {
+  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, f(load_n(x + i, m)), m); });
+}
+
+// f in double precision.
+template <class F>
+void map_double(const float* x, float* y, int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + kHalf <= n; i += kHalf) store_as<H>(y + i, to_float(f(to_double(load_as<H>(x + i)))));
+  if (i < n) {
+    float part[kHalf] = {};
+    for (int64_t j = i; j < n; ++j) part[j - i] = x[j];
+    store_as<H>(part, to_float(f(to_double(load_as<H>(part)))));
+    for (int64_t j = i; j < n; ++j) y[j] = part[j - i];
+  }
+}
+
+}  // namespace
+
+void unary(Unary op, const float* x, float* y, int64_t n) {
+  switch (op) {
+    case Unary::relu: return map(x, y, n, [](V v) { return max_keep(V{}, v); });
+    case Unary::exp: return map(x, y, n, [](V v) { return exp(v); });
+    case Unary::log: return map(x, y, n, [](V v) { return log(v); });
+    case Unary::neg: return map(x, y, n, [](V v) { return -v; });
+    case Unary::tanh: return map(x, y, n, [](V v) { return tanh(v); });
+    case Unary::sigmoid: return map(x, y, n, [](V v) { return sigmoid(v); });
+    case Unary::sqrt: return map(x, y, n, [](V v) { return sqrt(v); });
+    case Unary::abs: return map(x, y, n, [](V v) { return abs(v); });
+    case Unary::square: return map(x, y, n, [](V v) { return v * v; });
+    case Unary::reciprocal: return map(x, y, n, [](V v) { return 1.0f / v; });
+    case Unary::erf: return map_double(x, y, n, [](D v) { return erf(v); });
+    case Unary::gelu: return map_double(x, y, n, [](D v) { return gelu(v); });
+    case Unary::gelu_tanh: return map_double(x, y, n, [](D v) { return gelu_tanh(v); });
+    case Unary::silu: return map_double(x, y, n, [](D v) { return silu(v); });
+    case Unary::sign:
+      return map(x, y, n,
+                 [](V v) { return select((I)(v > 0.0f), set(1.0f), select((I)(v < 0.0f), set(-1.0f), v)); });
+    default: return;  // the rest is not vectorised: kernels/unary.cpp
+  }
+}
+
+}  // namespace miniten::kernels::MINITEN_TARGET

@@ -1,0 +1,253 @@
+#include "kernels/depthwise.h"
+#include "kernels/gemm.h"
+#include "ops/conv_geometry.h"
+#include "ops/loops.h"
+
+namespace miniten {
+
+// All operands are channels-last: x (n, h, w, c), weight (o, r, s, c / groups), y (n, p, q, o) in memory.
+namespace {
+
+size_t floats(int64_t n) { return size_t(n) * sizeof(float); }
+size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+int pieces_of(const ConvGeometry& g, int64_t units) { return int(std::clamp<int64_t>(std::min(g.macs() / 131072, units), 1, 64)); }
+const Conv2dAttrs& attrs(const Call& c) { return c.as<Conv2dAttrs>(); }
+
+// In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
+void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View& w, const View& y, int which) {
+  if (c.piece) return;
+  const auto& at = c.as<Conv2dAttrs>();
+  double* result = c.out[0].as<double>();
+  for (int64_t i = 0, n = c.out[0].shape().count(); i < n; ++i) result[i] = 0;
+  for (int64_t n = 0; n < g.n; ++n)
+    for (int64_t p = 0; p < g.p; ++p)
+      for (int64_t q = 0; q < g.q; ++q)
+        for (int64_t o = 0; o < g.o; ++o) {
+          double& fy = y.as<double>()[n * y.strides[0] + o * y.strides[1] + p * y.strides[2] + q * y.strides[3]];
+          for (int64_t r = 0; r < g.r; ++r)
+            for (int64_t s = 0; s < g.s; ++s) {
+              int64_t h = p * g.stride_h + r * g.dilation_h - g.top, v = q * g.stride_w + s * g.dilation_w - g.left;
+              if (h < 0 || h >= g.h || v < 0 || v >= g.w) continue;
+              for (int64_t k = 0; k < g.c_group(); ++k) {
+                int64_t channel = o / g.o_group() * g.c_group() + k;
+                double& fx = x.as<double>()[n * x.strides[0] + channel * x.strides[1] + h * x.strides[2] + v * x.strides[3]];
+                double& fw = w.as<double>()[o * w.strides[0] + k * w.strides[1] + r * w.strides[2] + s * w.strides[3]];
+                if (which == 2) fy += fx * fw;
+                else if (which == 0) fx += fy * fw;
+                else fw += fx * fy;
+              }
+            }
+          if (which != 2) continue;
+          if (c.in.size() == 3) fy += c.in[2].as<double>()[o];
+          fy = fy < double(at.lo) ? double(at.lo) : fy > double(at.hi) ? double(at.hi) : fy;
+        }
+}
+
+// Weights in the form the kernels take: depthwise [r * s][c]; else one packed matrix (r, s, c / groups) x o a group.
+size_t packed_floats(const ConvGeometry& g) {
+  if (g.is_depthwise()) return size_t(g.r * g.s * g.c);
+  return size_t(g.groups) * size_t(kernels::gemm_packed_floats(g.taps(), g.o_group()));
+}
+void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
+  auto range = [&](int64_t n) { return std::pair<int64_t, int64_t>{n * piece / pieces, n * (piece + 1) / pieces}; };
+  if (g.is_depthwise()) {
+    auto [begin, end] = range(g.c);
+    for (int64_t i = 0; i < g.r * g.s; ++i)
+      for (int64_t o = begin; o < end; ++o) to[i * g.c + o] = w[o * g.r * g.s + i];
+    return;
+  }
+  int64_t panels = (g.o_group() + 15) / 16, each = kernels::gemm_packed_floats(g.taps(), g.o_group());
+  auto [begin, end] = range(g.groups * panels);
+  for (int64_t i = begin; i < end; ++i) {
+    int64_t group = i / panels, first = i % panels * 16, n = std::min<int64_t>(16, g.o_group() - first);
+    kernels::gemm_pack(w + (group * g.o_group() + first) * g.taps(), g.taps(), n, 1, g.taps(), to + group * each + first * g.taps());
+  }
+}
+
+// Rows [begin, end) of n * p output rows, from an input that holds its padding.
+void convolve(const ConvGeometry& g, const float* x, const float* packed, const float* bias, float lo, float hi, float* y, int64_t begin, int64_t end) {
+  int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
+  bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
+  for (int64_t i = begin; i < end;) {
+    int64_t n = i / g.p, p = i % g.p, rows = pointwise ? end - i : std::min(end - i, g.p - p);
+    const float* from = x + n * image + p * g.stride_h * row;
+    float* to = y + i * g.q * g.o;
+    if (g.is_depthwise()) {
+      kernels::depthwise({.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
+                          .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
+                          .y_row = g.q * g.c, .y_col = g.c}, from, packed, bias, lo, hi, to);
+    } else {
+      bool runs = g.groups == 1 && g.dilation_w == 1;          // a kernel row is one contiguous segment
+      int64_t each = kernels::gemm_packed_floats(g.taps(), g.o_group());
+      kernels::GemmShape shape{.rows = rows, .cols = g.q, .n = g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c,
+                               .c_row = g.q * g.o, .c_col = g.o, .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row,
+                               .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
+                               .segment = runs ? g.s * g.c : g.c_group()};
+      if (pointwise) { shape.cols *= rows; shape.rows = 1; }
+      for (int64_t k = 0; k < g.groups; ++k)
+        kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(),
+                      {.bias = bias ? bias + k * g.o_group() : nullptr, .lo = lo, .hi = hi});
+    }
+    i += rows;
+  }
+}
+
+}  // namespace
+
+// ---- y from x and weight ----
+Work conv2d_work(const Call& c) {
+  ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
+  if (c.in[0].dtype == DType::f64) return {};
+  size_t padded = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
+  size_t packed = c.prepared ? 0 : aligned(packed_floats(g) * sizeof(float));
+  return {.pieces = pieces_of(g, g.n * g.p), .shared = padded + packed, .phases = padded + packed ? 2 : 1};
+}
+size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
+  ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
+  if (to) pack_weights(g, in[1].f32(), reinterpret_cast<float*>(to), 0, 1);
+  return packed_floats(g) * sizeof(float);
+}
+void conv2d_eval(const Context& c) {
+  const auto& at = c.as<Conv2dAttrs>();
+  ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
+  if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
+  size_t padded_bytes = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
+  auto* padded = reinterpret_cast<float*>(c.shared);
+  auto* packing = reinterpret_cast<float*>(c.shared + padded_bytes);
+  bool preparing = (padded_bytes || !c.prepared) && c.phase == 0;
+  if (preparing) {
+    auto [begin, end] = c.slice(g.n * g.padded_h());
+    if (padded_bytes) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
+    if (!c.prepared) pack_weights(g, c.in[1].f32(), packing, c.piece, c.pieces);
+    return;
+  }
+  auto [begin, end] = c.slice(g.n * g.p);
+  const float* packed = c.prepared ? reinterpret_cast<const float*>(c.prepared) : packing;
+  convolve(g, padded_bytes ? padded : c.in[0].f32(), packed, c.in.size() == 3 ? c.in[2].f32() : nullptr, at.lo, at.hi, c.out[0].f32(), begin, end);
+}
+
+// ---- x from y and weight: a forward convolution of y, spread by the stride, with the kernel turned round ----
+namespace {
+ConvGeometry turned(const ConvGeometry& g) {                   // y's role is x's, o's is c's
+  ConvGeometry t = g;
+  t.c = g.o; t.o = g.c;
+  t.p = g.h; t.q = g.w;
+  t.h = g.h + g.dilation_h * (g.r - 1);
+  t.w = g.w + g.dilation_w * (g.s - 1);
+  t.stride_h = t.stride_w = 1;
+  t.top = t.left = t.bottom = t.right = 0;
+  return t;
+}
+struct InputParts { size_t spread, kernel, packed; };
+InputParts input_parts(const ConvGeometry& g) {
+  ConvGeometry t = turned(g);
+  return {aligned(floats(t.n * t.h * t.w * t.c)), aligned(floats(g.o * g.taps())), aligned(packed_floats(t) * sizeof(float))};
+}
+// (o, r, s, c / groups) -> for each group (c, r', s', o) with the taps reversed: what pack_weights takes.
+void turn_kernel(const ConvGeometry& g, const float* w, float* to) {
+  int64_t og = g.o_group(), cg = g.c_group(), taps = g.r * g.s;
+  for (int64_t k = 0; k < g.groups; ++k)
+    for (int64_t c = 0; c < cg; ++c)
+      for (int64_t i = 0; i < taps; ++i)
+        for (int64_t o = 0; o < og; ++o)
+          to[((k * cg + c) * taps + i) * og + o] = w[((k * og + o) * taps + taps - 1 - i) * cg + c];
+}
+}  // namespace
+Work conv2d_input_work(const Call& c) {
+  ConvGeometry g = conv_geometry(c.out[0].shape, c.in[1].shape, c.in[0].shape, attrs(c));
+  if (c.in[0].dtype == DType::f64) return {};
+  InputParts parts = input_parts(g);
+  return {.pieces = pieces_of(g, g.n * g.h), .shared = parts.spread + parts.kernel + parts.packed, .phases = 3};
+}
+void conv2d_input_eval(const Context& c) {
+  const auto& at = c.as<Conv2dAttrs>();
+  ConvGeometry g = conv_geometry(c.out[0].shape(), c.in[1].shape(), c.in[0].shape(), at), t = turned(g);
+  if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.out[0], c.in[1], c.in[0], 0);
+  InputParts parts = input_parts(g);
+  auto* spread = reinterpret_cast<float*>(c.shared);
+  auto* kernel = reinterpret_cast<float*>(c.shared + parts.spread);
+  auto* packed = reinterpret_cast<float*>(c.shared + parts.spread + parts.kernel);
+  if (c.phase == 0) {
+    if (c.piece == 0) turn_kernel(g, c.in[1].f32(), kernel);
+    auto [begin, end] = c.slice(t.n * t.h);
+    for (int64_t i = begin; i < end; ++i) {
+      float* row = spread + i * t.w * t.c;
+      std::memset(row, 0, floats(t.w * t.c));
+      int64_t at_h = i % t.h - (g.dilation_h * (g.r - 1) - g.top), p = at_h / g.stride_h;
+      if (at_h < 0 || at_h % g.stride_h || p >= g.p) continue;
+      const float* from = c.in[0].f32() + (i / t.h * g.p + p) * g.q * g.o;
+      for (int64_t q = 0; q < g.q; ++q) {
+        int64_t at_w = q * g.stride_w + g.dilation_w * (g.s - 1) - g.left;
+        if (at_w >= 0 && at_w < t.w) std::memcpy(row + at_w * t.c, from + q * g.o, floats(g.o));
+      }
+    }
+    return;
+  }
+  if (c.phase == 1) return pack_weights(t, kernel, packed, c.piece, c.pieces);
+  auto [begin, end] = c.slice(t.n * t.p);
+  convolve(t, spread, packed, nullptr, -infinity, infinity, c.out[0].f32(), begin, end);
+}
+
+// ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----
+namespace {
+int64_t chunks_of(const ConvGeometry& g) { return std::clamp<int64_t>(std::min(g.n, g.macs() / 262144), 1, 16); }
+int64_t chunk_images(const ConvGeometry& g) { return (g.n + chunks_of(g) - 1) / chunks_of(g); }
+size_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0; }
+}  // namespace
+Work conv2d_weight_work(const Call& c) {
+  ConvGeometry g = conv_geometry(c.in[0].shape, c.out[0].shape, c.in[1].shape, attrs(c));
+  if (c.in[0].dtype == DType::f64) return {};
+  size_t pack = g.is_depthwise() ? 0 : floats(kernels::gemm_packed_floats(chunk_images(g) * g.p * g.q, g.o_group()));
+  return {.pieces = int(chunks_of(g)), .scratch = pack, .shared = padded_bytes(g) + size_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 3};
+}
+void conv2d_weight_eval(const Context& c) {
+  const auto& at = c.as<Conv2dAttrs>();
+  ConvGeometry g = conv_geometry(c.in[0].shape(), c.out[0].shape(), c.in[1].shape(), at);
+  if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.out[0], c.in[1], 1);
+  int64_t row = g.padded_w() * g.c, image = g.padded_h() * row, size = g.o * g.taps();
+  auto* padded = reinterpret_cast<float*>(c.shared);
+  auto* parts = reinterpret_cast<float*>(c.shared + padded_bytes(g));     // by chunk: (groups, r, s, c / groups, o / groups)
+  if (c.phase == 0) {
+    auto [begin, end] = c.slice(g.n * g.padded_h());
+    if (g.is_padded()) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
+    return;
+  }
+  if (c.phase == 1) {
+    const float *x = g.is_padded() ? padded : c.in[0].f32(), *y = c.in[1].f32();
+    float* part = parts + c.piece * size;
+    int64_t begin = std::min(g.n, c.piece * chunk_images(g)), end = std::min(g.n, begin + chunk_images(g));
+    std::memset(part, 0, floats(size));
+    if (g.is_depthwise()) {
+      for (int64_t n = begin; n < end; ++n)
+        kernels::depthwise_weight({.channels = g.c, .out_h = g.p, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
+                                   .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
+                                   .y_row = g.q * g.c, .y_col = g.c}, x + n * image, y + n * g.p * g.q * g.o, part);
+      return;
+    }
+    if (begin == end) return;
+    auto* packed = reinterpret_cast<float*>(c.scratch);
+    int64_t cg = g.c_group(), og = g.o_group();
+    bool runs = g.groups == 1 && g.dilation_w == 1;
+    for (int64_t k = 0; k < g.groups; ++k) {
+      kernels::gemm_pack(y + begin * g.p * g.q * g.o + k * og, (end - begin) * g.p * g.q, og, g.o, 1, packed);
+      for (int64_t s = 0; s < (runs ? 1 : g.s); ++s)
+        kernels::gemm({.rows = g.r, .cols = runs ? g.s * cg : cg, .n = og, .a_row = g.dilation_h * row, .a_col = 1, .a_k = g.stride_w * g.c,
+                       .c_row = g.s * cg * og, .c_col = og, .outer = end - begin, .outer_stride = image, .inner = g.p,
+                       .inner_stride = g.stride_h * row, .segment = g.q},
+                      x + begin * image + s * g.dilation_w * g.c + k * cg, packed, part + k * g.r * g.s * cg * og + s * cg * og, {});
+    }
+    return;
+  }
+  auto [begin, end] = c.slice(size);                           // to (o, c / groups, r, s), row-major
+  int64_t cg = g.c_group(), og = g.o_group(), taps = g.r * g.s;
+  for (int64_t i = begin; i < end; ++i) {
+    int64_t o = i / (cg * taps), k = i / taps % cg, tap = i % taps;
+    int64_t from = g.is_depthwise() ? tap * g.c + o : ((o / og * taps + tap) * cg + k) * og + o % og;
+    float total = 0;
+    for (int chunk = 0; chunk < c.pieces; ++chunk) total += parts[chunk * size + from];
+    c.out[0].f32()[i] = total;
+  }
+}
+
+}  // namespace miniten

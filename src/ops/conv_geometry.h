@@ -1,0 +1,83 @@
+#pragma once
+#include "miniten/core/op.h"
+#include "miniten/ops/attrs.h"
+
+namespace miniten {
+
+// Sizes of a 2-D convolution: x (n, c, h, w), weight (o, c / groups, r, s), y (n, o, p, q).
+struct ConvGeometry {
+  int64_t n, c, h, w, o, r, s, p, q;
+  int64_t stride_h, stride_w, dilation_h, dilation_w, top, left, bottom, right, groups;
+  int64_t padded_h() const { return h + top + bottom; }
+  int64_t padded_w() const { return w + left + right; }
+  bool is_padded() const { return top || left || bottom || right; }
+  bool is_depthwise() const { return groups > 1 && groups == c && o == c; }
+  int64_t c_group() const { return c / groups; }
+  int64_t o_group() const { return o / groups; }
+  int64_t taps() const { return r * s * c_group(); }           // of one output
+  int64_t macs() const { return n * p * q * o * taps(); }
+};
+
+// Works for any attributes with stride, padding, dilation and groups.
+template <class A> ConvGeometry conv_geometry(const Shape& x, const Shape& weight, const Shape& y, const A& at) {
+  return {x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], y[2], y[3],
+          at.stride[0], at.stride[1], at.dilation[0], at.dilation[1], at.padding[0], at.padding[1], at.padding[2], at.padding[3], at.groups};
+}
+
+inline Dim conv_size(Dim in, Dim before, Dim after, Dim kernel, Dim stride, Dim dilation) {
+  return (in + before + after - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+// Throws unless stride, dilation, padding and groups make sense for x and weight; gives y's shape.
+template <class A> Shape conv_output(const Call& call, const Shape& x, const Shape& weight, const A& at) {
+  if (x.rank != 4) call.fail("4-D input (N, C, H, W)", x.text(), x.rank == 3 ? "add a batch axis" : "");
+  if (weight.rank != 4) call.fail("4-D weight (O, C / groups, R, S)", weight.text());
+  if (at.stride.rank != 2 || at.dilation.rank != 2 || at.padding.rank != 4)
+    call.fail("2 strides, 2 dilations and 4 paddings", at.stride.text() + ", " + at.dilation.text() + " and " + at.padding.text());
+  for (Dim d : at.stride) if (d < 1) call.fail("strides of at least 1", at.stride.text());
+  for (Dim d : at.dilation) if (d < 1) call.fail("dilations of at least 1", at.dilation.text());
+  for (Dim d : at.padding) if (d < 0) call.fail("paddings of 0 or more", at.padding.text());
+  if (at.groups < 1 || (!is_symbol(x[1]) && x[1] % at.groups) || weight[0] % at.groups)
+    call.fail("groups that divide input and output channels", std::to_string(at.groups) + " for " + x.text() + " and " + weight.text());
+  if (x[1] != weight[1] * at.groups)
+    call.fail("input of " + std::to_string(weight[1] * at.groups) + " channels", x.text(), "weight is " + weight.text());
+  for (int i : {2, 3})
+    if (is_symbol(x[i])) call.fail("known height and width", x.text(), "trace with a fixed shape", ErrorKind::unsupported);
+  if (weight[2] < 1 || weight[3] < 1) call.fail("a kernel of at least 1 x 1", weight.text());
+  Shape y{x[0], weight[0], conv_size(x[2], at.padding[0], at.padding[2], weight[2], at.stride[0], at.dilation[0]),
+          conv_size(x[3], at.padding[1], at.padding[3], weight[3], at.stride[1], at.dilation[1])};
+  Dim reach_h = at.dilation[0] * (weight[2] - 1) + 1, reach_w = at.dilation[1] * (weight[3] - 1) + 1;
+  if (x[2] + at.padding[0] + at.padding[2] < reach_h || x[3] + at.padding[1] + at.padding[3] < reach_w)
+    call.fail("an input at least as large as the kernel's reach (" + std::to_string(reach_h) + ", " + std::to_string(reach_w) + ")", x.text(),
+              "add padding");
+  check_sizes(call.op.name, y);
+  return y;
+}
+
+// Rows [begin, end) of n * padded_h rows of a channels-last image with a border of `fill` around it.
+template <class T>
+void pad_rows(const View& x, const ConvGeometry& g, T fill, int64_t begin, int64_t end, T* to) {
+  int64_t width = g.padded_w() * g.c;
+  for (int64_t i = begin; i < end; ++i) {
+    T* row = to + i * width;
+    int64_t image = i / g.padded_h(), y = i % g.padded_h() - g.top;
+    if (y < 0 || y >= g.h) {
+      for (int64_t k = 0; k < width; ++k) row[k] = fill;
+      continue;
+    }
+    for (int64_t k = 0; k < g.left * g.c; ++k) row[k] = fill;
+    std::memcpy(row + g.left * g.c, x.as<T>() + (image * g.h + y) * g.w * g.c, size_t(g.w * g.c) * sizeof(T));
+    for (int64_t k = (g.left + g.w) * g.c; k < width; ++k) row[k] = fill;
+  }
+}
+
+// Evaluation of the three faces of one trilinear form: conv_eval.cpp.
+void conv2d_eval(const Context&);
+void conv2d_input_eval(const Context&);
+void conv2d_weight_eval(const Context&);
+Work conv2d_work(const Call&);
+Work conv2d_input_work(const Call&);
+Work conv2d_weight_work(const Call&);
+size_t conv2d_prepare(const Call&, std::span<const View> in, std::byte* to);
+
+}  // namespace miniten

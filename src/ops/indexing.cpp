@@ -1,0 +1,205 @@
+#include "miniten/ops/ops.h"
+#include "miniten/base/random.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+
+namespace miniten {
+
+namespace {
+
+// Throws at the first index outside [low, size), naming it; where the values are not known yet, eval clamps.
+void check_range(const Call& c, int input, int64_t low, Dim size, std::string_view what) {
+  const Tensor* t = c.value(input);
+  if (!t || is_symbol(size)) return;
+  View v = t->view();
+  int64_t n = v.shape().count();
+  bool flat = v.is_contiguous();
+  std::vector<int64_t> copied;
+  if (!flat) copied = cast(t->clone(), DType::i64).to_vector<int64_t>();
+  for (int64_t i = 0; i < n; ++i) {
+    int64_t index = flat ? index_at(v, i) : copied[size_t(i)];
+    if (index < low || index >= size)
+      c.fail(std::string(what) + " in [" + std::to_string(low) + ", " + std::to_string(size) + ")",
+             std::to_string(index) + " at position " + std::to_string(i), "", ErrorKind::index);
+  }
+}
+int64_t safe_index(const View& rows, int64_t i, int64_t size) {    // negative ones count from the end
+  int64_t index = index_at(rows, i);
+  if (index < 0) index += size;
+  return std::clamp<int64_t>(index, 0, size - 1);
+}
+
+void gather_eval(const Context& c) {
+  const View &table = c.in[0], &rows = c.in[1];
+  int axis = int(c.as<AxisAttrs>().axis);
+  int64_t outer = 1, inner = 1, size = table.shape()[axis], n = rows.shape().count();
+  for (int i = 0; i < axis; ++i) outer *= table.shape()[i];
+  for (int i = axis + 1; i < table.shape().rank; ++i) inner *= table.shape()[i];
+  size_t bytes = bytes_of(table.spec.dtype, inner);
+  auto [begin, end] = c.slice(outer * n);
+  for (int64_t i = begin; i < end; ++i)
+    std::memcpy(c.out[0].data + size_t(i) * bytes, table.data + size_t(i / n * size + safe_index(rows, i % n, size)) * bytes, bytes);
+}
+
+template <class T> void scatter_rows(const Context& c) {
+  int64_t n = c.in[1].shape().count(), size = c.out[0].shape()[0], width = n ? c.in[0].shape().count() / n : 0;
+  std::memset(c.out[0].data, 0, c.out[0].spec.bytes());
+  for (int64_t r = 0; r < n; ++r) {
+    T* to = c.out[0].as<T>() + safe_index(c.in[1], r, size) * width;
+    const T* from = c.in[0].as<T>() + r * width;
+    for (int64_t j = 0; j < width; ++j) to[j] += from[j];
+  }
+}
+
+Tensor indices(std::initializer_list<int64_t> values) { return Tensor::of<int64_t>({int64_t(values.size())}, std::span(values.begin(), values.size())); }
+
+}  // namespace
+
+// gather and scatter_add are each other's gradients.
+constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by index", .min_inputs = 2, .max_inputs = 2,
+    .infer = [](const Call& c, Specs& out) {
+      require_integers(c, 1);
+      const Shape &table = c.in[0].shape, &rows = c.in[1].shape;
+      int64_t axis = c.as<AxisAttrs>().axis;
+      if (axis < 0 || axis >= table.rank) c.fail("an axis below " + std::to_string(table.rank), std::to_string(axis), "", ErrorKind::index);
+      if (bits_of(c.in[0].dtype) < 8) c.fail("a table of whole bytes", c.in[0].text(), "convert with cast first", ErrorKind::type);
+      Dim size = table[int(axis)];
+      check_range(c, 1, is_symbol(size) ? 0 : -size, size, "indices");
+      Spec spec{c.in[0].dtype, {}};
+      for (int i = 0; i < axis; ++i) spec.shape.push(table[i]);
+      for (Dim d : rows) spec.shape.push(d);
+      for (int i = int(axis) + 1; i < table.rank; ++i) spec.shape.push(table[i]);
+      if (size == 0 && spec.shape.is_static() && spec.shape.count() > 0) c.fail("a table with entries", table.text(), "", ErrorKind::index);
+      out.push(spec);
+    },
+    .eval = gather_eval, .work = elementwise_work,
+    .vjp = [](const Vjp& v) {
+      int axis = int(v.as<AxisAttrs>().axis), n = v.in[1].rank();
+      Tensor g = v.grad[0];
+      Axes to_front;                                           // the indexed axes first, then what stood before, then after
+      for (int i = 0; i < n; ++i) to_front.push(axis + i);
+      for (int i = 0; i < g.rank(); ++i) if (i < axis || i >= axis + n) to_front.push(i);
+      Tensor sums = scatter_add(permute(g, to_front), v.in[1], v.in[0].dim(axis));
+      Axes back;                                               // (size, before.., after..) -> (before.., size, after..)
+      for (int i = 0; i < axis; ++i) back.push(i + 1);
+      back.push(0);
+      for (int i = axis + 1; i < v.in[0].rank(); ++i) back.push(i);
+      v.result[0] = permute(sums, back);
+    },
+    .keep = {2, 0}, .samples = []() -> std::vector<Sample> {
+      return {{{sample_values({3, 2}), indices({2, 0, -1})}, std::make_shared<AxisAttrs>()},
+              {{sample_values({2, 3, 2}), indices({1, 1})}, std::make_shared<AxisAttrs>(AxisAttrs{1})}};
+    },
+    .quant = {QuantMode::passes_through}, .traits = {.movement = true, .dense = 3, .out = Layout::dense, .weights = 0},
+    .onnx = {"Gather", 1, &onnx::gather}, .attrs = codec<AxisAttrs>};
+
+constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices by index into zeros", .min_inputs = 2, .max_inputs = 2,
+    .infer = [](const Call& c, Specs& out) {
+      require_integers(c, 1);
+      if (DType t = c.in[0].dtype; t != DType::f32 && t != DType::f64) c.fail("float32 or float64", c.in[0].text(), "convert with cast first", ErrorKind::type);
+      const Shape &values = c.in[0].shape, &rows = c.in[1].shape;
+      Dim size = c.as<SizeAttrs>().size;
+      if (!is_symbol(size) && size < 0) c.fail("a size of 0 or more", std::to_string(size));
+      for (int i = 0; i < rows.rank; ++i)
+        if (i >= values.rank || values[i] != rows[i]) c.fail("values that begin with the indices' shape " + rows.text(), values.text());
+      check_range(c, 1, is_symbol(size) ? 0 : -size, size, "indices");
+      Spec spec{c.in[0].dtype, {size}};
+      for (int i = rows.rank; i < values.rank; ++i) spec.shape.push(values[i]);
+      out.push(spec);
+    },
+    .eval = [](const Context& c) { c.in[0].spec.dtype == DType::f64 ? scatter_rows<double>(c) : scatter_rows<float>(c); },
+    .vjp = [](const Vjp& v) { if (v.needs(0)) v.result[0] = gather(v.grad[0], v.in[1]); },
+    .keep = {2, 0}, .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count()}; },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 2}), indices({1, 1, 0})}, std::make_shared<SizeAttrs>(SizeAttrs{4})}}; },
+    .traits = {.dense = 3, .out = Layout::dense}, .attrs = codec<SizeAttrs>};
+
+constinit const OpDef one_hot_op{.name = "one_hot", .doc = "1 at the label, else 0",
+    .infer = [](const Call& c, Specs& out) {
+      require_integers(c, 0);
+      Dim size = c.as<SizeAttrs>().size;
+      if (!is_symbol(size) && size < 1) c.fail("at least one class", std::to_string(size));
+      check_range(c, 0, 0, size, "labels");
+      Spec spec{DType::f32, c.in[0].shape};
+      spec.shape.push(size);
+      out.push(spec);
+    },
+    .eval = [](const Context& c) {
+      int64_t size = c.out[0].shape()[-1];
+      std::memset(c.out[0].data, 0, c.out[0].spec.bytes());
+      for (int64_t r = 0, n = c.in[0].shape().count(); r < n; ++r)
+        if (int64_t label = index_at(c.in[0], r); label >= 0 && label < size) c.out[0].f32()[r * size + label] = 1;
+    },
+    .samples = []() -> std::vector<Sample> { return {{{indices({2, 0, 1})}, std::make_shared<SizeAttrs>(SizeAttrs{3})}}; },
+    .traits = {.stops_gradient = true, .dense = 1, .out = Layout::dense}, .onnx = {"OneHot", 9, &onnx::one_hot}, .attrs = codec<SizeAttrs>};
+
+// How many rows there are is known at run time only: infer tells it once the values are there.
+constinit const OpDef nonzero_op{.name = "nonzero", .doc = "indices of elements that are not zero, one row each",
+    .infer = [](const Call& c, Specs& out) {
+      Dim rows = symbol("nonzero");
+      if (const Tensor* t = c.value(0)) {
+        rows = 0;
+        std::vector<uint8_t> set(size_t(t->numel()));
+        View flags{reinterpret_cast<std::byte*>(set.data()), {DType::boolean, t->shape()}, contiguous(t->shape())};
+        copy_values(t->view(), flags);
+        for (uint8_t s : set) rows += s;
+      }
+      out.push({DType::i64, {rows, c.in[0].shape.rank}});
+    },
+    .eval = [](const Context& c) {
+      const Shape& shape = c.in[0].shape();
+      int64_t rank = shape.rank, n = shape.count(), *to = c.out[0].i64(), *end = to + c.out[0].shape().count();
+      Strides whole = contiguous(shape);
+      for (int64_t i = 0; i < n && (to < end || rank == 0); ++i) {
+        View one{c.in[0].data, {c.in[0].spec.dtype, {}}, {}};
+        int64_t offset = 0;
+        for (int k = 0; k < rank; ++k) offset += i / whole[k] % shape[k] * c.in[0].strides[k];
+        one.data += offset * int64_t(bytes_of(one.spec.dtype, 1));
+        bool set = false;
+        copy_values(one, View{reinterpret_cast<std::byte*>(&set), {DType::boolean, {}}, {}});
+        if (!set) continue;
+        for (int k = 0; k < rank; ++k) *to++ = i / whole[k] % shape[k];
+      }
+    },
+    .samples = []() -> std::vector<Sample> { return {{{relu(sample_values({2, 3}))}, nullptr}}; },
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"NonZero", 9, &onnx::nonzero}};
+
+// The key is an input, a state that a training step moves on: eager, replayed and compiled draw the same numbers.
+constinit const OpDef uniform_op{.name = "uniform", .doc = "[0, 1) from key (seed, counter), stream and index",
+    .infer = [](const Call& c, Specs& out) {
+      if (!(c.in[0] == Spec{DType::i64, {2}})) c.fail("a key int64(2,): seed and counter", c.in[0].text());
+      const Shape& shape = c.as<RandomAttrs>().shape;
+      check_sizes("uniform", shape);
+      out.push({DType::f32, shape});
+    },
+    .eval = [](const Context& c) {
+      const int64_t* key = c.in[0].i64();
+      auto stream = uint64_t(c.as<RandomAttrs>().stream);
+      auto [begin, end] = c.slice(c.out[0].shape().count(), 4);
+      for (int64_t i = begin; i < end; i += 4) {
+        Philox4 r = philox(uint64_t(key[0]), uint64_t(i / 4), uint64_t(key[1]) << 16 ^ stream);
+        for (int64_t k = i; k < std::min(i + 4, end); ++k) c.out[0].f32()[k] = unit_float(r.at[k - i]);
+      }
+    },
+    .work = elementwise_work, .samples = []() -> std::vector<Sample> {
+      return {{{indices({7, 1})}, std::make_shared<RandomAttrs>(RandomAttrs{{3, 5}, 0})}}; },
+    .traits = {.stops_gradient = true, .random = true, .dense = 1, .out = Layout::dense}, .attrs = codec<RandomAttrs>};
+
+Tensor gather(const Tensor& table, const Tensor& rows, int axis) {
+  return apply(gather_op, {table, rows}, AxisAttrs{normal_axis("gather", axis, table.rank())});
+}
+Tensor scatter_add(const Tensor& values, const Tensor& rows, int64_t size) { return apply(scatter_add_op, {values, rows}, SizeAttrs{size}); }
+Tensor one_hot(const Tensor& labels, int64_t size) {
+  bool narrow = is_integer(labels.dtype()) && labels.dtype() != DType::i64 && labels.dtype() != DType::i32;
+  return apply(one_hot_op, {narrow ? cast(labels, DType::i64) : labels}, SizeAttrs{size});
+}
+Tensor nonzero(const Tensor& x) { return apply(nonzero_op, {x}); }
+Tensor uniform(const Tensor& key, const Shape& shape, int64_t stream) { return apply(uniform_op, {key}, RandomAttrs{shape, stream}); }
+Tensor dropout(const Tensor& x, float p, const Tensor& key, int64_t stream) {
+  if (!(p >= 0 && p <= 1)) throw Error(ErrorKind::value, "dropout", "a probability in [0, 1]", std::to_string(p));
+  if (p == 0) return x;
+  if (p == 1) return x * 0.0;
+  Tensor kept = greater_equal(uniform(key, x.shape(), stream), Tensor::full({}, p));
+  return where(kept, x * (1.0 / (1.0 - double(p))), number_like(x, 0));
+}
+
+}  // namespace miniten

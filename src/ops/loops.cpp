@@ -1,0 +1,30 @@
+#include "ops/loops.h"
+
+namespace miniten {
+
+ElementLoop::ElementLoop(const Shape& shape, std::span<const View> operands) : operands_(int(operands.size())) {
+  Strides strides[max_operands];
+  for (int k = 0; k < operands_; ++k) strides[k] = broadcast_strides(operands[size_t(k)], shape);
+  Axes order;
+  for (int i = 0; i < shape.rank; ++i) if (shape[i] != 1) order.push(i);
+  std::stable_sort(order.begin(), order.end(), [&](Dim a, Dim b) { return strides[0][int(a)] > strides[0][int(b)]; });
+  for (Dim d : order) {
+    int axis = int(d);
+    bool merges = rank_ > 0;
+    for (int k = 0; k < operands_ && merges; ++k) merges = stride_[k][rank_ - 1] == strides[k][axis] * shape[axis];
+    if (merges) size_[rank_ - 1] *= shape[axis];
+    else size_[rank_++] = shape[axis];
+    for (int k = 0; k < operands_; ++k) stride_[k][rank_ - 1] = strides[k][axis];
+  }
+  for (int i = 0; i + 1 < rank_; ++i) rows_ *= size_[i];
+  for (int k = 0; k < operands_ && rank_ > 0; ++k) step_[k] = stride_[k][rank_ - 1];
+}
+
+Tensor sample_values(const Shape& shape, float from, float to) {
+  Tensor t = Tensor::empty({DType::f32, shape});
+  int64_t n = shape.count();
+  for (int64_t i = 0; i < n; ++i) t.view().f32()[i] = from + (to - from) * (float(i * 37 % 101) + 0.5f) / 101.0f;
+  return t;
+}
+
+}  // namespace miniten

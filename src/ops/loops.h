@@ -1,0 +1,68 @@
+#pragma once
+#include "miniten/core/op.h"
+
+namespace miniten {
+
+// How many pieces an elementwise op of so many elements is cut into.
+inline int pieces_for(int64_t work) { return int(std::clamp<int64_t>(work / 16384, 1, 64)); }
+inline Work elementwise_work(const Call& call) { return {.pieces = pieces_for(call.out[0].shape.count())}; }
+
+// One pass over several operands of one shape, each with strides of its own (0 where broadcast). Axes are ordered by
+// the first operand's strides and merged where all operands allow, so the last axis is the row.
+class ElementLoop {
+ public:
+  static constexpr int max_operands = 5;
+  ElementLoop(const Shape&, std::span<const View> operands);           // operands broadcast to the shape
+  // Calls f(offsets, steps, n) for the rows of c's piece; offsets and steps count elements, by operand.
+  template <class F> void run(const Context& c, F f) const {
+    if (rank_ == 0) { if (c.piece == 0) f(zero_, step_, int64_t{1}); return; }
+    if (rows_ == 1) {                                                  // one long row: cut it
+      auto [begin, end] = c.slice(size_[rank_ - 1], 16);
+      int64_t at[max_operands];
+      for (int k = 0; k < operands_; ++k) at[k] = begin * step_[k];
+      if (begin < end) f(at, step_, end - begin);
+      return;
+    }
+    auto [begin, end] = c.slice(rows_);
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t at[max_operands] = {}, rest = row;
+      for (int i = rank_ - 2; i >= 0; --i) {
+        int64_t index = rest % size_[i];
+        rest /= size_[i];
+        for (int k = 0; k < operands_; ++k) at[k] += index * stride_[k][i];
+      }
+      f(at, step_, size_[rank_ - 1]);
+    }
+  }
+
+ private:
+  int rank_ = 0, operands_ = 0;
+  int64_t rows_ = 1, size_[Dims::capacity], stride_[max_operands][Dims::capacity], step_[max_operands] = {};
+  static constexpr int64_t zero_[max_operands] = {};
+};
+
+inline void require_floats(const Call& call) {
+  for (const Spec& s : call.in)
+    if (!is_float(s.dtype)) call.fail("a floating-point tensor", s.text(), "convert with cast first", ErrorKind::type);
+}
+inline void require_same_dtype(const Call& call) {
+  for (const Spec& s : call.in)
+    if (s.dtype != call.in[0].dtype)
+      call.fail("inputs of one dtype", call.in[0].text() + " and " + s.text(), "convert with cast first", ErrorKind::type);
+}
+inline void require_integers(const Call& call, int i) {
+  if (DType t = call.in[size_t(i)].dtype; t != DType::i64 && t != DType::i32)
+    call.fail("int64 or int32 indices", call.in[size_t(i)].text(), "", ErrorKind::type);
+}
+inline int normal_axis(std::string_view op, int64_t axis, int rank) {
+  if (axis < -std::max(rank, 1) || axis >= std::max(rank, 1))
+    throw Error(ErrorKind::index, op, "an axis in [-" + std::to_string(rank) + ", " + std::to_string(rank) + ")", std::to_string(axis));
+  return int(axis < 0 ? axis + rank : axis);
+}
+// The index at i of an int64 or int32 view read in row-major order.
+inline int64_t index_at(const View& v, int64_t offset) { return v.spec.dtype == DType::i64 ? v.i64()[offset] : v.as<int32_t>()[offset]; }
+
+// A few values for the contract tests: distinct, away from kinks and ties.
+Tensor sample_values(const Shape&, float from = -1.5f, float to = 1.5f);
+
+}  // namespace miniten

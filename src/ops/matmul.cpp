@@ -1,0 +1,223 @@
+#include <cmath>
+#include "kernels/gemm.h"
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+#include "ops/quantized/lowering.h"
+
+namespace miniten {
+
+// a (.., M, K) @ b (.., K, N) [+ bias (N,)], cut to [lo, hi]; batches broadcast. Operands may have any strides.
+namespace {
+
+struct Product {
+  int64_t m, n, k, batches;
+  bool one_b;                                          // every batch multiplies the same b: batches are rows then
+  Shape batch_shape;
+};
+Product product_of(const Shape& a, const Shape& b, const Shape& out) {
+  Product p{a[-2], b[-1], a[-1], 1, true, {}};
+  for (int i = 0; i < out.rank - 2; ++i) { p.batches *= out[i]; p.batch_shape.push(out[i]); }
+  for (int i = 0; i < b.rank - 2; ++i) p.one_b &= b[i] == 1;
+  return p;
+}
+bool flattens(const View& a) {                         // may (.., M) be walked as one axis?
+  for (int i = 0; i + 2 < a.shape().rank; ++i)
+    if (a.shape()[i] != 1 && a.strides[i] != a.strides[i + 1] * a.shape()[i + 1]) return false;
+  return true;
+}
+
+void matmul_infer(const Call& c, Specs& out) {
+  require_same_dtype(c);
+  const Shape &a = c.in[0].shape, &b = c.in[1].shape;
+  if (DType t = c.in[0].dtype; t != DType::f32 && t != DType::f64) c.fail("float32 or float64", c.in[0].text(), "convert with cast first", ErrorKind::type);
+  if (a.rank < 2 || b.rank < 2) c.fail("matrices", a.text() + " and " + b.text());
+  if (a[-1] != b[-2]) c.fail("inner sizes that agree", a.text() + " and " + b.text(), "the last axis of a meets the second last of b");
+  Shape x = a, y = b;
+  x.rank -= 2;
+  y.rank -= 2;
+  Shape shape = broadcast("matmul", x, y);
+  shape.push(a[-2]);
+  shape.push(b[-1]);
+  if (c.in.size() == 3 && c.in[2].shape != Shape{b[-1]}) c.fail("a bias of shape (" + std::to_string(b[-1]) + ",)", c.in[2].shape.text());
+  out.push({c.in[0].dtype, shape});
+}
+
+size_t packed_bytes(const Product& p) { return size_t(kernels::gemm_packed_floats(p.k, p.n)) * sizeof(float); }
+Work matmul_work(const Call& c) {
+  Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
+  int64_t rows = p.batches * p.m, by_size = std::max<int64_t>(1, rows * p.n * p.k / 65536);
+  if (c.in[0].dtype != DType::f32) return {};
+  if (!p.one_b) return {.pieces = int(std::min({by_size, p.batches, int64_t{64}})), .scratch = packed_bytes(p)};
+  int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
+  int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, 32));
+  return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
+}
+
+void pack_panels(const View& b, int64_t k, int64_t n, int64_t begin, int64_t end, float* to) {     // columns [begin, end)
+  if (begin < end) kernels::gemm_pack(b.f32() + begin * b.strides[-1], k, std::min(end, n) - begin, b.strides[-2], b.strides[-1], to + begin * k);
+}
+size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
+  if (!in[1].data || !p.one_b || c.in[0].dtype != DType::f32) return 0;
+  if (to) pack_panels(in[1], p.k, p.n, 0, p.n, reinterpret_cast<float*>(to));
+  return packed_bytes(p);
+}
+
+kernels::Epilogue epilogue_of(const Context& c, const float* bias) {
+  const auto& at = c.as<ClampAttrs>();
+  return {.bias = bias, .lo = at.lo, .hi = at.hi};
+}
+View batch_view(const View& v, int64_t index, const Shape& batches) {          // the index-th matrix
+  View m{v.data, {v.spec.dtype, {v.shape()[-2], v.shape()[-1]}}, {v.strides[-2], v.strides[-1]}};
+  int64_t offset = 0;
+  for (int i = 1; i <= batches.rank; ++i) {
+    int64_t at = index % batches[-i];
+    index /= batches[-i];
+    int axis = v.shape().rank - 2 - i;
+    if (axis >= 0 && v.shape()[axis] != 1) offset += at * v.strides[axis];
+  }
+  m.data += offset * int64_t(bytes_of(v.spec.dtype, 1));
+  return m;
+}
+
+void matmul_f64(const Context& c, const Product& p) {
+  const auto& at = c.as<ClampAttrs>();
+  for (int64_t i = 0; i < p.batches; ++i) {
+    View a = batch_view(c.in[0], i, p.batch_shape), b = batch_view(c.in[1], i, p.batch_shape);
+    kernels::GemmShape s{.rows = 1, .cols = p.m, .n = p.n, .a_col = a.strides[0], .a_k = a.strides[1], .c_col = p.n, .segment = p.k};
+    const double* given = c.in.size() == 3 ? c.in[2].as<double>() : nullptr;
+    kernels::gemm_f64(s, a.as<double>(), b.as<double>(), b.strides[0], b.strides[1], c.out[0].as<double>() + i * p.m * p.n,
+                      {.bias = given, .lo = at.lo, .hi = at.hi});
+  }
+}
+
+void matmul_eval(const Context& c) {
+  Product p = product_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape());
+  if (c.out[0].spec.dtype == DType::f64) return matmul_f64(c, p);
+  const float* bias = c.in.size() == 3 ? c.in[2].f32() : nullptr;
+  float* y = c.out[0].f32();
+  auto shape_of = [&](const View& a, int64_t rows) {
+    return kernels::GemmShape{.rows = 1, .cols = rows, .n = p.n, .a_col = a.strides[-2], .a_k = a.strides[-1], .c_col = p.n, .segment = p.k};
+  };
+  if (!p.one_b) {
+    auto [begin, end] = c.slice(p.batches);
+    auto* packed = reinterpret_cast<float*>(c.scratch);
+    for (int64_t i = begin; i < end; ++i) {
+      View a = batch_view(c.in[0], i, p.batch_shape), b = batch_view(c.in[1], i, p.batch_shape);
+      pack_panels(b, p.k, p.n, 0, p.n, packed);
+      kernels::gemm(shape_of(a, p.m), a.f32(), packed, y + i * p.m * p.n, epilogue_of(c, bias));
+    }
+    return;
+  }
+  const float* packed = reinterpret_cast<const float*>(c.prepared ? c.prepared : c.shared);
+  if (!c.prepared && c.phase == 0) {
+    auto [begin, end] = c.slice(p.n, 16);
+    return pack_panels(c.in[1], p.k, p.n, begin, end, reinterpret_cast<float*>(c.shared));
+  }
+  bool by_columns = p.n > p.batches * p.m;             // few rows: each piece takes columns
+  auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 14);
+  auto [left, right] = by_columns ? c.slice(p.n, 16) : std::pair<int64_t, int64_t>{0, p.n};
+  if (first >= last || left >= right) return;
+  auto run = [&](const View& a, int64_t begin, int64_t end, int64_t at) {      // rows [begin, end) of a matrix to rows at.. of y
+    kernels::GemmShape s = shape_of(a, end - begin);
+    s.n = right - left;
+    kernels::gemm(s, a.f32() + begin * a.strides[-2], packed + left * p.k, y + at * p.n + left, epilogue_of(c, bias ? bias + left : nullptr));
+  };
+  if (flattens(c.in[0])) return run(c.in[0], first, last, first);
+  for (int64_t row = first; row < last;) {
+    int64_t i = row / p.m, stop = std::min(last, (i + 1) * p.m);
+    run(batch_view(c.in[0], i, p.batch_shape), row - i * p.m, stop - i * p.m, row);
+    row = stop;
+  }
+}
+
+void matmul_vjp(const Vjp& v) {
+  const auto& at = v.as<ClampAttrs>();
+  if (at.lo > -infinity || at.hi < infinity)
+    throw Error(ErrorKind::unsupported, "matmul", "its plain form", "one fused with a clamp", "differentiate before compiling");
+  if (v.needs(0)) v.result[0] = sum_to(matmul(v.grad[0], transpose(v.in[1])), v.in[0].shape());
+  if (v.needs(1)) {
+    bool rows = v.in[1].rank() == 2 && v.in[0].rank() > 2;         // one product over all batches
+    Tensor a = rows ? reshape(v.in[0], {-1, v.in[0].dim(-1)}) : v.in[0], g = rows ? reshape(v.grad[0], {-1, v.grad[0].dim(-1)}) : v.grad[0];
+    v.result[1] = sum_to(matmul(transpose(a), g), v.in[1].shape());
+  }
+  if (v.needs(2)) v.result[2] = sum_to(v.grad[0], v.in[2].shape());
+}
+
+std::optional<Absorbed> matmul_absorb(const Fusion& f) {
+  const auto& own = f.first.as<ClampAttrs>();
+  if (f.first.in[0].dtype != DType::f32 || own.lo > -infinity || own.hi < infinity) return {};
+  if (&f.next.op == &relu_op) return Absorbed{std::make_shared<ClampAttrs>(ClampAttrs{0, infinity}), {}, {}};
+  if (&f.next.op == &clamp_op) return Absorbed{std::make_shared<ClampAttrs>(f.next.as<ClampAttrs>()), {}, {}};
+  Shape bias{f.first.out[0].shape[-1]};
+  if (&f.next.op == &add_op && f.first.in.size() == 2 && f.next.in[size_t(1 - f.slot)].shape == bias && f.next.out[0] == f.first.out[0])
+    return Absorbed{std::make_shared<ClampAttrs>(f.next.as<ClampAttrs>()), {1 - f.slot}, {}};
+  if (&f.next.op == &batch_norm_op && f.slot == 0 && f.first.out[0].shape.rank == 2) {
+    const Tensor *w = f.first.value(1), *b = f.first.in.size() == 3 ? f.first.value(2) : nullptr;
+    const Tensor* norm[] = {f.next.value(1), f.next.value(2), f.next.value(3), f.next.value(4)};
+    if (!w || w->rank() != 2 || (f.first.in.size() == 3 && !b) || !norm[0] || !norm[1] || !norm[2] || !norm[3]) return {};
+    int64_t k = w->dim(0), n = w->dim(1);
+    std::vector<float> weight = w->to_vector<float>(), bias_values(size_t(n), 0.0f), p[4];
+    if (b) bias_values = b->to_vector<float>();
+    for (int i = 0; i < 4; ++i) p[i] = norm[i]->to_vector<float>();
+    for (size_t j = 0; j < size_t(n); ++j) {
+      double scale = p[0][j] / std::sqrt(double(p[3][j]) + f.next.as<BatchNormAttrs>().eps);
+      for (size_t i = 0; i < size_t(k); ++i) weight[i * size_t(n) + j] = float(weight[i * size_t(n) + j] * scale);
+      bias_values[j] = float((double(bias_values[j]) - p[2][j]) * scale + p[1][j]);
+    }
+    return Absorbed{std::make_shared<ClampAttrs>(), {}, {{1, Tensor::of<float>(w->shape(), weight)}, {2, Tensor::of<float>({n}, bias_values)}}};
+  }
+  return {};
+}
+
+Cost matmul_cost(const Call& c) {
+  int64_t outputs = c.out[0].shape.count();
+  return {outputs * c.in[0].shape[-1], c.in.size() == 3 ? outputs : 0};
+}
+std::vector<Sample> matmul_samples() {
+  auto none = std::make_shared<ClampAttrs>();
+  return {{{sample_values({2, 3}), transpose(sample_values({4, 3}))}, none},
+          {{sample_values({2, 2, 3}), sample_values({3, 5})}, none},
+          {{sample_values({2, 1, 2, 3}), sample_values({3, 3, 2})}, none},
+          {{sample_values({5, 3}), sample_values({3, 2}), sample_values({2})}, none}};
+}
+
+}  // namespace
+
+constinit const OpDef matmul_op{.name = "matmul", .doc = "matrix product", .min_inputs = 2, .max_inputs = 3, .infer = matmul_infer,
+    .eval = matmul_eval, .work = matmul_work, .vjp = matmul_vjp, .keep = {3, 0}, .cost = matmul_cost, .absorb = matmul_absorb,
+    .prepare = matmul_prepare, .samples = matmul_samples, .quant = {QuantMode::has_integer_form, 1, lower_matmul},
+    .traits = {.dense = 4, .out = Layout::dense, .weights = 2, .channel_axis = 1}, .onnx = {"MatMul", 1, &onnx::matmul}, .attrs = codec<ClampAttrs>};
+
+static void require_real(std::string_view op, const Tensor& x) {
+  if (!is_float(x.dtype())) throw Error(ErrorKind::type, op, "floating-point tensors", x.spec().text(), "convert with cast first");
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.rank() == 0 || b.rank() == 0)
+    throw Error(ErrorKind::value, "matmul", "vectors or matrices", a.shape().text() + " and " + b.shape().text(), "multiply scalars with *");
+  require_real("matmul", a);
+  require_real("matmul", b);
+  DType t = promote(a.dtype(), b.dtype()), wide = t == DType::f64 ? t : DType::f32;
+  Tensor x = cast(a, wide), y = cast(b, wide);
+  if (a.rank() == 1) x = unsqueeze(x, 0);
+  if (b.rank() == 1) y = unsqueeze(y, 1);
+  Tensor out = cast(apply(matmul_op, {x, y}, ClampAttrs{}), t);
+  if (a.rank() > 1 && b.rank() > 1) return out;
+  Shape shape;
+  for (int i = 0; i < out.rank(); ++i)
+    if (!(a.rank() == 1 && i == out.rank() - 2) && !(b.rank() == 1 && i == out.rank() - 1)) shape.push(out.dim(i));
+  return reshape(out, shape);
+}
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (weight.rank() != 2) throw Error(ErrorKind::value, "linear", "a weight of shape (out, in)", weight.shape().text());
+  if (x.rank() < 1 || x.dim(-1) != weight.dim(1))
+    throw Error(ErrorKind::value, "linear", "input of shape (.., " + std::to_string(weight.dim(1)) + ")", x.shape().text(),
+                "the last axis holds in_features");
+  Tensor y = matmul(x, transpose(weight));
+  return bias ? y + bias : y;
+}
+
+}  // namespace miniten

@@ -1,0 +1,448 @@
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+
+namespace miniten {
+
+// Ops that move values and compute none: views of their input where strides allow.
+namespace {
+
+using MaybeStrides = std::optional<Strides>;
+
+// Symbols cancel by name; what is left must be equal.
+bool same_count(Shape a, Shape b) {
+  for (Dim& d : a)
+    for (Dim& e : b)
+      if (is_symbol(d) && d == e) { d = e = 1; break; }
+  return a.is_static() && b.is_static() && a.count() == b.count();
+}
+// Sizes of b's one -1, from a; -1 where it cannot be told.
+Dim missing_size(Shape a, Shape b) {
+  int symbolic = -1;
+  for (Dim& e : b) {
+    if (!is_symbol(e)) continue;
+    for (Dim& d : a) if (d == e) { d = e = 1; break; }
+  }
+  for (int i = 0; i < a.rank; ++i) if (is_symbol(a[i])) { if (symbolic >= 0) return -1; symbolic = i; }
+  Dim left = symbolic >= 0 ? a[symbolic] : 0, n = 1, known = 1;
+  for (int i = 0; i < a.rank; ++i) if (i != symbolic) n *= a[i];
+  for (Dim e : b) { if (is_symbol(e)) return -1; if (e != -1) known *= e; }
+  if (symbolic >= 0) return n == known ? left : -1;
+  return known > 0 && n % known == 0 ? n / known : known == 0 && n == 0 ? 0 : -1;
+}
+
+// New strides over the same memory, or none: NumPy's no-copy reshape.
+MaybeStrides reshape_view(const Call& c, const Strides& in, int64_t&) {
+  const Shape &from = c.in[0].shape, &to = c.out[0].shape;
+  if (from.has(0) || !from.is_static() || !to.is_static()) return contiguous(to);
+  Dims sizes, steps;
+  for (int i = 0; i < from.rank; ++i) if (from[i] != 1) { sizes.push(from[i]); steps.push(in[i]); }
+  Strides out = Dims::filled(to.rank, 1);
+  int o = 0, i = 0;
+  while (o < to.rank && i < sizes.rank) {
+    if (to[o] == 1) { ++o; continue; }
+    int64_t left = sizes[i], right = to[o];
+    int i_end = i + 1, o_end = o + 1;
+    while (left != right) {
+      if (left < right) left *= sizes[i_end++];
+      else right *= to[o_end++];
+    }
+    for (int k = i; k + 1 < i_end; ++k) if (steps[k] != steps[k + 1] * sizes[k + 1]) return {};
+    int64_t step = steps[i_end - 1];
+    for (int k = o_end - 1; k >= o; --k) { out[k] = step; step *= to[k]; }
+    i = i_end;
+    o = o_end;
+  }
+  return out;
+}
+
+void copy_logical(const Context& c) {                          // values in row-major order of both shapes
+  View flat = c.out[0];
+  flat.spec.shape = c.in[0].shape();
+  flat.strides = contiguous(flat.spec.shape);
+  copy_values(c.in[0], flat);
+}
+
+std::shared_ptr<ShapeAttrs> to_shape(Shape s) { return std::make_shared<ShapeAttrs>(ShapeAttrs{s}); }
+constexpr Traits moves{.movement = true};
+constexpr Traits moves_dense{.movement = true, .out = Layout::dense};
+constexpr QuantRule passes{QuantMode::passes_through};
+
+}  // namespace
+
+constinit const OpDef reshape_op{.name = "reshape", .doc = "same elements, other shape",
+    .infer = [](const Call& c, Specs& out) {
+      const Shape &from = c.in[0].shape, &to = c.as<ShapeAttrs>().shape;
+      if (!same_count(from, to)) c.fail("a shape of as many elements as " + from.text(), to.text());
+      out.push({c.in[0].dtype, to});
+    },
+    .eval = copy_logical,
+    .vjp = [](const Vjp& v) { v.result[0] = reshape(v.grad[0], v.in[0].shape()); },
+    .view = reshape_view,
+    .samples = []() -> std::vector<Sample> {
+      return {{{sample_values({2, 3})}, to_shape({3, 2})}, {{transpose(sample_values({2, 3}))}, to_shape({6})}};
+    },
+    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .attrs = codec<ShapeAttrs>};
+
+constinit const OpDef permute_op{.name = "permute", .doc = "axes in another order",
+    .infer = [](const Call& c, Specs& out) {
+      const Axes& order = c.as<PermuteAttrs>().order;
+      Spec spec{c.in[0].dtype, {}};
+      bool valid = order.rank == c.in[0].shape.rank;
+      for (int i = 0; i < order.rank && valid; ++i) valid = order.has(i);
+      if (!valid) c.fail("an order of every axis of " + c.in[0].shape.text(), order.text());
+      for (Dim axis : order) spec.shape.push(c.in[0].shape[int(axis)]);
+      out.push(spec);
+    },
+    .vjp = [](const Vjp& v) {
+      const Axes& order = v.as<PermuteAttrs>().order;
+      Axes back = order;
+      for (int i = 0; i < order.rank; ++i) back[int(order[i])] = i;
+      v.result[0] = permute(v.grad[0], back);
+    },
+    .view = [](const Call& c, const Strides& in, int64_t&) -> MaybeStrides {
+      Strides out;
+      for (Dim axis : c.as<PermuteAttrs>().order) out.push(in[int(axis)]);
+      return out;
+    },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({1, 2, 3})}, std::make_shared<PermuteAttrs>(PermuteAttrs{{2, 0, 1}})}}; },
+    .quant = passes, .traits = moves, .onnx = {"Transpose", 1, &onnx::permute}, .attrs = codec<PermuteAttrs>};
+
+constinit const OpDef expand_op{.name = "expand", .doc = "broadcast to a shape",
+    .infer = [](const Call& c, Specs& out) {
+      const Shape& to = c.as<ShapeAttrs>().shape;
+      if (broadcast("expand", c.in[0].shape, to) != to) c.fail("a shape that broadcasts to " + to.text(), c.in[0].shape.text());
+      out.push({c.in[0].dtype, to});
+    },
+    .vjp = [](const Vjp& v) { v.result[0] = sum_to(v.grad[0], v.in[0].shape()); },
+    .view = [](const Call& c, const Strides& in, int64_t&) -> MaybeStrides {
+      return broadcast_strides(View{nullptr, c.in[0], in}, c.out[0].shape);
+    },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 1})}, to_shape({2, 3, 2})}}; },
+    .quant = passes, .traits = moves, .onnx = {"Expand", 8, &onnx::expand}, .attrs = codec<ShapeAttrs>};
+
+namespace {
+int64_t slice_size(int64_t start, int64_t stop, int64_t step) {
+  int64_t span = step > 0 ? stop - start + step - 1 : start - stop - step - 1;
+  return std::max<int64_t>(0, span / (step > 0 ? step : -step));
+}
+Shape sliced_shape(const Call& c, const Shape& from, const SliceAttrs& at) {
+  if (at.start.rank != from.rank || at.stop.rank != from.rank || at.step.rank != from.rank)
+    c.fail("a start, stop and step for each axis of " + from.text(), at.start.text());
+  Shape out;
+  for (int i = 0; i < from.rank; ++i) {
+    if (at.step[i] == 0) c.fail("a step other than 0", "0");
+    bool whole = at.start[i] == 0 && at.step[i] == 1 && at.stop[i] == from[i];
+    if (whole) { out.push(from[i]); continue; }
+    if (is_symbol(from[i])) c.fail("a known size on the sliced axis", from.text(), "trace with a fixed shape", ErrorKind::unsupported);
+    int64_t n = slice_size(at.start[i], at.stop[i], at.step[i]);
+    int64_t last = at.start[i] + (n - 1) * at.step[i];
+    if (n > 0 && (at.start[i] < 0 || at.start[i] >= from[i] || last < 0 || last >= from[i]))
+      c.fail("a slice inside " + from.text(), at.start.text() + " to " + at.stop.text(), "", ErrorKind::index);
+    out.push(n);
+  }
+  return out;
+}
+View sliced_view(View v, const SliceAttrs& at, const Shape& shape) {
+  int64_t offset = 0;
+  for (int i = 0; i < shape.rank; ++i) {
+    if (shape[i] > 0) offset += at.start[i] * v.strides[i];
+    v.strides[i] *= at.step[i];
+  }
+  v.spec.shape = shape;
+  v.data += offset * int64_t(bytes_of(v.spec.dtype, 1));
+  return v;
+}
+void zero_fill(const View& v) { std::memset(v.data, 0, v.spec.bytes()); }
+std::vector<Sample> slice_samples() {
+  return {{{sample_values({4, 3})}, std::make_shared<SliceAttrs>(SliceAttrs{{3, 0}, {-1, 2}, {-2, 1}})},
+          {{sample_values({4, 3})}, std::make_shared<SliceAttrs>(SliceAttrs{{1, 0}, {3, 3}, {1, 1}})}};
+}
+}  // namespace
+
+constinit const OpDef slice_op{.name = "slice", .doc = "every step-th element from start to stop, per axis",
+    .infer = [](const Call& c, Specs& out) { out.push({c.in[0].dtype, sliced_shape(c, c.in[0].shape, c.as<SliceAttrs>())}); },
+    .vjp = [](const Vjp& v) {
+      v.result[0] = apply(slice_scatter_op, {v.grad[0], v.in[0]}, v.as<SliceAttrs>());
+    },
+    .view = [](const Call& c, const Strides& in, int64_t& offset) -> MaybeStrides {
+      const auto& at = c.as<SliceAttrs>();
+      Strides out = in;
+      for (int i = 0; i < in.rank; ++i) {
+        if (c.out[0].shape[i] > 0) offset += at.start[i] * in[i];
+        out[i] = in[i] * at.step[i];
+      }
+      return out;
+    },
+    .samples = slice_samples, .quant = passes, .traits = moves, .onnx = {"Slice", 10, &onnx::slice}, .attrs = codec<SliceAttrs>};
+
+// The gradient of slice: zeros like input 1, of which only the shape is read, with input 0 where the slice looked.
+constinit const OpDef slice_scatter_op{.name = "slice_scatter", .doc = "zeros with values where a slice looks", .min_inputs = 2, .max_inputs = 2,
+    .infer = [](const Call& c, Specs& out) {
+      Shape slice = sliced_shape(c, c.in[1].shape, c.as<SliceAttrs>());
+      if (slice != c.in[0].shape) c.fail("values of shape " + slice.text(), c.in[0].shape.text());
+      out.push({c.in[0].dtype, c.in[1].shape});
+    },
+    .eval = [](const Context& c) {
+      zero_fill(c.out[0]);
+      copy_values(c.in[0], sliced_view(c.out[0], c.as<SliceAttrs>(), c.in[0].shape()));
+    },
+    .vjp = [](const Vjp& v) { if (v.needs(0)) v.result[0] = slice(v.grad[0], v.as<SliceAttrs>()); },
+    .samples = []() -> std::vector<Sample> {
+      return {{{sample_values({2, 2}), detach(sample_values({4, 3}))}, std::make_shared<SliceAttrs>(SliceAttrs{{3, 0}, {-1, 2}, {-2, 1}})}};
+    },
+    .traits = {.movement = true, .shape_only = 2, .out = Layout::dense}, .attrs = codec<SliceAttrs>};
+
+constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
+    .infer = [](const Call& c, Specs& out) {
+      const auto& at = c.as<PadAttrs>();
+      Spec spec = c.in[0];
+      if (at.before.rank != spec.shape.rank || at.after.rank != spec.shape.rank)
+        c.fail("a size before and after each axis of " + spec.shape.text(), at.before.text() + " and " + at.after.text());
+      for (int i = 0; i < spec.shape.rank; ++i) {
+        if (at.before[i] < 0 || at.after[i] < 0) c.fail("borders of 0 or more", at.before.text() + " and " + at.after.text(), "cut with slice");
+        if (at.before[i] + at.after[i] == 0) continue;
+        if (is_symbol(spec.shape[i])) c.fail("a known size on the padded axis", spec.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
+        spec.shape[i] += at.before[i] + at.after[i];
+      }
+      check_sizes("pad", spec.shape);
+      out.push(spec);
+    },
+    .eval = [](const Context& c) {
+      const auto& at = c.as<PadAttrs>();
+      const View& y = c.out[0];
+      if (at.value == 0) zero_fill(y);
+      else {
+        double value = at.value;                               // one element, spread over all
+        View scalar{reinterpret_cast<std::byte*>(&value), {DType::f64, y.shape()}, Dims::filled(y.shape().rank, 0)};
+        copy_values(scalar, y);
+      }
+      View inside = y;
+      inside.spec.shape = c.in[0].shape();
+      for (int i = 0; i < inside.spec.shape.rank; ++i) inside.data += at.before[i] * y.strides[i] * int64_t(bytes_of(y.spec.dtype, 1));
+      copy_values(c.in[0], inside);
+    },
+    .vjp = [](const Vjp& v) {
+      const auto& at = v.as<PadAttrs>();
+      Dims stop;
+      const Shape& in = v.in[0].shape();
+      for (int i = 0; i < in.rank; ++i) stop.push(is_symbol(in[i]) ? in[i] : at.before[i] + in[i]);
+      v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
+    },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<PadAttrs>(PadAttrs{{1, 0}, {0, 2}, 0.5})}}; },
+    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .attrs = codec<PadAttrs>};
+
+constinit const OpDef concat_op{.name = "concat", .doc = "parts one after another along an axis", .min_inputs = 1, .max_inputs = max_inputs,
+    .infer = [](const Call& c, Specs& out) {
+      require_same_dtype(c);
+      Spec spec = c.in[0];
+      int64_t axis = c.as<AxisAttrs>().axis;
+      if (axis < 0 || axis >= spec.shape.rank) c.fail("an axis below " + std::to_string(spec.shape.rank), std::to_string(axis), "", ErrorKind::index);
+      for (size_t i = 1; i < c.in.size(); ++i) {
+        Shape want = spec.shape, got = c.in[i].shape;
+        if (got.rank != want.rank) c.fail("parts of one rank", want.text() + " and " + got.text());
+        Dim size = got[int(axis)];
+        want[int(axis)] = got[int(axis)] = 0;
+        if (want != got) c.fail("parts that differ on axis " + std::to_string(axis) + " only", c.in[0].shape.text() + " and " + c.in[i].shape.text());
+        if (is_symbol(size) || is_symbol(spec.shape[int(axis)]))
+          c.fail("known sizes on the joined axis", spec.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
+        spec.shape[int(axis)] += size;
+      }
+      out.push(spec);
+    },
+    .eval = [](const Context& c) {
+      auto [begin, end] = c.slice(int64_t(c.in.size()));
+      int axis = int(c.as<AxisAttrs>().axis);
+      int64_t at = 0;
+      for (int64_t i = 0; i < end; ++i) {
+        View part = c.out[0];
+        part.spec.shape = c.in[size_t(i)].shape();
+        part.data += at * c.out[0].strides[axis] * int64_t(bytes_of(part.spec.dtype, 1));
+        at += part.spec.shape[axis];
+        if (i >= begin) copy_values(c.in[size_t(i)], part);
+      }
+    },
+    .work = [](const Call& c) { return Work{std::min(pieces_for(c.out[0].shape.count()), int(c.in.size()))}; },
+    .vjp = [](const Vjp& v) {
+      int axis = int(v.as<AxisAttrs>().axis);
+      int64_t at = 0;
+      for (size_t i = 0; i < v.in.size(); ++i) {
+        int64_t size = v.in[i].dim(axis);
+        if (v.needs(int(i))) v.result[i] = v.in.size() == 1 ? v.grad[0] : slice(v.grad[0], axis, at, at + size);
+        at += size;
+      }
+    },
+    .samples = []() -> std::vector<Sample> {
+      return {{{sample_values({2, 3}), sample_values({2, 1}), transpose(sample_values({2, 2}))}, std::make_shared<AxisAttrs>(AxisAttrs{1})}}; },
+    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .attrs = codec<AxisAttrs>};
+
+constinit const OpDef detach_op{.name = "detach", .doc = "the same values, without gradient",
+    .infer = [](const Call& c, Specs& out) { out.push(c.in[0]); },
+    .view = [](const Call&, const Strides& in, int64_t&) -> MaybeStrides { return in; },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, nullptr}}; },
+    .quant = passes, .traits = {.movement = true, .stops_gradient = true}, .onnx = {"Identity", 1, &onnx::identity}};
+
+// ---- copies ----
+namespace {
+void copy_eval(const Context& c) {
+  View operands[] = {c.out[0], c.in[0]};
+  switch (bits_of(c.out[0].spec.dtype)) {
+    case 32:
+      return ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
+        const uint32_t* x = c.in[0].as<uint32_t>() + at[1];
+        uint32_t* y = c.out[0].as<uint32_t>() + at[0];
+        if (step[0] == 1 && step[1] == 1) std::memmove(y, x, size_t(n) * 4);
+        else for (int64_t i = 0; i < n; ++i) y[i * step[0]] = x[i * step[1]];
+      });
+    default:
+      if (c.piece == 0) copy_values(c.in[0], c.out[0]);
+  }
+}
+constexpr OpDef copy_row(std::string_view name, std::string_view doc, Layout out) {
+  return {.name = name, .doc = doc, .infer = [](const Call& c, Specs& o) { o.push(c.in[0]); }, .eval = copy_eval, .work = elementwise_work,
+          .vjp = [](const Vjp& v) { v.result[0] = v.grad[0]; },
+          .samples = []() -> std::vector<Sample> { return {{{transpose(sample_values({3, 2}))}, nullptr}, {{sample_values({1, 2, 3, 2})}, nullptr}}; },
+          .quant = passes, .traits = {.movement = true, .out = out}, .onnx = {"Identity", 1, &onnx::identity}};
+}
+}  // namespace
+constinit const OpDef copy_op = copy_row("copy", "the same values, row-major", Layout::dense);
+constinit const OpDef to_channels_last_op = copy_row("to_channels_last", "the same values, channels fastest in memory", Layout::channels_last);
+
+constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another dtype",
+    .infer = [](const Call& c, Specs& out) {
+      DType t = c.as<CastAttrs>().dtype;
+      if (bits_of(t) < 8 || bits_of(c.in[0].dtype) < 8)
+        c.fail("dtypes of whole bytes", c.in[0].text() + " to " + std::string(name_of(t)), "int4 tensors are made by quantisation", ErrorKind::unsupported);
+      out.push({t, c.in[0].shape});
+    },
+    .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); },
+    .vjp = [](const Vjp& v) { v.result[0] = cast(v.grad[0], v.in[0].dtype()); },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<CastAttrs>(CastAttrs{DType::f64})}}; },
+    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .attrs = codec<CastAttrs>};
+
+// ---- functions ----
+Tensor reshape(const Tensor& x, const Shape& shape) {
+  Shape to = shape;
+  int unknown = -1;
+  for (int i = 0; i < to.rank; ++i) {
+    if (is_symbol(to[i]) || to[i] >= 0) continue;
+    if (to[i] != -1 || unknown >= 0)
+      throw Error(ErrorKind::value, "reshape", "sizes of 0 or more and at most one -1", shape.text());
+    unknown = i;
+  }
+  if (unknown >= 0) {
+    to[unknown] = missing_size(x.shape(), to);
+    if (to[unknown] == -1)
+      throw Error(ErrorKind::value, "reshape", "a shape of as many elements as " + x.shape().text(), shape.text());
+  }
+  return x.shape() == to ? x : apply(reshape_op, {x}, ShapeAttrs{to});
+}
+Tensor flatten(const Tensor& x, int start, int end) {
+  int first = normal_axis("flatten", start, x.rank()), last = normal_axis("flatten", end, x.rank());
+  if (first > last) throw Error(ErrorKind::value, "flatten", "start <= end", std::to_string(start) + " and " + std::to_string(end));
+  Shape to;
+  for (int i = 0; i < first; ++i) to.push(x.dim(i));
+  to.push(-1);
+  for (int i = last + 1; i < x.rank(); ++i) to.push(x.dim(i));
+  return reshape(x, to);
+}
+Tensor squeeze(const Tensor& x, int axis) {
+  axis = normal_axis("squeeze", axis, x.rank());
+  if (x.rank() == 0 || x.dim(axis) != 1) return x;
+  Shape to;
+  for (int i = 0; i < x.rank(); ++i) if (i != axis) to.push(x.dim(i));
+  return reshape(x, to);
+}
+Tensor unsqueeze(const Tensor& x, int axis) {
+  axis = normal_axis("unsqueeze", axis, x.rank() + 1);
+  Shape to;
+  for (int i = 0; i <= x.rank(); ++i) {
+    if (i == axis) to.push(1);
+    if (i < x.rank()) to.push(x.dim(i));
+  }
+  return reshape(x, to);
+}
+Tensor permute(const Tensor& x, Axes order) {
+  for (Dim& a : order) a = normal_axis("permute", a, x.rank());
+  return apply(permute_op, {x}, PermuteAttrs{order});
+}
+Tensor transpose(const Tensor& x, int a, int b) {
+  Axes order = Dims::iota(x.rank());
+  if (x.rank() < 2) return x;
+  std::swap(order[normal_axis("transpose", a, x.rank())], order[normal_axis("transpose", b, x.rank())]);
+  return permute(x, order);
+}
+Tensor expand(const Tensor& x, const Shape& shape) {
+  Shape to = shape;
+  for (int i = 1; i <= to.rank; ++i)
+    if (to[-i] == -1) {
+      if (i > x.rank()) throw Error(ErrorKind::value, "expand", "a size for each new axis", shape.text());
+      to[-i] = x.dim(-i);
+    }
+  return x.shape() == to ? x : apply(expand_op, {x}, ShapeAttrs{to});
+}
+Tensor slice(const Tensor& x, const SliceAttrs& at) { return apply(slice_op, {x}, at); }
+Tensor slice(const Tensor& x, int axis, int64_t start, int64_t stop, int64_t step) {
+  axis = normal_axis("slice", axis, x.rank());
+  if (step == 0) throw Error(ErrorKind::value, "slice", "a step other than 0", "0");
+  SliceAttrs at{Dims::filled(x.rank(), 0), x.shape(), Dims::filled(x.rank(), 1)};
+  Dim n = x.dim(axis);
+  if (is_symbol(n)) {
+    if (start == 0 && step == 1 && (stop == n || stop == INT64_MAX)) return x;
+    throw Error(ErrorKind::unsupported, "slice", "a known size on the sliced axis", x.shape().text(), "trace with a fixed shape");
+  }
+  int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
+  auto inside = [&](int64_t i) { return std::clamp(i < 0 ? (i < -n ? low : i + n) : i, low, high); };
+  at.start[axis] = inside(start);
+  at.stop[axis] = stop == INT64_MIN ? low : inside(stop);
+  at.step[axis] = step;
+  return apply(slice_op, {x}, at);
+}
+Tensor select(const Tensor& x, int axis, int64_t index) {
+  axis = normal_axis("select", axis, x.rank());
+  if (x.rank() == 0) throw Error(ErrorKind::index, "select", "a tensor with axes", "a scalar");
+  Dim n = x.dim(axis);
+  if (!is_symbol(n) && (index < -n || index >= n))
+    throw Error(ErrorKind::index, "select", "an index in [-" + std::to_string(n) + ", " + std::to_string(n) + ")", std::to_string(index));
+  if (is_symbol(n)) throw Error(ErrorKind::unsupported, "select", "a known size on the axis", x.shape().text(), "trace with a fixed shape");
+  if (index < 0) index += n;
+  Tensor row = slice(x, axis, index, index + 1);
+  Shape to;
+  for (int i = 0; i < x.rank(); ++i) if (i != axis) to.push(x.dim(i));
+  return reshape(row, to);
+}
+Tensor pad(const Tensor& x, Dims before, Dims after, double value) { return apply(pad_op, {x}, PadAttrs{before, after, value}); }
+Tensor concat(std::span<const Tensor> parts, int axis) {
+  if (parts.empty()) throw Error(ErrorKind::value, "concat", "at least one tensor", "none");
+  if (parts.size() > size_t(max_inputs)) {                     // in groups, then the groups
+    std::vector<Tensor> groups;
+    for (size_t i = 0; i < parts.size(); i += max_inputs) groups.push_back(concat(parts.subspan(i, std::min<size_t>(max_inputs, parts.size() - i)), axis));
+    return concat(groups, axis);
+  }
+  DType t = parts[0].dtype();
+  for (const Tensor& p : parts) t = promote(t, p.dtype());
+  std::vector<Tensor> same;
+  for (const Tensor& p : parts) same.push_back(cast(p, t));
+  std::vector<Input> in(same.begin(), same.end());
+  AxisAttrs at{normal_axis("concat", axis, parts[0].rank())};
+  Tensor out;
+  apply(concat_op, in, &at, {&out, 1});
+  return out;
+}
+Tensor stack(std::span<const Tensor> parts, int axis) {
+  std::vector<Tensor> rows;
+  for (const Tensor& p : parts) rows.push_back(unsqueeze(p, axis));
+  return concat(rows, axis);
+}
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) {
+  axis = normal_axis("split", axis, x.rank());
+  if (size < 1) throw Error(ErrorKind::value, "split", "parts of at least 1", std::to_string(size));
+  std::vector<Tensor> parts;
+  for (int64_t at = 0; at < x.dim(axis); at += size) parts.push_back(slice(x, axis, at, at + size));
+  return parts;
+}
+Tensor detach(const Tensor& x) { return apply(detach_op, {x}); }
+Tensor copy(const Tensor& x) { return apply(copy_op, {x}); }
+Tensor cast(const Tensor& x, DType dtype) { return x.dtype() == dtype ? x : apply(cast_op, {x}, CastAttrs{dtype}); }
+
+}  // namespace miniten

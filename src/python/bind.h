@@ -1,0 +1,22 @@
+#pragma once
+#include "python/convert.h"
+
+// One function per namespace; module.cpp calls them in order, bases before what derives from them.
+namespace miniten::python {
+
+using TensorClass = nb::class_<Tensor::Impl>;
+
+TensorClass bind_core(nb::module_&);              // dtypes, Tensor, creation, random numbers, threads
+void bind_indexing(nb::module_&, TensorClass&);
+void bind_ops(nb::module_&, TensorClass&);
+void bind_autograd(nb::module_&, TensorClass&);   // backward, gradient modes, user-defined ops
+void bind_graph(nb::module_&);
+void bind_nn(nb::module_&);
+void bind_optim(nb::module_&);
+
+std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"
+
+// Errors that an op written in Python raised where no exception may pass; raised by the call that caused them.
+void raise_pending_error();
+
+}  // namespace miniten::python

@@ -1,0 +1,15 @@
+#include "python/bind.h"
+
+NB_MODULE(_core, m) {
+  using namespace miniten::python;
+  m.doc() = "MiniTen's C++ side. Use the package miniten, which names what is public.";
+  m.attr("__version__") = MINITEN_VERSION;
+  nanobind::set_leak_warnings(false);          // objects that outlive the interpreter are torn down by the system
+  TensorClass tensor = bind_core(m);
+  bind_indexing(m, tensor);
+  bind_ops(m, tensor);
+  bind_autograd(m, tensor);
+  bind_graph(m);
+  bind_nn(m);
+  bind_optim(m);
+}

@@ -1,0 +1,194 @@
+#include "check.h"
+#include <thread>
+#include "miniten/base/parallel.h"
+#include "miniten/graph/passes.h"
+
+namespace miniten {
+namespace {
+
+using check::difference;
+using check::error_of;
+using check::normal;
+
+struct Mlp {
+  std::vector<Tensor> w, b;
+  Mlp() {
+    for (auto [in, out] : {std::pair{16, 32}, {32, 8}}) {
+      w.push_back(parameter(normal({in, out}, uint64_t(in)) * 0.3));
+      b.push_back(parameter(normal({out}, uint64_t(out)) * 0.1));
+    }
+  }
+  Tensor operator()(Tensor x) const {
+    for (size_t i = 0; i < 2; ++i) {
+      x = matmul(x, w[i]) + b[i];
+      if (i == 0) x = relu(x);
+    }
+    return x;
+  }
+  Graph graph(Dim batch) const {
+    return trace({{DType::f32, {batch, 16}}}, [&](auto& in) { return std::vector{(*this)(in[0])}; });
+  }
+};
+
+TEST(Session, FusesAndEqualsEager) {
+  Mlp m;
+  Session s(m.graph(4), {.threads = 1});
+  EXPECT_EQ(s.graph().nodes.size(), 2u) << s.graph().to_text();      // bias and relu are absorbed
+  Tensor x = normal({4, 16}, 1);
+  EXPECT_LT(difference(s.run(std::vector{x})[0], m(x)), 1e-6);
+}
+
+TEST(Session, PlannedArenaIsMeasuredArena) {
+  Mlp m;
+  Tensor x = normal({64, 16}, 1);
+  for (int threads : {1, 2}) {
+    Session s(m.graph(64), {.threads = threads});
+    EXPECT_EQ(s.arena_bytes(), s.measured_arena_bytes(std::vector{x}));
+    EXPECT_LE(s.arena_bytes(), s.plan().bytes_without_reuse);
+  }
+}
+
+TEST(Session, GivesTheSameBitsForAnyNumberOfThreads) {
+  Tensor w = normal({24, 8, 3, 3}, 2) * 0.1, x = normal({8, 8, 20, 20}, 3);
+  Graph g = trace({x.spec()}, [&](auto& in) {
+    Tensor y = relu(conv2d(in[0], w, {}, {.padding = {1, 1, 1, 1}}));
+    return std::vector{y, sum(y), mean(y, {0, 2, 3})};
+  });
+  Session one(g, {.threads = 1}), two(g, {.threads = 2}), three(g, {.threads = 3});
+  auto a = one.run(std::vector{x}), b = two.run(std::vector{x}), c = three.run(std::vector{x});
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(difference(a[i], b[i]), 0);
+    EXPECT_EQ(difference(a[i], c[i]), 0);
+  }
+}
+
+TEST(Session, BindsSymbolicSizes) {
+  Mlp m;
+  Graph g = m.graph(symbol("batch"));
+  EXPECT_NE(g.to_text().find("(batch, 16)"), std::string::npos);
+  for (int64_t n : {1, 7}) {
+    Tensor x = normal({n, 16}, uint64_t(n));
+    Session s(bind_inputs(g, {x.spec()}));
+    EXPECT_LT(difference(s.run(std::vector{x})[0], m(x)), 1e-6);
+  }
+  EXPECT_NE(error_of([&] { bind_inputs(g, {{DType::f32, {2, 15}}}); }).find("(batch, 16)"), std::string::npos);
+  EXPECT_NE(error_of([&] { bind_inputs(g, {{DType::f64, {2, 16}}}); }).find("float64"), std::string::npos);
+}
+
+TEST(Session, RefusesWrongInputs) {
+  Session s(Mlp().graph(4));
+  EXPECT_EQ(error_of([&] { s.run(std::vector{normal({5, 16}, 1)}); }),
+            "[session] expected input \"input\" of float32(4, 16), got float32(5, 16) (compile again for another shape)");
+  EXPECT_NE(error_of([&] { s.run(std::vector<Tensor>{}); }).find("1 inputs"), std::string::npos);
+  EXPECT_NE(error_of([&] { Session(Mlp().graph(4), {.passes = {"fly"}}); }).find("fold_constants"), std::string::npos);
+}
+
+TEST(Session, KeepsStates) {
+  Tensor w = Tensor::full({4, 4}, 1), z = Tensor::full({2, 4}, 1);
+  Graph g = trace({z.spec()}, [&](auto& in) {           // read, overwritten, read again through another handle
+    Tensor before = matmul(in[0], w);
+    assign(w, w * 0.5);
+    return std::vector{relu(before), matmul(in[0], detach(w)), w};
+  });
+  Session s(g), other = s.clone();
+  s.run(std::vector{z});
+  auto second = s.run(std::vector{z});
+  EXPECT_EQ(check::values(second[0])[0], 2);
+  EXPECT_EQ(check::values(second[1])[0], 1);
+  EXPECT_EQ(check::values(w)[5], 0.25);
+  EXPECT_EQ(check::values(other.run(std::vector{z})[0])[0], 4);      // its own states, from where it was cloned
+  other.run(std::vector{z});
+  EXPECT_EQ(check::values(w)[5], 0.25);
+}
+
+TEST(Session, RunsWhatIsSizedAtRunTime) {
+  Graph g = trace({{DType::f32, {2, 3}}}, [](auto& in) { return std::vector{cast(nonzero(relu(in[0])), DType::f32) * 2.0}; });
+  Session s(g);
+  Tensor x = Tensor::of({2, 3}, {1, -1, 0, 2, 3, -4});
+  Tensor y = s.run(std::vector{x})[0];
+  EXPECT_EQ(y.shape().text(), "(3, 2)");
+  EXPECT_EQ(check::values(y), (std::vector<double>{0, 0, 2, 0, 2, 2}));
+  EXPECT_GT(s.dynamic_bytes(), 0u);
+  EXPECT_EQ(s.run(std::vector{Tensor::zeros({2, 3})})[0].shape().text(), "(0, 2)");
+}
+
+TEST(Session, RunsBranches) {
+  Spec x{DType::f32, {3}};
+  Graph yes = trace({x}, [](auto& in) { return std::vector{in[0] * 2.0}; }), no = trace({x}, [](auto& in) { return std::vector{-in[0]}; });
+  Graph g;
+  int condition = g.add_value({DType::boolean, {}}, "condition"), input = g.add_value(x, "x"), out = g.add_value(x, "y");
+  g.inputs = {condition, input};
+  g.outputs = {out};
+  Node branch{&copy_op, nullptr, {condition, input}, {out}, "if", {yes, no}};
+  g.nodes.push_back(branch);
+  verify(g);
+  Session s(g);
+  Tensor v = Tensor::of({3}, {1, 2, 3});
+  EXPECT_EQ(check::values(s.run(std::vector{Tensor::full({}, 1, DType::boolean), v})[0])[1], 4);
+  EXPECT_EQ(check::values(s.run(std::vector{Tensor::full({}, 0, DType::boolean), v})[0])[1], -2);
+}
+
+TEST(Session, RefusesASecondRunAtOnceAndClonesServe) {
+  Mlp m;
+  Session s(m.graph(64)), mine = s.clone();
+  Tensor x = normal({64, 16}, 1), want = m(x);
+  std::thread other([&] { for (int i = 0; i < 200; ++i) EXPECT_EQ(difference(mine.run(std::vector{x})[0], want) < 1e-6, true); });
+  for (int i = 0; i < 200; ++i) EXPECT_LT(difference(s.run(std::vector{x})[0], want), 1e-6);
+  other.join();
+}
+
+TEST(Verify, NamesWhatIsWrong) {
+  Mlp m;
+  Graph g = m.graph(4);
+  Graph swapped = g;
+  std::swap(swapped.nodes[0], swapped.nodes[1]);
+  EXPECT_NE(error_of([&] { verify(swapped); }).find("computed before"), std::string::npos);
+  Graph wrong = g;
+  wrong.values[size_t(wrong.nodes[0].out[0])].spec.shape[1] = 9;
+  EXPECT_NE(error_of([&] { verify(wrong); }).find("(4, 32)"), std::string::npos);
+  Graph outside = g;
+  outside.outputs = {1000};
+  EXPECT_NE(error_of([&] { verify(outside); }).find("value id"), std::string::npos);
+
+  Tensor w = Tensor::full({4, 4}, 1), z = Tensor::full({2, 4}, 1);
+  EXPECT_NE(error_of([&] { trace({z.spec()}, [&](auto& in) {
+    Tensor turned = transpose(w);
+    assign(w, w + w);
+    return std::vector{matmul(in[0], turned)};
+  }); }).find("overwritten by assign"), std::string::npos);
+  Tensor tied = transpose(w);
+  EXPECT_NE(error_of([&] { trace({z.spec()}, [&](auto& in) {
+    Tensor y = matmul(in[0], tied) + matmul(in[0], w);
+    assign(w, w + w);
+    return std::vector{y};
+  }); }).find("memory of its own"), std::string::npos);
+}
+
+TEST(Trace, RefusesToReadValues) {
+  std::string e = error_of([] { trace({{DType::f32, {1}}}, [](auto& in) { in[0].item(); return in; }); });
+  EXPECT_NE(e.find("while tracing"), std::string::npos);
+}
+
+TEST(Trace, ReplaysWithGradients) {
+  Mlp m;
+  Graph g = m.graph(4);
+  Tensor x = normal({4, 16}, 1), y = replay(g, {x})[0];
+  auto a = gradients(sum(square(y)), m.w), b = gradients(sum(square(m(x))), m.w);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(difference(a[i], b[i]), 0);
+}
+
+TEST(Fold, BatchNormDisappears) {
+  Tensor w = normal({8, 3, 3, 3}, 1), gamma = normal({8}, 2), beta = normal({8}, 3), mean_ = normal({8}, 4), var_ = square(normal({8}, 5)) + 0.1;
+  Tensor x = normal({2, 3, 6, 6}, 6);
+  auto f = [&](const Tensor& t) { return relu(batch_norm(conv2d(t, w), gamma, beta, mean_, var_)); };
+  Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{f(in[0])}; });
+  Session s(g);
+  int convs = 0;
+  for (const Node& n : s.graph().nodes) convs += n.op == &conv2d_op;
+  EXPECT_EQ(convs, 1);
+  EXPECT_LE(s.graph().nodes.size(), 2u) << s.graph().to_text();       // the input's copy to channels-last, and the convolution
+  EXPECT_LT(difference(s.run(std::vector{x})[0], f(x)), 1e-5);
+}
+
+}  // namespace
+}  // namespace miniten
