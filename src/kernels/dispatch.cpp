@@ -150,11 +150,11 @@ const std::string& requested_error() {
 
 const Choice* choose_first() {
   requested_error();
-  return current.load(std::memory_order_relaxed);
+  return current.load(std::memory_order_acquire);
 }
 
 inline const Choice* in_use() {
-  const Choice* choice = current.load(std::memory_order_relaxed);
+  const Choice* choice = current.load(std::memory_order_acquire);
   return __builtin_expect(choice != nullptr, 1) ? choice : choose_first();
 }
 
@@ -173,7 +173,7 @@ std::vector<std::string_view> available_isas() {
 bool set_isa(std::string_view name) {
   requested_error();
   const Choice* choice = find_choice(name);
-  if (choice) current.store(choice, std::memory_order_relaxed);
+  if (choice) current.store(choice, std::memory_order_release);
   return choice != nullptr;
 }
 

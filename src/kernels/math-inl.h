@@ -20,10 +20,10 @@ MINITEN_INLINE ExpParts exp_parts(V x) {
   q = fma(q, r, set(4.1668393e-02f));
   q = fma(q, r, set(1.666652e-01f));
   q = fma(q, r, set(4.9999994e-01f));
-  return {fma(r * r, q, r), (I)t - 0x4b400000};
+  return {fma(r * r, q, r), (I)((U)t - 0x4b400000u)};
 }
 
-MINITEN_INLINE V power_of_two(I n) { return (V)((n + 127) << 23); }  // -126 <= n <= 127
+MINITEN_INLINE V power_of_two(I n) { return (V)(((U)n + 127u) << 23); }  // -126 <= n <= 127
 
 // Over the whole range: denormal results, infinities and NaN included.
 MINITEN_INLINE V exp(V x) {
@@ -41,9 +41,9 @@ MINITEN_INLINE V exp_normal(V x) {
 MINITEN_INLINE V log(V x) {
   const I tiny = (I)(x < 1.17549435e-38f);
   const V scaled = select(tiny, x * 8388608.0f, x);
-  const I bits = (I)scaled;
-  const I e = (bits - 0x3f3504f3) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
-  const V f = (V)(bits - (e << 23)) - 1.0f;
+  const U bits = (U)scaled;
+  const I e = (I)(bits - 0x3f3504f3u) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
+  const V f = (V)(bits - ((U)e << 23)) - 1.0f;
   const V exponent = __builtin_convertvector(e - (tiny & 23), V);
   V p = set(6.9155805e-02f);
   p = fma(p, f, set(-1.1790299e-01f));
@@ -96,7 +96,7 @@ MINITEN_INLINE D exp(D x) {
   p = fma(p, r, set_d(0.499999920323399));
   p = fma(p, r, set_d(1.0000000365390256));
   p = fma(p, r, set_d(1.0000000005585932));
-  return p * (D)(((L)t + 1023) << 52);
+  return p * (D)(((UL)t + 1023u) << 52);
 }
 
 // P(Z > t) for a normal variable Z and 0 <= t: exp(-t^2/2) times a polynomial in (t - 4)/(t + 4), relative error 2^-27;

@@ -51,23 +51,25 @@ namespace {
 constexpr int kLanes = MINITEN_LANES;
 typedef float V __attribute__((vector_size(MINITEN_LANES * 4)));
 typedef int32_t I __attribute__((vector_size(MINITEN_LANES * 4)));  // comparisons of V give I: 0 or -1
+typedef uint32_t U __attribute__((vector_size(MINITEN_LANES * 4)));  // where arithmetic may wrap
 
 // Doubles that stand for half a V (for one float on the scalar target), and the floats they come from.
 constexpr int kHalf = kLanes < 2 ? 1 : kLanes / 2;
 typedef double D __attribute__((vector_size(kHalf * 8)));
 typedef int64_t L __attribute__((vector_size(kHalf * 8)));
+typedef uint64_t UL __attribute__((vector_size(kHalf * 8)));
 typedef float H __attribute__((vector_size(kHalf * 4)));
 
 // Unaligned access to any vector type.
 template <class T>
 MINITEN_INLINE T load_as(const void* p) {
-  struct __attribute__((packed, may_alias)) U { T v; };
-  return static_cast<const U*>(p)->v;
+  struct __attribute__((packed, may_alias)) Any { T v; };
+  return static_cast<const Any*>(p)->v;
 }
 template <class T>
 MINITEN_INLINE void store_as(void* p, T v) {
-  struct __attribute__((packed, may_alias)) U { T v; };
-  static_cast<U*>(p)->v = v;
+  struct __attribute__((packed, may_alias)) Any { T v; };
+  static_cast<Any*>(p)->v = v;
 }
 
 MINITEN_INLINE V load(const float* p) { return load_as<V>(p); }

@@ -106,7 +106,7 @@ std::vector<Sample> weight_samples() {
 
 constinit const OpDef conv2d_op{.name = "conv2d", .doc = "convolution, with bias and clamp", .min_inputs = 2, .max_inputs = 3,
     .infer = conv_infer, .eval = conv2d_eval, .work = conv2d_work, .vjp = conv_vjp, .keep = {3, 0}, .cost = conv_cost, .absorb = conv_absorb,
-    .prepare = conv2d_prepare, .samples = forward_samples, .quant = {QuantMode::has_integer_form, 1, lower_conv2d},
+    .prepare = conv2d_prepare, .samples = forward_samples, .quant = {QuantMode::has_integer_form, 1, lower_conv2d, dynamic_conv2d},
     .traits = {.dense = 4, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
     .onnx = {"Conv", 1, &onnx::conv2d}, .attrs = codec<Conv2dAttrs>, .self = &from_xw};
 constinit const OpDef conv2d_input_op{.name = "conv2d_input", .doc = "gradient of conv2d's input from y and w", .min_inputs = 2, .max_inputs = 2,

@@ -228,8 +228,8 @@ constinit const OpDef mean_op = reduce_row("mean", "mean over axes", mean_infer,
       reduce_eval<Add, true>(c, double(c.out[0].shape().count()) / double(c.in[0].shape().count()));
     },
     [](const Vjp& v) {
-      Tensor ratio = cast(miniten::count(v.out[0]) / miniten::count(v.in[0]), v.grad[0].dtype());
-      v.result[0] = spread(v, v.grad[0] * ratio);
+      DType t = v.grad[0].dtype();
+      v.result[0] = spread(v, v.grad[0] * (cast(miniten::count(v.out[0]), t) / cast(miniten::count(v.in[0]), t)));
     }, keep_nothing, {"ReduceMean", 1, &onnx::reduce}, {QuantMode::has_integer_form, 1, lower_mean});
 constinit const OpDef max_op = reduce_row("max", "greatest over axes; NaN wins", extreme_infer,
     [](const Context& c) { reduce_eval<Extreme<true>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMax", 1, &onnx::reduce});
@@ -318,8 +318,8 @@ Tensor var(const Tensor& x, Axes axes, bool keepdim, int correction) {
   Axes normal = normal_axes("var", x, axes);
   Tensor centred = x - apply(mean_op, {x}, ReduceAttrs{normal});
   Tensor total = apply(sum_op, {square(centred)}, ReduceAttrs{normal});
-  Tensor n = count(x) / count(total) - double(correction);
-  return without(total / cast(n, x.dtype()), normal, keepdim);
+  Tensor n = cast(count(x), x.dtype()) / cast(count(total), x.dtype()) - double(correction);
+  return without(total / n, normal, keepdim);
 }
 Tensor argmax(const Tensor& x, int axis, bool keepdim) {
   axis = normal_axis("argmax", axis, x.rank());

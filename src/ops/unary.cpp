@@ -4,7 +4,6 @@
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
-#include "ops/quantized/lowering.h"
 
 namespace miniten {
 
@@ -101,7 +100,7 @@ using K = kernels::Unary;
 
 // name, meaning, what backward keeps, backward; then what is special
 constinit const OpDef relu_op = number_row<K::relu>("relu", "max(x, 0)", keep_output, [](const Vjp& v) { v.result[0] = gate(g(v), y(v)); },
-    {.onnx = {"Relu", 6}, .quant = {QuantMode::has_integer_form, 1, lower_relu}});
+    {.onnx = {"Relu", 6}});
 constinit const OpDef neg_op = number_row<K::neg>("neg", "-x", keep_nothing, [](const Vjp& v) { v.result[0] = -g(v); }, {.onnx = {"Neg", 6}});
 constinit const OpDef abs_op = number_row<K::abs>("abs", "|x|", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * sign(x(v)); }, {.onnx = {"Abs", 6}});
 constinit const OpDef square_op = number_row<K::square>("square", "x^2", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * x(v) * 2.0; },
@@ -166,7 +165,7 @@ constinit const OpDef clamp_op{.name = "clamp", .doc = "x cut to [lo, hi]",
     },
     .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<ClampAttrs>(ClampAttrs{-0.5f, 0.8f})}}; },
-    .quant = {QuantMode::has_integer_form, 1, lower_clamp}, .traits = {.pointwise = true, .activation = true},
+ .traits = {.pointwise = true, .activation = true},
     .onnx = {"Clip", 6, &onnx::clamp}, .attrs = codec<ClampAttrs>};
 
 // Functions of real numbers turn integers into float32 first, as torch.

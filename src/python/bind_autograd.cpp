@@ -148,7 +148,10 @@ nb::object apply_function(nb::object function, nb::object context, nb::tuple arg
   std::vector<Tensor> out(state->results.size());
   apply(op, borrowed, &attrs, out);
   state->results.clear();
-  return nb::isinstance<nb::tuple>(result) || nb::isinstance<nb::list>(result) ? nb::object(nb::tuple(nb::cast(out))) : tensor_object(out[0]);
+  if (nb::isinstance<Tensor::Impl>(result)) return tensor_object(out[0]);
+  nb::list outputs;
+  for (const Tensor& t : out) outputs.append(tensor_object(t));
+  return nb::tuple(outputs);
 }
 
 }  // namespace

@@ -209,6 +209,7 @@ void bind_dtype(nb::module_& m) {
   auto e = nb::enum_<DType>(m, "DType", nb::is_str(), "Element types. A member equals its name, so 'float32' and numpy.float32's dtype compare and serve as well.");
   for (int i = 0; i < dtype_count; ++i) e.str_value(DType(i) == DType::boolean ? "bool_" : names[i], DType(i), names[i]);
   e.def("__repr__", [](nb::handle self) { return "miniten." + std::string(name_of(nb::cast<DType>(self))); });
+  e.def("__str__", [](nb::handle self) { return std::string(name_of(nb::cast<DType>(self))); });
   e.def_prop_ro("itemsize", [](nb::handle self) { return bytes_of(nb::cast<DType>(self), 1); }, "Bytes of an element; 1 for the 4-bit types.");
   e.def_prop_ro("is_floating_point", [](nb::handle self) { return is_float(nb::cast<DType>(self)); });
   m.def("promote_types", [](DTypeLike a, DTypeLike b) { return promote(dtype_of("promote_types", a.object), dtype_of("promote_types", b.object)); },
@@ -231,7 +232,7 @@ void bind_symbolic_size(nb::module_& m) {
 
 void bind_creation(nb::module_& m) {
   m.def("tensor", [](ArrayLike data, DTypeLike dtype, bool requires_grad) { return with_grad("tensor", made("tensor", data.object, dtype.object), requires_grad); },
-        nb::arg("data"), nb::arg("dtype") = nb::none(), nb::kw_only(), nb::arg("requires_grad") = false,
+        nb::arg("data").none(), nb::arg("dtype") = nb::none(), nb::kw_only(), nb::arg("requires_grad") = false,
         "A new tensor with the values of data: numbers, nested lists, arrays or a tensor. Python numbers give float32, int64 or bool; arrays keep their dtype.");
   m.def("as_tensor", [](ArrayLike data, DTypeLike dtype) { return to_tensor("as_tensor", data.object, {dtype_or_none("as_tensor", dtype.object), true}); },
         nb::arg("data"), nb::arg("dtype") = nb::none(), "data as a tensor: itself where it is one, sharing an array's memory where it can.");
@@ -291,7 +292,7 @@ void bind_tensor(TensorClass& c) {
       new (self) Tensor::Impl(t.spec(), t.strides());
       adopt(self, t);
       self->requires_grad = requires_grad;
-    }, nb::arg("data"), nb::arg("requires_grad") = false, nb::arg("dtype") = nb::none());
+    }, nb::arg("data").none(), nb::arg("requires_grad") = false, nb::arg("dtype") = nb::none());
   c.def_prop_rw("data", [](const Tensor& t) {
       Tensor view = Tensor::spec_only(t.spec());
       t.view();
@@ -389,7 +390,7 @@ void bind_tensor(TensorClass& c) {
       if (!t.is_leaf()) throw Error(ErrorKind::value, "pickle", "a leaf tensor", "one that was computed", "detach() it first");
       Tensor dense = t.clone();
       nb::bytes values(reinterpret_cast<const char*>(dense.view().data), dense.spec().bytes());
-      nb::object rebuild = nb::module_::import_("miniten._core").attr("_rebuild_tensor");
+      nb::object rebuild = nb::module_::import_("miniten._state").attr("rebuild_tensor");
       return nb::make_tuple(rebuild, nb::make_tuple(self.type(), nb::str(name_of(t.dtype()).data()), shape_tuple(t.shape()), values, t.requires_grad()));
     }, nb::sig("def __reduce__(self) -> tuple"));
 }

@@ -180,8 +180,12 @@ void bind_graph(nb::module_& m) {
         }, nb::arg("passes") = "all", nb::sig("def optimized(self, passes: str | collections.abc.Sequence[str] = 'all') -> Graph"), "A copy after the named passes.")
       .def("replay", [](const Graph& g, nb::args args) {
           std::vector<Tensor> in;
-          for (nb::handle a : args) in.push_back(to_tensor("replay", a));
-          std::vector<Tensor> out = replay(g, in);
+          std::vector<Spec> specs;
+          for (nb::handle a : args) {
+            in.push_back(to_tensor("replay", a));
+            specs.push_back(in.back().spec());
+          }
+          std::vector<Tensor> out = g.is_static() ? replay(g, in) : replay(bind_inputs(g, specs), in);
           raise_pending_error();
           return single_or_tuple(out);
         }, nb::sig("def replay(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"), "Applies every node again, eagerly; gradients flow to parameters.");

@@ -12,7 +12,10 @@ namespace {
 
 bool is_index_array(nb::handle o) {
   if (PyBool_Check(o.ptr())) return true;
-  return !PyIndex_Check(o.ptr()) ? is_array_like(o) : nb::isinstance<Tensor::Impl>(o) && nb::cast<Tensor>(o).rank() > 0;
+  if (PyLong_Check(o.ptr())) return false;
+  if (nb::isinstance<Tensor::Impl>(o)) return nb::cast<Tensor>(o).rank() > 0 || nb::cast<Tensor>(o).dtype() == DType::boolean;
+  if (PyIndex_Check(o.ptr())) return nb::cast<int>(nb::getattr(o, "ndim", nb::int_(0))) > 0;      // a NumPy array has __index__ too
+  return is_array_like(o);
 }
 
 struct Item {
@@ -193,8 +196,8 @@ void set(const Tensor& x, nb::handle key, nb::handle value) {
 }  // namespace
 
 void bind_indexing(nb::module_&, TensorClass& c) {
-  c.def("__getitem__", get, nb::arg("key"), nb::sig("def __getitem__(self, key: typing.Any, /) -> Tensor"));
-  c.def("__setitem__", set, nb::arg("key"), nb::arg("value"), nb::sig("def __setitem__(self, key: typing.Any, value: Tensor | numpy.typing.ArrayLike, /) -> None"));
+  c.def("__getitem__", get, nb::arg("key").none(), nb::sig("def __getitem__(self, key: typing.Any, /) -> Tensor"));
+  c.def("__setitem__", set, nb::arg("key").none(), nb::arg("value").none(), nb::sig("def __setitem__(self, key: typing.Any, value: Tensor | numpy.typing.ArrayLike, /) -> None"));
   c.def("__iter__", [](const Tensor& x) {
       if (x.rank() == 0) throw Error(ErrorKind::type, "iter", "a tensor with an axis", "one without");
       nb::list rows;

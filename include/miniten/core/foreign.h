@@ -3,6 +3,10 @@
 
 namespace miniten {
 
+// Element types as ONNX numbers them (TensorProto.DataType); 0 and false where there is none.
+int64_t onnx_type(DType);
+bool from_onnx_type(int64_t, DType&);
+
 // How one op is read from and written to a foreign format (ONNX, TFLite). The rules stand with the op; the
 // interchange of the format implements these two interfaces and knows no op.
 

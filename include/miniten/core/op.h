@@ -150,6 +150,8 @@ struct QuantRule {
   QuantMode mode = QuantMode::needs_float;
   uint32_t activations = 1;                  // bit i: input i is an activation that must be quantised for `lower`
   std::optional<Lowered> (*lower)(const Lowering&) = nullptr;
+  // Weights in integers, activations quantised at run time: what follows (q, scale, zero) of input 0; float output.
+  std::optional<Lowered> (*dynamic)(const Lowering&) = nullptr;
 };
 
 // The same op in a file format. By default attribute fields map 1:1 by name. What an exporter or importer of one op

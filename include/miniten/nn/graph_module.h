@@ -9,6 +9,7 @@ namespace miniten::nn {
 class GraphModule : public Module {
  public:
   explicit GraphModule(Graph);
+  GraphModule(const GraphModule&) = delete;
   // Not traced yet: a snapshot of `source`'s weights, which `transforms` change once the first call tells the shapes.
   // Weights may be replaced by name until then.
   GraphModule(ModuleRef source, std::vector<std::function<void(Graph&)>> transforms);

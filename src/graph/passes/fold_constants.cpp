@@ -9,6 +9,7 @@ void fold_constants(Graph& g) {
   Swap<Recorder*> eager(mode().recorder, nullptr);
   std::erase_if(g.nodes, [&](const Node& n) {
     if (n.op->traits.writes.n || n.op->traits.random || !n.subgraphs.empty()) return false;
+    if (n.op->traits.converts == Conversion::to_floats) return false;    // what stands for integers is lower_quantized's
     bool by_shape = !n.in.empty();
     for (size_t i = 0; i < n.in.size(); ++i)
       by_shape &= (n.op->traits.shape_only >> i & 1) && g.values[size_t(n.in[i])].spec.shape.is_static();

@@ -8,8 +8,10 @@ std::optional<Lowered> lower_conv2d(const Lowering&);
 std::optional<Lowered> lower_matmul(const Lowering&);
 std::optional<Lowered> lower_add(const Lowering&);
 std::optional<Lowered> lower_avg_pool2d(const Lowering&);
-std::optional<Lowered> lower_mean(const Lowering&);
-std::optional<Lowered> lower_relu(const Lowering&);
-std::optional<Lowered> lower_clamp(const Lowering&);
+std::optional<Lowered> lower_mean(const Lowering&);        // over H and W
+
+// The form with int8 weights and activations quantised at run time.
+std::optional<Lowered> dynamic_conv2d(const Lowering&);
+std::optional<Lowered> dynamic_matmul(const Lowering&);
 
 }  // namespace miniten

@@ -133,6 +133,31 @@ TEST(Depthwise, OblongKernelsAndStrides) {
   });
 }
 
+TEST(Depthwise, LongRowsOfFewChannels) {
+  on_every_isa([] {
+    for (const int64_t channels : {1, 2, 3, 4, 5, 6, 7, 8}) {
+      SCOPED_TRACE(channels);
+      DepthwiseShape s = make(channels, 3, 150 / channels, 3, 1, 1, 0, 1);
+      check_forward(s, Edge::end);
+      s.stride_h = 2, s.dilation_w = 2, s.x_row = (150 / channels + 4) * channels;
+      check_forward(s, Edge::end);
+    }
+  });
+}
+
+TEST(Depthwise, GapsInTheInputOrTheOutputAlone) {
+  on_every_isa([] {
+    for (const bool in_x : {false, true}) {
+      DepthwiseShape s = make(2, 3, 40, 3, 1, 1, 0, 0);
+      if (in_x) s.x_col = 3, s.x_row = 42 * 3;
+      if (!in_x) s.y_col = 3, s.y_row = 40 * 3;
+      check_forward(s, Edge::end);
+      check_input(s, Edge::end);
+      check_weight(s, Edge::end);
+    }
+  });
+}
+
 TEST(Depthwise, WithoutBias) {
   for (const int64_t channels : {5, 16}) {
     const DepthwiseShape s = make(channels, 3, 6, 3, 1, 1, 0, 0);

@@ -113,8 +113,22 @@ TEST(Gemm, LongSumsAreCutInKWithoutChangingTheResult) {
       expect_right(p, run(p));
       p.accumulate = true;
       expect_right(p, run(p));
+      p.lo = -0.5f, p.hi = 0.5f;  // partial sums go beyond and come back
+      expect_right(p, run(p));
     }
   });
+}
+
+TEST(Gemm, RowsOfCOrOfTheResidualMayHaveGaps) {
+  for (const bool in_c : {false, true}) {
+    GemmShape s = dense(6, 9, 20);
+    s.rows = 4, s.a_row = 6 * 9;
+    s.c_row = 6 * 20 + (in_c ? 7 : 0), s.r_row = 6 * 20 + (in_c ? 0 : 7);
+    on_every_isa([&] {
+      const Problem p = make(s);
+      expect_right(p, run(p));
+    });
+  }
 }
 
 TEST(Gemm, PixelsAMultipleOf4096BytesApart) {

@@ -34,7 +34,7 @@ TEST(Update, Adam) {
     for (const bool decoupled : {false, true})
       for (int64_t n = 0; n <= 35; ++n) {
         AdamStep s;
-        s.lr = 0.01, s.weight_decay = 0.1, s.decoupled = decoupled;
+        s.lr = 0.01, s.weight_decay = 0.1, s.decoupled = decoupled, s.eps = 0.05;
         const Edge edge = n % 2 ? Edge::end : Edge::begin;
         const auto start = random_floats(n, 1);
         Guarded<float> p(start, edge), m(std::vector<float>(n), edge), v(std::vector<float>(n), edge);

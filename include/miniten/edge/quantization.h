@@ -1,0 +1,98 @@
+#pragma once
+#include "miniten/nn/graph_module.h"
+
+namespace miniten {
+struct NativeFile;
+}
+namespace miniten::edge {
+
+// Integers instead of floats, with one arithmetic for eager calls, sessions, every instruction set and exported files:
+// docs/edge/quantization.md.
+
+// ---- single tensors ----
+// real = (q - zero_point) * scale; q = round_half_even(x / scale) + zero_point, saturated.
+struct QuantizedTensor {
+  Tensor q, scale, zero_point;           // scale float32, zero_point of q's dtype: scalars, or (n,) along axis
+  int axis = -1;                         // -1: one scale for all
+};
+// float tensors to int8, uint8 or int16. symmetric: zero point 0 (uint8: 128) and a range of equal sides, [-127, 127] for
+// int8; else the whole range of the type for [min(x, 0), max(x, 0)]. Scales are above 0 for any finite x, empty ones too.
+// Throws for NaN and infinities, other dtypes and an axis out of range; negative axes count from the end.
+QuantizedTensor quantize_tensor(const Tensor& x, DType dtype = DType::i8, bool symmetric = true, std::optional<int> axis = {});
+// float32. A null zero_point is 0; a scale of rank 1 needs the axis it belongs to.
+Tensor dequantize_tensor(const Tensor& q, const Tensor& scale, const Tensor& zero_point = {}, std::optional<int> axis = {});
+
+// ---- models ----
+struct QuantizationConfig {
+  DType dtype = DType::i8;               // of weights: int8
+  bool per_channel = true;               // weights: one scale for each output channel
+  bool symmetric = true;                 // weights: zero point 0. Asymmetric ones are for mode "weight_only" alone
+  DType activation_dtype = DType::i8;    // int8 or uint8
+  bool activation_symmetric = false;
+  std::string method = "minmax";         // how ranges follow from data: minmax, moving_average, percentile, mse
+  float percentile = 99.999f;            // method percentile: the share of values inside the range
+  float momentum = 0.9f;                 // method moving_average: what the range keeps at each batch
+  std::string mode = "static";           // static: integers throughout. Without calibration data, and as
+                                         // dynamic: activations get their scales at run time. weight_only: stored in integers
+  std::vector<std::string> skip;         // layers that stay float: names with * and ?, "features" means all below it too,
+                                         // or names of ops. One that matches nothing is an error
+};
+
+struct QuantizationRow {
+  std::string layer, op;                 // where, and the op of the float model
+  std::string form;                      // the op that runs now: "qconv2d"; the same op where integers pass through or floats stay
+  std::string dtype;                     // "int8", "float32", ...: what it computes
+  std::string reason;                    // why it stays float; empty otherwise
+  float input_scale = 0, output_scale = 0;               // 0: none fixed
+};
+struct QuantizationReport {
+  QuantizationConfig config;
+  std::string mode;                      // what was done: "static", "dynamic" or "weight_only"
+  std::vector<QuantizationRow> rows;
+  std::vector<std::string> notes;
+  int64_t calibration_samples = 0;
+  size_t float_bytes = 0;                // of the float model's file
+  size_t bytes = 0;                      // of this model's file when it was made
+  std::string to_text() const;
+  std::string to_json() const;
+  static QuantizationReport from_json(std::string_view);
+};
+
+// A model in integers: its graph computes with integer ops where the report says so, and takes and gives what the float
+// model does. Weights are int8 constants of the graph with Value.quantized set.
+class QuantizedModel : public nn::GraphModule {
+ public:
+  QuantizedModel(Graph, QuantizationReport);
+  // Quantised when its first call tells the shapes; see GraphModule.
+  QuantizedModel(nn::ModuleRef source, std::vector<std::function<void(Graph&)>> before, const QuantizationConfig&);
+  std::string type_name() const override { return "QuantizedModel"; }
+
+  // The rows are empty before the first call of a model whose shapes are not known yet.
+  const QuantizationReport& report() const { return *report_; }
+  size_t size_bytes() const;             // of the native file, byte for byte what save writes
+  double size_reduction() const;         // the float model's file over this one's
+  size_t save(const std::string& path) const;                    // atomic; -> bytes
+  static Ref<QuantizedModel> load(const std::string& path);
+  static Ref<QuantizedModel> from_file(const NativeFile&);
+  Ref<QuantizedModel> clone() const;     // shares nothing
+
+ private:
+  NativeFile file() const;
+  std::shared_ptr<QuantizationReport> report_;
+};
+
+// One batch of the model's inputs at a time, an empty list at the end. Each batch is read once and not kept.
+using Batches = std::function<std::vector<Tensor>()>;
+
+// A quantised copy; the model given is not modified. Shapes are those of the calibration data, else of the model's last
+// call; a model that was never called is quantised at its first call. Batch norm, bias and activations are absorbed into
+// the layer before them. Throws for an unknown mode, method or dtype, a quantised or training graph, NaN and infinities
+// in weights or calibration data (naming the layer), calibration data without samples or of wrong shapes, and skip
+// patterns that match nothing.
+Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& = {}, const Batches& calibration = nullptr);
+Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig&, const std::vector<std::vector<Tensor>>& calibration);
+
+// The same on a graph: changed in place, the report returned.
+QuantizationReport quantize_graph(Graph&, const QuantizationConfig& = {}, const Batches& calibration = nullptr);
+
+}  // namespace miniten::edge

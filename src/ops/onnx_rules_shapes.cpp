@@ -1,0 +1,336 @@
+#include "miniten/ops/ops.h"
+#include "ops/onnx_rules.h"
+
+namespace miniten {
+
+namespace {
+
+using Names = std::vector<std::string>;
+using Tensors = std::vector<Tensor>;
+using Ints = std::vector<int64_t>;
+
+std::string ints(ForeignWriter& w, const Ints& v, std::string_view hint) { return w.constant(Tensor::of<int64_t>({int64_t(v.size())}, v), hint); }
+Ints list(const Dims& d) { return {d.begin(), d.end()}; }
+
+// Axes from an input or, in older opsets, an attribute.
+Ints axes_of(const ForeignNode& n, int input) {
+  if (n.has("axes")) return n.integers("axes", {});
+  if (input < n.inputs() && n.input(input)) return n.constant_integers(input);
+  return {};
+}
+Axes normal_axes(const ForeignNode& n, const Ints& axes, int rank) {
+  Axes out;
+  for (int64_t a : axes) {
+    if (a < -rank || a >= rank) n.fail("axes in [-" + std::to_string(rank) + ", " + std::to_string(rank) + ")", std::to_string(a));
+    out.push(a < 0 ? a + rank : a);
+  }
+  return out;
+}
+
+Names write_reduce(ForeignWriter& w, const ForeignCall& f) {
+  std::string_view type = f.call.op.onnx.name;
+  Ints axes = list(f.call.as<ReduceAttrs>().axes);
+  bool as_input = w.version() >= (type == "ReduceSum" ? 13 : 18);
+  if (as_input) return {w.emit_one(type, {f.in[0], ints(w, axes, "axes")}, {{"keepdims", int64_t{1}}})};
+  return {w.emit_one(type, {f.in[0]}, {{"axes", axes}, {"keepdims", int64_t{1}}})};
+}
+Tensors read_reduce(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Ints given = axes_of(n, 1);
+  if (given.empty() && n.integer("noop_with_empty_axes", 0)) return {x};
+  Axes axes = normal_axes(n, given, x.rank());
+  bool keep = n.integer("keepdims", 1) != 0;
+  std::string_view t = n.type();
+  DType type = x.dtype();
+  if (t == "ReduceSum") return {cast(sum(x, axes, keep), type)};
+  if (t == "ReduceMean") return {cast(mean(is_float(type) ? x : cast(x, DType::f64), axes, keep), type)};
+  return {t == "ReduceMax" ? max(x, axes, keep) : min(x, axes, keep)};
+}
+Names write_arg(ForeignWriter& w, const ForeignCall& f) {
+  return {w.emit_one(f.call.op.onnx.name, {f.in[0]}, {{"axis", f.call.as<AxisAttrs>().axis}, {"keepdims", int64_t{1}}})};
+}
+Tensors read_arg(const ForeignNode& n) {
+  if (n.integer("select_last_index", 0)) n.fail("the first of equals", "select_last_index=1");
+  int axis = int(n.integer("axis", 0));
+  bool keep = n.integer("keepdims", 1) != 0;
+  return {n.type() == "ArgMax" ? argmax(n.required(0), axis, keep) : argmin(n.required(0), axis, keep)};
+}
+
+Names write_reshape(ForeignWriter& w, const ForeignCall& f) {
+  const Shape &from = f.call.in[0].shape, &to = f.call.out[0].shape;
+  Ints shape;
+  int unknown = 0;
+  for (int i = 0; i < to.rank; ++i) {
+    bool copied = i < from.rank && is_symbol(to[i]) && from[i] == to[i];
+    unknown += is_symbol(to[i]) && !copied;
+    shape.push_back(copied ? 0 : is_symbol(to[i]) ? -1 : to[i]);
+  }
+  if (unknown > 1 || std::count(shape.begin(), shape.end(), 0) > (to.has(0) ? 0 : to.rank))
+    throw Error(ErrorKind::unsupported, "export", "a reshape with one unknown size", to.text() + " in layer \"" + std::string(f.node) + "\"", "export with a fixed shape");
+  return {w.emit_one("Reshape", {f.in[0], ints(w, shape, "shape")})};
+}
+Tensors read_reshape(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Ints wanted = n.constant_integers(1);
+  Shape to;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    bool copies = wanted[i] == 0 && !n.integer("allowzero", 0);
+    if (copies && int(i) >= x.rank()) n.fail("a size to copy", "0 at axis " + std::to_string(i));
+    to.push(copies ? x.dim(int(i)) : wanted[i]);
+  }
+  return {miniten::reshape(x, to)};
+}
+Names write_permute(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Transpose", {f.in[0]}, {{"perm", list(f.call.as<PermuteAttrs>().order)}})}; }
+Tensors read_permute(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Ints order;
+  for (int i = x.rank(); i-- > 0;) order.push_back(i);
+  order = n.integers("perm", order);
+  return {miniten::permute(x, Dims(std::span<const Dim>(order)))};
+}
+Names write_expand(ForeignWriter& w, const ForeignCall& f) {
+  Ints shape;
+  for (Dim d : f.call.out[0].shape) shape.push_back(is_symbol(d) ? 1 : d);   // 1 keeps the input's size
+  return {w.emit_one("Expand", {f.in[0], ints(w, shape, "shape")})};
+}
+Tensors read_expand(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Ints shape = n.constant_integers(1);
+  return {miniten::expand(x, broadcast("Expand", x.shape(), Dims(std::span<const Dim>(shape))))};
+}
+Names write_slice(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<SliceAttrs>();
+  const Shape& x = f.call.in[0].shape;
+  Ints start, stop, axes, step;
+  for (int i = 0; i < x.rank; ++i) {
+    if (at.start[i] == 0 && at.step[i] == 1 && at.stop[i] == x[i]) continue;
+    axes.push_back(i);
+    start.push_back(at.start[i]);
+    stop.push_back(at.stop[i] < 0 ? INT64_MIN + 1 : at.stop[i]);
+    step.push_back(at.step[i]);
+  }
+  if (axes.empty()) return {w.emit_one("Identity", {f.in[0]})};
+  return {w.emit_one("Slice", {f.in[0], ints(w, start, "starts"), ints(w, stop, "ends"), ints(w, axes, "axes"), ints(w, step, "steps")})};
+}
+Tensors read_slice(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  bool old = n.version() < 10;
+  Ints start = old ? n.integers("starts", {}) : n.constant_integers(1), stop = old ? n.integers("ends", {}) : n.constant_integers(2), axes, step;
+  if (old) axes = n.integers("axes", {});
+  else if (n.inputs() > 3 && n.input(3)) axes = n.constant_integers(3);
+  if (!old && n.inputs() > 4 && n.input(4)) step = n.constant_integers(4);
+  if (axes.empty()) for (size_t i = 0; i < start.size(); ++i) axes.push_back(int64_t(i));
+  if (step.empty()) step.assign(start.size(), 1);
+  if (stop.size() != start.size() || axes.size() != start.size() || step.size() != start.size()) n.fail("starts, ends, axes and steps of one length", "others");
+  for (size_t i = 0; i < start.size(); ++i) {
+    int64_t end = stop[i];
+    if (step[i] < 0 && !is_symbol(x.dim(0)) && end < -(int64_t{1} << 40)) end = INT64_MIN;
+    x = miniten::slice(x, int(axes[i]), start[i], end, step[i]);
+  }
+  return {x};
+}
+Names write_pad(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<PadAttrs>();
+  Ints pads = list(at.before), after = list(at.after);
+  pads.insert(pads.end(), after.begin(), after.end());
+  if (w.version() < 11) return {w.emit_one("Pad", {f.in[0]}, {{"pads", pads}, {"value", float(at.value)}})};
+  return {w.emit_one("Pad", {f.in[0], ints(w, pads, "pads"), w.constant(Tensor::full({}, at.value, f.call.in[0].dtype), "value")})};
+}
+Tensors read_pad(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  if (std::string m = n.text("mode", "constant"); m != "constant") n.fail("mode constant", m);
+  Ints pads = n.version() < 11 ? n.integers("pads", {}) : n.constant_integers(1), axes;
+  double value = n.version() < 11 ? n.number("value", 0) : n.inputs() > 2 && n.input(2) ? n.constant(2).item() : 0;
+  if (n.inputs() > 3 && n.input(3)) axes = n.constant_integers(3);
+  else for (int i = 0; i < x.rank(); ++i) axes.push_back(i);
+  if (pads.size() != 2 * axes.size()) n.fail("two pads for each axis", std::to_string(pads.size()));
+  Dims before = Dims::filled(x.rank(), 0), after = before;
+  Axes normal = normal_axes(n, axes, x.rank());
+  for (int i = 0; i < normal.rank; ++i) {
+    int64_t low = pads[size_t(i)], high = pads[size_t(i) + axes.size()];
+    before[int(normal[i])] = std::max<int64_t>(low, 0);
+    after[int(normal[i])] = std::max<int64_t>(high, 0);
+    if (low < 0) x = miniten::slice(x, int(normal[i]), -low, INT64_MAX);
+    if (high < 0) x = miniten::slice(x, int(normal[i]), 0, high);
+  }
+  return {miniten::pad(x, before, after, value)};
+}
+Names write_concat(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Concat", {f.in.begin(), f.in.end()}, {{"axis", f.call.as<AxisAttrs>().axis}})}; }
+Tensors read_concat(const ForeignNode& n) {
+  Tensors parts;
+  for (int i = 0; i < n.inputs(); ++i) parts.push_back(n.required(i));
+  return {miniten::concat(parts, int(n.integer("axis", 0)))};
+}
+Names write_cast(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Cast", {f.in[0]}, {{"to", onnx_type(f.call.as<CastAttrs>().dtype)}})}; }
+Tensors read_cast(const ForeignNode& n) {
+  DType t;
+  if (!from_onnx_type(n.integer("to", 0), t)) n.fail("a dtype that MiniTen has", "type " + std::to_string(n.integer("to", 0)));
+  return {miniten::cast(n.required(0), t)};
+}
+Names write_gather(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Gather", {f.in[0], f.in[1]}, {{"axis", f.call.as<AxisAttrs>().axis}})}; }
+Tensors read_gather(const ForeignNode& n) { return {miniten::gather(n.required(0), n.required(1), int(n.integer("axis", 0)))}; }
+Names write_identity(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Identity", {f.in[0]})}; }
+Tensors read_identity(const ForeignNode& n) { return {n.required(0)}; }
+
+Names write_square(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Mul", {f.in[0], f.in[0]})}; }
+Names write_log1p(ForeignWriter& w, const ForeignCall& f) {
+  return {w.emit_one("Log", {w.emit_one("Add", {f.in[0], w.constant(Tensor::full({}, 1, f.call.in[0].dtype), "one")})})};
+}
+Names write_not_equal(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Not", {w.emit_one("Equal", {f.in[0], f.in[1]})})}; }
+Names write_gate(ForeignWriter& w, const ForeignCall& f) {
+  std::string zero = w.constant(Tensor::full({}, 0, f.call.in[0].dtype), "zero");
+  return {w.emit_one("Where", {w.emit_one("Greater", {f.in[1], zero}), f.in[0], zero})};
+}
+Names write_variadic(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one(f.call.op.onnx.name, {f.in[0], f.in[1]})}; }
+Tensors read_variadic(const ForeignNode& n) {
+  Tensor y = n.required(0);
+  for (int i = 1; i < n.inputs(); ++i) y = n.type() == "Max" ? maximum(y, n.required(i)) : minimum(y, n.required(i));
+  return {y};
+}
+Names write_one_hot(ForeignWriter& w, const ForeignCall& f) {
+  return {w.emit_one("OneHot", {f.in[0], ints(w, {f.call.as<SizeAttrs>().size}, "depth"), w.constant(Tensor::of({2}, {0, 1}), "values")}, {{"axis", int64_t{-1}}})};
+}
+Tensors read_one_hot(const ForeignNode& n) {
+  if (n.integer("axis", -1) != -1) n.fail("the last axis", "axis=" + std::to_string(n.integer("axis", -1)));
+  Tensor values = n.constant(2);
+  if (values.numel() != 2) n.fail("an off and an on value", values.spec().text());
+  Tensor hot = miniten::one_hot(cast(n.required(0), DType::i64), int64_t(n.constant(1).item()));
+  Tensor off = select(values, 0, 0), on = select(values, 0, 1);
+  return {where(greater(hot, Tensor::full({}, 0.5)), on, off)};
+}
+Names write_nonzero(ForeignWriter& w, const ForeignCall& f) {
+  return {w.emit_one("Transpose", {w.emit_one("NonZero", {f.in[0]})}, {{"perm", Ints{1, 0}}})};
+}
+Tensors read_nonzero(const ForeignNode& n) { return {transpose(miniten::nonzero(n.required(0)))}; }
+Names write_where(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Where", {f.in.begin(), f.in.end()})}; }
+Tensors read_where(const ForeignNode& n) { return {miniten::where(n.required(0), n.required(1), n.required(2))}; }
+
+// ---- ops read as compositions ----
+Tensors read_gemm(const ForeignNode& n) {
+  Tensor a = n.required(0), b = n.required(1);
+  if (a.rank() != 2 || b.rank() != 2) n.fail("two matrices", a.spec().text() + " and " + b.spec().text());
+  if (n.integer("transA", 0)) a = transpose(a);
+  if (n.integer("transB", 0)) b = transpose(b);
+  Tensor y = miniten::matmul(a, b);
+  double alpha = n.number("alpha", 1), beta = n.number("beta", 1);
+  if (alpha != 1) y = y * alpha;
+  if (Tensor c = n.inputs() > 2 ? n.input(2) : Tensor()) y = y + (beta == 1 ? c : c * beta);
+  return {y};
+}
+Tensors read_flatten(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  int64_t axis = n.integer("axis", 1);
+  if (axis < 0) axis += x.rank();
+  if (axis < 0 || axis > x.rank()) n.fail("an axis of " + x.spec().text(), std::to_string(axis));
+  if (axis == 0) return {miniten::reshape(x, {1, -1})};
+  if (axis == 1) return {miniten::reshape(x, {x.dim(0), -1})};
+  Dim first = 1;
+  for (int i = 0; i < axis; ++i) first *= x.dim(i);
+  return {miniten::reshape(x, {first, -1})};
+}
+Tensors read_global_pool(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Axes axes;
+  for (int i = 2; i < x.rank(); ++i) axes.push(i);
+  if (axes.rank == 0) n.fail("spatial axes", x.spec().text());
+  return {n.type() == "GlobalAveragePool" ? mean(x, axes, true) : max(x, axes, true)};
+}
+Tensors read_squeeze(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Axes axes = normal_axes(n, axes_of(n, 1), x.rank());
+  if (axes.rank == 0) for (int i = 0; i < x.rank(); ++i) if (x.dim(i) == 1) axes.push(i);
+  Shape to;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (axes.has(i) && x.dim(i) != 1) n.fail("a size of 1 to squeeze", x.spec().text());
+    if (!axes.has(i)) to.push(x.dim(i));
+  }
+  return {miniten::reshape(x, to)};
+}
+Tensors read_unsqueeze(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  Ints given = axes_of(n, 1);
+  Axes axes = normal_axes(n, given, x.rank() + int(given.size()));
+  Shape to;
+  for (int i = 0, k = 0; i < x.rank() + int(given.size()); ++i) {
+    if (axes.has(i)) to.push(1);
+    else if (k < x.rank()) to.push(x.dim(k++));
+    else n.fail("each axis once", "repeated ones");
+  }
+  return {miniten::reshape(x, to)};
+}
+Tensors read_shape(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  if (!x.shape().is_static()) n.fail("a known shape", x.spec().text(), "export the model with fixed shapes");
+  int64_t rank = x.rank(), start = n.integer("start", 0), end = n.integer("end", rank);
+  start = std::clamp<int64_t>(start < 0 ? start + rank : start, 0, rank);
+  end = std::clamp<int64_t>(end < 0 ? end + rank : end, 0, rank);
+  Ints sizes(x.shape().begin(), x.shape().end());
+  Ints part(sizes.begin() + start, sizes.begin() + std::max(start, end));
+  return {Tensor::of<int64_t>({int64_t(part.size())}, part)};
+}
+Tensors read_constant(const ForeignNode& n) {
+  if (Tensor t = n.tensor("value")) return {t};
+  if (n.has("value_float")) return {Tensor::full({}, n.number("value_float", 0))};
+  if (n.has("value_int")) return {Tensor::full({}, double(n.integer("value_int", 0)), DType::i64)};
+  if (n.has("value_ints")) { Ints v = n.integers("value_ints", {}); return {Tensor::of<int64_t>({int64_t(v.size())}, v)}; }
+  if (n.has("value_floats")) { auto v = n.numbers("value_floats", {}); return {Tensor::of<float>({int64_t(v.size())}, v)}; }
+  n.fail("a tensor, number or list of numbers", "another kind of constant");
+}
+Tensors read_constant_of_shape(const ForeignNode& n) {
+  Ints shape = n.constant_integers(0);
+  Tensor value = n.tensor("value");
+  Shape to{std::span<const Dim>(shape)};
+  check_sizes("ConstantOfShape", to);
+  if (to.count() > (int64_t{1} << 28)) n.fail("at most 2^28 elements", to.text());
+  return {value ? Tensor::full(to, value.item(), value.dtype()) : Tensor::zeros(to)};
+}
+Tensors read_split(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  int axis = int(n.integer("axis", 0));
+  Ints sizes = n.has("split") ? n.integers("split", {}) : n.inputs() > 1 && n.input(1) ? n.constant_integers(1) : Ints{};
+  Dim whole = x.dim(axis);
+  if (is_symbol(whole)) n.fail("a known size on the split axis", x.spec().text());
+  int64_t count = n.outputs();
+  if (sizes.empty()) for (int64_t i = 0, each = (whole + count - 1) / std::max<int64_t>(count, 1); i < count; ++i) sizes.push_back(std::min(each, whole - i * each));
+  int64_t at = 0;
+  Tensors parts;
+  for (int64_t s : sizes) { parts.push_back(miniten::slice(x, axis, at, at + s)); at += s; }
+  if (at != whole || int64_t(sizes.size()) != count) n.fail("sizes that sum to " + std::to_string(whole), std::to_string(at));
+  return parts;
+}
+Tensors read_leaky_relu(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  return {where(greater(x, number_like(x, 0)), x, x * n.number("alpha", 0.01))};
+}
+Tensors read_elu(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  return {where(greater(x, number_like(x, 0)), x, (exp(x) - 1.0) * n.number("alpha", 1))};
+}
+Tensors read_hard_sigmoid(const ForeignNode& n) { return {miniten::clamp(n.required(0) * n.number("alpha", 0.2) + n.number("beta", 0.5), 0, 1)}; }
+Tensors read_hard_swish(const ForeignNode& n) { return {n.required(0) * miniten::clamp(n.required(0) * (1.0 / 6) + 0.5, 0, 1)}; }
+Tensors read_not(const ForeignNode& n) { return {equal(n.required(0), Tensor::full({}, 0, DType::boolean))}; }
+Tensors read_sum(const ForeignNode& n) {
+  Tensor y = n.required(0);
+  for (int i = 1; i < n.inputs(); ++i) y = y + n.required(i);
+  return {y};
+}
+constexpr ForeignComposition compositions[] = {
+    {"onnx", "Gemm", read_gemm}, {"onnx", "Flatten", read_flatten}, {"onnx", "GlobalAveragePool", read_global_pool}, {"onnx", "GlobalMaxPool", read_global_pool},
+    {"onnx", "Squeeze", read_squeeze}, {"onnx", "Unsqueeze", read_unsqueeze}, {"onnx", "Shape", read_shape}, {"onnx", "Constant", read_constant},
+    {"onnx", "ConstantOfShape", read_constant_of_shape}, {"onnx", "Split", read_split}, {"onnx", "LeakyRelu", read_leaky_relu}, {"onnx", "Elu", read_elu},
+    {"onnx", "HardSigmoid", read_hard_sigmoid}, {"onnx", "HardSwish", read_hard_swish}, {"onnx", "Not", read_not}, {"onnx", "Sum", read_sum},
+    {"onnx", "Dropout", read_identity}, {"onnx", "Identity", read_identity}};
+
+}  // namespace
+
+namespace onnx {
+constinit const ForeignRules reduce{write_reduce, read_reduce}, arg{write_arg, read_arg}, reshape{write_reshape, read_reshape},
+    permute{write_permute, read_permute}, expand{write_expand, read_expand}, slice{write_slice, read_slice}, pad{write_pad, read_pad},
+    concat{write_concat, read_concat}, cast{write_cast, read_cast}, gather{write_gather, read_gather}, identity{write_identity, nullptr},
+    square{write_square, nullptr}, log1p{write_log1p, nullptr}, not_equal{write_not_equal, nullptr}, gate{write_gate, nullptr},
+    variadic{write_variadic, read_variadic}, one_hot{write_one_hot, read_one_hot}, nonzero{write_nonzero, read_nonzero},
+    where{write_where, read_where};
+}  // namespace onnx
+
+std::span<const ForeignComposition> foreign_compositions() { return compositions; }
+}  // namespace miniten

@@ -1,0 +1,36 @@
+#pragma once
+#include <cmath>
+#include "miniten/core/op.h"
+
+namespace miniten {
+
+inline bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
+inline void check_zero(const Call& c, std::string_view name, int64_t zero, DType t) {
+  int64_t lo = t == DType::i8 ? -128 : 0;
+  if (zero < lo || zero > lo + 255) c.fail(std::string(name) + " within " + std::string(name_of(t)), std::to_string(zero));
+}
+inline void check_scale(const Call& c, std::string_view name, float scale) {
+  if (!(scale > 0) || std::isinf(scale)) c.fail("a finite " + std::string(name) + " above 0", std::to_string(scale));
+}
+
+// x of bytes, w int8, w_scale float32, and parameters within the types.
+template <class A> void check_quantized_operands(const Call& c, size_t x, size_t w, size_t w_scale, const A& at) {
+  if (!is_byte(c.in[x].dtype)) c.fail("int8 or uint8 input", c.in[x].text(), "quantise it first", ErrorKind::type);
+  if (c.in[w].dtype != DType::i8) c.fail("int8 weights", c.in[w].text(), "", ErrorKind::type);
+  if (c.in[w_scale].dtype != DType::f32) c.fail("float32 w_scale", c.in[w_scale].text(), "", ErrorKind::type);
+  if (!is_byte(at.dtype)) c.fail("an int8 or uint8 output", std::string(name_of(at.dtype)), "", ErrorKind::type);
+  check_scale(c, "x_scale", at.x_scale);
+  check_scale(c, "y_scale", at.y_scale);
+  check_zero(c, "x_zero", at.x_zero, c.in[x].dtype);
+  for (int64_t v : {at.y_zero, at.lo, at.hi}) check_zero(c, "y_zero, lo and hi", v, at.dtype);
+  if (at.lo > at.hi) c.fail("lo <= hi", std::to_string(at.lo) + " and " + std::to_string(at.hi));
+}
+inline void check_dynamic_operands(const Call& c) {
+  if (c.in[0].dtype != DType::u8) c.fail("uint8 input of dynamic_quantize", c.in[0].text(), "", ErrorKind::type);
+  if (c.in[1] != Spec{DType::f32, {}}) c.fail("x_scale float32()", c.in[1].text());
+  if (c.in[2] != Spec{DType::u8, {}}) c.fail("x_zero uint8()", c.in[2].text());
+  if (c.in[3].dtype != DType::i8) c.fail("int8 weights", c.in[3].text(), "", ErrorKind::type);
+  if (c.in[4].dtype != DType::f32) c.fail("float32 w_scale", c.in[4].text(), "", ErrorKind::type);
+}
+
+}  // namespace miniten

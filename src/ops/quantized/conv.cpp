@@ -1,0 +1,232 @@
+#include "kernels/qdepthwise.h"
+#include "kernels/qgemm.h"
+#include "miniten/ops/ops.h"
+#include "ops/conv_geometry.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+#include "ops/quantized/checks.h"
+
+namespace miniten {
+
+namespace {
+
+size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+
+// How a convolution of bytes is laid out: a padded copy of the input, packed weights, one multiplier per channel.
+struct Parts {
+  ConvGeometry g;
+  bool runs;                                       // a kernel row is one contiguous segment
+  int64_t segment;
+  bool copied;                                     // padded, or read a little past its segments
+  size_t input_bytes, group_bytes, weight_bytes, multiplier_bytes;
+  explicit Parts(const ConvGeometry& geometry) : g(geometry) {
+    runs = g.groups == 1 && g.dilation_w == 1;
+    segment = runs ? g.s * g.c : g.c_group();
+    copied = g.is_padded() || (!g.is_depthwise() && segment % 4 != 0);
+    input_bytes = copied ? aligned(size_t(g.n * g.padded_h() * g.padded_w() * g.c) + 16) : 0;
+    group_bytes = g.is_depthwise() ? 0 : aligned(kernels::qgemm_packed_bytes(g.taps() / std::max<int64_t>(segment, 1), segment, g.o_group()));
+    weight_bytes = g.is_depthwise() ? aligned(size_t(g.r * g.s * g.c)) : group_bytes * size_t(g.groups);
+    multiplier_bytes = aligned(size_t(g.o) * sizeof(float));
+  }
+  int pieces() const { return int(std::clamp<int64_t>(std::min(g.macs() / 262144, g.n * g.p), 1, 64)); }
+};
+
+void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o, r, s, c / groups) in memory
+  const ConvGeometry& g = p.g;
+  if (g.is_depthwise()) {
+    auto* taps = reinterpret_cast<int8_t*>(to);
+    for (int64_t i = 0; i < g.r * g.s; ++i)
+      for (int64_t o = 0; o < g.c; ++o) taps[i * g.c + o] = w[o * g.r * g.s + i];
+    return;
+  }
+  for (int64_t k = 0; k < g.groups; ++k)
+    kernels::qgemm_pack(w + k * g.o_group() * g.taps(), g.taps() / std::max<int64_t>(p.segment, 1), p.segment, g.o_group(), p.segment, 1, g.taps(),
+                        to + size_t(k) * p.group_bytes);
+}
+
+// Rows [begin, end) of n * p output rows. Gemm and Depthwise are called with shape, input, weights, group's first channel, output row.
+template <class Gemm, class Depthwise>
+void convolve(const Parts& parts, const uint8_t* x, const std::byte* weights, int64_t begin, int64_t end, Gemm gemm, Depthwise depthwise) {
+  const ConvGeometry& g = parts.g;
+  int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
+  bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
+  for (int64_t i = begin; i < end;) {
+    int64_t p = i % g.p, rows = pointwise ? end - i : std::min(end - i, g.p - p);
+    const uint8_t* from = x + i / g.p * image + p * g.stride_h * row;
+    if (g.is_depthwise()) {
+      depthwise(kernels::QDepthwiseShape{.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
+                                         .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row,
+                                         .x_col = g.c, .y_row = g.q * g.c, .y_col = g.c},
+                from, reinterpret_cast<const int8_t*>(weights), i);
+    } else {
+      kernels::QGemmShape s{.rows = rows, .cols = g.q, .n = g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c, .c_row = g.q * g.o,
+                            .c_col = g.o, .outer = parts.runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = parts.runs ? g.r : g.s,
+                            .inner_stride = parts.runs ? g.dilation_h * row : g.dilation_w * g.c, .segment = parts.segment};
+      if (pointwise) { s.cols *= rows; s.rows = 1; }
+      for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + size_t(k) * parts.group_bytes, k * g.o_group(), i);
+    }
+    i += rows;
+  }
+}
+
+void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
+  auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
+  pad_rows<uint8_t>(c.in[0], p.g, fill, begin, end, to);
+}
+
+// ---- static: int8 or uint8 out ----
+Parts parts_of(const Shape& x, const Shape& w, const Shape& y, const QConv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
+void multipliers(const QConv2dAttrs& at, const View& w_scale, float* to) {
+  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = at.x_scale * w_scale.f32()[j] / at.y_scale;
+}
+Work qconv_work(const Call& c) {
+  Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
+  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
+  return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
+}
+size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
+  Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
+  if (to) {
+    pack(p, in[1].as<int8_t>(), to);
+    multipliers(c.as<QConv2dAttrs>(), in[2], reinterpret_cast<float*>(to + p.weight_bytes));
+  }
+  return p.weight_bytes + p.multiplier_bytes;
+}
+void qconv_eval(const Context& c) {
+  const auto& at = c.as<QConv2dAttrs>();
+  Parts p = parts_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
+  auto* input = reinterpret_cast<uint8_t*>(c.shared);
+  std::byte* packing = c.shared + p.input_bytes;
+  if (c.phase == 0 && (p.copied || !c.prepared)) {
+    if (p.copied) pad_input(c, p, uint8_t(at.x_zero), input);
+    if (!c.prepared && c.piece == 0) {
+      pack(p, c.in[1].as<int8_t>(), packing);
+      multipliers(at, c.in[2], reinterpret_cast<float*>(packing + p.weight_bytes));
+    }
+    return;
+  }
+  const std::byte* weights = c.prepared ? c.prepared : packing;
+  const auto* multiplier = reinterpret_cast<const float*>(weights + p.weight_bytes);
+  const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
+  auto epilogue = [&](int64_t first) {
+    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = int32_t(at.x_zero),
+                              .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
+  };
+  auto* y = c.out[0].as<uint8_t>();
+  auto [begin, end] = c.slice(p.g.n * p.g.p);
+  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), weights, begin, end,
+           [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
+             kernels::qgemm(s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
+           },
+           [&](const kernels::QDepthwiseShape& s, const uint8_t* x, const int8_t* w, int64_t row) {
+             kernels::qdepthwise(s, x, w, y + row * p.g.q * p.g.o, epilogue(0));
+           });
+}
+Cost conv_cost(const Call& c, size_t weight) {
+  int64_t taps = c.in[weight].shape[1] * c.in[weight].shape[2] * c.in[weight].shape[3];
+  return {c.out[0].shape.count() * taps, 2 * c.out[0].shape.count()};
+}
+
+// ---- dynamic: x, x_scale, x_zero, w, w_scale, [bias]; float32 out ----
+Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
+Work dynamic_work(const Call& c) {
+  Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
+  return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+}
+size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[3].data || !in[3].is_channels_last()) return 0;
+  Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
+  if (to) pack(p, in[3].as<int8_t>(), to);
+  return p.weight_bytes;
+}
+void dynamic_eval(const Context& c) {
+  const auto& at = c.as<Conv2dAttrs>();
+  Parts p = dynamic_parts(c.in[0].shape(), c.in[3].shape(), c.out[0].shape(), at);
+  uint8_t zero = *c.in[2].as<uint8_t>();
+  auto* input = reinterpret_cast<uint8_t*>(c.shared);
+  auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
+  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes;
+  if (c.phase == 0) {
+    if (p.copied) pad_input(c, p, zero, input);
+    if (c.piece) return;
+    if (!c.prepared) pack(p, c.in[3].as<int8_t>(), packing);
+    for (int64_t j = 0; j < p.g.o; ++j) multiplier[j] = *c.in[1].f32() * c.in[4].f32()[j];
+    return;
+  }
+  const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
+  auto epilogue = [&](int64_t first) {
+    return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = zero, .x_signed = false, .lo = at.lo, .hi = at.hi};
+  };
+  float* y = c.out[0].f32();
+  auto [begin, end] = c.slice(p.g.n * p.g.p);
+  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? c.prepared : packing, begin, end,
+           [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
+             kernels::qgemm_f32(s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
+           },
+           [&](const kernels::QDepthwiseShape& s, const uint8_t* x, const int8_t* w, int64_t row) {
+             kernels::qdepthwise_f32(s, x, w, y + row * p.g.q * p.g.o, epilogue(0));
+           });
+}
+
+std::vector<Sample> static_samples() {
+  auto sample = [](Shape x, Shape w, int64_t groups, Dims padding, DType out) {
+    auto at = std::make_shared<QConv2dAttrs>();
+    at->groups = groups;
+    at->padding = padding;
+    at->x_scale = 0.02f;
+    at->x_zero = -3;
+    at->y_scale = 0.05f;
+    at->y_zero = out == DType::i8 ? 5 : 120;
+    at->dtype = out;
+    at->lo = out == DType::i8 ? -128 : 120;
+    at->hi = out == DType::i8 ? 127 : 255;
+    return Sample{{cast(sample_values(x, -128, 127), DType::i8), cast(sample_values(w, -127, 127), DType::i8), sample_values({w[0]}, 0.001f, 0.01f),
+                   cast(sample_values({w[0]}, -900, 900), DType::i32)}, at};
+  };
+  return {sample({2, 3, 6, 5}, {4, 3, 3, 3}, 1, {1, 1, 1, 1}, DType::i8), sample({1, 8, 4, 4}, {8, 1, 3, 3}, 8, {1, 1, 1, 1}, DType::i8),
+          sample({2, 4, 4, 4}, {6, 2, 2, 2}, 2, {0, 0, 0, 0}, DType::u8), sample({1, 16, 3, 3}, {5, 16, 1, 1}, 1, {0, 0, 0, 0}, DType::i8)};
+}
+std::vector<Sample> dynamic_samples() {
+  std::vector<Sample> all;
+  for (const Sample& s : static_samples()) {
+    const auto& from = *static_cast<const QConv2dAttrs*>(s.attrs.get());
+    auto at = std::make_shared<Conv2dAttrs>(Conv2dAttrs{.padding = from.padding, .groups = from.groups});
+    all.push_back({{cast(cast(s.in[0], DType::i32) + 128.0, DType::u8), Tensor::full({}, 0.02), Tensor::full({}, 120, DType::u8), s.in[1], s.in[2],
+                    sample_values({s.in[2].dim(0)})}, at});
+  }
+  return all;
+}
+
+}  // namespace
+
+constinit const OpDef qconv2d_op{.name = "qconv2d", .doc = "convolution in integers: x, w, w_scale, bias", .min_inputs = 3, .max_inputs = 4,
+    .infer = [](const Call& c, Specs& out) {
+      const auto& at = c.as<QConv2dAttrs>();
+      check_quantized_operands(c, 0, 1, 2, at);
+      Shape y = conv_output(c, c.in[0].shape, c.in[1].shape, at);
+      if (c.in[2].shape != Shape{y[1]}) c.fail("w_scale of shape (" + std::to_string(y[1]) + ",)", c.in[2].shape.text());
+      if (c.in.size() == 4 && c.in[3] != Spec{DType::i32, {y[1]}}) c.fail("a bias int32(" + std::to_string(y[1]) + ",)", c.in[3].text());
+      out.push({at.dtype, y});
+    },
+    .eval = qconv_eval, .work = qconv_work, .cost = [](const Call& c) { return conv_cost(c, 1); },
+    .prepare = qconv_prepare, .samples = static_samples,
+    .traits = {.stops_gradient = true, .dense = 0b1100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
+    .onnx = {"QLinearConv", 10, &onnx::qconv2d}, .attrs = codec<QConv2dAttrs>};
+
+constinit const OpDef qconv2d_dynamic_op{.name = "qconv2d_dynamic", .doc = "convolution in integers of x quantised at run time: x, x_scale, x_zero, w, w_scale, bias",
+    .min_inputs = 5, .max_inputs = 6,
+    .infer = [](const Call& c, Specs& out) {
+      const auto& at = c.as<Conv2dAttrs>();
+      check_dynamic_operands(c);
+      Shape y = conv_output(c, c.in[0].shape, c.in[3].shape, at);
+      if (c.in[4].shape != Shape{y[1]}) c.fail("w_scale of shape (" + std::to_string(y[1]) + ",)", c.in[4].shape.text());
+      if (c.in.size() == 6 && c.in[5] != Spec{DType::f32, {y[1]}}) c.fail("a bias float32(" + std::to_string(y[1]) + ",)", c.in[5].text());
+      out.push({DType::f32, y});
+    },
+    .eval = dynamic_eval, .work = dynamic_work, .cost = [](const Call& c) { return conv_cost(c, 3); },
+    .prepare = dynamic_prepare, .samples = dynamic_samples,
+    .traits = {.stops_gradient = true, .dense = 0b110110, .channels_last = 0b1001, .out = Layout::channels_last, .weights = 8, .channel_axis = 0},
+    .onnx = {"ConvInteger", 10, &onnx::qconv2d_dynamic}, .attrs = codec<Conv2dAttrs>};
+
+}  // namespace miniten

@@ -1,0 +1,162 @@
+#include <cmath>
+#include "kernels/qpointwise.h"
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+
+namespace miniten {
+
+namespace {
+
+int32_t zero_at(const View& zero, int64_t i) {
+  switch (zero.spec.dtype) {
+    case DType::i8: return zero.as<int8_t>()[i];
+    case DType::u8: return zero.as<uint8_t>()[i];
+    case DType::i16: return zero.as<int16_t>()[i];
+    case DType::u16: return zero.as<uint16_t>()[i];
+    default: return zero.as<int32_t>()[i];
+  }
+}
+struct Range { double lo, hi; };
+Range range_of(DType t) {
+  switch (t) {
+    case DType::i8: return {-128, 127};
+    case DType::u8: return {0, 255};
+    case DType::i16: return {-32768, 32767};
+    case DType::u16: return {0, 65535};
+    default: return {-2147483648.0, 2147483647.0};
+  }
+}
+bool is_quantized_type(DType t) { return t == DType::i8 || t == DType::u8 || t == DType::i16 || t == DType::u16 || t == DType::i32; }
+
+// One scale and zero point for all, or one for each index along an axis.
+void check_parameters(const Call& c, const Shape& x) {
+  const auto& at = c.as<QuantizeAttrs>();
+  Shape want = at.axis < 0 ? Shape{} : Shape{at.axis < x.rank ? x[int(at.axis)] : -1};
+  if (at.axis >= x.rank) c.fail("an axis below " + std::to_string(x.rank), std::to_string(at.axis), "", ErrorKind::index);
+  if (c.in[1].dtype != DType::f32 || c.in[1].shape != want) c.fail("a scale float32" + want.text(), c.in[1].text());
+  if (c.in[2].dtype != at.dtype || c.in[2].shape != want) c.fail("a zero point " + Spec{at.dtype, want}.text(), c.in[2].text());
+  if (!is_quantized_type(at.dtype)) c.fail("8-, 16- or 32-bit integers", std::string(name_of(at.dtype)), "", ErrorKind::unsupported);
+  if (const Tensor* scale = c.value(1))
+    for (float s : scale->to_vector<float>())
+      if (!(s > 0) || std::isinf(s)) c.fail("finite scales above 0", std::to_string(s));
+}
+
+// Calls f(offset of x, offset of y, step of x, step of y, n, index along the axis) for every row.
+template <class F> void for_scaled_rows(const Context& c, F f) {
+  const auto& at = c.as<QuantizeAttrs>();
+  Shape per_axis = Dims::filled(c.out[0].shape().rank, 1);
+  Strides steps = Dims::filled(per_axis.rank, 0);
+  if (at.axis >= 0) { per_axis[int(at.axis)] = c.out[0].shape()[int(at.axis)]; steps[int(at.axis)] = 1; }
+  View index{nullptr, {DType::f32, per_axis}, steps};
+  View operands[] = {c.out[0], c.in[0], index};
+  ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
+    if (step[2] == 0) return f(o[1], o[0], step[1], step[0], n, o[2]);
+    for (int64_t i = 0; i < n; ++i) f(o[1] + i * step[1], o[0] + i * step[0], int64_t{1}, int64_t{1}, int64_t{1}, o[2] + i * step[2]);
+  });
+}
+
+template <class T> void quantize_as(const Context& c) {
+  Range r = range_of(c.out[0].spec.dtype);
+  for_scaled_rows(c, [&](int64_t x, int64_t y, int64_t from, int64_t to, int64_t n, int64_t k) {
+    float scale = c.in[1].f32()[k];
+    int32_t zero = zero_at(c.in[2], k);
+    if constexpr (sizeof(T) == 1)
+      if (from == 1 && to == 1) return kernels::quantize(c.in[0].f32() + x, c.out[0].as<T>() + y, n, scale, zero, int32_t(r.lo), int32_t(r.hi));
+    for (int64_t i = 0; i < n; ++i) {
+      float v = c.in[0].f32()[x + i * from] / scale;
+      double q = v != v ? zero : std::nearbyint(double(v)) + zero;
+      c.out[0].as<T>()[y + i * to] = T(std::clamp(q, r.lo, r.hi));
+    }
+  });
+}
+template <class T> void dequantize_as(const Context& c) {
+  for_scaled_rows(c, [&](int64_t x, int64_t y, int64_t from, int64_t to, int64_t n, int64_t k) {
+    float scale = c.in[1].f32()[k];
+    int32_t zero = zero_at(c.in[2], k);
+    if constexpr (sizeof(T) == 1)
+      if (from == 1 && to == 1) return kernels::dequantize(c.in[0].as<T>() + x, c.out[0].f32() + y, n, scale, zero, std::is_signed_v<T>);
+    for (int64_t i = 0; i < n; ++i) c.out[0].f32()[y + i * to] = float(int64_t(c.in[0].as<T>()[x + i * from]) - zero) * scale;
+  });
+}
+template <template <class> class Run> void by_type(DType t, const Context& c) {
+  switch (t) {
+    case DType::i8: return Run<int8_t>::eval(c);
+    case DType::u8: return Run<uint8_t>::eval(c);
+    case DType::i16: return Run<int16_t>::eval(c);
+    case DType::u16: return Run<uint16_t>::eval(c);
+    default: return Run<int32_t>::eval(c);
+  }
+}
+template <class T> struct QuantizeRun { static void eval(const Context& c) { quantize_as<T>(c); } };
+template <class T> struct DequantizeRun { static void eval(const Context& c) { dequantize_as<T>(c); } };
+
+Tensor bytes(std::initializer_list<int8_t> v) { return Tensor::of<int8_t>({int64_t(v.size())}, std::span(v.begin(), v.size())); }
+std::vector<Sample> quantize_samples() {
+  auto all = std::make_shared<QuantizeAttrs>(), by_axis = std::make_shared<QuantizeAttrs>(QuantizeAttrs{DType::i8, 1});
+  return {{{sample_values({3, 5}), Tensor::full({}, 0.02), Tensor::full({}, 3, DType::i8)}, all},
+          {{sample_values({2, 3, 2}), Tensor::of({3}, {0.02f, 0.1f, 0.01f}), bytes({0, 4, -9})}, by_axis}};
+}
+std::vector<Sample> dequantize_samples() {
+  auto s = quantize_samples();
+  for (Sample& sample : s) sample.in[0] = cast(sample.in[0] * 50.0, DType::i8);
+  return s;
+}
+
+}  // namespace
+
+constinit const OpDef quantize_op{.name = "quantize", .doc = "integers nearest to x / scale + zero", .min_inputs = 3, .max_inputs = 3,
+    .infer = [](const Call& c, Specs& out) {
+      if (c.in[0].dtype != DType::f32) c.fail("float32", c.in[0].text(), "convert with cast first", ErrorKind::type);
+      check_parameters(c, c.in[0].shape);
+      out.push({c.as<QuantizeAttrs>().dtype, c.in[0].shape});
+    },
+    .eval = [](const Context& c) { by_type<QuantizeRun>(c.out[0].spec.dtype, c); }, .work = elementwise_work,
+    .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; }, .samples = quantize_samples,
+    .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_integers},
+    .onnx = {"QuantizeLinear", 10, &onnx::quantize}, .attrs = codec<QuantizeAttrs>};
+
+constinit const OpDef dequantize_op{.name = "dequantize", .doc = "(q - zero) * scale", .min_inputs = 3, .max_inputs = 3,
+    .infer = [](const Call& c, Specs& out) {
+      if (c.in[0].dtype != c.as<QuantizeAttrs>().dtype) c.fail(std::string(name_of(c.as<QuantizeAttrs>().dtype)), c.in[0].text(), "", ErrorKind::type);
+      check_parameters(c, c.in[0].shape);
+      out.push({DType::f32, c.in[0].shape});
+    },
+    .eval = [](const Context& c) { by_type<DequantizeRun>(c.in[0].spec.dtype, c); }, .work = elementwise_work,
+    .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; }, .samples = dequantize_samples,
+    .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_floats},
+    .onnx = {"DequantizeLinear", 10, &onnx::dequantize}, .attrs = codec<QuantizeAttrs>};
+
+// The whole tensor's range, 0 included, to uint8: ONNX DynamicQuantizeLinear.
+constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "uint8 by the tensor's own range: q, scale, zero", .outputs = 3,
+    .infer = [](const Call& c, Specs& out) {
+      if (c.in[0].dtype != DType::f32) c.fail("float32", c.in[0].text(), "convert with cast first", ErrorKind::type);
+      out.push({DType::u8, c.in[0].shape});
+      out.push({DType::f32, {}});
+      out.push({DType::u8, {}});
+    },
+    .eval = [](const Context& c) {
+      int64_t n = c.in[0].shape().count();
+      float lo, hi;
+      kernels::minmax(c.in[0].f32(), n, lo, hi);
+      lo = std::min(lo, 0.0f);
+      hi = std::max(hi, 0.0f);
+      float scale = (hi - lo) / 255.0f;
+      if (!(scale > 0) || std::isinf(scale)) scale = 1;
+      float zero = std::nearbyint(std::clamp(0.0f - lo / scale, 0.0f, 255.0f));
+      *c.out[1].f32() = scale;
+      *c.out[2].as<uint8_t>() = uint8_t(zero);
+      kernels::quantize(c.in[0].f32(), c.out[0].data, n, scale, int32_t(zero), 0, 255);
+    },
+    .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}}; },
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}};
+
+Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis) {
+  return apply(quantize_op, {x, scale, zero}, QuantizeAttrs{zero.dtype(), axis < 0 && scale.rank() ? axis + x.rank() : axis});
+}
+Tensor dequantize(const Tensor& q, const Tensor& scale, const Tensor& zero, int axis) {
+  return apply(dequantize_op, {q, scale, zero}, QuantizeAttrs{q.dtype(), axis < 0 && scale.rank() ? axis + q.rank() : axis});
+}
+
+}  // namespace miniten

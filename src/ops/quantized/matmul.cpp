@@ -1,0 +1,148 @@
+#include "kernels/qgemm.h"
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
+#include "ops/onnx_rules.h"
+#include "ops/quantized/checks.h"
+
+namespace miniten {
+
+// x (.., K) of bytes times w (K, N) int8.
+namespace {
+
+size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+struct Parts {
+  int64_t k, n, rows;
+  size_t input_bytes, weight_bytes, multiplier_bytes;    // input: copied where rows are read past their end
+  Parts(const Shape& x, const Shape& w) : k(w[0]), n(w[1]), rows(1) {
+    for (int i = 0; i + 1 < x.rank; ++i) rows *= x[i];
+    input_bytes = k % 4 ? aligned(size_t(rows * k) + 16) : 0;
+    weight_bytes = aligned(kernels::qgemm_packed_bytes(1, k, n));
+    multiplier_bytes = aligned(size_t(n) * sizeof(float));
+  }
+  int pieces() const { return int(std::clamp<int64_t>(std::min(rows * n * k / 262144, rows), 1, 32)); }
+  kernels::QGemmShape shape(int64_t begin, int64_t end) const { return {.cols = end - begin, .n = n, .a_col = k, .c_col = n, .segment = k}; }
+};
+void pack(const Parts& p, const View& w, std::byte* to) { kernels::qgemm_pack(w.as<int8_t>(), 1, p.k, p.n, 0, w.strides[0], w.strides[1], to); }
+void copy_input(const Context& c, const Parts& p) {
+  auto [begin, end] = c.slice(p.rows);
+  std::memcpy(c.shared + begin * p.k, c.in[0].data + begin * p.k, size_t((end - begin) * p.k));
+}
+Shape product_shape(const Call& c, size_t w, size_t w_scale, size_t bias, DType bias_type) {
+  const Shape &x = c.in[0].shape, &weights = c.in[w].shape;
+  if (x.rank < 1 || weights.rank != 2) c.fail("input (.., K) and weights (K, N)", x.text() + " and " + weights.text());
+  if (x[-1] != weights[0]) c.fail("inner sizes that agree", x.text() + " and " + weights.text());
+  Shape y = x;
+  y[-1] = weights[1];
+  if (c.in[w_scale].shape != Shape{weights[1]}) c.fail("w_scale of shape (" + std::to_string(weights[1]) + ",)", c.in[w_scale].shape.text());
+  if (c.in.size() > bias && c.in[bias] != Spec{bias_type, {weights[1]}})
+    c.fail("a bias " + Spec{bias_type, {weights[1]}}.text(), c.in[bias].text());
+  return y;
+}
+
+Work static_work(const Call& c) {
+  Parts p(c.in[0].shape, c.in[1].shape);
+  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
+  return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
+}
+void multipliers(const QMatmulAttrs& at, const View& w_scale, float* to) {
+  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = at.x_scale * w_scale.f32()[j] / at.y_scale;
+}
+size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[1].data || !in[2].data) return 0;
+  Parts p(c.in[0].shape, c.in[1].shape);
+  if (to) {
+    pack(p, in[1], to);
+    multipliers(c.as<QMatmulAttrs>(), in[2], reinterpret_cast<float*>(to + p.weight_bytes));
+  }
+  return p.weight_bytes + p.multiplier_bytes;
+}
+void static_eval(const Context& c) {
+  const auto& at = c.as<QMatmulAttrs>();
+  Parts p(c.in[0].shape(), c.in[1].shape());
+  std::byte* packing = c.shared + p.input_bytes;
+  if (c.phase == 0 && (p.input_bytes || !c.prepared)) {
+    if (p.input_bytes) copy_input(c, p);
+    if (!c.prepared && c.piece == 0) {
+      pack(p, c.in[1], packing);
+      multipliers(at, c.in[2], reinterpret_cast<float*>(packing + p.weight_bytes));
+    }
+    return;
+  }
+  const std::byte *weights = c.prepared ? c.prepared : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
+  auto [begin, end] = c.slice(p.rows);
+  kernels::qgemm(p.shape(begin, end), x + begin * p.k, weights, c.out[0].data + begin * p.n,
+                 {.bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr, .multiplier = reinterpret_cast<const float*>(weights + p.weight_bytes),
+                  .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
+}
+
+Work dynamic_work(const Call& c) {
+  Parts p(c.in[0].shape, c.in[3].shape);
+  return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+}
+size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[3].data) return 0;
+  Parts p(c.in[0].shape, c.in[3].shape);
+  if (to) pack(p, in[3], to);
+  return p.weight_bytes;
+}
+void dynamic_eval(const Context& c) {
+  const auto& at = c.as<ClampAttrs>();
+  Parts p(c.in[0].shape(), c.in[3].shape());
+  auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
+  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes;
+  if (c.phase == 0) {
+    if (p.input_bytes) copy_input(c, p);
+    if (c.piece) return;
+    if (!c.prepared) pack(p, c.in[3], packing);
+    for (int64_t j = 0; j < p.n; ++j) multiplier[j] = *c.in[1].f32() * c.in[4].f32()[j];
+    return;
+  }
+  const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;
+  auto [begin, end] = c.slice(p.rows);
+  kernels::qgemm_f32(p.shape(begin, end), x + begin * p.k, c.prepared ? c.prepared : packing, c.out[0].f32() + begin * p.n,
+                     {.bias = c.in.size() == 6 ? c.in[5].f32() : nullptr, .multiplier = multiplier, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false,
+                      .lo = at.lo, .hi = at.hi});
+}
+
+std::vector<Sample> static_samples() {
+  auto sample = [](Shape x, Shape w) {
+    auto at = std::make_shared<QMatmulAttrs>(QMatmulAttrs{.x_scale = 0.03f, .y_scale = 0.2f, .x_zero = 7, .y_zero = -11});
+    return Sample{{cast(sample_values(x, -128, 127), DType::i8), transpose(cast(sample_values({w[1], w[0]}, -127, 127), DType::i8)),
+                   sample_values({w[1]}, 0.001f, 0.02f), cast(sample_values({w[1]}, -900, 900), DType::i32)}, at};
+  };
+  return {sample({3, 10}, {10, 5}), sample({2, 2, 8}, {8, 20})};
+}
+std::vector<Sample> dynamic_samples() {
+  std::vector<Sample> all;
+  for (const Sample& s : static_samples())
+    all.push_back({{cast(cast(s.in[0], DType::i32) + 128.0, DType::u8), Tensor::full({}, 0.03), Tensor::full({}, 131, DType::u8), s.in[1], s.in[2],
+                    sample_values({s.in[2].dim(0)})}, std::make_shared<ClampAttrs>(ClampAttrs{-1, infinity})});
+  return all;
+}
+
+}  // namespace
+
+constinit const OpDef qmatmul_op{.name = "qmatmul", .doc = "matrix product in integers: x, w, w_scale, bias", .min_inputs = 3, .max_inputs = 4,
+    .infer = [](const Call& c, Specs& out) {
+      check_quantized_operands(c, 0, 1, 2, c.as<QMatmulAttrs>());
+      out.push({c.as<QMatmulAttrs>().dtype, product_shape(c, 1, 2, 3, DType::i32)});
+    },
+    .eval = static_eval, .work = static_work,
+    .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[1].shape[0], 2 * c.out[0].shape.count()}; },
+    .prepare = static_prepare, .samples = static_samples,
+    .traits = {.stops_gradient = true, .dense = 0b1101, .out = Layout::dense, .weights = 2, .channel_axis = 1},
+    .onnx = {"QLinearMatMul", 10, &onnx::qmatmul}, .attrs = codec<QMatmulAttrs>};
+
+constinit const OpDef qmatmul_dynamic_op{.name = "qmatmul_dynamic", .doc = "matrix product in integers of x quantised at run time: x, x_scale, x_zero, w, w_scale, bias",
+    .min_inputs = 5, .max_inputs = 6,
+    .infer = [](const Call& c, Specs& out) {
+      check_dynamic_operands(c);
+      out.push({DType::f32, product_shape(c, 3, 4, 5, DType::f32)});
+    },
+    .eval = dynamic_eval, .work = dynamic_work,
+    .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[3].shape[0], 2 * c.out[0].shape.count()}; },
+    .prepare = dynamic_prepare, .samples = dynamic_samples,
+    .traits = {.stops_gradient = true, .dense = 0b110111, .out = Layout::dense, .weights = 8, .channel_axis = 1},
+    .onnx = {"MatMulInteger", 10, &onnx::qmatmul_dynamic}, .attrs = codec<ClampAttrs>};
+
+}  // namespace miniten

@@ -1,0 +1,125 @@
+#include "viz/scale.h"
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include "viz/number.h"
+
+namespace miniten::viz {
+namespace {
+
+constexpr double largest = 1e300;
+
+// m * 10^power with as little rounding as possible.
+double scaled(double m, int power) {
+  return power >= 0 ? m * std::pow(10.0, power) : m / std::pow(10.0, -power);
+}
+
+struct Step { double digits; int power; double value() const { return scaled(digits, power); } };
+
+Step nice_step(double span, int most, bool integral) {
+  const double raw = span / most;
+  int power = int(std::floor(std::log10(raw)));
+  for (;; ++power) {
+    for (double digits : {1.0, 2.0, 2.5, 5.0}) {
+      double value = scaled(digits, power);
+      if (integral && value != std::floor(value)) continue;
+      if (value >= raw * (1 - 1e-9)) return {digits, power};
+    }
+  }
+}
+
+Ticks linear_ticks(double lo, double hi, int most, bool integral) {
+  Ticks ticks;
+  const double span = hi - lo;
+  const double size = std::max(std::abs(lo), std::abs(hi));
+  if (!(span > size * 1e-13)) {
+    ticks.major = {lo, hi};
+    ticks.labels = tick_labels(ticks.major, span);
+    return ticks;
+  }
+  const Step step = nice_step(span, most, integral && span >= 2);
+  const double first = std::ceil(lo / step.value() - 1e-6), last = std::floor(hi / step.value() + 1e-6);
+  for (double k = first; k <= last; ++k) ticks.major.push_back(k == 0 ? 0 : scaled(k * step.digits, step.power));
+  ticks.labels = tick_labels(ticks.major, step.value());
+  return ticks;
+}
+
+Ticks log_ticks(double lo, double hi, int most) {
+  Ticks ticks;
+  const double low = std::log10(lo), high = std::log10(hi);
+  const int first = int(std::ceil(low - 1e-9)), last = int(std::floor(high + 1e-9));
+  auto inside = [&](double v) { return v >= lo * (1 - 1e-9) && v <= hi * (1 + 1e-9); };
+  if (last - first < 1) {
+    for (int e = first - 1; e <= last; ++e) {
+      for (double m : {1.0, 2.0, 3.0, 5.0, 7.0}) if (inside(scaled(m, e))) ticks.major.push_back(scaled(m, e));
+    }
+    if (ticks.major.size() < 3 || int(ticks.major.size()) > most) return linear_ticks(lo, hi, most, false);
+    for (int e = first - 1; e <= last; ++e) {
+      for (int m = 1; m <= 9; ++m) if (inside(scaled(m, e))) ticks.minor.push_back(scaled(m, e));
+    }
+    ticks.labels = tick_labels(ticks.major, ticks.major[0] / 10);
+    for (size_t i = 0; i < ticks.major.size(); ++i) {
+      double v = ticks.major[i];
+      if (v >= 1e-4 && v < 1e6) ticks.labels[i] = {fixed(v, decimals_for(v))};
+    }
+    return ticks;
+  }
+  const int stride = std::max(1, (last - first + most) / std::max(most, 1));
+  for (int e = first; e <= last; ++e) {
+    if (e % stride == 0) ticks.major.push_back(scaled(1, e));
+    else ticks.minor.push_back(scaled(1, e));
+  }
+  if (stride == 1) {
+    for (int e = first - 1; e <= last; ++e) {
+      for (int m = 2; m <= 9; ++m) if (inside(scaled(m, e))) ticks.minor.push_back(scaled(m, e));
+    }
+  }
+  const bool plain = ticks.major.empty() || (ticks.major.front() >= 0.9e-3 && ticks.major.back() <= 1.1e4);
+  for (double v : ticks.major) ticks.labels.push_back(plain ? Label{fixed(v, decimals_for(v))} : power_of_ten(v));
+  return ticks;
+}
+
+}  // namespace
+
+double Scale::unit(double v) const {
+  if (!std::isfinite(v)) return std::numeric_limits<double>::quiet_NaN();
+  double t;
+  if (kind == ScaleKind::log) t = v > 0 ? std::log(v / lo) / std::log(hi / lo) : std::numeric_limits<double>::quiet_NaN();
+  else t = (v - lo) / (hi - lo);
+  return std::isfinite(t) ? t : std::numeric_limits<double>::quiet_NaN();
+}
+
+void Range::add(double v) {
+  if (!(std::abs(v) < largest)) return;
+  lo = std::min(lo, v), hi = std::max(hi, v);
+  if (v > 0) least_positive = std::min(least_positive, v);
+  if (v != std::floor(v)) integral = false;
+}
+
+Scale auto_scale(const Range& range, ScaleKind kind) {
+  double lo = range.lo, hi = range.hi;
+  auto sticks = [&](double v) { return std::find(range.sticky.begin(), range.sticky.end(), v) != range.sticky.end(); };
+  if (kind == ScaleKind::log) {
+    lo = range.least_positive;
+    if (range.empty() || !(hi > 0) || !(lo < largest)) return {kind, 0.1, 10};
+    if (std::log10(hi / lo) < 1e-9) return {kind, lo / 3, hi * 3};
+    const double margin = std::pow(hi / lo, range.margin);
+    return {kind, std::max(lo / margin, 1e-307), std::min(hi * margin, largest)};
+  }
+  if (range.empty()) return {kind, 0, 1};
+  const double size = std::max(std::abs(lo), std::abs(hi));
+  if (!(hi - lo > size * 1e-12)) {
+    const double pad = size == 0 ? 1 : size * 0.1;
+    return {kind, lo - pad, hi + pad};
+  }
+  const double pad = (hi - lo) * range.margin;
+  return {kind, sticks(lo) ? lo : lo - pad, sticks(hi) ? hi : hi + pad};
+}
+
+Ticks choose_ticks(const Scale& scale, int most, bool integral) {
+  const double lo = std::min(scale.lo, scale.hi), hi = std::max(scale.lo, scale.hi);
+  most = std::max(most, 1);
+  return scale.kind == ScaleKind::log ? log_ticks(lo, hi, most) : linear_ticks(lo, hi, most, integral);
+}
+
+}  // namespace miniten::viz

@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+#include "viz/canvas.h"
+
+namespace miniten::viz {
+
+enum class ScaleKind : uint8_t { linear, log };
+
+// lo may be above hi: the axis is turned round.
+struct Scale {
+  ScaleKind kind = ScaleKind::linear;
+  double lo = 0, hi = 1;
+  double unit(double v) const;  // 0 at lo, 1 at hi; NaN where the scale has no place for v
+};
+
+// What the data span. Values that are not finite, or too large to compute with, do not count.
+struct Range {
+  double lo = 1 / 0.0, hi = -1 / 0.0, least_positive = 1 / 0.0;
+  std::vector<double> sticky;   // no margin is put beyond these (the foot of bars, an image's edge)
+  double margin = 0.05;         // of the span, at both ends
+  bool integral = true;         // all values are integers: so are the ticks
+  void add(double v);
+  bool empty() const { return lo > hi; }
+};
+Scale auto_scale(const Range& range, ScaleKind kind);
+
+struct Ticks {
+  std::vector<double> major, minor;
+  std::vector<Label> labels;    // of the major ones
+};
+// At most about `most` major ticks inside the scale; at least two where nice numbers allow.
+Ticks choose_ticks(const Scale& scale, int most, bool integral);
+
+}  // namespace miniten::viz
