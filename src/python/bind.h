@@ -13,6 +13,7 @@ void bind_autograd(nb::module_&, TensorClass&);   // backward, gradient modes, u
 void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
 void bind_optim(nb::module_&);
+void bind_viz(nb::module_&);
 
 std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"
 

@@ -12,4 +12,5 @@ NB_MODULE(_core, m) {
   bind_graph(m);
   bind_nn(m);
   bind_optim(m);
+  bind_viz(m);
 }

@@ -138,6 +138,7 @@ struct Lowering {
   Call call;                                 // the float op
   std::span<const Quantized* const> in;      // null: that input stays float
   const Quantized* out;                      // null: the output stays float
+  std::string* reason = nullptr;             // if given: says why where the answer is none
 };
 struct Lowered {
   const OpDef* op;

@@ -5,139 +5,210 @@ namespace miniten {
 
 namespace {
 
+// The field "axis" of an op's attributes.
+void visit_axis(const OpDef& op, void* attrs, const std::function<void(int64_t&)>& f) {
+  op.attrs.fields(attrs, [&](std::string_view name, FieldSlot slot) {
+    if (name == "axis" && std::holds_alternative<int64_t*>(slot)) f(*std::get<int64_t*>(slot));
+  });
+}
+int axis_of(const Node& n) {
+  auto copy = n.op->attrs.clone(n.attributes());
+  int axis = -1;
+  visit_axis(*n.op, copy.get(), [&](int64_t& a) { axis = int(a); });
+  return axis;
+}
+
 // What a quantize or dequantize node with constant parameters does.
 std::shared_ptr<const Quantized> parameters(const Graph& g, const Node& n) {
   if (n.in.size() < 3 || !g.is_constant(n.in[1]) || !g.is_constant(n.in[2])) return nullptr;
   auto q = std::make_shared<Quantized>();
-  NoGrad no_grad;
   const Tensor &scale = g.values[size_t(n.in[1])].constant, &zero = g.values[size_t(n.in[2])].constant;
   q->scale = scale.to_vector<float>();
   Tensor wide = Tensor::empty({DType::i32, zero.shape()});
   copy_values(zero.view(), wide.view());
   q->zero = wide.to_vector<int32_t>();
   q->dtype = zero.dtype();
-  std::string text = attrs_to_text(n.op->attrs, n.attributes());
-  if (scale.rank() == 1) {
-    size_t at = text.find("axis=");
-    q->axis = at == text.npos ? -1 : std::stoi(text.substr(at + 5));
-  }
+  if (scale.rank() == 1) q->axis = axis_of(n);
   return q;
 }
 bool same(const std::shared_ptr<const Quantized>& a, const std::shared_ptr<const Quantized>& b) { return a && b && *a == *b; }
 
-// Which integers a float value stands for, if it comes from a dequantize node.
-struct Source { int integers; std::shared_ptr<const Quantized> q; int scale, zero; Attrs attrs; const OpDef* op; };
+// Which integers a float value stands for, and the dequantize node that says so.
+struct Source {
+  int integers;
+  std::shared_ptr<const Quantized> q;
+  Node node;
+};
+
+Tensor applied(const Node& n, const std::vector<Tensor>& in) {
+  std::vector<Input> inputs(in.begin(), in.end());
+  Tensor out;
+  apply(*n.op, inputs, n.attrs.get(), {&out, 1});
+  return out;
+}
+
+// The axis of node(x) along which runs what ran along `axis` of x; -1: none does.
+int moved_axis(const Node& n, const Shape& x, int axis) {
+  Tensor index = Tensor::empty({DType::i32, x}), line = Tensor::empty({DType::i32, {x[axis]}});
+  for (int64_t i = 0; i < x[axis]; ++i) line.view().as<int32_t>()[i] = int32_t(i);
+  auto along = [&](const Shape& shape, int a) {
+    View v = line.view();
+    v.spec.shape = shape;
+    v.strides = Dims::filled(shape.rank, 0);
+    v.strides[a] = 1;
+    return v;
+  };
+  copy_values(along(x, axis), index.view());
+  Tensor moved = applied(n, {index}), expected = Tensor::empty(moved.spec());
+  auto values = moved.to_vector<int32_t>();
+  for (int a = 0; a < moved.rank(); ++a) {
+    if (moved.dim(a) != x[axis]) continue;
+    copy_values(along(moved.shape(), a), expected.view());
+    if (expected.to_vector<int32_t>() == values) return a;
+  }
+  return -1;
+}
+
+struct Lowerer {
+  Graph& g;
+  std::map<int, Source> sources;                           // by float value
+  std::map<int, int> renamed;                              // values replaced by others
+  std::vector<Node> nodes;
+  std::vector<bool> taken;                                 // quantize nodes that a lowered op already did
+
+  explicit Lowerer(Graph& graph) : g(graph), taken(graph.nodes.size()) {}
+  Value& value(int id) { return g.values[size_t(id)]; }
+  bool is_output(int id) const { return std::count(g.outputs.begin(), g.outputs.end(), id) > 0; }
+  const Source* source_of(int id) const { auto s = sources.find(id); return s == sources.end() ? nullptr : &s->second; }
+
+  void add_source(int floats, int integers, std::shared_ptr<const Quantized> q, Node node) {
+    value(integers).quantized = q;
+    node.in[0] = integers;
+    node.out = {floats};
+    nodes.push_back(node);
+    sources[floats] = {integers, std::move(q), std::move(node)};
+  }
+
+  bool to_integers(const Node& n) {                        // true: it disappears
+    auto q = parameters(g, n);
+    if (q) value(n.out[0]).quantized = q;
+    const Source* from = source_of(n.in[0]);
+    if (!from || !same(from->q, q) || is_output(n.out[0])) return false;
+    renamed[n.out[0]] = from->integers;
+    return true;
+  }
+
+  bool pass_through(const Node& n) {
+    if (n.op->quant.mode != QuantMode::passes_through || n.out.size() != 1 || n.in.empty()) return false;
+    const Source* first = source_of(n.in[0]);
+    if (!first) return false;
+    for (int id : n.in)                                    // indices stay as they are
+      if (is_float(value(id).spec.dtype) && !(source_of(id) && same(source_of(id)->q, first->q))) return false;
+    Source s = *first;
+    Node moved = n;
+    for (int& id : moved.in) if (const Source* from = source_of(id)) id = from->integers;
+    if (s.q->scale.size() > 1) return pass_constant(n, moved, s);
+    Spec spec = value(n.out[0]).spec;
+    spec.dtype = s.q->dtype;
+    moved.out = {g.add_value(spec)};
+    nodes.push_back(moved);
+    add_source(n.out[0], moved.out[0], s.q, s.node);
+    return true;
+  }
+  // A constant with scales along an axis: the axis may move.
+  bool pass_constant(const Node& n, const Node& moved, const Source& s) {
+    if (n.in.size() != 1 || !n.op->traits.movement || !g.is_constant(s.integers)) return false;
+    int axis = moved_axis(n, value(s.integers).spec.shape, s.q->axis);
+    if (axis < 0) return false;
+    auto q = std::make_shared<Quantized>(*s.q);
+    q->axis = axis;
+    Node node = s.node;
+    auto attrs = node.op->attrs.clone(node.attributes());
+    visit_axis(*node.op, attrs.get(), [&](int64_t& a) { a = axis; });
+    node.attrs = attrs;
+    Tensor constant = applied(moved, {value(s.integers).constant});
+    add_source(n.out[0], g.add_value(constant.spec(), value(s.integers).name, constant), q, node);
+    return true;
+  }
+
+  bool lower(const Node& n) {
+    if (!n.op->quant.lower || n.out.size() != 1 || is_output(n.out[0])) return false;
+    auto readers = g.readers(n.out[0]);
+    if (readers.size() != 1) return false;
+    const Node& reader = g.nodes[size_t(readers[0])];
+    auto out = reader.op->traits.converts == Conversion::to_integers ? parameters(g, reader) : nullptr;
+    if (!out) return false;
+    std::vector<const Quantized*> in;
+    std::vector<Tensor> values = g.constants(n.in);
+    for (size_t k = 0; k < n.in.size(); ++k) {
+      const Source* s = source_of(n.in[k]);
+      in.push_back(s ? s->q.get() : nullptr);
+      if (!s && (n.op->quant.activations >> k & 1)) return false;
+      if (s && g.is_constant(s->integers)) values[k] = applied(s->node, g.constants(s->node.in));    // its floats
+    }
+    auto in_specs = g.specs(n.in), out_specs = g.specs(n.out);
+    std::vector<Input> known(values.begin(), values.end());
+    auto lowered = n.op->quant.lower({{*n.op, n.attributes(), in_specs, out_specs, known}, in, out.get()});
+    if (!lowered) return false;
+    Node integer{lowered->op, lowered->attrs, {}, {reader.out[0]}, n.name, {}};
+    auto stands_for = [&](int k) { const Source* s = source_of(n.in[size_t(k)]); return s ? s->integers : n.in[size_t(k)]; };
+    for (int k : lowered->inputs) integer.in.push_back(stands_for(k));
+    for (const Tensor& t : lowered->constants) integer.in.push_back(g.add_value(t.spec(), "", t));
+    name_constants(n, *lowered, integer, stands_for);
+    value(reader.out[0]).quantized = out;
+    taken[size_t(readers[0])] = true;
+    nodes.push_back(std::move(integer));
+    return true;
+  }
+  // Inputs that became constants keep their names; what was added is named after the weight.
+  void name_constants(const Node& n, const Lowered& lowered, const Node& integer, auto stands_for) {
+    std::vector<int> replaced;
+    std::string weight;
+    for (int k = 0; k < int(n.in.size()); ++k) {
+      if (!std::count(lowered.inputs.begin(), lowered.inputs.end(), k)) replaced.push_back(k);
+      if (n.op->traits.weights >> k & 1) weight = value(stands_for(k)).name;
+    }
+    size_t first = lowered.inputs.size(), added = lowered.constants.size() - std::min(replaced.size(), lowered.constants.size());
+    for (size_t i = 0; i < lowered.constants.size(); ++i) {
+      std::string& name = value(integer.in[first + i]).name;
+      if (i >= added) name = value(stands_for(replaced[i - added])).name;
+      else if (!weight.empty()) name = weight + ".scale";
+    }
+  }
+
+  void run() {
+    for (size_t i = 0; i < g.nodes.size(); ++i) {
+      if (taken[i]) continue;
+      Node n = g.nodes[i];
+      for (int& id : n.in) if (auto r = renamed.find(id); r != renamed.end()) id = r->second;
+      if (n.op->traits.converts == Conversion::to_floats) {
+        if (auto q = parameters(g, n)) add_source(n.out[0], n.in[0], q, n);
+        else nodes.push_back(std::move(n));
+      } else if (n.op->traits.converts == Conversion::to_integers) {
+        if (!to_integers(n)) nodes.push_back(std::move(n));
+      } else if (!pass_through(n) && !lower(n)) nodes.push_back(std::move(n));
+    }
+    for (int& id : g.outputs) if (auto r = renamed.find(id); r != renamed.end()) id = r->second;
+    g.nodes = std::move(nodes);
+    remove_dead(g);
+    std::erase_if(g.nodes, [&](const Node& n) {            // weights that stayed float
+      if (n.op->traits.converts != Conversion::to_floats) return false;
+      for (int id : n.in) if (!g.is_constant(id)) return false;
+      value(n.out[0]).constant = applied(n, g.constants(n.in));
+      return true;
+    });
+  }
+};
 
 }  // namespace
 
-// Law: values keep what they stand for; dequantize -> op -> quantize becomes the op's integer form where its row has one,
-// movement passes integers through, quantize after dequantize with equal parameters disappears.
+// Law: values keep what they stand for. dequantize -> op -> quantize becomes the op's integer form where its row has one;
+// movement passes integers through; quantize after dequantize with equal parameters disappears; integers that only
+// float ops read become float constants.
 void lower_quantized(Graph& g) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  std::map<int, Source> sources;
-  std::map<int, int> renamed;                              // values replaced by others
-  std::vector<Node> nodes;
-  std::vector<bool> taken(g.nodes.size());                 // quantize nodes that a lowered op already did
-  auto is_output = [&](int id) { return std::count(g.outputs.begin(), g.outputs.end(), id) > 0; };
-  for (size_t i = 0; i < g.nodes.size(); ++i) {
-    if (taken[i]) continue;
-    Node n = g.nodes[i];
-    for (int& id : n.in) if (auto r = renamed.find(id); r != renamed.end()) id = r->second;
-    if (n.op->traits.converts == Conversion::to_floats) {
-      if (auto q = parameters(g, n)) {
-        sources[n.out[0]] = {n.in[0], q, n.in[1], n.in[2], n.attrs, n.op};
-        g.values[size_t(n.in[0])].quantized = q;
-      }
-      nodes.push_back(std::move(n));
-      continue;
-    }
-    if (n.op->traits.converts == Conversion::to_integers) {
-      auto from = sources.find(n.in[0]);
-      auto q = parameters(g, n);
-      if (q) g.values[size_t(n.out[0])].quantized = q;
-      if (from != sources.end() && same(from->second.q, q) && !is_output(n.out[0])) {
-        renamed[n.out[0]] = from->second.integers;
-        continue;
-      }
-      nodes.push_back(std::move(n));
-      continue;
-    }
-    auto source_of = [&](int id) -> const Source* { auto s = sources.find(id); return s == sources.end() ? nullptr : &s->second; };
-    if (n.op->quant.mode == QuantMode::passes_through && n.out.size() == 1 && !n.in.empty()) {
-      const Source* first = source_of(n.in[0]);
-      bool all = first && first->q->scale.size() == 1;
-      for (int id : n.in) {
-        bool data = g.values[size_t(id)].spec.dtype == DType::f32;      // indices stay as they are
-        if (data) all &= source_of(id) && same(source_of(id)->q, first ? first->q : nullptr);
-      }
-      if (all) {
-        Source s = *first;
-        for (int& id : n.in) if (const Source* from = source_of(id)) id = from->integers;
-        Spec spec = g.values[size_t(n.out[0])].spec;
-        spec.dtype = s.q->dtype;
-        int integers = g.add_value(spec), floats = n.out[0];
-        g.values[size_t(integers)].quantized = s.q;
-        n.out = {integers};
-        nodes.push_back(n);
-        nodes.push_back({s.op, s.attrs, {integers, s.scale, s.zero}, {floats}, n.name, {}});
-        s.integers = integers;
-        sources[floats] = s;
-        continue;
-      }
-    }
-    if (n.op->quant.lower && n.out.size() == 1) {
-      std::vector<const Quantized*> in;
-      bool ready = true;
-      for (size_t k = 0; k < n.in.size(); ++k) {
-        const Source* s = source_of(n.in[k]);
-        in.push_back(s ? s->q.get() : nullptr);
-        if (n.op->quant.activations >> k & 1) ready &= s != nullptr;
-      }
-      auto readers = g.readers(n.out[0]);
-      const Node* reader = readers.size() == 1 && !is_output(n.out[0]) ? &g.nodes[size_t(readers[0])] : nullptr;
-      std::shared_ptr<const Quantized> out;
-      if (reader && reader->op->traits.converts == Conversion::to_integers) out = parameters(g, *reader);
-      if (ready && out) {
-        auto in_specs = g.specs(n.in), out_specs = g.specs(n.out);
-        auto values = g.constants(n.in);
-        for (size_t k = 0; k < n.in.size(); ++k)           // a constant in integers: its floats
-          if (const Source* s = source_of(n.in[k]); s && g.is_constant(s->integers)) {
-            Tensor t;
-            Input operands[] = {g.values[size_t(s->integers)].constant, g.values[size_t(s->scale)].constant, g.values[size_t(s->zero)].constant};
-            apply(*s->op, operands, s->attrs.get(), {&t, 1});
-            values[k] = t;
-          }
-        std::vector<Input> known(values.begin(), values.end());
-        if (auto lowered = n.op->quant.lower({{*n.op, n.attributes(), in_specs, out_specs, known}, in, out.get()})) {
-          Node integer{lowered->op, lowered->attrs, {}, {reader->out[0]}, n.name, {}};
-          for (int k : lowered->inputs) {
-            const Source* s = source_of(n.in[size_t(k)]);
-            integer.in.push_back(s ? s->integers : n.in[size_t(k)]);
-          }
-          for (const Tensor& t : lowered->constants) integer.in.push_back(g.add_value(t.spec(), "", t));
-          g.values[size_t(reader->out[0])].quantized = out;
-          taken[size_t(readers[0])] = true;
-          nodes.push_back(std::move(integer));
-          continue;
-        }
-      }
-    }
-    nodes.push_back(std::move(n));
-  }
-  for (int& id : g.outputs) if (auto r = renamed.find(id); r != renamed.end()) id = r->second;
-  g.nodes = std::move(nodes);
-  remove_dead(g);
-  std::erase_if(g.nodes, [&](const Node& n) {              // weights that stayed float
-    if (n.op->traits.converts != Conversion::to_floats || !g.is_constant(n.in[0])) return false;
-    std::vector<Tensor> at = g.constants(n.in);
-    for (const Tensor& t : at) if (!t.has_data()) return false;
-    std::vector<Input> in(at.begin(), at.end());
-    Tensor out;
-    apply(*n.op, in, n.attrs.get(), {&out, 1});
-    g.values[size_t(n.out[0])].constant = out;
-    return true;
-  });
+  Lowerer(g).run();
 }
 
 }  // namespace miniten

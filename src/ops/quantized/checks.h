@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 #include "miniten/core/op.h"
+#include "ops/quantized/lowering.h"
 
 namespace miniten {
 
@@ -13,11 +14,22 @@ inline void check_scale(const Call& c, std::string_view name, float scale) {
   if (!(scale > 0) || std::isinf(scale)) c.fail("a finite " + std::string(name) + " above 0", std::to_string(scale));
 }
 
+// The scales of input i, where its values are known.
+inline void check_scales(const Call& c, int i) {
+  if (c.in[size_t(i)].dtype != DType::f32) c.fail("float32 scales", c.in[size_t(i)].text(), "", ErrorKind::type);
+  const Tensor* t = c.value(i);
+  if (!t || t->rank() != 1) return;
+  for (int64_t k = 0; k < t->dim(0); ++k) check_scale(c, "w_scale", t->view().f32()[k * t->strides()[0]]);
+}
+inline void check_sums(const Call& c, int64_t taps) {
+  if (bias_limit(taps) < 0) c.fail("at most " + std::to_string(2147483647 / (255 * 127)) + " products in a sum", std::to_string(taps), "int32 cannot hold more", ErrorKind::unsupported);
+}
+
 // x of bytes, w int8, w_scale float32, and parameters within the types.
 template <class A> void check_quantized_operands(const Call& c, size_t x, size_t w, size_t w_scale, const A& at) {
   if (!is_byte(c.in[x].dtype)) c.fail("int8 or uint8 input", c.in[x].text(), "quantise it first", ErrorKind::type);
   if (c.in[w].dtype != DType::i8) c.fail("int8 weights", c.in[w].text(), "", ErrorKind::type);
-  if (c.in[w_scale].dtype != DType::f32) c.fail("float32 w_scale", c.in[w_scale].text(), "", ErrorKind::type);
+  check_scales(c, int(w_scale));
   if (!is_byte(at.dtype)) c.fail("an int8 or uint8 output", std::string(name_of(at.dtype)), "", ErrorKind::type);
   check_scale(c, "x_scale", at.x_scale);
   check_scale(c, "y_scale", at.y_scale);
@@ -30,7 +42,12 @@ inline void check_dynamic_operands(const Call& c) {
   if (c.in[1] != Spec{DType::f32, {}}) c.fail("x_scale float32()", c.in[1].text());
   if (c.in[2] != Spec{DType::u8, {}}) c.fail("x_zero uint8()", c.in[2].text());
   if (c.in[3].dtype != DType::i8) c.fail("int8 weights", c.in[3].text(), "", ErrorKind::type);
-  if (c.in[4].dtype != DType::f32) c.fail("float32 w_scale", c.in[4].text(), "", ErrorKind::type);
+  check_scales(c, 4);
+}
+
+// x_scale * w_scale / y_scale, left to right, and finite.
+inline void multipliers_of(float x_scale, const View& w_scale, float y_scale, float* to) {
+  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = std::min(x_scale * w_scale.f32()[j] / y_scale, std::numeric_limits<float>::max());
 }
 
 }  // namespace miniten

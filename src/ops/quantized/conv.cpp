@@ -76,9 +76,6 @@ void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
 
 // ---- static: int8 or uint8 out ----
 Parts parts_of(const Shape& x, const Shape& w, const Shape& y, const QConv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
-void multipliers(const QConv2dAttrs& at, const View& w_scale, float* to) {
-  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = at.x_scale * w_scale.f32()[j] / at.y_scale;
-}
 Work qconv_work(const Call& c) {
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
@@ -89,7 +86,7 @@ size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   if (to) {
     pack(p, in[1].as<int8_t>(), to);
-    multipliers(c.as<QConv2dAttrs>(), in[2], reinterpret_cast<float*>(to + p.weight_bytes));
+    multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + p.weight_bytes));
   }
   return p.weight_bytes + p.multiplier_bytes;
 }
@@ -102,7 +99,7 @@ void qconv_eval(const Context& c) {
     if (p.copied) pad_input(c, p, uint8_t(at.x_zero), input);
     if (!c.prepared && c.piece == 0) {
       pack(p, c.in[1].as<int8_t>(), packing);
-      multipliers(at, c.in[2], reinterpret_cast<float*>(packing + p.weight_bytes));
+      multipliers_of(at.x_scale, c.in[2], at.y_scale, reinterpret_cast<float*>(packing + p.weight_bytes));
     }
     return;
   }
@@ -151,7 +148,7 @@ void dynamic_eval(const Context& c) {
     if (p.copied) pad_input(c, p, zero, input);
     if (c.piece) return;
     if (!c.prepared) pack(p, c.in[3].as<int8_t>(), packing);
-    for (int64_t j = 0; j < p.g.o; ++j) multiplier[j] = *c.in[1].f32() * c.in[4].f32()[j];
+    multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
     return;
   }
   const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
@@ -205,6 +202,7 @@ constinit const OpDef qconv2d_op{.name = "qconv2d", .doc = "convolution in integ
       const auto& at = c.as<QConv2dAttrs>();
       check_quantized_operands(c, 0, 1, 2, at);
       Shape y = conv_output(c, c.in[0].shape, c.in[1].shape, at);
+      check_sums(c, c.in[1].shape[1] * c.in[1].shape[2] * c.in[1].shape[3]);
       if (c.in[2].shape != Shape{y[1]}) c.fail("w_scale of shape (" + std::to_string(y[1]) + ",)", c.in[2].shape.text());
       if (c.in.size() == 4 && c.in[3] != Spec{DType::i32, {y[1]}}) c.fail("a bias int32(" + std::to_string(y[1]) + ",)", c.in[3].text());
       out.push({at.dtype, y});
@@ -220,6 +218,7 @@ constinit const OpDef qconv2d_dynamic_op{.name = "qconv2d_dynamic", .doc = "conv
       const auto& at = c.as<Conv2dAttrs>();
       check_dynamic_operands(c);
       Shape y = conv_output(c, c.in[0].shape, c.in[3].shape, at);
+      check_sums(c, c.in[3].shape[1] * c.in[3].shape[2] * c.in[3].shape[3]);
       if (c.in[4].shape != Shape{y[1]}) c.fail("w_scale of shape (" + std::to_string(y[1]) + ",)", c.in[4].shape.text());
       if (c.in.size() == 6 && c.in[5] != Spec{DType::f32, {y[1]}}) c.fail("a bias float32(" + std::to_string(y[1]) + ",)", c.in[5].text());
       out.push({DType::f32, y});

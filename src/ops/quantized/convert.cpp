@@ -127,7 +127,49 @@ constinit const OpDef dequantize_op{.name = "dequantize", .doc = "(q - zero) * s
     .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_floats},
     .onnx = {"DequantizeLinear", 10, &onnx::dequantize}, .attrs = codec<QuantizeAttrs>};
 
-// The whole tensor's range, 0 included, to uint8: ONNX DynamicQuantizeLinear.
+// The whole tensor's finite range, 0 included, to uint8: ONNX DynamicQuantizeLinear. Each piece finds its range, then
+// all agree on the scale.
+namespace {
+struct Parameters { float scale, zero; };
+Parameters dynamic_parameters(const float* ranges, int pieces) {
+  float lo = 0, hi = 0;
+  for (int i = 0; i < pieces; ++i) {
+    lo = std::min(lo, ranges[2 * i]);
+    hi = std::max(hi, ranges[2 * i + 1]);
+  }
+  float scale = (hi - lo) / 255.0f;
+  if (std::isinf(scale)) scale = hi / 255.0f - lo / 255.0f;
+  if (!(scale >= std::numeric_limits<float>::min())) scale = hi > lo ? std::numeric_limits<float>::min() : 1.0f;
+  return {scale, std::nearbyint(std::clamp(0.0f - lo / scale, 0.0f, 255.0f))};
+}
+void dynamic_eval(const Context& c) {
+  auto* ranges = reinterpret_cast<float*>(c.shared);
+  Parameters p{};
+  if (c.phase == 0) {
+    ranges[2 * c.piece] = infinity;
+    ranges[2 * c.piece + 1] = -infinity;
+  } else {
+    p = dynamic_parameters(ranges, c.pieces);
+    if (c.piece == 0) {
+      *c.out[1].f32() = p.scale;
+      *c.out[2].as<uint8_t>() = uint8_t(p.zero);
+    }
+  }
+  View operands[] = {c.out[0], c.in[0]};
+  ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
+    const float* x = c.in[0].f32() + at[1];
+    uint8_t* q = c.out[0].as<uint8_t>() + at[0];
+    bool whole = step[0] == 1 && step[1] == 1;
+    for (int64_t i = 0, run = whole ? n : 1; i < n; i += run) {
+      if (c.phase == 1) { kernels::quantize(x + i * step[1], q + i * step[0], run, p.scale, int32_t(p.zero), 0, 255); continue; }
+      float lo, hi;
+      kernels::minmax(x + i * step[1], run, lo, hi);
+      ranges[2 * c.piece] = std::min(ranges[2 * c.piece], lo);
+      ranges[2 * c.piece + 1] = std::max(ranges[2 * c.piece + 1], hi);
+    }
+  });
+}
+}  // namespace
 constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "uint8 by the tensor's own range: q, scale, zero", .outputs = 3,
     .infer = [](const Call& c, Specs& out) {
       if (c.in[0].dtype != DType::f32) c.fail("float32", c.in[0].text(), "convert with cast first", ErrorKind::type);
@@ -135,21 +177,13 @@ constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "ui
       out.push({DType::f32, {}});
       out.push({DType::u8, {}});
     },
-    .eval = [](const Context& c) {
-      int64_t n = c.in[0].shape().count();
-      float lo, hi;
-      kernels::minmax(c.in[0].f32(), n, lo, hi);
-      lo = std::min(lo, 0.0f);
-      hi = std::max(hi, 0.0f);
-      float scale = (hi - lo) / 255.0f;
-      if (!(scale > 0) || std::isinf(scale)) scale = 1;
-      float zero = std::nearbyint(std::clamp(0.0f - lo / scale, 0.0f, 255.0f));
-      *c.out[1].f32() = scale;
-      *c.out[2].as<uint8_t>() = uint8_t(zero);
-      kernels::quantize(c.in[0].f32(), c.out[0].data, n, scale, int32_t(zero), 0, 255);
+    .eval = dynamic_eval,
+    .work = [](const Call& c) {
+      int pieces = pieces_for(c.in[0].shape.count());
+      return Work{.pieces = pieces, .shared = size_t(pieces) * 2 * sizeof(float), .phases = 2};
     },
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
-    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}}; },
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 4}))}, nullptr}}; },
     .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}};
 
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis) {

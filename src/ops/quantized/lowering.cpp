@@ -27,13 +27,17 @@ int64_t quantized_bound(float value, const Quantized& q, int64_t otherwise) {
   double v = std::nearbyint(double(value / q.scale[0])) + q.zero[0];
   return int64_t(std::clamp(v, double(least(q.dtype)), double(least(q.dtype) + 255)));
 }
-// int32 bias at x_scale * w_scale; none where it would not fit.
-std::optional<Tensor> integer_bias(const Tensor& bias, float x_scale, const Tensor& w_scale) {
+std::nullopt_t refuse(const Lowering& l, std::string reason) {
+  if (l.reason) *l.reason = std::move(reason);
+  return std::nullopt;
+}
+// int32 bias at x_scale * w_scale; none where sums with it would not fit.
+std::optional<Tensor> integer_bias(const Tensor& bias, float x_scale, const Tensor& w_scale, int64_t limit) {
   std::vector<float> b = bias.to_vector<float>(), s = w_scale.to_vector<float>();
   std::vector<int32_t> q(b.size());
   for (size_t i = 0; i < b.size(); ++i) {
-    double v = std::nearbyint(double(b[i]) / (double(x_scale) * double(s[i])));
-    if (!(std::abs(v) < 2147483647.0)) return {};
+    double v = std::nearbyint(double(b[i]) / double(x_scale * s[i]));
+    if (!(std::abs(v) <= double(limit))) return {};
     q[i] = int32_t(v);
   }
   return Tensor::of<int32_t>(bias.shape(), q);
@@ -51,13 +55,16 @@ template <class A> void set_scales(A& at, const Quantized& x, const Quantized& y
 // What a convolution and a product share: weights, their scales and the bias, whose values are known as floats.
 struct Operands { std::vector<int> inputs; std::vector<Tensor> constants; };
 std::optional<Operands> operands(const Lowering& l, int axis, int64_t channels) {
-  if (!per_tensor(l.in[0]) || !per_tensor(l.out) || !valid_weights(l.in[1], axis, channels)) return {};
+  if (!per_tensor(l.in[0]) || !per_tensor(l.out)) return refuse(l, "8-bit activations with one scale are needed");
+  if (!valid_weights(l.in[1], axis, channels)) return refuse(l, "symmetric int8 weights, by output channel or with one scale, are needed");
+  int64_t limit = bias_limit(l.call.in[1].shape.count() / std::max<int64_t>(channels, 1));
+  if (limit < 0) return refuse(l, "sums of so many products do not fit int32");
   Operands o{{0, 1}, {scales(*l.in[1], channels)}};
   if (l.in.size() < 3) return o;
   const Tensor* bias = l.call.value(2);
-  if (!bias) return {};
-  auto q = integer_bias(*bias, l.in[0]->scale[0], o.constants[0]);
-  if (!q) return {};
+  if (!bias) return refuse(l, "the bias is not a constant");
+  auto q = integer_bias(*bias, l.in[0]->scale[0], o.constants[0], limit);
+  if (!q) return refuse(l, "the bias does not fit int32 at the scale of input times weight");
   o.constants.push_back(*q);
   return o;
 }
@@ -78,7 +85,7 @@ std::optional<Lowered> lower_conv2d(const Lowering& l) {
 }
 
 std::optional<Lowered> lower_matmul(const Lowering& l) {
-  if (l.call.in[1].shape.rank != 2) return {};
+  if (l.call.in[1].shape.rank != 2) return refuse(l, "a matrix of weights is needed");
   auto o = operands(l, 1, l.call.in[1].shape[1]);
   if (!o) return {};
   auto at = std::make_shared<QMatmulAttrs>();
@@ -87,8 +94,9 @@ std::optional<Lowered> lower_matmul(const Lowering& l) {
 }
 
 std::optional<Lowered> lower_add(const Lowering& l) {
-  if (!per_tensor(l.in[0]) || !per_tensor(l.in[1]) || !per_tensor(l.out)) return {};
-  if (l.in[0]->dtype != l.in[1]->dtype || l.in[0]->dtype != l.out->dtype || l.call.in[0].shape != l.call.in[1].shape) return {};
+  if (!per_tensor(l.in[0]) || !per_tensor(l.in[1]) || !per_tensor(l.out)) return refuse(l, "8-bit activations with one scale are needed");
+  if (l.in[0]->dtype != l.in[1]->dtype || l.in[0]->dtype != l.out->dtype) return refuse(l, "both operands must have the output's dtype");
+  if (l.call.in[0].shape != l.call.in[1].shape) return refuse(l, "the operands broadcast");
   auto at = std::make_shared<QAddAttrs>();
   const auto& cut = l.call.as<ClampAttrs>();
   at->a_scale = l.in[0]->scale[0];
@@ -103,7 +111,8 @@ std::optional<Lowered> lower_add(const Lowering& l) {
 }
 
 static std::optional<Lowered> average(const Lowering& l, QAvgPool2dAttrs at) {
-  if (!per_tensor(l.in[0]) || !per_tensor(l.out) || l.in[0]->dtype != l.out->dtype) return {};
+  if (!per_tensor(l.in[0]) || !per_tensor(l.out) || l.in[0]->dtype != l.out->dtype)
+    return refuse(l, "8-bit activations of one dtype, with one scale, are needed");
   at.x_scale = l.in[0]->scale[0];
   at.x_zero = l.in[0]->zero[0];
   at.y_scale = l.out->scale[0];
@@ -112,22 +121,24 @@ static std::optional<Lowered> average(const Lowering& l, QAvgPool2dAttrs at) {
 }
 std::optional<Lowered> lower_avg_pool2d(const Lowering& l) {
   const auto& at = l.call.as<Pool2dAttrs>();
-  if (at.dilation[0] != 1 || at.dilation[1] != 1) return {};
+  if (at.dilation[0] != 1 || at.dilation[1] != 1) return refuse(l, "its windows are dilated");
   return average(l, {.kernel = at.kernel, .stride = at.stride, .padding = at.padding, .ceil_mode = at.ceil_mode, .count_include_pad = at.count_include_pad});
 }
 std::optional<Lowered> lower_mean(const Lowering& l) {
   const Shape& x = l.call.in[0].shape;
-  if (x.rank != 4 || l.call.as<ReduceAttrs>().axes != Axes{2, 3} || is_symbol(x[2]) || is_symbol(x[3])) return {};
+  if (x.rank != 4 || l.call.as<ReduceAttrs>().axes != Axes{2, 3} || is_symbol(x[2]) || is_symbol(x[3]))
+    return refuse(l, "only a mean over H and W of known size has an integer form");
   return average(l, {.kernel = {x[2], x[3]}, .stride = {x[2], x[3]}});
 }
 
 // ---- activations quantised at run time ----
 static std::optional<Lowered> dynamic(const Lowering& l, const OpDef& op, Attrs attrs, int axis, int64_t channels) {
-  if (!valid_weights(l.in[1], axis, channels)) return {};
+  if (!valid_weights(l.in[1], axis, channels)) return refuse(l, "symmetric int8 weights, by output channel or with one scale, are needed");
+  if (bias_limit(l.call.in[1].shape.count() / std::max<int64_t>(channels, 1)) < 0) return refuse(l, "sums of so many products do not fit int32");
   Lowered lowered{&op, std::move(attrs), {1}, {scales(*l.in[1], channels)}};
   if (l.in.size() > 2) {
     const Tensor* bias = l.call.value(2);
-    if (!bias) return {};
+    if (!bias) return refuse(l, "the bias is not a constant");
     lowered.constants.push_back(*bias);
   }
   return lowered;
@@ -136,7 +147,7 @@ std::optional<Lowered> dynamic_conv2d(const Lowering& l) {
   return dynamic(l, qconv2d_dynamic_op, std::make_shared<Conv2dAttrs>(l.call.as<Conv2dAttrs>()), 0, l.call.in[1].shape[0]);
 }
 std::optional<Lowered> dynamic_matmul(const Lowering& l) {
-  if (l.call.in[1].shape.rank != 2) return {};
+  if (l.call.in[1].shape.rank != 2) return refuse(l, "a matrix of weights is needed");
   return dynamic(l, qmatmul_dynamic_op, std::make_shared<ClampAttrs>(l.call.as<ClampAttrs>()), 1, l.call.in[1].shape[1]);
 }
 

@@ -31,6 +31,7 @@ Shape product_shape(const Call& c, size_t w, size_t w_scale, size_t bias, DType 
   const Shape &x = c.in[0].shape, &weights = c.in[w].shape;
   if (x.rank < 1 || weights.rank != 2) c.fail("input (.., K) and weights (K, N)", x.text() + " and " + weights.text());
   if (x[-1] != weights[0]) c.fail("inner sizes that agree", x.text() + " and " + weights.text());
+  check_sums(c, weights[0]);
   Shape y = x;
   y[-1] = weights[1];
   if (c.in[w_scale].shape != Shape{weights[1]}) c.fail("w_scale of shape (" + std::to_string(weights[1]) + ",)", c.in[w_scale].shape.text());
@@ -44,15 +45,12 @@ Work static_work(const Call& c) {
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
 }
-void multipliers(const QMatmulAttrs& at, const View& w_scale, float* to) {
-  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = at.x_scale * w_scale.f32()[j] / at.y_scale;
-}
 size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
   if (to) {
     pack(p, in[1], to);
-    multipliers(c.as<QMatmulAttrs>(), in[2], reinterpret_cast<float*>(to + p.weight_bytes));
+    multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + p.weight_bytes));
   }
   return p.weight_bytes + p.multiplier_bytes;
 }
@@ -64,7 +62,7 @@ void static_eval(const Context& c) {
     if (p.input_bytes) copy_input(c, p);
     if (!c.prepared && c.piece == 0) {
       pack(p, c.in[1], packing);
-      multipliers(at, c.in[2], reinterpret_cast<float*>(packing + p.weight_bytes));
+      multipliers_of(at.x_scale, c.in[2], at.y_scale, reinterpret_cast<float*>(packing + p.weight_bytes));
     }
     return;
   }
@@ -94,7 +92,7 @@ void dynamic_eval(const Context& c) {
     if (p.input_bytes) copy_input(c, p);
     if (c.piece) return;
     if (!c.prepared) pack(p, c.in[3], packing);
-    for (int64_t j = 0; j < p.n; ++j) multiplier[j] = *c.in[1].f32() * c.in[4].f32()[j];
+    multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
     return;
   }
   const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;

@@ -1,0 +1,202 @@
+#include "miniten/interchange/native.h"
+#include <nlohmann/json.hpp>
+#include "interchange/native/zip.h"
+
+namespace miniten {
+
+namespace {
+
+using json = nlohmann::json;
+
+json shape_json(const Shape& s) {
+  json j = json::array();
+  for (Dim d : s) j.push_back(is_symbol(d) ? json(symbol_name(d)) : json(d));
+  return j;
+}
+Shape shape_of(const json& j) {
+  Shape s;
+  for (const json& d : j) s.push(d.is_string() ? symbol(d.get<std::string>()) : d.get<Dim>());
+  return s;
+}
+json spec_json(const Spec& s) { return {{"dtype", std::string(name_of(s.dtype))}, {"shape", shape_json(s.shape)}}; }
+Spec spec_of(const json& j) {
+  Spec s;
+  if (!parse_dtype(j.at("dtype").get<std::string>(), s.dtype)) throw Error(ErrorKind::value, "native", "a known dtype", j.at("dtype").dump());
+  s.shape = shape_of(j.at("shape"));
+  check_sizes("native", s.shape);
+  return s;
+}
+
+struct Writer {
+  std::vector<ZipMember> members;
+  std::vector<std::pair<Tensor, std::string>> stored;
+  // The member that holds a tensor; one for tensors that share memory.
+  std::string put(const Tensor& t, std::string name) {
+    for (auto& [known, member] : stored)
+      if (known->storage.get() == t->storage.get() && known->offset == t->offset && known.spec() == t.spec() && known.strides() == t.strides()) return member;
+    if (name.empty()) name = "array";
+    auto taken = [&](const std::string& n) { for (auto& m : members) if (m.name == n + ".npy") return true; return n == "manifest"; };
+    std::string unique = name;
+    for (int i = 1; taken(unique); ++i) unique = name + "." + std::to_string(i);
+    members.push_back({unique + ".npy", to_npy(t)});
+    stored.emplace_back(t, unique);
+    return unique;
+  }
+};
+
+json graph_json(const Graph& g, Writer& w) {
+  json values = json::array(), nodes = json::array(), states = json::array();
+  for (const Value& v : g.values) {
+    json j = spec_json(v.spec);
+    if (!v.name.empty()) j["name"] = v.name;
+    if (v.constant) j["array"] = w.put(v.constant, v.name);
+    if (v.trainable) j["trainable"] = true;
+    if (v.quantized)
+      j["quantized"] = {{"scale", v.quantized->scale}, {"zero", v.quantized->zero}, {"axis", v.quantized->axis}, {"block", v.quantized->block},
+                        {"dtype", std::string(name_of(v.quantized->dtype))}};
+    if (v.mask) j["mask"] = w.put(v.mask, v.name + ".mask");
+    if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
+    values.push_back(std::move(j));
+  }
+  for (const Node& n : g.nodes) {
+    json j{{"op", std::string(n.op->name)}, {"in", n.in}, {"out", n.out}};
+    if (std::string at = attrs_to_text(n.op->attrs, n.attributes()); !at.empty()) j["attrs"] = at;
+    if (!n.name.empty()) j["name"] = n.name;
+    for (const Graph& sub : n.subgraphs) j["subgraphs"].push_back(graph_json(sub, w));
+    nodes.push_back(std::move(j));
+  }
+  for (const State& s : g.states) states.push_back({s.entry, s.exit});
+  return {{"name", g.name}, {"values", values}, {"nodes", nodes}, {"inputs", g.inputs}, {"outputs", g.outputs}, {"states", states}, {"metadata", g.metadata}};
+}
+
+struct Reader {
+  std::vector<ZipMember>& members;
+  Tensor get(const std::string& name, const Spec* spec) const {
+    for (const ZipMember& m : members) {
+      if (m.name != name + ".npy") continue;
+      Tensor t = from_npy(m.bytes, name);
+      if (!spec || t.spec() == *spec) return t;
+      if (t.spec().bytes() != spec->bytes() || !spec->shape.is_static())
+        throw Error(ErrorKind::value, "native", "\"" + name + "\" of " + spec->text(), t.spec().text());
+      return Tensor::wrap(t->storage, *spec, contiguous(spec->shape));   // dtypes that .npy has no name for
+    }
+    throw Error(ErrorKind::value, "native", "an array named \"" + name + "\"", "none", "the file may be truncated");
+  }
+};
+
+Graph graph_of(const json& j, const Reader& r, int depth = 0) {
+  if (depth > 16) throw Error(ErrorKind::value, "native", "subgraphs at most 16 deep", "more");
+  Graph g;
+  g.name = j.value("name", "");
+  g.metadata = j.value("metadata", std::map<std::string, std::string>{});
+  for (const json& v : j.at("values")) {
+    Value value;
+    value.spec = spec_of(v);
+    value.name = v.value("name", "");
+    value.trainable = v.value("trainable", false);
+    if (v.contains("array")) value.constant = r.get(v["array"].get<std::string>(), &value.spec);
+    if (v.contains("quantized")) {
+      const json& q = v["quantized"];
+      auto made = std::make_shared<Quantized>();
+      made->scale = q.at("scale").get<std::vector<float>>();
+      made->zero = q.at("zero").get<std::vector<int32_t>>();
+      made->axis = q.at("axis").get<int>();
+      made->block = q.at("block").get<int>();
+      if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", q.at("dtype").dump());
+      value.quantized = made;
+    }
+    if (v.contains("mask")) value.mask = r.get(v["mask"].get<std::string>(), nullptr);
+    if (v.contains("codebook")) value.codebook = r.get(v["codebook"].get<std::string>(), nullptr);
+    g.values.push_back(std::move(value));
+  }
+  for (const json& n : j.at("nodes")) {
+    std::string op = n.at("op").get<std::string>();
+    Node node{find_op(op), nullptr, n.at("in").get<std::vector<int>>(), n.at("out").get<std::vector<int>>(), n.value("name", ""), {}};
+    if (!node.op) throw Error(ErrorKind::unsupported, "native", "a known op", "\"" + op + "\" in layer \"" + node.name + "\"", "register the op first, or update MiniTen");
+    if (n.contains("attrs")) node.attrs = attrs_from_text(node.op->attrs, n["attrs"].get<std::string>());
+    if (n.contains("subgraphs")) for (const json& sub : n["subgraphs"]) node.subgraphs.push_back(graph_of(sub, r, depth + 1));
+    g.nodes.push_back(std::move(node));
+  }
+  g.inputs = j.at("inputs").get<std::vector<int>>();
+  g.outputs = j.at("outputs").get<std::vector<int>>();
+  for (const json& s : j.at("states")) g.states.push_back({s.at(0).get<int>(), s.at(1).get<int>()});
+  verify(g);
+  return g;
+}
+
+}  // namespace
+
+std::vector<std::byte> native_bytes(const NativeFile& f) {
+  Writer w;
+  json manifest{{"format", "miniten"}, {"version", 1}, {"kind", f.kind}};
+  if (!f.extra.empty()) manifest["extra"] = f.extra;
+  if (f.has_graph) manifest["graph"] = graph_json(f.graph, w);
+  json tensors = json::array();
+  for (const NamedTensor& t : f.tensors) {
+    json j = spec_json(t.tensor.spec());
+    j["name"] = t.name;
+    j["array"] = w.put(t.tensor, t.name);
+    tensors.push_back(std::move(j));
+  }
+  manifest["tensors"] = tensors;
+  std::string text = manifest.dump(1);
+  std::vector<ZipMember> members{{"manifest.json", {}}};
+  for (char c : text) members[0].bytes.push_back(std::byte(c));
+  for (ZipMember& m : w.members) members.push_back(std::move(m));
+  return zip(members);
+}
+
+size_t save_native(const NativeFile& f, const std::string& path) {
+  auto bytes = native_bytes(f);
+  write_file(path, bytes);
+  return bytes.size();
+}
+
+NativeFile load_native(std::span<const std::byte> bytes) {
+  auto members = unzip(bytes);
+  NativeFile f;
+  const ZipMember* manifest = nullptr;
+  for (const ZipMember& m : members) if (m.name == "manifest.json") manifest = &m;
+  Reader r{members};
+  if (!manifest) {                                     // a plain .npz: named arrays
+    f.kind = "state_dict";
+    for (const ZipMember& m : members)
+      if (m.name.ends_with(".npy")) f.tensors.push_back({m.name.substr(0, m.name.size() - 4), from_npy(m.bytes, m.name)});
+    if (f.tensors.empty()) throw Error(ErrorKind::value, "native", "a manifest or arrays", "neither");
+    return f;
+  }
+  try {
+    const char* text = reinterpret_cast<const char*>(manifest->bytes.data());
+    int depth = 0, deepest = 0;
+    for (std::byte b : manifest->bytes) {              // the parser recurses
+      depth += b == std::byte('[') || b == std::byte('{');
+      depth -= b == std::byte(']') || b == std::byte('}');
+      deepest = std::max(deepest, depth);
+    }
+    if (deepest > 200) throw Error(ErrorKind::value, "native", "a manifest at most 200 deep", std::to_string(deepest));
+    json j = json::parse(text, text + manifest->bytes.size());
+    if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
+    if (int version = j.at("version").get<int>(); version < 1 || version > 1)
+      throw Error(ErrorKind::unsupported, "native", "version 1", std::to_string(version), "update MiniTen");
+    f.kind = j.value("kind", "");
+    f.extra = j.value("extra", "");
+    if (j.contains("graph")) {
+      f.graph = graph_of(j["graph"], r);
+      f.has_graph = true;
+    }
+    for (const json& t : j.at("tensors")) {
+      Spec spec = spec_of(t);
+      f.tensors.push_back({t.at("name").get<std::string>(), r.get(t.at("array").get<std::string>(), &spec)});
+    }
+  } catch (const json::exception& e) {
+    throw Error(ErrorKind::value, "native", "a sound manifest", e.what(), "the file may be damaged");
+  }
+  return f;
+}
+
+NativeFile load_native(const std::string& path) {
+  auto bytes = read_file(path);
+  return load_native(std::span<const std::byte>(bytes));
+}
+
+}  // namespace miniten

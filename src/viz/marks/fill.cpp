@@ -1,0 +1,38 @@
+#include <cmath>
+#include "viz/geometry.h"
+#include "viz/marks/marks.h"
+
+namespace miniten::viz {
+
+void FillMark::extend(Range& rx, Range& ry) const {
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(x[i]) || !std::isfinite(low[i]) || !std::isfinite(high[i])) continue;
+    rx.add(x[i]), ry.add(low[i]), ry.add(high[i]);
+  }
+}
+
+void FillMark::draw(Canvas& canvas, const Frame& frame) const {
+  const Rect view = frame.area.grown(20 * frame.px);
+  const bool dense = double(x.size()) > 4 * frame.area.width;
+  for (size_t i = 0; i < x.size();) {
+    Polyline upper, lower;
+    for (; i < x.size(); ++i) {
+      const Point a = frame.at(x[i], high[i]), b = frame.at(x[i], low[i]);
+      if (!finite(a) || !finite(b)) break;
+      upper.push_back(a), lower.push_back(b);
+    }
+    ++i;
+    if (upper.size() < 2) continue;
+    if (dense) upper = thin_out(upper, 0.5), lower = thin_out(lower, 0.5);
+    upper.insert(upper.end(), lower.rbegin(), lower.rend());
+    Path path;
+    for (Point p : clip_polygon(upper, view)) path.points.empty() ? path.move(p) : path.line(p);
+    if (path.points.empty()) continue;
+    path.close();
+    canvas.path(path, {color});
+  }
+}
+
+void FillMark::draw_key(Canvas& canvas, const Rect& box, const Frame&) const { canvas.rect(box, {color}); }
+
+}  // namespace miniten::viz

@@ -1,0 +1,112 @@
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+#include "miniten/viz/axes.h"
+#include "viz/scene.h"
+
+namespace miniten::viz {
+
+struct Pen {
+  Color color;
+  double width = 1.5;                    // points
+  std::string style = "-";               // "none": not drawn
+  Stroke stroke(double px) const;
+};
+
+class LineMark : public Mark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  std::vector<double> x, y;
+  Pen pen;
+  char marker = 0;
+  double marker_size = 6;                // points
+};
+
+class ScatterMark : public Mark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  std::vector<double> x, y;
+  std::vector<Color> colors;             // one, or one per point
+  Color edge{0, 0, 0, 0};
+  char marker = 'o';
+  double size = 20;                      // points squared
+};
+
+// Bars, stacked ones and histograms: boxes standing on a foot.
+class BarMark : public Mark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  bool horizontal = false;
+  std::vector<double> left, right, foot, top;   // across the bar, along the bar
+  std::vector<Color> fills;              // one, or one per bar
+  Color edge{0, 0, 0, 0};
+  std::vector<std::string> texts;        // at the ends; or empty
+  bool texts_inside = false;             // stacked: in the middle
+
+ private:
+  bool box(const Frame& frame, size_t i, Rect& box) const;
+};
+
+class ImageMark : public Mark {
+ public:
+  ImageMark() { layer = layer_image; }
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  Bitmap bitmap;
+  std::vector<bool> missing;             // drawn in the theme's grey; or empty
+};
+
+class HeatmapMark : public ImageMark {
+ public:
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  std::vector<std::string> texts;        // one per cell; or empty
+  double gap = 0;                        // points
+};
+
+class FillMark : public Mark {
+ public:
+  FillMark() { layer = layer_area; }
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  std::vector<double> x, low, high;
+  Color color;
+};
+
+class RuleMark : public Mark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  bool horizontal = true;
+  double at = 0;
+  Pen pen;
+};
+
+class TextMark : public Mark {
+ public:
+  TextMark() { layer = layer_text, clipped = false; }
+  void extend(Range&, Range&) const override {}
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  double x = 0, y = 0;
+  std::string text;
+  Color color;
+  TextOptions options;
+};
+
+bool known_marker(char marker);
+// size: pixels across; fills: one, or one per point.
+void draw_markers(Canvas& canvas, char marker, std::span<const Point> points, double size, const Color& edge, double edge_width,
+                  std::span<const Color> fills);
+
+}  // namespace miniten::viz

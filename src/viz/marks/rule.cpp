@@ -1,0 +1,30 @@
+#include "viz/geometry.h"
+#include "viz/marks/marks.h"
+#include "viz/text.h"
+
+namespace miniten::viz {
+
+void RuleMark::extend(Range& x, Range& y) const { (horizontal ? y : x).add(at); }
+
+void RuleMark::draw(Canvas& canvas, const Frame& frame) const {
+  const Rect& a = frame.area;
+  const double place = horizontal ? frame.y_at(at) : frame.x_at(at);
+  const Point ends[] = {horizontal ? Point{a.x, place} : Point{place, a.y}, horizontal ? Point{a.right(), place} : Point{place, a.bottom()}};
+  for (const Polyline& part : clip_polyline(ends, a.grown(1))) canvas.polyline(part, pen.stroke(frame.px));
+}
+
+void RuleMark::draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const {
+  const Point ends[] = {{box.x, box.y + box.height / 2}, {box.right(), box.y + box.height / 2}};
+  canvas.polyline(ends, pen.stroke(frame.px));
+}
+
+void TextMark::draw(Canvas& canvas, const Frame& frame) const {
+  const Point p = frame.at(x, y);
+  const Rect view = frame.area.grown(1);
+  if (!finite(p) || p.x < view.x || p.x > view.right() || p.y < view.y || p.y > view.bottom()) return;
+  const Anchor anchor = options.ha == "left" ? Anchor::start : options.ha == "center" ? Anchor::middle : Anchor::end;
+  const VAlign align = options.va == "top" ? VAlign::top : options.va == "center" ? VAlign::middle : options.va == "bottom" ? VAlign::bottom : VAlign::baseline;
+  draw_text(canvas, p, split_lines(text), {color, options.size * frame.px, anchor, options.rotation, options.bold}, align);
+}
+
+}  // namespace miniten::viz

@@ -1,0 +1,76 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+#include "viz/canvas.h"
+#include "viz/colormap.h"
+#include "viz/scale.h"
+#include "viz/theme.h"
+
+namespace miniten::viz {
+
+// Where data lie on the page while they are drawn.
+struct Frame {
+  Rect area;
+  Scale x, y;
+  double px = 1;                // pixels per point
+  const Theme* theme = nullptr;
+  double x_at(double v) const { return area.x + area.width * x.unit(v); }
+  double y_at(double v) const { return area.bottom() - area.height * y.unit(v); }
+  Point at(double vx, double vy) const { return {x_at(vx), y_at(vy)}; }
+};
+
+// What a legend had better not cover, in pixels.
+struct Obstacles {
+  std::vector<Point> points;
+  std::vector<std::pair<Point, Point>> segments;
+  std::vector<Rect> boxes;
+};
+
+enum Layer : int { layer_image, layer_area, layer_line, layer_text };
+
+class Mark {
+ public:
+  virtual ~Mark() = default;
+  virtual void extend(Range& x, Range& y) const = 0;
+  virtual void draw(Canvas& canvas, const Frame& frame) const = 0;
+  virtual void draw_key(Canvas&, const Rect&, const Frame&) const {}  // its sample in the legend
+  virtual void avoid(const Frame&, Obstacles&) const {}
+  std::string label;
+  int layer = layer_line;
+  bool clipped = true;
+};
+
+struct Axis {
+  ScaleKind kind = ScaleKind::linear;
+  std::optional<std::pair<double, double>> limits;
+  std::string label;
+  bool grid = false, fixed_ticks = false, ticks_outside = true;
+  std::vector<double> tick_values;        // with fixed_ticks
+  std::vector<std::string> tick_texts;    // one per value; empty: numbers
+  std::vector<std::string> categories;    // at 0, 1, 2, ...
+};
+
+struct ColorScale { Lut table; Norm norm; };
+
+struct AxesScene {
+  const Theme* theme;
+  std::vector<std::unique_ptr<Mark>> marks;
+  Axis x, y;
+  std::string title;
+  int next_color = 0;
+  bool visible = true, boxed = false;     // boxed: a frame on all four sides
+  bool equal_aspect = false;
+  std::optional<ColorScale> mappable;     // what colorbar() would show
+  bool colorbar = false;
+  std::string colorbar_label;
+  std::optional<std::string> legend;      // where
+  int legend_columns = 1;
+
+  Scale scale(bool horizontal) const;     // the limits that were set, else those of the data
+  bool integral(bool horizontal) const;
+};
+
+}  // namespace miniten::viz
