@@ -1,7 +1,83 @@
-"""What pickled tensors name to be made again."""
+"""Files and pickles of tensors, state dictionaries and models."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from miniten import _core
+from miniten._core import Module, Tensor
 
 
 def rebuild_tensor(kind, dtype, shape, values, requires_grad):
     return _core._rebuild_tensor(kind, dtype, shape, values, requires_grad)
+
+
+def _is_array(value) -> bool:
+    return isinstance(value, Tensor) or hasattr(value, "__array_interface__")
+
+
+def _structure(value, name: str, tensors: dict):
+    """value with every array replaced by its name in tensors."""
+    if _is_array(value):
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, dict):
+        items = [[k if isinstance(k, (str, int)) else _refuse(k), _structure(v, f"{name}/{k}" if name else str(k), tensors)] for k, v in value.items()]
+        return {"dict": items}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_structure(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return {"value": value}
+    _refuse(value)
+
+
+def _refuse(value):
+    raise TypeError(f"[save] expected a model, tensors, numbers, text, and dicts and lists of them, got {type(value).__name__}")
+
+
+def _restored(node, tensors):
+    (kind, content), = node.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {k: _restored(v, tensors) for k, v in content}
+    if kind == "value":
+        return content
+    items = [_restored(v, tensors) for v in content]
+    return tuple(items) if kind == "tuple" else items
+
+
+def save(obj: Any, path: Any) -> int:
+    """Writes a model, a tensor, a state_dict, or nested dicts and lists of tensors, numbers and text, as .npz -> bytes.
+
+    The file appears whole or not at all. Raises OSError where it cannot be written.
+    """
+    if isinstance(obj, Module):
+        from miniten.edge.export import export_miniten
+
+        return export_miniten(obj, path).bytes
+    if _is_array(obj):
+        return _core._save_file("tensor", "", {"value": obj}, path)
+    if isinstance(obj, dict) and obj and all(isinstance(k, str) and _is_array(v) for k, v in obj.items()):
+        return _core._save_file("state_dict", "", obj, path)
+    import json
+
+    tensors: dict = {}
+    structure = _structure(obj, "", tensors)
+    return _core._save_file("state_dict", json.dumps({"structure": structure}), tensors, path)
+
+
+def load(source: Any) -> Any:
+    """What save wrote, or any of MiniTen's files, from a path or bytes: a tensor, a dict, or the right class of model."""
+    kind, extra, tensors, has_graph = _core._load_file(source)
+    if has_graph or kind not in ("tensor", "state_dict"):
+        from miniten.edge.export import load_miniten
+
+        return load_miniten(source)
+    if kind == "tensor":
+        return tensors["value"]
+    if not extra:
+        return tensors
+    import json
+
+    return _restored(json.loads(extra)["structure"], tensors)

@@ -103,7 +103,16 @@ std::vector<Tensor> replay(const Graph& g, const std::vector<Tensor>& inputs) {
   if (inputs.size() != g.inputs.size())
     throw Error(ErrorKind::value, "replay", std::to_string(g.inputs.size()) + " inputs", std::to_string(inputs.size()));
   std::vector<Tensor> at(g.values.size());
-  for (size_t i = 0; i < at.size(); ++i) at[i] = g.values[i].constant;
+  for (size_t i = 0; i < at.size(); ++i) {
+    const Value& v = g.values[i];
+    at[i] = v.constant;
+    // A pruned weight is zero already; the product keeps its gradient zero, so no optimizer moves it.
+    if (v.mask && v.constant.requires_grad() && mode().grad && !mode().recorder) {
+      Tensor kept = Tensor::empty({v.spec.dtype, v.spec.shape});
+      copy_values(v.mask.view(), kept.view());
+      at[i] = apply(mul_op, {v.constant, kept});
+    }
+  }
   for (size_t i = 0; i < inputs.size(); ++i) at[size_t(g.inputs[i])] = inputs[i];
   for (const Node& n : g.nodes) {
     LayerScope layer(n.name);

@@ -40,7 +40,7 @@ const Graph& GraphModule::graph() const {
 void GraphModule::materialize(const std::vector<Spec>& inputs) {
   if (has_graph_) return;
   NoGrad no_grad;
-  Graph g = trace_module(*source_, inputs);
+  Graph g = dynamic_cast<GraphModule*>(source_.get()) ? graph_of(type_name(), *source_, inputs) : trace_module(*source_, inputs);
   StateDict source = source_->state_dict();
   for (Value& v : g.values) {
     if (!v.constant) continue;

@@ -13,9 +13,12 @@ void bind_autograd(nb::module_&, TensorClass&);   // backward, gradient modes, u
 void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
 void bind_optim(nb::module_&);
+void bind_interchange(nb::module_&);
 void bind_viz(nb::module_&);
 
 std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"
+
+std::string path_of(nb::handle);                  // str or os.PathLike
 
 // Errors that an op written in Python raised where no exception may pass; raised by the call that caused them.
 void raise_pending_error();

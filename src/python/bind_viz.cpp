@@ -224,7 +224,7 @@ void bind_viz(nb::module_& m) {
   nb::class_<Figure> figure = nb::borrow<nb::class_<Figure>>(nb::type<Figure>());
   for (const char* name : {"save", "savefig"})
     figure.def(name, [](const Figure& f, nb::object path, nb::object format) {
-        f.save(nb::cast<std::string>(nb::module_::import_("os").attr("fspath")(path)), word(format));
+        f.save(path_of(path), word(format));
       }, "path"_a, "format"_a = nb::none(), nb::sig((std::string("def ") + name + "(self, path: str | os.PathLike[str], format: str | None = None) -> None").c_str()),
       "Writes the file; the extension, or format, says how: 'svg'.");
   m.def("colormap", [](ArrayLike data, std::string name, std::optional<double> vmin, std::optional<double> vmax) { return coloured(data.object, name, vmin, vmax); },

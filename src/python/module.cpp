@@ -12,5 +12,6 @@ NB_MODULE(_core, m) {
   bind_graph(m);
   bind_nn(m);
   bind_optim(m);
+  bind_interchange(m);
   bind_viz(m);
 }

@@ -47,7 +47,7 @@ struct Axis {
   ScaleKind kind = ScaleKind::linear;
   std::optional<std::pair<double, double>> limits;
   std::string label;
-  bool grid = false, fixed_ticks = false, ticks_outside = true;
+  bool grid = false, fixed_ticks = false;
   std::vector<double> tick_values;        // with fixed_ticks
   std::vector<std::string> tick_texts;    // one per value; empty: numbers
   std::vector<std::string> categories;    // at 0, 1, 2, ...

@@ -1,4 +1,5 @@
 #include "viz/svg.h"
+#include <algorithm>
 #include <cmath>
 #include "viz/number.h"
 #include "viz/png.h"
@@ -26,6 +27,21 @@ std::string content_id(std::string_view text) {
   std::string id = "v";
   for (int shift = 44; shift >= 0; shift -= 4) id += digits[hash >> shift & 15];
   return id;
+}
+
+// Enlarged to the page's pixels, for viewers that would blur a small image; an image that is finer already stays as it is.
+Bitmap enlarged(const Bitmap& from, const Rect& rect) {
+  const int width = std::max(from.width, int(std::min(rect.width, 4096.0))), height = std::max(from.height, int(std::min(rect.height, 4096.0)));
+  Bitmap to{width, height, {}};
+  to.rgba.reserve(size_t(width) * size_t(height) * 4);
+  for (int64_t y = 0; y < height; ++y) {
+    const uint8_t* row = &from.rgba[size_t(y * from.height / height) * size_t(from.width) * 4];
+    for (int64_t x = 0; x < width; ++x) {
+      const uint8_t* p = row + size_t(x * from.width / width) * 4;
+      to.rgba.insert(to.rgba.end(), p, p + 4);
+    }
+  }
+  return to;
 }
 
 }  // namespace
@@ -202,7 +218,7 @@ void SvgCanvas::image(const Rect& r, const Bitmap& bitmap) {
   body_ += "<image";
   attribute("x", r.x), attribute("y", r.y), attribute("width", r.width), attribute("height", r.height);
   body_ += " preserveAspectRatio=\"none\" image-rendering=\"optimizeSpeed\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,";
-  body_ += base64(encode_png(bitmap));
+  body_ += base64(encode_png(enlarged(bitmap, r)));
   body_ += "\"/>\n";
 }
 

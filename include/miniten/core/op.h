@@ -234,6 +234,6 @@ struct Swap {                                // sets a field of mode() for a sco
 struct NoGrad : Swap<bool> { NoGrad() : Swap(mode().grad, false) {} };
 
 // The ops that core itself cannot live without, by declaration alone: their definitions are in ops/.
-extern const OpDef add_op, copy_op, to_channels_last_op;
+extern const OpDef add_op, mul_op, copy_op, to_channels_last_op;
 
 }  // namespace miniten

@@ -41,7 +41,6 @@ class Figure {
   FigureOptions options_;
   std::string suptitle_;
   std::vector<Cell> cells_;
-  friend struct FigureLayout;
 };
 
 }  // namespace miniten::viz

@@ -33,6 +33,17 @@ void FillMark::draw(Canvas& canvas, const Frame& frame) const {
   }
 }
 
+void FillMark::avoid(const Frame& frame, Obstacles& obstacles) const {
+  for (const std::vector<double>* edge : {&low, &high}) {
+    std::vector<Point> points(x.size());
+    for (size_t i = 0; i < x.size(); ++i) points[i] = frame.at(x[i], (*edge)[i]);
+    for (const Polyline& part : clip_polyline(points, frame.area)) {
+      const Polyline thin = thin_out(part, 3);
+      for (size_t i = 1; i < thin.size(); ++i) obstacles.segments.emplace_back(thin[i - 1], thin[i]);
+    }
+  }
+}
+
 void FillMark::draw_key(Canvas& canvas, const Rect& box, const Frame&) const { canvas.rect(box, {color}); }
 
 }  // namespace miniten::viz

@@ -79,6 +79,7 @@ class FillMark : public Mark {
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
   std::vector<double> x, low, high;
   Color color;
 };
@@ -88,6 +89,7 @@ class RuleMark : public Mark {
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
   bool horizontal = true;
   double at = 0;
   Pen pen;
@@ -98,6 +100,7 @@ class TextMark : public Mark {
   TextMark() { layer = layer_text, clipped = false; }
   void extend(Range&, Range&) const override {}
   void draw(Canvas& canvas, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
   double x = 0, y = 0;
   std::string text;
   Color color;

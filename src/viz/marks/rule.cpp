@@ -1,3 +1,4 @@
+#include <cmath>
 #include "viz/geometry.h"
 #include "viz/marks/marks.h"
 #include "viz/text.h"
@@ -18,6 +19,14 @@ void RuleMark::draw_key(Canvas& canvas, const Rect& box, const Frame& frame) con
   canvas.polyline(ends, pen.stroke(frame.px));
 }
 
+void RuleMark::avoid(const Frame& frame, Obstacles& obstacles) const {
+  const Rect& a = frame.area;
+  const double place = horizontal ? frame.y_at(at) : frame.x_at(at);
+  if (std::isnan(place)) return;
+  if (horizontal) obstacles.segments.emplace_back(Point{a.x, place}, Point{a.right(), place});
+  else obstacles.segments.emplace_back(Point{place, a.y}, Point{place, a.bottom()});
+}
+
 void TextMark::draw(Canvas& canvas, const Frame& frame) const {
   const Point p = frame.at(x, y);
   const Rect view = frame.area.grown(1);
@@ -25,6 +34,14 @@ void TextMark::draw(Canvas& canvas, const Frame& frame) const {
   const Anchor anchor = options.ha == "left" ? Anchor::start : options.ha == "center" ? Anchor::middle : Anchor::end;
   const VAlign align = options.va == "top" ? VAlign::top : options.va == "center" ? VAlign::middle : options.va == "bottom" ? VAlign::bottom : VAlign::baseline;
   draw_text(canvas, p, split_lines(text), {color, options.size * frame.px, anchor, options.rotation, options.bold}, align);
+}
+
+void TextMark::avoid(const Frame& frame, Obstacles& obstacles) const {
+  const Point p = frame.at(x, y);
+  if (!finite(p)) return;
+  const double size = options.size * frame.px, width = text_width(text, size);
+  const double left = options.ha == "left" ? p.x : options.ha == "center" ? p.x - width / 2 : p.x - width;
+  obstacles.boxes.push_back({left, p.y - size, width, 1.5 * size});
 }
 
 }  // namespace miniten::viz

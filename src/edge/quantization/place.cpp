@@ -1,0 +1,211 @@
+#include <map>
+#include "edge/quantization/steps.h"
+#include "miniten/ops/ops.h"
+#include "ops/quantized/lowering.h"
+
+namespace miniten::edge {
+
+namespace {
+
+bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
+
+// Builds a graph beside the float one: values keep their ids, nodes are appended in order.
+struct Builder {
+  const Graph& from;
+  const QuantizationConfig& config;
+  Placed placed;
+  std::map<std::pair<int, std::vector<float>>, std::pair<int, std::shared_ptr<const Quantized>>> weights;   // value and scales -> integers
+
+  Builder(const Graph& g, const QuantizationConfig& c) : from(g), config(c) {
+    placed.graph = g;
+    placed.graph.nodes.clear();
+    placed.result.assign(g.nodes.size(), -1);
+    placed.refusals.resize(g.nodes.size());
+  }
+  Graph& g() { return placed.graph; }
+  const Value& value(int id) const { return placed.graph.values[size_t(id)]; }
+
+  int constant(const Tensor& t, std::string name) { return g().add_value(t.spec(), std::move(name), t); }
+  int convert(const OpDef& op, int x, DType to, const Quantized& q, int scale, int zero, const std::string& layer, int into = -1) {
+    int out = into >= 0 ? into : g().add_value({to, value(x).spec.shape});
+    g().nodes.push_back({&op, std::make_shared<QuantizeAttrs>(QuantizeAttrs{q.dtype, q.axis}), {x, scale, zero}, {out}, layer, {}});
+    return out;
+  }
+
+  // Integers of a constant weight; the same ones for every node that wants the same scales.
+  struct Stored { int integers; std::shared_ptr<const Quantized> q; };
+  Stored store(int id, const Quantized& q) {
+    auto key = std::pair(id, q.scale);
+    if (auto known = weights.find(key); known != weights.end()) return {known->second.first, known->second.second};
+    auto shared = std::make_shared<Quantized>(q);
+    Tensor integers = quantize(value(id).constant, scale_tensor(q), zero_tensor(q), q.axis);
+    int stored = constant(integers, value(id).name);
+    g().values[size_t(stored)].quantized = shared;
+    g().values[size_t(stored)].mask = value(id).mask;          // zeros stay zeros
+    weights[key] = {stored, shared};
+    return {stored, shared};
+  }
+  int read_stored(const Stored& s, const std::string& layer) {
+    const std::string& name = value(s.integers).name;
+    int scale = constant(scale_tensor(*s.q), name + ".scale"), zero = constant(zero_tensor(*s.q), name + ".zero_point");
+    return convert(dequantize_op, s.integers, DType::f32, *s.q, scale, zero, layer);
+  }
+
+  Quantized weight_parameters(const Node& n, int id, bool symmetric) const {
+    const Value& v = value(id);
+    Range r;
+    if (!finite_range(v.constant, r))
+      throw Error(ErrorKind::value, "quantize_model", "finite weights", "NaN or infinity in \"" + v.name + "\" of layer \"" + layer_of(n) + "\"",
+                  "train or load the model again, or skip the layer");
+    int axis = n.op->traits.channel_axis;
+    return quantized_constant(v.constant, config.dtype, symmetric, config.per_channel && axis < v.spec.shape.rank ? axis : -1);
+  }
+};
+
+// A bias is stored at x_scale * w_scale: a channel whose bias would not fit int32 gets a coarser weight scale.
+void make_room_for_bias(const Node& n, const Tensor& bias, float x_scale, const Shape& weight, Quantized& q) {
+  auto b = bias.to_vector<float>();
+  int64_t limit = bias_limit(weight.count() / std::max<int64_t>(weight[q.axis < 0 ? 0 : q.axis], 1));
+  if (limit <= 0 || q.axis < 0 || b.size() != q.scale.size() || !is_bit(n.op->traits.weights, 1)) return;
+  for (size_t j = 0; j < b.size(); ++j) {
+    double least = std::abs(double(b[j])) / (double(x_scale) * double(limit)) * (1 + 1e-6);
+    if (least > q.scale[j] && least < std::numeric_limits<float>::max()) q.scale[j] = float(least);
+  }
+}
+void check_finite(const Graph& g, const Node& n, int id) {
+  Range r;
+  if (!finite_range(g.values[size_t(id)].constant, r))
+    throw Error(ErrorKind::value, "quantize_model", "finite weights", "NaN or infinity in \"" + g.values[size_t(id)].name + "\" of layer \"" + layer_of(n) + "\"");
+}
+
+// What a row's rule is asked: the operands' quantisation and the values that are known.
+struct Question {
+  std::vector<Spec> in, out;
+  std::vector<Tensor> values;
+  std::vector<Input> known;
+  Question(const Graph& g, const Node& n) : in(g.specs(n.in)), out(g.specs(n.out)), values(g.constants(n.in)), known(values.begin(), values.end()) {}
+  Lowering ask(const Node& n, const std::vector<const Quantized*>& q, const Quantized* result, std::string* reason) {
+    return {{*n.op, n.attributes(), in, out, known}, q, result, reason};
+  }
+};
+
+}  // namespace
+
+Placed place_static(const Graph& from, const Decisions& d, const QuantizationConfig& config, const std::vector<Quantized>& groups) {
+  Builder b(from, config);
+  std::vector<bool> origin = origins(from, d);
+  std::map<int, std::pair<int, int>> parameters;             // of a group: scale and zero point
+  std::map<int, int> floats_of;                              // an origin's value -> the floats that its integers stand for
+  std::vector<bool> by_integers(from.values.size());         // origins that only exist as integers
+  auto group_of = [&](int id) { return d.group[size_t(id)]; };
+  auto quantization = [&](int id) -> const Quantized& { return groups[size_t(group_of(id))]; };
+  auto place = [&](int id, const std::string& layer) {
+    const Quantized& q = quantization(id);
+    if (!parameters.count(group_of(id)))
+      parameters[group_of(id)] = {b.constant(scale_tensor(q), "scale"), b.constant(zero_tensor(q), "zero_point")};
+    auto [scale, zero] = parameters[group_of(id)];
+    int integers = b.convert(quantize_op, id, q.dtype, q, scale, zero, layer);
+    floats_of[id] = b.convert(dequantize_op, integers, DType::f32, q, scale, zero, layer);
+    return integers;
+  };
+  for (int id : from.inputs) if (origin[size_t(id)]) place(id, "");
+  for (size_t i = 0; i < from.nodes.size(); ++i) {
+    Node n = from.nodes[i];
+    const auto form = d.nodes[i].form;
+    if (form == Decision::integers) {
+      std::vector<const Quantized*> in(n.in.size(), nullptr);
+      Question question(from, n);
+      std::vector<Builder::Stored> stored;
+      for (size_t k = 0; k < n.in.size(); ++k) {
+        if (is_bit(n.op->quant.activations, k)) in[k] = &quantization(n.in[k]);
+        else if (!is_bit(n.op->traits.weights, k)) check_finite(from, n, n.in[k]);
+      }
+      for (size_t k = 0; k < n.in.size(); ++k) {
+        if (!is_bit(n.op->traits.weights, k) || is_bit(n.op->quant.activations, k)) continue;
+        Quantized q = b.weight_parameters(n, n.in[k], config.symmetric);
+        for (size_t o = 0; o < n.in.size(); ++o)
+          if (!in[o] && o != k && in[0]) make_room_for_bias(n, from.values[size_t(n.in[o])].constant, in[0]->scale[0], question.in[k].shape, q);
+        stored.push_back(b.store(n.in[k], q));
+        in[k] = stored.back().q.get();
+      }
+      const Quantized& out = quantization(n.out[0]);
+      std::string reason = "has no integer form for these operands";
+      if (!n.op->quant.lower(question.ask(n, in, &out, &reason))) { b.placed.refusals[i] = reason; continue; }
+      for (size_t k = 0, next = 0; k < n.in.size(); ++k)
+        if (in[k]) n.in[k] = is_bit(n.op->traits.weights, k) ? b.read_stored(stored[next++], n.name) : floats_of.count(n.in[k]) ? floats_of[n.in[k]] : n.in[k];
+    } else {
+      for (int& id : n.in) {
+        auto known = floats_of.find(id);
+        if (known != floats_of.end() && (form == Decision::passes || by_integers[size_t(id)])) id = known->second;
+      }
+    }
+    b.g().nodes.push_back(n);
+    for (int id : n.out) {
+      if (!origin[size_t(id)]) continue;
+      int integers = place(id, n.name);
+      by_integers[size_t(id)] = form == Decision::integers;
+      if (form == Decision::integers) b.placed.result[i] = integers;
+    }
+    if (form == Decision::passes) b.placed.result[i] = n.out[0];
+  }
+  for (int& id : b.g().outputs) {
+    if (!by_integers[size_t(id)]) continue;
+    int floats = floats_of[id];
+    std::swap(b.g().values[size_t(floats)].name, b.g().values[size_t(id)].name);
+    id = floats;
+  }
+  return std::move(b.placed);
+}
+
+Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
+  Builder b(from, config);
+  std::map<int, std::vector<int>> quantized;                 // by value: integers, scale, zero point
+  for (size_t i = 0; i < from.nodes.size(); ++i) {
+    const Node& n = from.nodes[i];
+    if (d.nodes[i].form != Decision::integers) { b.g().nodes.push_back(n); continue; }
+    Question question(from, n);
+    std::vector<const Quantized*> in(n.in.size(), nullptr);
+    std::map<size_t, int> stored;
+    for (size_t k = 0; k < n.in.size(); ++k) {
+      if (!is_bit(n.op->traits.weights, k)) {
+        if (from.is_constant(n.in[k])) check_finite(from, n, n.in[k]);
+        continue;
+      }
+      auto s = b.store(n.in[k], b.weight_parameters(n, n.in[k], config.symmetric));
+      stored[k] = s.integers;
+      in[k] = s.q.get();
+    }
+    std::string reason = "has no integer form for these operands";
+    auto lowered = n.op->quant.dynamic(question.ask(n, in, nullptr, &reason));
+    if (!lowered) { b.placed.refusals[i] = reason; continue; }
+    std::vector<int>& x = quantized[n.in[0]];
+    if (x.empty()) {
+      const Shape shape = from.values[size_t(n.in[0])].spec.shape;
+      x = {b.g().add_value({DType::u8, shape}), b.g().add_value({DType::f32, {}}), b.g().add_value({DType::u8, {}})};
+      b.g().nodes.push_back({&dynamic_quantize_op, nullptr, {n.in[0]}, x, n.name, {}});
+    }
+    Node integer{lowered->op, lowered->attrs, x, n.out, n.name, {}};
+    for (int k : lowered->inputs) integer.in.push_back(stored.count(size_t(k)) ? stored[size_t(k)] : n.in[size_t(k)]);
+    const std::string weight = b.value(integer.in[x.size()]).name;
+    for (size_t k = 0; k < lowered->constants.size(); ++k)
+      integer.in.push_back(b.constant(lowered->constants[k], k == 0 ? weight + ".scale" : b.value(n.in[n.in.size() - 1]).name));
+    b.g().nodes.push_back(std::move(integer));
+    b.placed.result[i] = n.out[0];
+  }
+  return std::move(b.placed);
+}
+
+Placed place_weights(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
+  Builder b(from, config);
+  for (size_t i = 0; i < from.nodes.size(); ++i) {
+    Node n = from.nodes[i];
+    for (size_t k = 0; k < n.in.size() && d.nodes[i].form == Decision::integers; ++k)
+      if (is_bit(n.op->traits.weights, k) && from.is_constant(n.in[k]))
+        n.in[k] = b.read_stored(b.store(n.in[k], b.weight_parameters(n, n.in[k], config.symmetric)), n.name);
+    b.g().nodes.push_back(n);
+    if (d.nodes[i].form == Decision::integers) b.placed.result[i] = n.out[0];
+  }
+  return std::move(b.placed);
+}
+
+}  // namespace miniten::edge

@@ -1,0 +1,146 @@
+#include "viz/draw.h"
+#include <algorithm>
+#include <cmath>
+#include "viz/legend.h"
+#include "viz/text.h"
+
+namespace miniten::viz {
+namespace {
+
+double line_width(double points, double px) { return std::max(1.0, std::round(points * px)); }
+
+void line(Canvas& canvas, Point a, Point b, const Stroke& stroke) {
+  const Point ends[] = {a, b};
+  canvas.polyline(ends, stroke);
+}
+
+bool inside(double v, double a, double b) { return v >= a - 0.01 && v <= b + 0.01; }
+
+void draw_grid(Canvas& canvas, const AxesLayout& layout) {
+  const Frame& f = layout.frame;
+  const Stroke stroke{f.theme->grid, line_width(0.8, f.px)};
+  if (layout.scene->x.grid) {
+    for (double v : layout.x.ticks.major) line(canvas, {crisp(f.x_at(v)), f.area.y}, {crisp(f.x_at(v)), f.area.bottom()}, stroke);
+  }
+  if (layout.scene->y.grid) {
+    for (double v : layout.y.ticks.major) line(canvas, {f.area.x, crisp(f.y_at(v))}, {f.area.right(), crisp(f.y_at(v))}, stroke);
+  }
+}
+
+void draw_marks(Canvas& canvas, const AxesLayout& layout) {
+  std::vector<const Mark*> order;
+  for (const auto& mark : layout.scene->marks) order.push_back(mark.get());
+  std::stable_sort(order.begin(), order.end(), [](const Mark* a, const Mark* b) { return a->layer < b->layer; });
+  canvas.push_clip(layout.frame.area);
+  for (const Mark* mark : order) if (mark->clipped) mark->draw(canvas, layout.frame);
+  canvas.pop_clip();
+  for (const Mark* mark : order) if (!mark->clipped) mark->draw(canvas, layout.frame);
+}
+
+void draw_frame(Canvas& canvas, const AxesLayout& layout) {
+  const Frame& f = layout.frame;
+  const Rect& a = f.area;
+  const double px = f.px, size = type::tick * px;
+  const Stroke spine{f.theme->spine, line_width(0.8, px), {}, true};
+  const double left = crisp(a.x), right = crisp(a.right()), top = crisp(a.y), bottom = crisp(a.bottom());
+  if (layout.scene->boxed) {
+    canvas.rect({left, top, right - left, bottom - top}, {{0, 0, 0, 0}, {f.theme->spine, spine.width}});
+  } else {
+    const Point corner[] = {{left, a.y}, {left, bottom}, {a.right(), bottom}};
+    canvas.polyline(corner, spine);
+  }
+  const Stroke tick{f.theme->spine, spine.width}, minor{f.theme->spine, std::max(1.0, 0.6 * px)};
+  TextStyle style{f.theme->muted, size, Anchor::middle};
+  for (size_t i = 0; i < layout.x.ticks.major.size(); ++i) {
+    const double at = f.x_at(layout.x.ticks.major[i]);
+    if (!inside(at, a.x, a.right())) continue;
+    if (layout.x.tick_length > 0) line(canvas, {crisp(at), bottom}, {crisp(at), bottom + layout.x.tick_length}, tick);
+    const double below = a.bottom() + layout.x.tick_length + space::tick_pad * px;
+    if (layout.x.rotation == 0) {
+      draw_label(canvas, {at, below}, layout.x.ticks.labels[i], style, VAlign::top);
+    } else {
+      TextStyle turned = style;
+      turned.rotation = layout.x.rotation, turned.anchor = Anchor::end;
+      draw_label(canvas, {at, below + (layout.x.rotation == 45 ? cap_height(size) * 0.35 : 0)}, layout.x.ticks.labels[i], turned, VAlign::middle);
+    }
+  }
+  for (double v : layout.x.ticks.minor) {
+    if (inside(f.x_at(v), a.x, a.right())) line(canvas, {crisp(f.x_at(v)), bottom}, {crisp(f.x_at(v)), bottom + layout.x.tick_length * 0.6}, minor);
+  }
+  style.anchor = Anchor::end;
+  for (size_t i = 0; i < layout.y.ticks.major.size(); ++i) {
+    const double at = f.y_at(layout.y.ticks.major[i]);
+    if (!inside(at, a.y, a.bottom())) continue;
+    if (layout.y.tick_length > 0) line(canvas, {left - layout.y.tick_length, crisp(at)}, {left, crisp(at)}, tick);
+    draw_label(canvas, {a.x - layout.y.tick_length - space::tick_pad * px, at}, layout.y.ticks.labels[i], style, VAlign::middle);
+  }
+  for (double v : layout.y.ticks.minor) {
+    if (inside(f.y_at(v), a.y, a.bottom())) line(canvas, {left - layout.y.tick_length * 0.6, crisp(f.y_at(v))}, {left, crisp(f.y_at(v))}, minor);
+  }
+  const double label = type::label * px;
+  if (!layout.xlabel.empty()) {
+    draw_label(canvas, {a.x + a.width / 2, a.bottom() + layout.x.depth + space::label_pad * px}, {layout.xlabel}, {f.theme->text, label, Anchor::middle}, VAlign::top);
+  }
+  if (!layout.ylabel.empty()) {
+    const double baseline = a.x - layout.y.depth - space::label_pad * px - descent(label);
+    draw_label(canvas, {baseline, a.y + a.height / 2}, {layout.ylabel}, {f.theme->text, label, Anchor::middle, 90}, VAlign::baseline);
+  }
+}
+
+void draw_color_bar(Canvas& canvas, const AxesLayout& layout) {
+  const AxesScene& scene = *layout.scene;
+  const Frame& f = layout.frame;
+  const Rect& bar = layout.color_bar;
+  const double px = f.px, size = type::tick * px;
+  Bitmap ramp{1, 256, {}};
+  for (int i = 255; i >= 0; --i) {
+    const Color& c = scene.mappable->table[size_t(i)];
+    ramp.rgba.insert(ramp.rgba.end(), {c.r, c.g, c.b, 255});
+  }
+  canvas.image(bar, ramp);
+  canvas.rect({crisp(bar.x), crisp(bar.y), bar.width, bar.height}, {{0, 0, 0, 0}, {f.theme->spine, line_width(0.8, px)}});
+  const Scale scale{ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi};
+  for (size_t i = 0; i < layout.bar.ticks.major.size(); ++i) {
+    const double at = bar.bottom() - bar.height * scale.unit(layout.bar.ticks.major[i]);
+    if (!inside(at, bar.y, bar.bottom())) continue;
+    line(canvas, {bar.right() + 0.5, crisp(at)}, {bar.right() + 0.5 + layout.bar.tick_length, crisp(at)}, {f.theme->spine, line_width(0.8, px)});
+    draw_label(canvas, {bar.right() + layout.bar.tick_length + space::tick_pad * px, at}, layout.bar.ticks.labels[i], {f.theme->muted, size}, VAlign::middle);
+  }
+  const double label = type::label * px;
+  if (!layout.bar_label.empty()) {
+    const double baseline = bar.right() + layout.bar.depth + space::label_pad * px + cap_height(label);
+    draw_label(canvas, {baseline, bar.y + bar.height / 2}, {layout.bar_label}, {f.theme->text, label, Anchor::middle, 90}, VAlign::baseline);
+  }
+}
+
+void draw_title(Canvas& canvas, const AxesLayout& layout) {
+  const Frame& f = layout.frame;
+  const double size = type::title * f.px;
+  double baseline = f.area.y - space::title_pad * f.px - double(layout.title.size() - 1) * line_height(size);
+  for (const std::string& text : layout.title) {
+    draw_label(canvas, {f.area.x + f.area.width / 2, baseline}, {text}, {f.theme->text, size, Anchor::middle, 0, true}, VAlign::baseline);
+    baseline += line_height(size);
+  }
+}
+
+}  // namespace
+
+void draw_page(Canvas& canvas, const PageLayout& page, const Theme& theme, double width, double height, const Color& background, double px) {
+  if (background.a > 0) canvas.rect({0, 0, width, height}, {background});
+  const double size = type::suptitle * px;
+  double baseline = page.suptitle_top + cap_height(size);
+  for (const std::string& text : page.suptitle) {
+    draw_label(canvas, {width / 2, baseline}, {text}, {theme.text, size, Anchor::middle, 0, true}, VAlign::baseline);
+    baseline += line_height(size);
+  }
+  for (const AxesLayout& layout : page.axes) {
+    if (layout.scene->visible) draw_grid(canvas, layout);
+    draw_marks(canvas, layout);
+    if (layout.scene->visible) draw_frame(canvas, layout);
+    if (layout.scene->colorbar && layout.scene->mappable) draw_color_bar(canvas, layout);
+    if (!layout.title.empty()) draw_title(canvas, layout);
+    draw_legend(canvas, *layout.scene, layout.frame);
+  }
+}
+
+}  // namespace miniten::viz

@@ -1,0 +1,251 @@
+#include "viz/layout.h"
+#include <algorithm>
+#include <cmath>
+#include "viz/number.h"
+#include "viz/text.h"
+
+namespace miniten::viz {
+namespace {
+
+double snap(double v) { return std::round(v); }
+
+// The ticks that were set, of those inside the limits; false where none were.
+bool given_ticks(const Axis& axis, const Scale& scale, double size, double longest, Ticks& ticks) {
+  const bool categories = !axis.fixed_ticks && !axis.categories.empty();
+  if (!axis.fixed_ticks && !categories) return false;
+  const size_t n = categories ? axis.categories.size() : axis.tick_values.size();
+  const std::vector<std::string>& texts = categories ? axis.categories : axis.tick_texts;
+  double closest = HUGE_VAL;
+  for (size_t i = 1; !categories && i < n; ++i) {
+    const double gap = std::abs(axis.tick_values[i] - axis.tick_values[i - 1]);
+    if (gap > 0) closest = std::min(closest, gap);
+  }
+  for (size_t i = 0; i < n; ++i) {
+    const double v = categories ? double(i) : axis.tick_values[i], t = scale.unit(v);
+    if (!(t >= -1e-9 && t <= 1 + 1e-9)) continue;
+    ticks.major.push_back(v);
+    if (!texts.empty()) ticks.labels.push_back({elide(texts[i], size, longest)});
+  }
+  if (texts.empty() && !ticks.major.empty()) {
+    const double largest = std::max(std::abs(ticks.major.front()), std::abs(ticks.major.back()));
+    ticks.labels = tick_labels(ticks.major, std::isfinite(closest) ? closest : largest);
+  }
+  return true;
+}
+
+bool marked(const Axis& axis) { return axis.categories.empty() && axis.tick_texts.empty(); }
+
+void keep_every(Ticks& ticks, size_t stride) {
+  Ticks kept;
+  for (size_t i = 0; i < ticks.major.size(); i += stride) {
+    kept.major.push_back(ticks.major[i]);
+    kept.labels.push_back(ticks.labels[i]);
+  }
+  ticks = std::move(kept);
+}
+
+// The smallest distance of neighbouring ticks, in pixels.
+double slot_of(const Ticks& ticks, const Scale& scale, double length) {
+  double slot = length;
+  for (size_t i = 1; i < ticks.major.size(); ++i) {
+    slot = std::min(slot, std::abs(scale.unit(ticks.major[i]) - scale.unit(ticks.major[i - 1])) * length);
+  }
+  return slot;
+}
+
+bool labels_fit(const Ticks& ticks, const Scale& scale, double length, double size) {
+  const bool turned_round = scale.lo > scale.hi;
+  double end = -HUGE_VAL;
+  for (size_t k = 0; k < ticks.major.size(); ++k) {
+    const size_t i = turned_round ? ticks.major.size() - 1 - k : k;
+    const double at = scale.unit(ticks.major[i]) * length, half = label_width(ticks.labels[i], size) / 2;
+    if (at - half < end) return false;
+    end = at + half + size * 0.6;
+  }
+  return true;
+}
+
+AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest) {
+  AxisLayout axis;
+  const double size = type::tick * frame.px, length = frame.area.width;
+  axis.tick_length = marked(scene.x) ? space::tick * frame.px : 0;
+  if (given_ticks(scene.x, frame.x, size, longest, axis.ticks)) {
+    if (!labels_fit(axis.ticks, frame.x, length, size)) {
+      const double slot = slot_of(axis.ticks, frame.x, length);
+      axis.rotation = slot >= size * 1.6 ? 45 : 90;
+      if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
+    }
+  } else {
+    const bool integral = scene.integral(true);
+    for (int most = std::clamp(int(length / (size * 4)), 2, 10); most >= 1; --most) {
+      axis.ticks = choose_ticks(frame.x, most, integral);
+      if (labels_fit(axis.ticks, frame.x, length, size)) break;
+    }
+  }
+  double widest = 0;
+  size_t lines = 1;
+  for (const Label& label : axis.ticks.labels) {
+    widest = std::max(widest, label_width(label, size));
+    lines = std::max(lines, size_t(std::count(label.text.begin(), label.text.end(), '\n')) + 1);
+  }
+  const double upright = cap_height(size) + double(lines - 1) * line_height(size);
+  const double s = axis.rotation == 0 ? 0 : axis.rotation == 45 ? 0.7071 : 1, c = axis.rotation == 45 ? 0.7071 : axis.rotation == 0 ? 1 : 0;
+  const bool any = !axis.ticks.labels.empty();
+  axis.depth = any ? axis.tick_length + space::tick_pad * frame.px + widest * s + upright * c + descent(size) : axis.tick_length;
+  return axis;
+}
+
+AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double longest, bool integral, double px) {
+  AxisLayout axis;
+  const double size = type::tick * px;
+  axis.tick_length = marked(from) ? space::tick * px : 0;
+  if (given_ticks(from, scale, size, longest, axis.ticks)) {
+    const double slot = slot_of(axis.ticks, scale, length);
+    if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
+  } else {
+    axis.ticks = choose_ticks(scale, std::clamp(int(length / (size * 2.8)), 1, 9), integral);
+    if (axis.ticks.major.size() < 2) axis.ticks = choose_ticks(scale, 2, integral);
+  }
+  double widest = 0;
+  for (const Label& label : axis.ticks.labels) widest = std::max(widest, label_width(label, size));
+  axis.depth = axis.ticks.labels.empty() ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
+  return axis;
+}
+
+// Ticks and margins for the frame's present size.
+void measure(AxesLayout& layout, double cell_width, double cell_height) {
+  const AxesScene& scene = *layout.scene;
+  Frame& frame = layout.frame;
+  const double px = frame.px, size = type::tick * px, label = type::label * px;
+  layout.title.clear();
+  layout.left = layout.right = layout.bottom = layout.top = 0;
+  layout.x = layout.y = {};
+  if (scene.visible) {
+    layout.x = lay_x(scene, frame, std::max(cell_height * 0.35, 5 * size));
+    layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), scene.integral(false), px);
+    layout.bottom = layout.x.depth;
+    layout.left = layout.y.depth;
+    layout.top = layout.y.ticks.labels.empty() ? 0 : cap_height(size) / 2;
+    const double c = layout.x.rotation == 45 ? 0.7071 : 0;
+    for (size_t i = 0; i < layout.x.ticks.labels.size(); ++i) {
+      const double width = label_width(layout.x.ticks.labels[i], size), at = frame.x_at(layout.x.ticks.major[i]);
+      const double before = layout.x.rotation == 0 ? width / 2 : width * c + size / 2, after = layout.x.rotation == 0 ? width / 2 : size / 2;
+      layout.left = std::max(layout.left, before - (at - frame.area.x));
+      layout.right = std::max(layout.right, after - (frame.area.right() - at));
+    }
+    layout.xlabel = elide(scene.x.label, label, std::max(cell_width, 4 * label));
+    layout.ylabel = elide(scene.y.label, label, std::max(frame.area.height * 1.2, 4 * label));
+    if (!layout.xlabel.empty()) layout.bottom += space::label_pad * px + cap_height(label) + descent(label);
+    if (!layout.ylabel.empty()) layout.left += space::label_pad * px + cap_height(label) + descent(label);
+  }
+  if (!scene.title.empty()) {
+    const double title = type::title * px;
+    layout.title = wrap(scene.title, title, std::max(cell_width, 4 * title), true);
+    layout.top = std::max(layout.top, space::title_pad * px + cap_height(title) + double(layout.title.size() - 1) * line_height(title));
+  }
+  if (scene.colorbar && scene.mappable) {
+    const Axis plain;
+    const Scale scale{ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi};
+    layout.bar = lay_y(plain, scale, frame.area.height, std::max(cell_width * 0.35, 5 * size), false, px);
+    layout.right = std::max(layout.right, (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
+    layout.bar_label = elide(scene.colorbar_label, label, std::max(frame.area.height * 1.2, 4 * label));
+    if (!layout.bar_label.empty()) layout.right += space::label_pad * px + cap_height(label) + descent(label);
+  }
+}
+
+void place(AxesLayout& layout, Rect area) {
+  if (layout.scene->equal_aspect) {
+    const Frame& f = layout.frame;
+    const double wide = std::abs(f.x.hi - f.x.lo), high = std::abs(f.y.hi - f.y.lo);
+    const double scale = std::min(area.width / wide, area.height / high);
+    const double w = std::max(wide * scale, 1.0), h = std::max(high * scale, 1.0);
+    area = {area.x + (area.width - w) / 2, area.y + (area.height - h) / 2, w, h};
+  }
+  layout.frame.area = {snap(area.x), snap(area.y), std::max(1.0, snap(area.width)), std::max(1.0, snap(area.height))};
+  const Rect& a = layout.frame.area;
+  const double px = layout.frame.px;
+  layout.color_bar = {snap(a.right() + space::color_bar_gap * px), a.y, snap(space::color_bar * px), a.height};
+}
+
+// What one direction of a grid asks for, by row or column.
+struct Tracks {
+  std::vector<double> before, after, between;  // margins; between[i]: the most that neighbours i and i + 1 need together
+  explicit Tracks(int n) : before(size_t(n), 0), after(size_t(n), 0), between(size_t(n), 0) {}
+};
+
+// Where the frames of one direction begin, and how long each is. In a page of one grid the frames are of one size; with several
+// grids each keeps to its equal share of the page, so that they do not meet.
+double share_out(const Tracks& tracks, double start, double length, double gap, bool mixed, std::vector<double>& starts) {
+  const size_t n = tracks.before.size();
+  const double cell = (length - gap * double(n - 1)) / double(n);
+  double used = tracks.before[0] + tracks.after[n - 1] + gap * double(n - 1), widest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    widest = std::max(widest, tracks.before[i] + tracks.after[i]);
+    if (i + 1 < n) used += tracks.between[i];
+  }
+  const double inner = std::max(8.0, mixed ? cell - widest : (length - used) / double(n));
+  starts.assign(n, start + tracks.before[0]);
+  for (size_t i = 1; i < n; ++i) {
+    starts[i] = mixed ? start + double(i) * (cell + gap) + tracks.before[i] : starts[i - 1] + inner + tracks.between[i - 1] + gap;
+  }
+  return inner;
+}
+
+Tracks tracks_of(std::span<const CellScene> cells, const std::vector<AxesLayout>& axes, int rows, int cols, bool across) {
+  Tracks tracks(across ? cols : rows);
+  std::vector<double> after(size_t(rows * cols), 0), before(size_t(rows * cols), 0);
+  for (size_t k = 0; k < cells.size(); ++k) {
+    if (cells[k].rows != rows || cells[k].cols != cols) continue;
+    const size_t at = size_t(cells[k].index - 1), track = across ? at % size_t(cols) : at / size_t(cols);
+    before[at] = across ? axes[k].left : axes[k].top;
+    after[at] = across ? axes[k].right : axes[k].bottom;
+    tracks.before[track] = std::max(tracks.before[track], before[at]);
+    tracks.after[track] = std::max(tracks.after[track], after[at]);
+  }
+  for (size_t at = 0; at < after.size(); ++at) {
+    const size_t track = across ? at % size_t(cols) : at / size_t(cols), next = at + (across ? 1 : size_t(cols));
+    if (track + 1 < tracks.between.size()) tracks.between[track] = std::max(tracks.between[track], after[at] + before[next]);
+  }
+  return tracks;
+}
+
+}  // namespace
+
+double crisp(double v) { return std::floor(v) + 0.5; }
+
+PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle, double width, double height, double px) {
+  PageLayout page;
+  const double margin = space::page * px;
+  Rect free{margin, margin, std::max(8.0, width - 2 * margin), std::max(8.0, height - 2 * margin)};
+  if (!suptitle.empty()) {
+    const double size = type::suptitle * px;
+    page.suptitle = wrap(suptitle, size, free.width, true);
+    page.suptitle_top = free.y;
+    const double taken = cap_height(size) + double(page.suptitle.size() - 1) * line_height(size) + space::suptitle_pad * px;
+    free.y += taken, free.height = std::max(8.0, free.height - taken);
+  }
+  bool mixed = false;
+  for (const CellScene& cell : cells) {
+    mixed = mixed || cell.rows != cells[0].rows || cell.cols != cells[0].cols;
+    AxesLayout layout;
+    layout.scene = cell.scene;
+    layout.frame = {{0, 0, free.width / cell.cols * 0.8, free.height / cell.rows * 0.75}, cell.scene->scale(true), cell.scene->scale(false), px, cell.scene->theme};
+    page.axes.push_back(std::move(layout));
+  }
+  // Margins depend on the ticks, these on the frame's size, and that on the margins: three rounds settle it.
+  for (int round = 0; round < 3; ++round) {
+    for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width / cells[i].cols - space::columns * px, free.height / cells[i].rows);
+    for (size_t i = 0; i < cells.size(); ++i) {
+      std::vector<double> columns, rows;
+      const double w = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, true), free.x, free.width, space::columns * px, mixed, columns);
+      const double h = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, false), free.y, free.height, space::rows * px, mixed, rows);
+      const size_t c = size_t((cells[i].index - 1) % cells[i].cols), r = size_t((cells[i].index - 1) / cells[i].cols);
+      place(page.axes[i], {columns[c], rows[r], w, h});
+    }
+  }
+  // Ticks of the last size, the frames standing still.
+  for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width / cells[i].cols - space::columns * px, free.height / cells[i].rows);
+  return page;
+}
+
+}  // namespace miniten::viz

@@ -1,0 +1,46 @@
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+#include "viz/scene.h"
+
+namespace miniten::viz {
+
+// Sizes of text, and distances; points.
+namespace type {
+inline constexpr double tick = 9, label = 10, title = 12, suptitle = 14, legend = 9;
+}
+namespace space {
+inline constexpr double page = 8, columns = 16, rows = 14, tick = 3.5, tick_pad = 3.5, label_pad = 4, title_pad = 7, suptitle_pad = 10;
+inline constexpr double color_bar_gap = 10, color_bar = 11;
+}
+
+struct AxisLayout {
+  Ticks ticks;
+  double rotation = 0;          // of the tick labels: 0, 45 or 90 degrees
+  double tick_length = 0;       // pixels
+  double depth = 0;             // from the frame to the end of the tick labels
+};
+
+struct AxesLayout {
+  const AxesScene* scene = nullptr;
+  Frame frame;
+  AxisLayout x, y, bar;         // bar: the colour bar's
+  Rect color_bar;
+  std::vector<std::string> title;
+  std::string xlabel, ylabel, bar_label;
+  double left = 0, right = 0, top = 0, bottom = 0;  // what stands around the frame
+};
+
+struct CellScene { int rows, cols, index; const AxesScene* scene; };
+
+struct PageLayout {
+  std::vector<AxesLayout> axes;
+  std::vector<std::string> suptitle;
+  double suptitle_top = 0;
+};
+PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle, double width, double height, double px);
+
+double crisp(double v);         // the middle of a pixel: lines one pixel wide stay sharp
+
+}  // namespace miniten::viz
