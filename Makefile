@@ -1,8 +1,9 @@
-# make demo: the whole pipeline on real data. make test: every test. Both install what is missing.
+# make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
 .PHONY: demo test install cpp-test python-test asan tsan bench wheel clean
+path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
-	.venv/bin/python examples/python/edge_pipeline.py
+	@.venv/bin/python examples/python/edge_pipeline.py
 
 install:
 	@tools/setup.sh
@@ -14,32 +15,32 @@ test:
 	@tools/install.sh
 	@$(MAKE) --no-print-directory python-test
 
-path = PATH="$(CURDIR)/.venv/bin:$$PATH"
-
 cpp-test:
 	@$(path) cmake --preset dev >/dev/null
 	@$(path) cmake --build build/dev
-	@$(path) ctest --preset dev
+	@$(path) ctest --preset dev -j 2
 
 python-test:
-	.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest
 
-# C++ tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
+# The C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer, or under ThreadSanitizer.
 asan tsan:
 	@tools/setup.sh judges
 	@$(path) cmake --preset $@ >/dev/null
 	@$(path) cmake --build build/$@
-	@$(path) ctest --preset $@ -E out_of_tree
+	@$(path) ctest --preset $@ -j 2
 
 bench:
 	@tools/setup.sh judges
 	@$(path) cmake --preset release >/dev/null
 	@$(path) cmake --build build/release --target kernel_bench
-	build/release/benchmarks/kernel_bench --benchmark_min_time=0.2
+	@build/release/benchmarks/kernel_bench --benchmark_min_time=0.2
 
+# dist/miniten-*.whl
 wheel:
 	@tools/setup.sh
-	$(path) .venv/bin/pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps --wheel-dir dist .
+	@rm -f dist/miniten-*.whl
+	@$(path) .venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf build dist
+	rm -rf build dist .venv/miniten-installed

@@ -1,4 +1,5 @@
-find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module)
+# From Python 3.12 on, one extension serves every later version (the stable ABI).
+find_package(Python 3.11 REQUIRED COMPONENTS Interpreter Development.Module OPTIONAL_COMPONENTS Development.SABIModule)
 execute_process(COMMAND ${Python_EXECUTABLE} -m nanobind --cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE nanobind_ROOT
                 COMMAND_ERROR_IS_FATAL ANY)
 find_package(nanobind CONFIG REQUIRED)
@@ -6,8 +7,11 @@ file(GLOB python_sources CONFIGURE_DEPENDS src/python/*.cpp)
 nanobind_add_module(_core NB_STATIC STABLE_ABI ${python_sources})
 target_compile_options(_core PRIVATE -Wall -Wextra -Wno-missing-field-initializers)
 target_compile_definitions(_core PRIVATE MINITEN_VERSION="${PROJECT_VERSION}")
+target_include_directories(_core PRIVATE src)
 target_link_libraries(_core PRIVATE miniten)
 target_link_options(_core PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
-nanobind_add_stub(_core_stub MODULE _core OUTPUT _core.pyi PYTHON_PATH $<TARGET_FILE_DIR:_core> DEPENDS _core)
+add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DEPENDS _core ${CMAKE_CURRENT_SOURCE_DIR}/cmake/stubs.py
+                   COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/stubs.py $<TARGET_FILE_DIR:_core> ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
+add_custom_target(_core_stub ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
 install(TARGETS _core LIBRARY DESTINATION miniten)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DESTINATION miniten)

@@ -3,9 +3,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stamp=.venv/miniten-installed
-if [[ -e $stamp && -z $(find CMakeLists.txt pyproject.toml cmake include src python -newer "$stamp" -not -name '*.pyc' -not -name __pycache__ -print -quit) ]]; then
+sources=(CMakeLists.txt pyproject.toml cmake include src python)
+if [[ -e $stamp && -z $(find "${sources[@]}" -newer "$stamp" -not -name '__pycache__' -not -name '*.pyc' -print -quit) ]]; then
   exit 0
 fi
-echo "Building MiniTen"
-PATH=$PWD/.venv/bin:$PATH .venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
-touch "$stamp"
+echo "Building MiniTen for Python (the first time takes some minutes)"
+touch "$stamp.started" # before the build: an edit made meanwhile counts as newer
+PATH=$PWD/.venv/bin:$PATH .venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore \
+  --no-build-isolation --no-deps --force-reinstall .
+mv "$stamp.started" "$stamp"

@@ -1,64 +1,82 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian machine ready: system packages through apt, then .venv with the build tools.
-# tools/setup.sh [judges]: with "judges" also what the tests compare with.
+# tools/setup.sh [judges]: with "judges" also what the tests compare with. What is there already costs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+judges=${1:-}
+
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+  echo "MiniTen needs python3 >= 3.11, found $(python3 --version 2>&1)"
+  exit 1
+fi
 
 packages=()
-need() { # need FILE-OR-COMMAND PACKAGE...
-  local probe=$1; shift
-  if [[ $probe == /* ]]; then [[ -e $probe ]] && return 0; else command -v "$probe" >/dev/null && return 0; fi
-  packages+=("$@")
+need() { # need PACKAGE FILE-OR-COMMAND
+  if [[ $2 == /* ]]; then [[ -e $2 ]] && return 0; else command -v "$2" >/dev/null && return 0; fi
+  packages+=("$1")
 }
-need g++ g++
-need /usr/include/zlib.h zlib1g-dev
-need /usr/include/minizip/unzip.h libminizip-dev
-need /usr/include/protozero/pbf_reader.hpp libprotozero-dev
-need /usr/include/nlohmann/json.hpp nlohmann-json3-dev
-need ccache ccache
+need g++ c++
+need zlib1g-dev /usr/include/zlib.h
+need libminizip-dev /usr/include/minizip/unzip.h
+need libprotozero-dev /usr/include/protozero/pbf_reader.hpp
+need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
-python3 - <<'PY' || packages+=(python3-dev)
-import pathlib, sys, sysconfig
-sys.exit(not pathlib.Path(sysconfig.get_paths()["include"], "Python.h").exists())
-PY
-if [[ ${1:-} == judges ]]; then
-  need /usr/include/gtest/gtest.h libgtest-dev
-  need /usr/include/gmock/gmock.h libgmock-dev
-  need /usr/include/benchmark/benchmark.h libbenchmark-dev
+need python3-dev "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h"
+if [[ $judges ]]; then
+  need ccache ccache
+  need libgtest-dev /usr/include/gtest/gtest.h
+  need libgmock-dev /usr/include/gmock/gmock.h
+  need libbenchmark-dev /usr/include/benchmark/benchmark.h
   need pkg-config pkg-config
 fi
 if ((${#packages[@]})); then
-  root=()
+  sudo=()
   if [[ $(id -u) != 0 ]]; then
-    root=(sudo -n)
-    if ! sudo -n true 2>/dev/null; then
-      echo "Missing: ${packages[*]}. Run this once, then again:"
-      echo "  sudo apt-get update && sudo apt-get install -y ${packages[*]}"
+    sudo=(sudo -n)
+    if ! "${sudo[@]}" true 2>/dev/null; then
+      echo "System packages are missing. Install them once, then run make again:"
+      echo "  sudo sh -c 'apt-get update && apt-get install -y --no-install-recommends ${packages[*]}'"
       exit 1
     fi
   fi
   echo "Installing ${packages[*]}"
-  "${root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  "${sudo[@]}" apt-get update -qq
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
-[[ -x .venv/bin/python ]] || python3 -m venv .venv
-tools_stamp=.venv/tools-installed
-if [[ ! -e $tools_stamp ]]; then
-  .venv/bin/pip install --quiet --disable-pip-version-check 'cmake>=3.25' ninja 'nanobind>=2.4' 'scikit-build-core>=0.10' numpy typing_extensions
-  touch "$tools_stamp"
+if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+  echo "Making .venv"
+  python3 -m venv --clear .venv
+fi
+pip=(.venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore)
+requirements() { # requirements PYTHON-EXPRESSION: one a line, from pyproject.toml
+  .venv/bin/python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); print(*$1, sep='\n')"
+}
+
+if [[ ! .venv/tools -nt pyproject.toml ]]; then
+  mapfile -t wanted < <(requirements "p['build-system']['requires'] + p['project']['dependencies']")
+  echo "Installing cmake ninja ${wanted[*]}"
+  "${pip[@]}" 'cmake>=3.25' ninja "${wanted[@]}"
+  touch .venv/tools
 fi
 
-if [[ ${1:-} == judges ]]; then
-  # Each judge on its own: one that cannot be had skips its tests by name, and fails a CI run.
+if [[ $judges ]]; then
+  # Each on its own, remembered: one that cannot be had is asked for once, and skips its tests by name.
+  mkdir -p .venv/judges
   missing=()
-  for judge in pytest hypothesis mypy 'torch==2.13.0' onnx onnxruntime ai-edge-litert Pillow scikit-image scikit-learn; do
-    stamp=".venv/judge-${judge%%=*}"
-    [[ -e $stamp ]] && continue
-    if .venv/bin/pip install --quiet --disable-pip-version-check "$judge"; then touch "$stamp"; else missing+=("$judge"); fi
+  while read -r judge; do
+    if [[ -e .venv/judges/$judge || ( -e .venv/judges/$judge.failed && ${CI:-} != true ) ]]; then
+      continue
+    fi
+    echo "Installing $judge"
+    rm -f ".venv/judges/$judge.failed"
+    if "${pip[@]}" "$judge" </dev/null; then touch ".venv/judges/$judge"; else touch ".venv/judges/$judge.failed"; fi
+  done < <(requirements "p['project']['optional-dependencies']['judges']")
+  for failed in .venv/judges/*.failed; do
+    [[ -e $failed ]] && missing+=("$(basename "$failed" .failed)")
   done
   if ((${#missing[@]})); then
-    echo "Judges that could not be installed (their tests are skipped): ${missing[*]}"
+    echo "Could not be installed, so their tests are skipped: ${missing[*]} (to try again: rm .venv/judges/*.failed)"
     [[ ${CI:-} == true ]] && exit 1
   fi
 fi

@@ -4,7 +4,8 @@
 namespace miniten::kernels {
 
 // Depthwise convolution on channels-last 8-bit data, with qgemm.h's arithmetic. Strides count elements; x points at the
-// first tap of output pixel (0, 0) in an input that already holds its padding, filled with x_zero.
+// first tap of output pixel (0, 0) in an input that already holds its padding, filled with x_zero. Nothing past the last
+// byte needed is read.
 struct QDepthwiseShape {
   int64_t channels = 0, out_h = 0, out_w = 0;
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;

@@ -8,20 +8,20 @@ constexpr int kPanel = 16;
 constexpr int kPanelVectors = kPanel / kLanes;
 #if MINITEN_SCALAR
 constexpr int kRows = 1, kVectors = 4;
-#elif MINITEN_LANES == 16 && defined(__AVX512VNNI__)
-constexpr int kRows = 8, kVectors = 2;
 #elif MINITEN_LANES == 16
-constexpr int kRows = 6, kVectors = 2;
-#elif MINITEN_LANES == 8
+constexpr int kRows = 8, kVectors = 2;
+#elif defined(__x86_64__)
 constexpr int kRows = 4, kVectors = 2;
 #else
-constexpr int kRows = 2, kVectors = 2;
+constexpr int kRows = 6, kVectors = 4;
 #endif
+constexpr int kOneRowVectors = 4;                // of a lone row: enough sums in flight to hide their latency
+constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
 struct Tile {
   const uint8_t* a;
   int64_t a_col, outer, outer_stride, inner, inner_stride, groups;
-  uint32_t flip;
+  I flip;
   const int8_t* b;         // of the tile's first column
   int64_t b_panel;         // bytes between panels
   const int32_t *sums, *bias;
@@ -33,22 +33,24 @@ template <int MR, int NV>
 MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
   MINITEN_UNROLL(4)
   for (int j = 0; j < NV; ++j) {
-    I start = load_as<I>(t.sums + j * kLanes) * set_i(-t.correction);
-    if (t.bias) start += load_ints(t.bias + j * kLanes, t.left - j * kLanes);
+    I start = (I)(load_as<U>(t.sums + j * kLanes) * (U)set_i(-t.correction));
+    if (t.bias && j * kLanes < t.left) start = add(start, load_ints(t.bias + j * kLanes, t.left - j * kLanes));
     MINITEN_UNROLL(8)
     for (int r = 0; r < MR; ++r) acc[r][j] = start;
   }
   const int8_t* b = t.b;
+  const I flip = t.flip;
+  const int64_t a_col = t.a_col, b_panel = t.b_panel;
   for (int64_t o = 0; o < t.outer; ++o)
     for (int64_t i = 0; i < t.inner; ++i) {
       const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
       for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
         Weight w[NV];
         MINITEN_UNROLL(4)
-        for (int j = 0; j < NV; ++j) w[j] = weight(b + j / kPanelVectors * t.b_panel + j % kPanelVectors * kLanes * 4);
+        for (int j = 0; j < NV; ++j) w[j] = weight(b + j / kPanelVectors * b_panel + j % kPanelVectors * kLanes * 4);
         MINITEN_UNROLL(8)
         for (int r = 0; r < MR; ++r) {
-          const Activation x = activation(load_as<uint32_t>(a + r * t.a_col) ^ t.flip);
+          const Activation x = activation(set_i(load_as<int32_t>(a + r * a_col)) ^ flip);
           MINITEN_UNROLL(4)
           for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
         }
@@ -57,19 +59,32 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
 }
 
 struct ToBytes {
-  const QEpilogue& e;
+  Rounding round;
+  const float* multiplier;
   uint8_t* c;
   int64_t c_row, c_col;
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
-    const V lo = bound(e.lo, e.y_zero), hi = bound(e.hi, e.y_zero);
-    const I zero = set_i(e.y_zero);
+    MINITEN_UNROLL(4)
     for (int j = 0; j < NV; ++j) {
       const int64_t n = left - j * kLanes;
       if (n <= 0) return;
-      const V multiplier = load_n(e.multiplier + j0 + j * kLanes, n);
-      for (int r = 0; r < MR; ++r)
-        store_bytes(c + row * c_row + (col + r) * c_col + j0 + j * kLanes, requantize(to_float(acc[r][j]) * multiplier, zero, lo, hi), n);
+      const V scale = load_n(multiplier + j0 + j * kLanes, n);
+      uint8_t* to = c + row * c_row + col * c_col + j0 + j * kLanes;
+      V f[MR];
+      MINITEN_UNROLL(8)
+      for (int r = 0; r < MR; ++r) f[r] = to_float(acc[r][j]) * scale;
+      if (kLanes <= n) {
+        constexpr int fours = MR / 4 * 4;
+        MINITEN_UNROLL(2)
+        for (int r = 0; r < fours; r += 4)
+          store_quarters(to + r * c_col, c_col, round.four({f[r], f[r + 1], f[r + 2], f[r + 3]}));
+        MINITEN_UNROLL(4)
+        for (int r = fours; r < MR; ++r) store_bytes(to + r * c_col, round.one(f[r]), kLanes);
+      } else {
+        MINITEN_UNROLL(8)
+        for (int r = 0; r < MR; ++r) store_bytes(to + r * c_col, round.one(f[r]), n);
+      }
     }
   }
 };
@@ -80,12 +95,14 @@ struct ToFloats {
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
     const V lo = set(e.lo), hi = set(e.hi);
+    MINITEN_UNROLL(4)
     for (int j = 0; j < NV; ++j) {
       const int64_t n = left - j * kLanes;
       if (n <= 0) return;
-      const V multiplier = load_n(e.multiplier + j0 + j * kLanes, n), bias = e.bias ? load_n(e.bias + j0 + j * kLanes, n) : V{};
+      const V scale = load_n(e.multiplier + j0 + j * kLanes, n), bias = e.bias ? load_n(e.bias + j0 + j * kLanes, n) : V{};
+      MINITEN_UNROLL(8)
       for (int r = 0; r < MR; ++r) {
-        V v = to_float(acc[r][j]) * multiplier;
+        V v = to_float(acc[r][j]) * scale;
         v = v + bias;
         store_n(c + row * c_row + (col + r) * c_col + j0 + j * kLanes, clamp(v, lo, hi), n);
       }
@@ -93,25 +110,31 @@ struct ToFloats {
   }
 };
 
+// A tile of `height` <= MR pixels.
 template <int MR, int NV, class Finish>
-void run_tile(const Tile& t, const Finish& finish, int64_t row, int64_t col, int64_t j0) {
+void run_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
+  if constexpr (1 < MR)
+    if (height < MR) return run_tile<MR - 1, NV>(t, finish, height, row, col, j0);
   I acc[MR][NV];
   accumulate(t, acc);
   finish(acc, row, col, j0, t.left);
 }
 
-// Pixels [col, col + count) of a row, in tiles as tall as there are pixels.
+// A row of pixels in the fewest tiles, all about as tall.
 template <int MR, int NV, class Finish>
-void run_pixels(Tile& t, const Finish& finish, const uint8_t* a, int64_t row, int64_t cols, int64_t col, int64_t j0) {
-  for (; col + MR <= cols; col += MR) {
+void run_pixels(Tile& t, const Finish& finish, const uint8_t* a, int64_t row, int64_t cols, int64_t j0) {
+  int64_t tiles = (cols + MR - 1) / MR;
+  for (int64_t col = 0; tiles > 0; --tiles) {
+    const int64_t height = (cols - col + tiles - 1) / tiles;
     t.a = a + col * t.a_col;
-    run_tile<MR, NV>(t, finish, row, col, j0);
+    run_tile<MR, NV>(t, finish, height, row, col, j0);
+    col += height;
   }
-  if constexpr (1 < MR) run_pixels<MR / 2, NV>(t, finish, a, row, cols, col, j0);
 }
 
 template <class Finish>
-void run(const QGemmShape& s, const void* a, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed, const Finish& finish) {
+void run(const QGemmShape& s, const void* data, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed,
+         const Finish& finish) {
   if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
   const int64_t padded = (s.n + kPanel - 1) / kPanel * kPanel;
   Tile t{};
@@ -124,32 +147,43 @@ void run(const QGemmShape& s, const void* a, const std::byte* packed, const int3
   t.flip = flip_of(x_signed);
   t.correction = x_zero + shift_of(x_signed);
   t.b_panel = t.outer * t.inner * t.groups * kPanel * 4;
+  const auto* a = static_cast<const uint8_t*>(data);
   const auto* sums = reinterpret_cast<const int32_t*>(packed);
   const auto* panels = reinterpret_cast<const int8_t*>(packed) + padded * 4;
-  for (int64_t r = 0; r < s.rows; ++r)
-    for (int64_t j0 = 0; j0 < padded;) {
-      // Vectors past the last whole panel do not exist: a tile narrows there.
-      const int64_t vectors = (padded - j0) / kLanes;
-      t.b = panels + j0 / kPanel * t.b_panel + j0 % kPanel * 4;
-      t.sums = sums + j0;
-      t.bias = bias ? bias + j0 : nullptr;
-      t.left = s.n - j0;
-      if (t.left <= 0) break;
-      const auto* from = static_cast<const uint8_t*>(a) + r * s.a_row;
-      if (vectors >= kVectors) {
-        run_pixels<kRows, kVectors>(t, finish, from, r, s.cols, 0, j0);
-        j0 += kVectors * kLanes;
-      } else {
-        run_pixels<kRows, 1>(t, finish, from, r, s.cols, 0, j0);
-        j0 += kLanes;
-      }
+
+  // One row, the columns from j0 on; returns how many.
+  const auto columns = [&](int64_t row, int64_t j0) -> int64_t {
+    const int64_t vectors = (padded - j0) / kLanes;                 // vectors past the last panel do not exist
+    t.b = panels + j0 / kPanel * t.b_panel + j0 % kPanel * 4;
+    t.sums = sums + j0;
+    t.bias = bias ? bias + j0 : nullptr;
+    t.left = s.n - j0;
+    if (s.cols == 1 && vectors >= kOneRowVectors) {
+      run_pixels<1, kOneRowVectors>(t, finish, a + row * s.a_row, row, 1, j0);
+      return kOneRowVectors * kLanes;
     }
+    if (vectors >= kVectors && t.left > kLanes) {
+      run_pixels<kRows, kVectors>(t, finish, a + row * s.a_row, row, s.cols, j0);
+      return kVectors * kLanes;
+    }
+    run_pixels<kRows, 1>(t, finish, a + row * s.a_row, row, s.cols, j0);
+    return kLanes;
+  };
+  if (padded / kPanel * t.b_panel > kManyWeights) {
+    int64_t width = 0;
+    for (int64_t j0 = 0; j0 < s.n; j0 += width)
+      for (int64_t row = 0; row < s.rows; ++row) width = columns(row, j0);
+  } else {
+    for (int64_t row = 0; row < s.rows; ++row)
+      for (int64_t j0 = 0; j0 < s.n;) j0 += columns(row, j0);
+  }
 }
 
 }  // namespace
 
 void qgemm(const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e) {
-  run(shape, a, packed, e.bias, e.x_zero, e.x_signed, ToBytes{e, static_cast<uint8_t*>(c), shape.c_row, shape.c_col});
+  run(shape, a, packed, e.bias, e.x_zero, e.x_signed,
+      ToBytes{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), shape.c_row, shape.c_col});
 }
 void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e) {
   run(shape, a, packed, nullptr, e.x_zero, e.x_signed, ToFloats{e, c, shape.c_row, shape.c_col});

@@ -2,6 +2,7 @@
 #include "kernels/qdepthwise.h"
 #include "kernels/qgemm.h"
 #include "kernels/qpointwise.h"
+#include "kernels/qpool.h"
 
 // The int8 kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers.
 #define MINITEN_INT8_KERNELS(X)                                                                                        \
@@ -11,7 +12,11 @@
   X(qdepthwise_f32, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, float* y, const QEpilogueF32& e)) \
   X(quantize, void, (const float* x, void* q, int64_t n, float scale, int32_t zero, int32_t lo, int32_t hi))           \
   X(dequantize, void, (const void* q, float* x, int64_t n, float scale, int32_t zero, bool is_signed))                 \
-  X(qadd, void, (const void* a, const void* b, void* y, int64_t n, const QAddParams& p))
+  X(requantize, void, (const void* x, void* y, int64_t n, const QRequantizeParams& p))                                 \
+  X(qadd, void, (const void* a, const void* b, void* y, int64_t n, const QAddParams& p))                               \
+  X(minmax, bool, (const float* x, int64_t n, float& lo, float& hi))                                                   \
+  X(qavg_pool, void, (const PoolShape& s, const void* x, void* y, const QPoolParams& p, int64_t begin, int64_t end))   \
+  X(qmax_pool, void, (const PoolShape& s, const void* x, void* y, bool is_signed, int64_t begin, int64_t end))
 
 namespace miniten::kernels {
 

@@ -14,6 +14,9 @@ void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
 void bind_optim(nb::module_&);
 void bind_interchange(nb::module_&);
+void bind_edge(nb::module_&);                     // after bind_nn and bind_optim
+void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils
+void bind_data(nb::module_&);
 void bind_viz(nb::module_&);
 
 std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"

@@ -13,5 +13,8 @@ NB_MODULE(_core, m) {
   bind_nn(m);
   bind_optim(m);
   bind_interchange(m);
+  bind_edge(m);
+  bind_measure(m);
+  bind_data(m);
   bind_viz(m);
 }

@@ -190,7 +190,7 @@ void Axes::grid(bool on, std::string_view axis) {
 
 void Axes::legend(const std::string& loc, int columns) {
   static constexpr std::string_view known[] = {"best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
-                                               "center right", "lower center", "upper center", "center"};
+                                               "center right", "lower center", "upper center", "center", "outside right"};
   if (std::find(std::begin(known), std::end(known), loc) == std::end(known)) {
     std::string all;
     for (std::string_view each : known) all += (all.empty() ? "'" : ", '") + std::string(each) + "'";
@@ -201,20 +201,14 @@ void Axes::legend(const std::string& loc, int columns) {
   scene_->legend_columns = columns;
 }
 
-Scale AxesScene::scale(bool horizontal) const {
-  const Axis& axis = horizontal ? x : y;
-  if (axis.limits) return {axis.kind, axis.limits->first, axis.limits->second};
+DataLimits AxesScene::limits() const {
   Range rx, ry;
   for (const auto& mark : marks) mark->extend(rx, ry);
-  Range& range = horizontal ? rx : ry;
-  if (!axis.categories.empty()) range.add(0), range.add(double(axis.categories.size() - 1));
-  return auto_scale(range, axis.kind);
-}
-
-bool AxesScene::integral(bool horizontal) const {
-  Range rx, ry;
-  for (const auto& mark : marks) mark->extend(rx, ry);
-  return (horizontal ? rx : ry).integral;
+  auto scale = [](const Axis& axis, Range& range) {
+    if (!axis.categories.empty()) range.add(0), range.add(double(axis.categories.size() - 1));
+    return axis.limits ? Scale{axis.kind, axis.limits->first, axis.limits->second} : auto_scale(range, axis.kind);
+  };
+  return {scale(x, rx), scale(y, ry), rx.integral, ry.integral};
 }
 
 }  // namespace miniten::viz

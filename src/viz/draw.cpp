@@ -139,7 +139,7 @@ void draw_page(Canvas& canvas, const PageLayout& page, const Theme& theme, doubl
     if (layout.scene->visible) draw_frame(canvas, layout);
     if (layout.scene->colorbar && layout.scene->mappable) draw_color_bar(canvas, layout);
     if (!layout.title.empty()) draw_title(canvas, layout);
-    draw_legend(canvas, *layout.scene, layout.frame);
+    draw_legend(canvas, *layout.scene, layout.frame, layout.cell_width, layout.frame.area.right() + layout.legend_offset);
   }
 }
 

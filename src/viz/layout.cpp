@@ -1,6 +1,7 @@
 #include "viz/layout.h"
 #include <algorithm>
 #include <cmath>
+#include "viz/legend.h"
 #include "viz/number.h"
 #include "viz/text.h"
 
@@ -65,7 +66,7 @@ bool labels_fit(const Ticks& ticks, const Scale& scale, double length, double si
   return true;
 }
 
-AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest) {
+AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest, bool integral) {
   AxisLayout axis;
   const double size = type::tick * frame.px, length = frame.area.width;
   axis.tick_length = marked(scene.x) ? space::tick * frame.px : 0;
@@ -76,7 +77,6 @@ AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest) {
       if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
     }
   } else {
-    const bool integral = scene.integral(true);
     for (int most = std::clamp(int(length / (size * 4)), 2, 10); most >= 1; --most) {
       axis.ticks = choose_ticks(frame.x, most, integral);
       if (labels_fit(axis.ticks, frame.x, length, size)) break;
@@ -121,8 +121,8 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
   layout.left = layout.right = layout.bottom = layout.top = 0;
   layout.x = layout.y = {};
   if (scene.visible) {
-    layout.x = lay_x(scene, frame, std::max(cell_height * 0.35, 5 * size));
-    layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), scene.integral(false), px);
+    layout.x = lay_x(scene, frame, std::max(cell_height * 0.5, 6 * size), layout.integral_x);
+    layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), layout.integral_y, px);
     layout.bottom = layout.x.depth;
     layout.left = layout.y.depth;
     layout.top = layout.y.ticks.labels.empty() ? 0 : cap_height(size) / 2;
@@ -150,6 +150,12 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
     layout.right = std::max(layout.right, (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
     layout.bar_label = elide(scene.colorbar_label, label, std::max(frame.area.height * 1.2, 4 * label));
     if (!layout.bar_label.empty()) layout.right += space::label_pad * px + cap_height(label) + descent(label);
+  }
+  layout.cell_width = cell_width;
+  if (scene.legend == outside_right) {
+    layout.legend_offset = layout.right + space::color_bar_gap * px;
+    const LegendBox legend = measure_legend(scene, px, cell_width);
+    if (!legend.marks.empty()) layout.right = layout.legend_offset + legend.width;
   }
 }
 
@@ -229,7 +235,9 @@ PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle
     mixed = mixed || cell.rows != cells[0].rows || cell.cols != cells[0].cols;
     AxesLayout layout;
     layout.scene = cell.scene;
-    layout.frame = {{0, 0, free.width / cell.cols * 0.8, free.height / cell.rows * 0.75}, cell.scene->scale(true), cell.scene->scale(false), px, cell.scene->theme};
+    const DataLimits limits = cell.scene->limits();
+    layout.integral_x = limits.integral_x, layout.integral_y = limits.integral_y;
+    layout.frame = {{0, 0, free.width / cell.cols * 0.8, free.height / cell.rows * 0.75}, limits.x, limits.y, px, cell.scene->theme};
     page.axes.push_back(std::move(layout));
   }
   // Margins depend on the ticks, these on the frame's size, and that on the margins: three rounds settle it.

@@ -30,6 +30,8 @@ struct AxesLayout {
   std::vector<std::string> title;
   std::string xlabel, ylabel, bar_label;
   double left = 0, right = 0, top = 0, bottom = 0;  // what stands around the frame
+  double cell_width = 0, legend_offset = 0;         // from the frame to a legend outside of it
+  bool integral_x = false, integral_y = false;
 };
 
 struct CellScene { int rows, cols, index; const AxesScene* scene; };

@@ -8,6 +8,9 @@
 namespace miniten::viz {
 namespace {
 
+constexpr double pad = 6, key = 20, key_gap = 6, column_gap = 14;  // points
+constexpr double row = 1.55;                                       // of the text's size
+
 struct Place { std::string_view name; double x, y; };  // the share of the free room to the left and above
 constexpr Place places[] = {{"upper right", 1, 0},   {"upper left", 0, 0},     {"lower left", 0, 1},    {"lower right", 1, 1},
                             {"right", 1, 0.5},       {"center left", 0, 0.5},  {"center right", 1, 0.5}, {"lower center", 0.5, 1},
@@ -26,27 +29,35 @@ double covered(const Obstacles& obstacles, const Rect& box) {
 
 }  // namespace
 
-void draw_legend(Canvas& canvas, const AxesScene& scene, const Frame& frame) {
-  if (!scene.legend) return;
-  const double px = frame.px, size = type::legend * px, pad = 6 * px, key = 20 * px, key_gap = 6 * px, row = 1.55 * size;
-  std::vector<const Mark*> marks;
-  std::vector<std::string> texts;
+LegendBox measure_legend(const AxesScene& scene, double px, double cell_width) {
+  LegendBox box;
+  const double size = type::legend * px;
+  if (!scene.legend) return box;
   for (const auto& mark : scene.marks) {
     if (mark->label.empty()) continue;
-    marks.push_back(mark.get());
-    texts.push_back(elide(split_lines(mark->label)[0], size, std::max(frame.area.width * 0.45, 4 * size)));
+    box.marks.push_back(mark.get());
+    box.texts.push_back(elide(split_lines(mark->label)[0], size, std::max(cell_width * 0.4, 5 * size)));
   }
-  if (marks.empty()) return;
-  const size_t columns = std::min(size_t(scene.legend_columns), marks.size()), rows = (marks.size() + columns - 1) / columns;
-  std::vector<double> widths(columns, 0);
-  for (size_t i = 0; i < marks.size(); ++i) widths[i / rows] = std::max(widths[i / rows], text_width(texts[i], size));
-  double width = 2 * pad + double(columns - 1) * 14 * px;
-  for (double w : widths) width += key + key_gap + w;
-  const double height = pad * 1.2 + double(rows) * row, gap = 7 * px;
+  if (box.marks.empty()) return box;
+  const size_t columns = std::min(size_t(scene.legend_columns), box.marks.size());
+  box.rows = (box.marks.size() + columns - 1) / columns;
+  box.widths.assign((box.marks.size() + box.rows - 1) / box.rows, 0);
+  for (size_t i = 0; i < box.marks.size(); ++i) box.widths[i / box.rows] = std::max(box.widths[i / box.rows], text_width(box.texts[i], size));
+  box.width = (2 * pad + double(box.widths.size() - 1) * column_gap) * px;
+  for (double w : box.widths) box.width += (key + key_gap) * px + w;
+  box.height = pad * 1.2 * px + double(box.rows) * row * size;
+  return box;
+}
+
+void draw_legend(Canvas& canvas, const AxesScene& scene, const Frame& frame, double cell_width, double outside_x) {
+  const LegendBox legend = measure_legend(scene, frame.px, cell_width);
+  if (legend.marks.empty()) return;
+  const double px = frame.px, size = type::legend * px, width = legend.width, height = legend.height, gap = 7 * px;
   auto box_at = [&](const Place& place) {
     return Rect{frame.area.x + gap + place.x * (frame.area.width - 2 * gap - width), frame.area.y + gap + place.y * (frame.area.height - 2 * gap - height), width, height};
   };
   Rect box = box_at(places[0]);
+  if (*scene.legend == outside_right) box.x = outside_x, box.y = frame.area.y;
   if (*scene.legend == "best") {
     Obstacles obstacles;
     for (const auto& mark : scene.marks) mark->avoid(frame, obstacles);
@@ -62,15 +73,13 @@ void draw_legend(Canvas& canvas, const AxesScene& scene, const Frame& frame) {
   Color ground = frame.theme->background;
   ground.a = 0.88;
   canvas.rect(box, {ground, {frame.theme->grid, 1}}, 3 * px);
-  double x = box.x + pad;
-  for (size_t c = 0; c < columns; ++c) {
-    for (size_t r = 0; r < rows && c * rows + r < marks.size(); ++r) {
-      const size_t i = c * rows + r;
-      const double middle = box.y + pad * 0.6 + (double(r) + 0.5) * row;
-      marks[i]->draw_key(canvas, {x, middle - 0.36 * size, key, 0.72 * size}, frame);
-      draw_label(canvas, {x + key + key_gap, middle}, {texts[i]}, {frame.theme->text, size}, VAlign::middle);
-    }
-    x += key + key_gap + widths[c] + 14 * px;
+  double x = box.x + pad * px;
+  for (size_t i = 0; i < legend.marks.size(); ++i) {
+    const size_t r = i % legend.rows, c = i / legend.rows;
+    if (i > 0 && r == 0) x += (key + key_gap + column_gap) * px + legend.widths[c - 1];
+    const double middle = box.y + pad * 0.6 * px + (double(r) + 0.5) * row * size;
+    legend.marks[i]->draw_key(canvas, {x, middle - 0.36 * size, key * px, 0.72 * size}, frame);
+    draw_label(canvas, {x + (key + key_gap) * px, middle}, {legend.texts[i]}, {frame.theme->text, size}, VAlign::middle);
   }
 }
 

@@ -88,7 +88,7 @@ std::vector<Label> tick_labels(std::span<const double> values, double step) {
   for (double v : values) largest = std::max(largest, std::abs(v));
   std::vector<Label> labels;
   const int power = exponent_of(largest), step_power = exponent_of(step);
-  if (largest > 0 && (power >= 6 || power < -4) && (power - step_power <= 4 || power >= 15)) {
+  if (largest > 0 && (power >= 7 || power < -4) && (power - step_power <= 4 || power >= 15)) {
     const double unit = std::pow(10.0, std::abs(power));
     auto mantissa = [&](double v) { return power < 0 ? v * unit : v / unit; };
     const int decimals = std::min(15, decimals_for(mantissa(step)));

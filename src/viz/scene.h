@@ -55,6 +55,11 @@ struct Axis {
 
 struct ColorScale { Lut table; Norm norm; };
 
+struct DataLimits {
+  Scale x, y;
+  bool integral_x, integral_y;            // all data are integers there
+};
+
 struct AxesScene {
   const Theme* theme;
   std::vector<std::unique_ptr<Mark>> marks;
@@ -69,8 +74,7 @@ struct AxesScene {
   std::optional<std::string> legend;      // where
   int legend_columns = 1;
 
-  Scale scale(bool horizontal) const;     // the limits that were set, else those of the data
-  bool integral(bool horizontal) const;
+  DataLimits limits() const;              // those that were set, else the data's
 };
 
 }  // namespace miniten::viz

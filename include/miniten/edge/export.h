@@ -6,15 +6,30 @@
 
 namespace miniten::edge {
 
-// ONNX file of a model; shapes given, else those of its last call. dynamic_batch keeps the first axis open where the
-// model allows it. Nothing is written where a layer has no form: the error names it.
-OnnxReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, bool dynamic_batch = false);
+// Any model to a file and back: docs/edge/export.md. Inputs: specs, or none for those of the model's last call. The model
+// given is not modified. Files appear whole or not at all.
+struct ExportReport {
+  std::string path;
+  size_t bytes = 0;
+  int opset = 0, ir_version = 0, nodes = 0;      // opset and ir_version: of ONNX
+  std::vector<std::string> checked_by;           // readers that read it again and ran it: "miniten"
+  double difference = 0;                         // of one run of what was read against the model: max |a - b| / max(1, max |b|)
+  std::string to_text() const;
+  std::string to_json() const;
+};
+
+// dynamic_batch keeps the first axis open where the model allows it. Before anything is written the bytes are read again by
+// MiniTen's own reader and run once beside the model (random inputs): a difference above 1e-3, a step of the output for
+// quantised models, throws. Nothing is written where a layer has no form: the error names it.
+ExportReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, bool dynamic_batch = false);
 Ref<nn::GraphModule> load_onnx(const std::string& path, const OnnxOptions& = {});
 Ref<nn::GraphModule> load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 
-// Native file of any model; with an optimizer its state goes along. -> bytes written.
-size_t export_miniten(nn::Module& model, const std::string& path, const std::vector<Spec>& inputs = {}, const optim::Optimizer* = nullptr);
-// The model as what it was: GraphModule, QuantizedModel or PrunedModel. optimizer_state: filled where the file holds one.
+// Native file of any model; with an optimizer its state goes along, by the names of its parameters. Throws for an optimizer
+// of another model.
+ExportReport export_miniten(nn::Module& model, const std::string& path, const std::vector<Spec>& inputs = {}, const optim::Optimizer* = nullptr);
+// The model as what it was: GraphModule, QuantizedModel or PrunedModel, in eval mode. optimizer_state: filled where the file
+// holds one, in the order of the model's parameters(), ready for load_state_dict.
 Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr);
 Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr);
 

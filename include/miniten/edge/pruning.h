@@ -1,14 +1,14 @@
 #pragma once
-#include "miniten/nn/graph_module.h"
+#include "miniten/edge/quantization.h"
 
-namespace miniten {
-struct NativeFile;
-}
 namespace miniten::edge {
 
+// Weights that are zero and stay zero: docs/edge/pruning.md. A sparsity is the share of zeros wanted, in [0, 1); the
+// number of zeros is round(sparsity * n), halves to even, and of equal magnitudes the first go.
+
 // ---- single tensors ----
-// mask: bool, false where a weight became zero. The number of zeros is round(sparsity * n); of equal magnitudes the
-// first go. Throws for a sparsity outside [0, 1) and for NaN.
+// mask: bool, false where a weight became zero. Floats of any width; integers are taken as they are. Throws for a sparsity
+// outside [0, 1) and for NaN and infinities.
 struct Pruned { Tensor weights, mask; };
 Pruned magnitude_prune(const Tensor& weights, double sparsity);
 
@@ -20,51 +20,83 @@ StructuredPruned structured_prune(const Tensor& weights, double sparsity, int di
 struct PruneOptions {
   std::string method = "magnitude";      // magnitude, random
   std::string scope = "global";          // global: one threshold for all layers; layer: each to the same sparsity
-  std::vector<std::string> skip;         // names of weights that stay whole, with * and ?; one that matches nothing is an error
+  std::vector<std::string> skip;         // what stays whole: names of weights or layers with * and ?, "features" means all
+                                         // below it too, or names of ops. One that matches nothing is an error
   uint64_t seed = 0;                     // of method random
 };
-struct PruneRow { std::string weight; int64_t total = 0, zeros = 0; };
+struct PruneRow { std::string weight; int64_t total = 0, zeros = 0; std::string dtype; };
 struct PruneReport {
-  double wanted = 0;
-  std::vector<PruneRow> rows;
+  double wanted = 0;                     // the sparsity asked for
+  std::vector<PruneRow> rows;            // every prunable weight, the skipped ones too
+  std::string method, scope;
+  size_t dense_bytes = 0, bytes = 0;     // of the native file with all weights in full, and as it is
+  int64_t total() const;
+  int64_t zeros() const;
   std::string to_text() const;
   std::string to_json() const;
 };
 
-// A model whose weights are partly zero and stay so in training with any optimizer. Weights in integers keep their
-// scales; their magnitude is judged as |q * scale|.
+// A model whose weights are partly zero. The zeros hold in training with any optimizer: masked weights get zero gradients
+// (replay multiplies them by their masks), and each call and save puts back to zero what something else moved. Masks
+// are of the graph's values, so later steps see them. Names are those of the model given ("0.weight").
 class PrunedModel : public nn::GraphModule {
  public:
-  explicit PrunedModel(Graph);
-  PrunedModel(nn::ModuleRef source, double sparsity, const PruneOptions&);      // a model that never ran: see GraphModule
+  explicit PrunedModel(Graph, double wanted = 0, const PruneOptions& = {}, std::shared_ptr<QuantizationReport> = nullptr);   // a pruned graph
+  // Traced at its first call. `weights` become the snapshot and are pruned at once; see prune_model.
+  PrunedModel(nn::ModuleRef source, std::vector<std::function<void(Graph&)>> before, const nn::StateDict& weights,
+              std::vector<std::pair<std::string, Tensor>> masks, double sparsity, const PruneOptions&);
+  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
   std::string type_name() const override { return "PrunedModel"; }
-  std::vector<std::pair<std::string, Tensor>> masks() const;
-  double actual_sparsity() const;        // zeros among the prunable weights
-  double compression_ratio() const;      // parameters in all over those that are not zero
-  int64_t nonzero_parameters() const;
-  PruneReport report() const;
-  size_t size_bytes() const;             // of the native file
+
+  std::vector<std::pair<std::string, Tensor>> masks() const;        // of the weights that were pruned: bool, false at zeros
+  double actual_sparsity() const;        // zeros among the prunable weights, counted
+  int64_t nonzero_parameters() const;    // of count_parameters
+  double compression_ratio() const;      // bytes of the file with all weights in full over those of this one
+  PruneReport report() const;            // counted now
+  // More zeros (or as many) in place, with the method, scope and seed of the making: an optimizer keeps its parameters.
+  void prune(double sparsity);
+
+  // What the quantised model it was made from knew; null: its weights are floats.
+  const QuantizationReport* quantization() const { return quantization_.get(); }
+  double size_reduction() const;         // the float model's file over this one's; of a float model compression_ratio
+  size_t size_bytes() const;             // of the native file, byte for byte what save writes
+  NativeFile file() const;               // what save writes
   size_t save(const std::string& path) const;                       // atomic; -> bytes
   static Ref<PrunedModel> load(const std::string& path);
   static Ref<PrunedModel> from_file(const NativeFile&);
+  Ref<PrunedModel> clone() const;        // shares nothing
 
  private:
-  NativeFile file() const;
+  Graph held() const;                    // the graph, or before there is one the weights alone; zeros put back
+  void hold() const;
   double wanted_ = 0;
+  PruneOptions options_;
+  std::vector<std::pair<std::string, Tensor>> waiting_;             // masks while there is no graph
+  std::shared_ptr<QuantizationReport> quantization_;
+  mutable uint64_t held_version_ = 0;
 };
 
-// A pruned copy; the model given is not modified. Prunable are the weights of two or more axes that layers multiply by.
-// Throws for a sparsity outside [0, 1), NaN in weights (naming them), an unknown method, and a model without weights.
+// A pruned copy; the model given is not modified. Prunable are the weights of two or more axes that layers multiply by
+// (the weights bits of an op's traits), in floats or integers; integers become their zero point, scales stay, and their
+// magnitude is |q - zero| * scale. Every weight keeps at least its greatest element. Masks of an earlier pruning stay.
+// Shapes are `inputs`, else those of the model's last call; of a model that was never called every float parameter of two
+// or more axes is pruned at once, and the graph traced at the first call.
+// Throws for a sparsity outside [0, 1), NaN and infinities in weights (naming them), an unknown method or scope, a skip
+// pattern that matches nothing and a model without weights. Method structured is not supported for models yet.
 Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& = {}, const std::vector<Spec>& inputs = {});
-void prune_graph(Graph&, double sparsity, const PruneOptions& = {});
+void prune_graph(Graph&, double sparsity, const PruneOptions& = {});        // new constants and masks
 
-// Sparsity that grows from step to step by a cubic law (Zhu and Gupta, "To prune, or not to prune", 2017).
+// Sparsity that grows from step to step by a cubic law (Zhu and Gupta, "To prune, or not to prune", 2017):
+// final + (initial - final) * (1 - (step - start) / (end - start))^3, constant before start_step and after end_step.
 class GradualPruning {
  public:
   GradualPruning(double initial_sparsity = 0, double final_sparsity = 0.9, int64_t start_step = 0, int64_t end_step = 1000, int64_t frequency = 100);
   double get_sparsity(int64_t step) const;
-  bool should_update(int64_t step) const;
-  double step();                         // moves on by one; -> the sparsity now
+  bool should_update(int64_t step) const;        // every `frequency` steps from start_step on, and at end_step
+  double step();                                 // moves on by one; -> the sparsity now
+  // After step(): prunes a model in place where this step is one to update at. -> whether it did
+  bool apply(PrunedModel&) const;
+  int64_t last_step() const { return at_; }
 
  private:
   double initial_, final_;

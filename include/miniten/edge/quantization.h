@@ -71,14 +71,15 @@ class QuantizedModel : public nn::GraphModule {
   const QuantizationReport& report() const { return *report_; }
   size_t size_bytes() const;             // of the native file, byte for byte what save writes
   double size_reduction() const;         // the float model's file over this one's
+  NativeFile file() const;               // what save writes
   size_t save(const std::string& path) const;                    // atomic; -> bytes
   static Ref<QuantizedModel> load(const std::string& path);
   static Ref<QuantizedModel> from_file(const NativeFile&);
   Ref<QuantizedModel> clone() const;     // shares nothing
 
  private:
-  NativeFile file() const;
   std::shared_ptr<QuantizationReport> report_;
+  size_t own_transform_ = 0;             // which of transforms() quantises
 };
 
 // One batch of the model's inputs at a time, an empty list at the end. Each batch is read once and not kept.

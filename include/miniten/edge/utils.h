@@ -4,39 +4,61 @@
 
 namespace miniten::edge {
 
-// Estimates from the model's graph. Inputs: specs, or none for those of the model's last call. _mb is 2^20 bytes.
+// Estimates from the graph of a model, any Module: docs/edge/utils.md. Inputs: specs of known sizes, or none for those of
+// the model's last call; the batch counts. _mb is 2^20 bytes. Every to_json has the keys of the Python results.
 
-struct ParameterCount { int64_t total = 0, trainable = 0, non_trainable = 0; };
-ParameterCount count_parameters(nn::Module& model);     // each tensor once; buffers are not counted
+// Each tensor once. Buffers (running statistics) are not counted; of a graph, integer weights and the integer biases beside
+// them are: parameters that are not trained.
+struct ParameterCount {
+  int64_t total = 0, trainable = 0, non_trainable = 0, nonzero = 0;
+  std::string to_json() const;
+};
+ParameterCount count_parameters(nn::Module& model);
 
-// A multiply-add is one MAC and two FLOPs; elementwise work is counted apart. The batch of the inputs counts.
-struct LayerFlops { std::string layer, op; int64_t macs = 0, flops = 0; };
+// A multiply-add is one MAC and two FLOPs; elementwise work is counted apart. By layer: nodes that came from one.
+struct LayerFlops {
+  std::string layer, op;                         // name, and its op with most work
+  int64_t macs = 0, flops = 0;                   // flops: 2 * macs + elementwise work
+  int64_t elementwise_flops() const { return flops - 2 * macs; }
+};
 struct FlopCount {
   int64_t macs = 0, elementwise_flops = 0;
   std::vector<LayerFlops> by_layer;
   int64_t total() const { return 2 * macs + elementwise_flops; }
+  std::string to_json() const;
 };
 FlopCount count_flops(nn::Module& model, const std::vector<Spec>& inputs = {});
 
-// activation: the planner's arena for one thread, where inputs are not. Floats count in the width of dtype.
+// Bytes. parameter: what count_parameters counts, integers with their scales. activation: the planner's arena for one
+// thread, which holds no inputs. Floats count in the width of dtype (the plan is made for it); integers as they are.
 struct MemoryEstimate {
   int64_t parameter = 0, input = 0, activation = 0;
   int64_t total() const { return parameter + input + activation; }
+  std::string to_json() const;
 };
 MemoryEstimate estimate_memory(nn::Module& model, const std::vector<Spec>& inputs = {}, DType dtype = DType::f32);
 
 // Energy from FLOPs and operations per watt-second: an estimate, no measurement. ops_per_watt 0: the device's default
-// (cpu 1e9, gpu 1e10, edge_cpu 5e9, npu 2e10, dsp 1.5e10); an unknown device throws.
-struct PowerEstimate { int64_t flops = 0; std::string device; double ops_per_watt = 0, energy_j = 0, inferences_per_joule = 0; };
+// (cpu 1e9, gpu 1e10, edge_cpu 5e9, npu 2e10, dsp 1.5e10); an unknown device and a number that is not above 0 throw.
+struct PowerEstimate {
+  int64_t flops = 0;
+  std::string device;
+  double ops_per_watt = 0, energy_j = 0, inferences_per_joule = 0;       // of one inference; infinite where there is no work
+  std::string to_json() const;
+};
 PowerEstimate estimate_power(nn::Module& model, const std::vector<Spec>& inputs = {}, const std::string& device = "cpu", double ops_per_watt = 0);
 
-std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {});   // a table of layers
+std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {});   // a table of layers, then totals
 
-// Constraints: max_parameters, max_memory_mb, max_flops; others throw. None: 10e6, 100 and 1e9.
+// Constraints, any of them: max_parameters, max_memory_mb (estimate_memory's total), max_flops, max_latency_ms (the median
+// measured on this machine with one thread), max_flash_kb (parameters), max_ram_kb (input and activation); kb is 2^10
+// bytes. None given: 10e6 parameters, 100 MB and 1e9 FLOPs. Others, and limits that are no number or negative, throw.
 struct Check { std::string name; double actual = 0, limit = 0; bool passes = false; };
 struct Compatibility {
   std::vector<Check> checks;
   bool passes_all() const;
+  std::string to_text() const;
+  std::string to_json() const;
 };
 Compatibility check_edge_compatibility(nn::Module& model, const std::vector<Spec>& inputs = {}, const std::map<std::string, double>& constraints = {});
 

@@ -21,6 +21,8 @@ class GraphModule : public Module {
   void materialize(const std::vector<Spec>& inputs);             // traces and transforms now
   void add_transform(std::function<void(Graph&)>);               // applied at once where there is a graph
   const std::vector<std::pair<std::string, Tensor>>& snapshot() const { return snapshot_; }
+  const ModuleRef& source() const { return source_; }            // null once there is a graph, as transforms() is empty
+  const std::vector<std::function<void(Graph&)>>& transforms() const { return transforms_; }
   void replace_weight(const std::string& name, const Tensor&);   // in snapshot and graph
   std::vector<Spec> input_specs() const;                         // of the last call, or the graph's
   Session& session(const std::vector<Spec>& inputs);

@@ -152,7 +152,7 @@ class Axes {
   void set_axis(bool visible);                   // false: no frame, ticks or axis labels
   void grid(bool on = true, std::string_view axis = "both");  // "x", "y" or "both"
   // loc: 'best' (where it hides least of the data), 'upper right', 'upper left', 'lower left', 'lower right', 'right',
-  // 'center left', 'center right', 'lower center', 'upper center', 'center'.
+  // 'center left', 'center right', 'lower center', 'upper center', 'center', and 'outside right', beside the frame.
   void legend(const std::string& loc = "best", int columns = 1);
 
   const AxesScene& scene() const { return *scene_; }

@@ -1,18 +1,103 @@
 #include "miniten/edge/export.h"
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include "edge/models.h"
 #include "miniten/edge/pruning.h"
-#include "miniten/edge/quantization.h"
 
 namespace miniten::edge {
 
-OnnxReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& o, bool dynamic_batch) {
-  auto* graph_module = dynamic_cast<nn::GraphModule*>(&m);
-  std::vector<Spec> specs = inputs;
-  if (specs.empty()) specs = graph_module && graph_module->has_graph() ? graph_module->input_specs() : nn::specs_or_last("export_onnx", m, {});
-  Graph g = nn::graph_of("export_onnx", m, specs);
-  bool known = true;
-  for (const Spec& s : specs) known &= s.shape.is_static();
-  if (!dynamic_batch && known) g = bind_inputs(g, specs);
-  return miniten::export_onnx(g, path, o);
+namespace {
+
+std::vector<double> doubles(const Tensor& t) {
+  Tensor wide = Tensor::empty({DType::f64, t.shape()});
+  copy_values(t.view(), wide.view());
+  return wide.to_vector<double>();
+}
+// max |a - b| / max(1, max |b|); infinite where one is NaN alone or shapes differ.
+double difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  double worst = 0;
+  if (a.size() != b.size()) return HUGE_VAL;
+  for (size_t k = 0; k < a.size(); ++k) {
+    if (a[k].spec() != b[k].spec()) return HUGE_VAL;
+    auto x = doubles(a[k]), y = doubles(b[k]);
+    double scale = 1, gap = 0;
+    for (double v : y) if (std::isfinite(v)) scale = std::max(scale, std::abs(v));
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (x[i] == y[i] || (std::isnan(x[i]) && std::isnan(y[i]))) continue;
+      gap = std::max(gap, std::isnan(x[i] - y[i]) ? HUGE_VAL : std::abs(x[i] - y[i]));
+    }
+    worst = std::max(worst, gap / scale);
+  }
+  return worst;
+}
+
+std::vector<Spec> sizes_for_check(const Graph& g) {           // symbolic sizes are 1
+  std::vector<Spec> specs = g.specs(g.inputs);
+  for (Spec& s : specs) for (Dim& d : s.shape) if (is_symbol(d)) d = 1;
+  return specs;
+}
+bool is_quantized(const Graph& g) {
+  for (const Value& v : g.values) if (v.quantized) return true;
+  for (const Node& n : g.nodes) if (n.op->traits.converts != Conversion::none) return true;
+  return false;
+}
+bool draws(const Graph& g) {
+  for (const Node& n : g.nodes) if (n.op->traits.random) return true;
+  return false;
+}
+
+// Reads the file's bytes again and runs both. Nothing is said where the reader does not know a form that was written.
+void check(const char* who, const Graph& g, const Graph& back, ExportReport& r) {
+  std::vector<Spec> specs = sizes_for_check(g);
+  std::vector<Tensor> inputs = random_inputs(specs);
+  CompileOptions exact{.threads = 1, .exact = true};
+  if (!draws(g)) r.difference = difference(Session(bind_inputs(back, specs), exact).run(inputs), Session(bind_inputs(g, specs), exact).run(inputs));
+  double limit = is_quantized(g) ? 5e-2 : 1e-3;
+  if (!(r.difference <= limit))
+    throw Error(ErrorKind::value, who, "a file that computes what the model does", "a difference of " + std::to_string(r.difference), "nothing was written; please report this model");
+  r.checked_by.push_back("miniten");
+}
+
+Graph graph_to_export(const char* who, nn::Module& m, const std::vector<Spec>& inputs) {
+  auto* g = dynamic_cast<nn::GraphModule*>(&m);
+  if (g && g->has_graph() && inputs.empty()) return g->graph();       // its own sizes, symbols and all
+  return graph_for(who, m, known_specs(who, m, inputs));
+}
+
+}  // namespace
+
+std::string ExportReport::to_text() const {
+  std::string s = path + ": " + std::to_string(bytes) + " bytes, " + std::to_string(nodes) + " nodes";
+  if (opset) s += ", opset " + std::to_string(opset) + ", IR version " + std::to_string(ir_version);
+  char text[64];
+  for (const std::string& by : checked_by) {
+    std::snprintf(text, sizeof text, " (difference %.3g)", difference);
+    s += "; read again by " + by + text;
+  }
+  return s;
+}
+std::string ExportReport::to_json() const {
+  nlohmann::ordered_json j{{"path", path}, {"bytes", bytes}, {"nodes", nodes}, {"checked_by", checked_by}, {"difference", difference}};
+  if (opset) {
+    j["opset"] = opset;
+    j["ir_version"] = ir_version;
+  }
+  return j.dump();
+}
+
+ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& o, bool dynamic_batch) {
+  Graph g = graph_to_export("export_onnx", m, inputs);
+  auto* waits = dynamic_cast<nn::GraphModule*>(&m);
+  if (!dynamic_batch) {
+    if (inputs.empty() && !(waits && waits->has_graph() && waits->last_input_specs().empty())) g = bind_inputs(g, known_specs("export_onnx", m, inputs));
+    else if (!inputs.empty()) g = bind_inputs(g, inputs);
+  }
+  OnnxReport written;
+  std::vector<std::byte> bytes = onnx_bytes(g, o, &written);
+  ExportReport r{path, bytes.size(), written.opset, written.ir_version, written.nodes, {}, 0};
+  check("export_onnx", g, miniten::load_onnx(std::span<const std::byte>(bytes)), r);
+  write_file(path, bytes);
+  return r;
 }
 
 static Ref<nn::GraphModule> imported(Graph g) {
@@ -23,28 +108,84 @@ static Ref<nn::GraphModule> imported(Graph g) {
 Ref<nn::GraphModule> load_onnx(const std::string& path, const OnnxOptions& o) { return imported(miniten::load_onnx(path, o)); }
 Ref<nn::GraphModule> load_onnx(std::span<const std::byte> bytes, const OnnxOptions& o) { return imported(miniten::load_onnx(bytes, o)); }
 
-size_t export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer) {
-  if (auto* g = dynamic_cast<nn::GraphModule*>(&m); g && !g->has_graph() && !inputs.empty()) g->materialize(inputs);
-  if (!optimizer) {
-    if (auto* q = dynamic_cast<QuantizedModel*>(&m)) return q->save(path);
-    if (auto* p = dynamic_cast<PrunedModel*>(&m)) return p->save(path);
+// ---- native files ----
+namespace {
+
+constexpr std::string_view optimizer_prefix = "optimizer.";
+
+std::vector<std::pair<std::string, Tensor>> parameter_names(nn::Module& m) {
+  auto* g = dynamic_cast<nn::GraphModule*>(&m);
+  if (!g || !g->has_graph()) return m.named_parameters();
+  std::vector<std::pair<std::string, Tensor>> names;
+  for (const Tensor& p : m.parameters())
+    for (const Value& v : g->graph().values) if (v.constant && v.constant.same(p)) { names.emplace_back(v.name, p); break; }
+  return names;
+}
+size_t index_of(const std::string& entry) {                    // "m.3" -> 3
+  size_t dot = entry.rfind('.');
+  return dot == entry.npos ? entry.npos : size_t(std::strtoull(entry.c_str() + dot + 1, nullptr, 10));
+}
+
+void add_optimizer(NativeFile& f, nn::Module& m, const optim::Optimizer& o) {
+  auto names = parameter_names(m);
+  std::vector<std::string> by_index;
+  for (size_t i = 0; i < o.parameters().size(); ++i) {
+    auto known = std::find_if(names.begin(), names.end(), [&](auto& n) { return n.second.same(o.parameters()[i]); });
+    if (known == names.end())
+      throw Error(ErrorKind::value, "export_miniten", "an optimizer of this model's parameters", "one whose parameter " + std::to_string(i) + " is not among them");
+    by_index.push_back(known->first);
   }
+  for (auto& [entry, t] : o.state_dict()) {
+    bool per_parameter = entry.find('.') != entry.npos;
+    f.tensors.push_back({std::string(optimizer_prefix) + (per_parameter ? entry.substr(0, entry.rfind('.') + 1) + by_index.at(index_of(entry)) : entry), t});
+  }
+}
+void read_optimizer(const NativeFile& f, nn::Module& m, optim::Optimizer::State& state) {
+  auto names = parameter_names(m);
+  for (const NamedTensor& t : f.tensors) {
+    if (!t.name.starts_with(optimizer_prefix)) continue;
+    std::string entry = t.name.substr(optimizer_prefix.size());
+    size_t dot = entry.find('.');
+    if (dot == entry.npos) { state.emplace_back(entry, t.tensor); continue; }
+    for (size_t i = 0; i < names.size(); ++i)
+      if (names[i].first == entry.substr(dot + 1)) state.emplace_back(entry.substr(0, dot + 1) + std::to_string(i), t.tensor);
+  }
+}
+
+}  // namespace
+
+ExportReport export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer) {
   NativeFile f;
-  f.graph = nn::graph_of("export_miniten", m, inputs);
-  f.has_graph = true;
-  f.kind = "graph";
-  if (optimizer) for (auto& [name, t] : optimizer->state_dict()) f.tensors.push_back({"optimizer." + name, t});
-  return save_native(f, path);
+  Ref<nn::GraphModule> copy;
+  auto* module = dynamic_cast<nn::GraphModule*>(&m);
+  if (module && !module->has_graph()) {
+    copy = copy_waiting(*module);
+    copy->materialize(known_specs("export_miniten", m, inputs));
+    module = copy.get();
+  }
+  if (auto* q = dynamic_cast<QuantizedModel*>(module)) f = q->file();
+  else if (auto* p = dynamic_cast<PrunedModel*>(module)) f = p->file();
+  else {
+    f.graph = graph_to_export("export_miniten", module ? *module : m, inputs);
+    f.has_graph = true;
+    f.kind = "graph";
+  }
+  if (optimizer) add_optimizer(f, m, *optimizer);
+  std::vector<std::byte> bytes = native_bytes(f);
+  ExportReport r{path, bytes.size(), 0, 0, int(f.graph.nodes.size()), {}, 0};
+  check("export_miniten", f.graph, load_native(bytes).graph, r);
+  write_file(path, bytes);
+  return r;
 }
 
 static Ref<nn::GraphModule> from_file(const NativeFile& f, optim::Optimizer::State* state) {
-  if (state)
-    for (const NamedTensor& t : f.tensors)
-      if (t.name.starts_with("optimizer.")) state->emplace_back(t.name.substr(10), t.tensor);
-  if (f.kind == "quantized") return QuantizedModel::from_file(f);
-  if (f.kind == "pruned") return PrunedModel::from_file(f);
-  if (!f.has_graph) throw Error(ErrorKind::value, "load_miniten", "a file with a model", "kind \"" + f.kind + "\"", "load its arrays with load_state_dict");
-  return imported(f.graph);
+  if (!f.has_graph) throw Error(ErrorKind::value, "load_miniten", "a file with a model", "one of kind \"" + f.kind + "\"", "its arrays go into a model with load_state_dict");
+  Ref<nn::GraphModule> m;
+  if (f.kind == "quantized") m = QuantizedModel::from_file(f);
+  else if (f.kind == "pruned") m = PrunedModel::from_file(f);
+  else m = imported(f.graph);
+  if (state) read_optimizer(f, *m, *state);
+  return m;
 }
 Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* state) { return from_file(load_native(path), state); }
 Ref<nn::GraphModule> load_miniten(std::span<const std::byte> bytes, optim::Optimizer::State* state) { return from_file(load_native(bytes), state); }

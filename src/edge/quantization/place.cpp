@@ -101,8 +101,9 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
   auto quantization = [&](int id) -> const Quantized& { return groups[size_t(group_of(id))]; };
   auto place = [&](int id, const std::string& layer) {
     const Quantized& q = quantization(id);
+    const std::string name = layer.empty() ? from.values[size_t(id)].name : layer;
     if (!parameters.count(group_of(id)))
-      parameters[group_of(id)] = {b.constant(scale_tensor(q), "scale"), b.constant(zero_tensor(q), "zero_point")};
+      parameters[group_of(id)] = {b.constant(scale_tensor(q), name + ".scale"), b.constant(zero_tensor(q), name + ".zero_point")};
     auto [scale, zero] = parameters[group_of(id)];
     int integers = b.convert(quantize_op, id, q.dtype, q, scale, zero, layer);
     floats_of[id] = b.convert(dequantize_op, integers, DType::f32, q, scale, zero, layer);
@@ -151,7 +152,7 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
   for (int& id : b.g().outputs) {
     if (!by_integers[size_t(id)]) continue;
     int floats = floats_of[id];
-    std::swap(b.g().values[size_t(floats)].name, b.g().values[size_t(id)].name);
+    if (b.value(floats).name.empty()) std::swap(b.g().values[size_t(floats)].name, b.g().values[size_t(id)].name);
     id = floats;
   }
   return std::move(b.placed);

@@ -16,6 +16,8 @@ struct Decisions {
   bool is_quantized(int value) const { return quantized[size_t(group[size_t(value)])]; }
 };
 
+void check_config(const QuantizationConfig&);      // throws for what no mode takes
+
 std::string layer_of(const Node&);                 // its layer's name, or the op's
 
 // The pattern that leaves each node out, "" for none. Throws for a pattern that matches nothing.

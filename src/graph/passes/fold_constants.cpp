@@ -25,7 +25,13 @@ void fold_constants(Graph& g) {
       v.constant = out[i];
       v.spec = out[i].spec();
       bool moved = n.op->traits.movement && n.in.size() == 1;
-      if (moved && v.name.empty()) v.name = g.values[size_t(n.in[0])].name;
+      if (!moved) continue;
+      const Value& from = g.values[size_t(n.in[0])];
+      if (v.name.empty()) v.name = from.name;
+      v.codebook = from.codebook;
+      if (!from.mask) continue;
+      Input mask = from.mask;
+      apply(*n.op, {&mask, 1}, n.attrs.get(), {&v.mask, 1});
     }
     return true;
   });

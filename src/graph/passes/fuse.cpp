@@ -30,6 +30,10 @@ void fuse(Graph& g) {
     for (auto& [input, constant] : absorbed->constants) {
       std::string name = size_t(input) < merged.in.size() ? g.values[size_t(merged.in[size_t(input)])].name : "";
       int id = g.add_value(constant.spec(), name, constant);
+      if (size_t(input) < merged.in.size()) {             // zeros stay zeros
+        const Tensor mask = g.values[size_t(merged.in[size_t(input)])].mask;
+        if (mask && mask.shape() == constant.shape()) g.values[size_t(id)].mask = mask;
+      }
       if (size_t(input) < merged.in.size()) merged.in[size_t(input)] = id;
       else merged.in.push_back(id);
     }

@@ -1,5 +1,6 @@
 #include "miniten/interchange/native.h"
 #include <nlohmann/json.hpp>
+#include "interchange/native/sparse.h"
 #include "interchange/native/zip.h"
 
 namespace miniten {
@@ -49,12 +50,17 @@ json graph_json(const Graph& g, Writer& w) {
   for (const Value& v : g.values) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
-    if (v.constant) j["array"] = w.put(v.constant, v.name);
+    auto packed = v.constant && v.mask ? pack_values(v.constant, v.mask) : std::nullopt;
+    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name);
+    if (packed) j["packed"] = true;
     if (v.trainable) j["trainable"] = true;
     if (v.quantized)
       j["quantized"] = {{"scale", v.quantized->scale}, {"zero", v.quantized->zero}, {"axis", v.quantized->axis}, {"block", v.quantized->block},
                         {"dtype", std::string(name_of(v.quantized->dtype))}};
-    if (v.mask) j["mask"] = w.put(v.mask, v.name + ".mask");
+    if (v.mask) {
+      bool is_told = !packed && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
+      j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask"));
+    }
     if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
     values.push_back(std::move(j));
   }
@@ -94,7 +100,15 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
     value.spec = spec_of(v);
     value.name = v.value("name", "");
     value.trainable = v.value("trainable", false);
-    if (v.contains("array")) value.constant = r.get(v["array"].get<std::string>(), &value.spec);
+    bool is_told = v.contains("mask") && v["mask"].is_boolean();
+    if (v.contains("mask") && !is_told) value.mask = unpack_bits(r.get(v["mask"].get<std::string>(), nullptr), value.spec.shape);
+    bool packed = value.mask && v.value("packed", false);
+    if (v.contains("array")) {
+      Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
+      value.constant = r.get(v["array"].get<std::string>(), &stored);
+      if (packed) value.constant = unpack_values(value.constant, value.mask, value.spec);
+      if (is_told) value.mask = nonzero_mask(value.constant);
+    }
     if (v.contains("quantized")) {
       const json& q = v["quantized"];
       auto made = std::make_shared<Quantized>();
@@ -105,7 +119,6 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
       if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", q.at("dtype").dump());
       value.quantized = made;
     }
-    if (v.contains("mask")) value.mask = r.get(v["mask"].get<std::string>(), nullptr);
     if (v.contains("codebook")) value.codebook = r.get(v["codebook"].get<std::string>(), nullptr);
     g.values.push_back(std::move(value));
   }
@@ -139,7 +152,7 @@ std::vector<std::byte> native_bytes(const NativeFile& f) {
     tensors.push_back(std::move(j));
   }
   manifest["tensors"] = tensors;
-  std::string text = manifest.dump(1);
+  std::string text = manifest.dump();
   std::vector<ZipMember> members{{"manifest.json", {}}};
   for (char c : text) members[0].bytes.push_back(std::byte(c));
   for (ZipMember& m : w.members) members.push_back(std::move(m));

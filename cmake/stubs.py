@@ -1,0 +1,38 @@
+"""Writes the type stub of the extension module: stubs.py <folder of _core> <output.pyi>.
+
+Tensor has methods called int, float, bool and numpy, which would hide the types of these names from the annotations of
+its body, so those are written in full.
+"""
+
+import importlib
+import re
+import sys
+
+from nanobind.stubgen import StubGen
+
+HEAD = "import builtins\nfrom numpy import ndarray as ndarray_type, dtype as dtype_type\nfrom numpy.typing import ArrayLike\n\n__version__: str\n"
+
+
+def main(folder, output):
+    sys.path.insert(0, folder)
+    generator = StubGen(importlib.import_module("_core"), include_private=True, quiet=True)
+    generator.put(generator.module)
+    text = generator.get()
+    text = text.replace("numpy.typing.ArrayLike", "ArrayLike").replace("numpy.ndarray", "ndarray_type").replace("numpy.dtype", "dtype_type")
+    text = re.sub(r"^import numpy(\.typing)?\n", "", text, flags=re.M)
+    lines, inside = [], False
+    for line in text.splitlines():
+        if line.startswith("class "):
+            inside = line.startswith("class Tensor")
+        if inside and re.match(r"\s+def |\s+@", line):
+            line = re.sub(r"(?<!def )(?<!\.)\b(int|float|bool|type)\b(?!\()", r"builtins.\1", line)
+        if inside and re.match(r"\s+def __(eq|ne)__\(", line):
+            line += "  # type: ignore[override]"
+        lines.append(line)
+    text = "\n".join(lines) + "\n"
+    first = re.search(r"^(from|import) ", text, flags=re.M).start()
+    with open(output, "w") as f:
+        f.write(text[:first] + HEAD + text[first:])
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,73 @@
+#include <nlohmann/json.hpp>
+#include "edge/benchmark/bench.h"
+#include "edge/models.h"
+#include "miniten/interchange/native.h"
+
+namespace miniten::edge {
+
+std::vector<LayerLatency> profile_by_layer(nn::Module& m, const std::vector<Spec>& inputs, int runs) {
+  if (runs < 1) throw Error(ErrorKind::value, "profile_by_layer", "at least one run", std::to_string(runs));
+  Bench b("profile_by_layer", m, inputs, 1);
+  auto types = layer_types(m);
+  std::vector<LayerLatency> rows;
+  for (StepProfile& s : b.session.profile(b.inputs, runs)) {
+    auto type = types.find(s.name);
+    std::string class_name = s.name.empty() || type == types.end() ? s.op : type->second;
+    rows.push_back({s.name, s.op, std::move(s.in), std::move(s.out), s.nanoseconds / 1e6, s.cost, std::move(class_name)});
+  }
+  return rows;
+}
+
+BenchmarkReport::BenchmarkReport(nn::Module& model, std::vector<Spec> inputs, const BenchmarkOptions& o) : model_(model), inputs_(std::move(inputs)), options_(o) {
+  check_runs("BenchmarkReport", o);
+}
+void BenchmarkReport::run_all() {
+  memory_ = memory_benchmark(model_, inputs_);                 // first: its peak is of a fresh session
+  latency_ = benchmark_model(model_, inputs_, options_);
+  layers_ = profile_by_layer(model_, inputs_, std::min(options_.num_runs, 20));
+}
+const BenchmarkResult& BenchmarkReport::latency() {
+  if (latency_.latencies_ms.empty()) run_all();
+  return latency_;
+}
+const MemoryResult& BenchmarkReport::memory() { latency(); return memory_; }
+const std::vector<LayerLatency>& BenchmarkReport::layers() { latency(); return layers_; }
+
+std::string BenchmarkReport::summary() {
+  std::string s = latency().to_text() + "\n";
+  char line[320];
+  std::snprintf(line, sizeof line, "memory %.2f MB resident, %.2f at the peak; arena %zu bytes, weights %zu bytes\n", double(memory_.current_bytes) / 1048576,
+                double(memory_.peak_bytes) / 1048576, memory_.arena_bytes, memory_.weight_bytes);
+  s += line;
+  double all = 0;
+  for (const LayerLatency& l : layers_) all += l.latency_ms;
+  for (const LayerLatency& l : layers_) {
+    std::snprintf(line, sizeof line, "%-28s %-16s %10.4f ms %6.1f %% %14lld MACs\n", l.layer.empty() ? "-" : l.layer.c_str(), l.type.c_str(), l.latency_ms,
+                  all > 0 ? 100 * l.latency_ms / all : 0, (long long)l.cost.macs);
+    s += line;
+  }
+  return s;
+}
+
+static nlohmann::ordered_json shape_json(const std::vector<Spec>& specs) {
+  nlohmann::ordered_json j = nlohmann::ordered_json::array();
+  if (!specs.empty()) for (Dim d : specs[0].shape) j.push_back(d);
+  return j;
+}
+std::string BenchmarkReport::to_json() {
+  nlohmann::ordered_json j{{"latency", nlohmann::ordered_json::parse(latency().to_json())}, {"memory", nlohmann::ordered_json::parse(memory_.to_json())},
+                           {"layers", nlohmann::ordered_json::array()}};
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const LayerLatency& l = layers_[i];
+    j["layers"].push_back({{"layer_index", i}, {"layer_type", l.type}, {"layer", l.layer}, {"op", l.op}, {"input_shape", shape_json(l.in)},
+                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}});
+  }
+  return j.dump(1);
+}
+size_t BenchmarkReport::save(const std::string& path) {
+  std::string text = to_json() + "\n";
+  write_file(path, std::as_bytes(std::span(text)));
+  return text.size();
+}
+
+}  // namespace miniten::edge

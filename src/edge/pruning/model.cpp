@@ -1,0 +1,344 @@
+#include <nlohmann/json.hpp>
+#include <set>
+#include "edge/models.h"
+#include "edge/pruning/choose.h"
+#include "miniten/interchange/native.h"
+
+namespace miniten::edge {
+
+namespace {
+
+using Masks = std::vector<std::pair<std::string, Tensor>>;
+
+std::string name_of_value(const Graph& g, int id) {
+  const std::string& name = g.values[size_t(id)].name;
+  return name.empty() ? "constant_" + std::to_string(id) : name;
+}
+const Tensor* find(const Masks& masks, const std::string& name) {
+  for (auto& [known, mask] : masks) if (known == name) return &mask;
+  return nullptr;
+}
+bool skips(const std::string& pattern, const std::string& name) { return matches(pattern, name) || matches(pattern + ".*", name); }
+
+// Takes out the candidates that a pattern names. `is_named(pattern, i)`: of candidate i.
+template <class F> void leave_out(std::vector<Candidate>& all, const std::vector<std::string>& patterns, F is_named) {
+  std::vector<bool> out(all.size());
+  for (const std::string& pattern : patterns) {
+    bool found = false;
+    for (size_t i = 0; i < all.size(); ++i) if (is_named(pattern, i)) out[i] = found = true;
+    if (found) continue;
+    std::string names;
+    for (const Candidate& c : all) names += (names.empty() ? "" : ", ") + c.name;
+    throw Error(ErrorKind::value, "prune_model", "skip patterns that match a weight", "\"" + pattern + "\"", "weights: " + names);
+  }
+  size_t i = 0;
+  std::erase_if(all, [&](const Candidate&) { return out[i++]; });
+  if (all.empty()) throw Error(ErrorKind::value, "prune_model", "a model with weights of two or more axes", patterns.empty() ? "one without" : "one whose weights are all skipped");
+}
+
+// Masks by name onto a graph's constants. Where a later step moved or quantised the values, the mask is where they are 0.
+void attach(Graph& g, const Masks& masks) {
+  NoGrad no_grad;
+  Swap<Recorder*> eager(mode().recorder, nullptr);
+  std::map<int, std::shared_ptr<const Quantized>> quantized;
+  for (const Weight& w : weights_of(g)) quantized[w.value] = w.quantized;
+  for (size_t id = 0; id < g.values.size(); ++id) {
+    Value& v = g.values[id];
+    const Tensor* mask = v.constant && !v.name.empty() ? find(masks, v.name) : nullptr;
+    if (!mask || v.spec.shape.rank < 2) continue;
+    auto q = quantized.count(int(id)) ? quantized[int(id)] : v.quantized;
+    if (!q && mask->shape() == v.spec.shape) { v.mask = mask->clone(); continue; }
+    v.mask = Tensor::empty({DType::boolean, v.spec.shape});
+    Tensor zeros = with_zeros(v.constant, Tensor::zeros(v.spec.shape, DType::boolean), q.get());
+    Tensor differs = not_equal(v.constant, zeros);
+    copy_values(differs.view(), v.mask.view());
+  }
+}
+
+std::function<void(Graph&)> attaching(const Masks& masks) { return [masks](Graph& g) { attach(g, masks); }; }
+
+size_t bytes_of_file(const NativeFile& f) { return native_bytes(f).size(); }
+NativeFile dense(NativeFile f) {
+  for (Value& v : f.graph.values) v.mask = {};
+  return f;
+}
+
+}  // namespace
+
+void prune_graph(Graph& g, double sparsity, const PruneOptions& o) {
+  NoGrad no_grad;
+  Swap<Recorder*> eager(mode().recorder, nullptr);
+  std::vector<Weight> weights = weights_of(g);
+  std::erase_if(weights, [&](const Weight& w) { return g.values[size_t(w.value)].spec.shape.rank < 2; });
+  std::vector<Candidate> all;
+  for (const Weight& w : weights) {
+    const Value& v = g.values[size_t(w.value)];
+    all.push_back({name_of_value(g, w.value), v.constant, w.quantized.get(), v.mask, {}});
+  }
+  leave_out(all, o.skip, [&](const std::string& pattern, size_t i) {
+    bool named = skips(pattern, all[i].name);
+    for (const std::string& layer : weights[i].layers) named |= skips(pattern, layer);
+    for (const std::string& op : weights[i].ops) named |= pattern == op;
+    return named;
+  });
+  choose(all, sparsity, o);
+  for (const Weight& w : weights)
+    for (const Candidate& c : all) {
+      Value& v = g.values[size_t(w.value)];
+      if (!c.tensor.same(v.constant)) continue;
+      Tensor zeroed = with_zeros(v.constant, c.mask, c.quantized);
+      v.constant = v.trainable && is_float(v.spec.dtype) ? parameter(zeroed) : zeroed;
+      v.mask = c.mask;
+      break;
+    }
+}
+
+// ---- the model ----
+PrunedModel::PrunedModel(Graph g, double wanted, const PruneOptions& o, std::shared_ptr<QuantizationReport> quantization)
+    : GraphModule(std::move(g)), wanted_(wanted), options_(o), quantization_(std::move(quantization)) {}
+
+// The weights wait in this module's snapshot, or in that of the source where it is a graph that waits itself.
+static nn::GraphModule& holder(nn::GraphModule& m) {
+  auto* inner = dynamic_cast<nn::GraphModule*>(m.source().get());
+  return inner && !inner->has_graph() ? holder(*inner) : m;
+}
+
+PrunedModel::PrunedModel(nn::ModuleRef source, std::vector<std::function<void(Graph&)>> before, const nn::StateDict& weights, Masks masks,
+                         double sparsity, const PruneOptions& o)
+    : GraphModule(std::move(source), std::move(before)), waiting_(std::move(masks)) {
+  for (auto& [name, t] : weights) replace_weight(name, t);
+  nn::GraphModule& h = holder(*this);
+  std::set<std::string> names;
+  for (auto& [name, t] : h.source()->named_parameters()) names.insert(name);
+  std::vector<Candidate> all;
+  for (auto& [name, t] : h.snapshot())
+    if (names.count(name) && t.rank() >= 2 && is_float(t.dtype())) {
+      const Tensor* prior = find(waiting_, name);
+      all.push_back({name, t, nullptr, prior ? *prior : Tensor(), {}});
+    }
+  leave_out(all, o.skip, [&](const std::string& pattern, size_t i) { return skips(pattern, all[i].name); });
+  choose(all, sparsity, o);
+  for (const Candidate& c : all) {
+    h.replace_weight(c.name, with_zeros(c.tensor, c.mask));
+    auto known = std::find_if(waiting_.begin(), waiting_.end(), [&](auto& entry) { return entry.first == c.name; });
+    if (known != waiting_.end()) known->second = c.mask;
+    else waiting_.emplace_back(c.name, c.mask);
+  }
+  wanted_ = sparsity;
+  options_ = o;
+  if (auto q = nn::ModuleRef(this->source()); auto* quantized = dynamic_cast<QuantizedModel*>(q.get())) {
+    quantization_ = std::make_shared<QuantizationReport>(quantized->report());
+    add_transform([q, quantized, report = quantization_](Graph&) { *report = quantized->report(); });
+  }
+  add_transform(attaching(waiting_));
+}
+
+// Writes memory alone, no ops: it runs inside traces too.
+void PrunedModel::hold() const {
+  if (!has_graph()) return;
+  uint64_t version = 0;
+  for (const Value& v : graph().values) if (v.mask && v.constant) version += v.constant->storage->version + 1;
+  if (version == held_version_) return;
+  std::map<int, std::shared_ptr<const Quantized>> quantized;
+  for (const Weight& w : weights_of(graph())) quantized[w.value] = w.quantized;
+  for (size_t id = 0; id < graph().values.size(); ++id) {
+    const Value& v = graph().values[id];
+    if (v.mask && v.constant && put_zeros(v.constant, v.mask, quantized.count(int(id)) ? quantized[int(id)].get() : v.quantized.get())) ++version;
+  }
+  held_version_ = version;
+}
+
+std::vector<Tensor> PrunedModel::forward(const std::vector<Tensor>& inputs) {
+  hold();
+  return GraphModule::forward(inputs);
+}
+
+Graph PrunedModel::held() const {
+  hold();
+  if (has_graph()) return graph();
+  Graph weights;
+  for (auto& [name, t] : holder(const_cast<PrunedModel&>(*this)).snapshot()) {
+    int id = weights.add_value(t.spec(), name, t);
+    if (const Tensor* mask = find(waiting_, name)) weights.values[size_t(id)].mask = *mask;
+  }
+  return weights;
+}
+
+Masks PrunedModel::masks() const {
+  if (!has_graph()) return waiting_;
+  Masks all;
+  for (size_t id = 0; id < graph().values.size(); ++id)
+    if (graph().values[id].mask) all.emplace_back(name_of_value(graph(), int(id)), graph().values[id].mask);
+  return all;
+}
+
+static std::vector<PruneRow> rows_of(const Graph& g, bool has_nodes) {
+  std::vector<PruneRow> rows;
+  auto row = [&](int id, const Quantized* q) {
+    const Value& v = g.values[size_t(id)];
+    rows.push_back({name_of_value(g, id), v.constant.numel(), zeros_of(v.constant, q), std::string(name_of(v.spec.dtype))});
+  };
+  if (has_nodes) { for (const Weight& w : weights_of(g)) if (g.values[size_t(w.value)].spec.shape.rank >= 2) row(w.value, w.quantized.get()); }
+  else for (size_t id = 0; id < g.values.size(); ++id) if (g.values[id].mask) row(int(id), nullptr);
+  return rows;
+}
+double PrunedModel::actual_sparsity() const {
+  PruneReport r;
+  r.rows = rows_of(held(), has_graph());
+  return r.total() ? double(r.zeros()) / double(r.total()) : 0;
+}
+int64_t PrunedModel::nonzero_parameters() const {
+  Graph g = held();
+  int64_t n = 0;
+  std::map<int, std::shared_ptr<const Quantized>> quantized;
+  for (const Weight& w : weights_of(g)) quantized[w.value] = w.quantized;
+  std::set<std::string> names;
+  if (!has_graph()) for (auto& [name, t] : holder(const_cast<PrunedModel&>(*this)).source()->named_parameters()) names.insert(name);
+  std::vector<int> ids = parameters_of(g);
+  if (!has_graph()) for (size_t i = 0; i < g.values.size(); ++i) if (names.count(g.values[i].name)) ids.push_back(int(i));
+  for (int id : ids) n += g.values[size_t(id)].constant.numel() - zeros_of(g.values[size_t(id)].constant, quantized[id].get());
+  return n;
+}
+PruneReport PrunedModel::report() const {
+  Graph g = held();
+  PruneReport r{wanted_, rows_of(g, has_graph()), options_.method, options_.scope, 0, 0};
+  NativeFile f = file();
+  r.bytes = bytes_of_file(f);
+  r.dense_bytes = bytes_of_file(dense(std::move(f)));
+  return r;
+}
+double PrunedModel::compression_ratio() const {
+  PruneReport r = report();
+  return double(r.dense_bytes) / double(r.bytes);
+}
+double PrunedModel::size_reduction() const {
+  if (!quantization_ || !has_graph()) return compression_ratio();
+  return double(quantization_->float_bytes) / double(size_bytes());
+}
+
+void PrunedModel::prune(double sparsity) {
+  check_sparsity("prune", sparsity);
+  hold();
+  std::vector<Candidate> all;
+  if (!has_graph()) {
+    nn::GraphModule& h = holder(*this);
+    for (auto& [name, t] : h.snapshot()) if (const Tensor* mask = find(waiting_, name)) all.push_back({name, t, nullptr, *mask, {}});
+    choose(all, sparsity, options_);
+    for (const Candidate& c : all) {
+      h.replace_weight(c.name, with_zeros(c.tensor, c.mask));
+      for (auto& [name, mask] : waiting_) if (name == c.name) mask = c.mask;
+    }
+    add_transform(attaching(waiting_));
+  } else {
+    std::vector<Weight> weights = weights_of(graph());
+    std::vector<int> ids;
+    for (const Weight& w : weights) {
+      const Value& v = graph().values[size_t(w.value)];
+      if (!v.mask) continue;
+      all.push_back({name_of_value(graph(), w.value), v.constant, w.quantized.get(), v.mask, {}});
+      ids.push_back(w.value);
+    }
+    choose(all, sparsity, options_);
+    add_transform([&](Graph& g) {                              // the parameters stay the same tensors
+      for (size_t i = 0; i < all.size(); ++i) {
+        put_zeros(all[i].tensor, all[i].mask, all[i].quantized);
+        g.values[size_t(ids[i])].mask = all[i].mask;
+      }
+    });
+  }
+  wanted_ = sparsity;
+}
+
+// ---- files ----
+NativeFile PrunedModel::file() const {
+  NativeFile f;
+  f.graph = held();
+  f.has_graph = true;
+  f.kind = "pruned";
+  nlohmann::ordered_json extra{{"wanted", wanted_}, {"method", options_.method}, {"scope", options_.scope}, {"seed", options_.seed}};
+  if (quantization_) extra["quantization"] = nlohmann::ordered_json::parse(quantization_->to_json());
+  f.extra = extra.dump();
+  return f;
+}
+size_t PrunedModel::size_bytes() const {
+  graph();                                                   // throws where there is nothing to save yet
+  return bytes_of_file(file());
+}
+size_t PrunedModel::save(const std::string& path) const {
+  graph();
+  return save_native(file(), path);
+}
+Ref<PrunedModel> PrunedModel::from_file(const NativeFile& f) {
+  if (f.kind != "pruned" || !f.has_graph)
+    throw Error(ErrorKind::value, "PrunedModel.load", "a file of a pruned model", f.kind.empty() ? "one without a kind" : "one of kind \"" + f.kind + "\"");
+  PruneOptions o;
+  double wanted = 0;
+  std::shared_ptr<QuantizationReport> quantization;
+  try {
+    auto extra = nlohmann::json::parse(f.extra);
+    wanted = extra.at("wanted");
+    o.method = extra.at("method");
+    o.scope = extra.at("scope");
+    o.seed = extra.at("seed");
+    if (extra.contains("quantization")) quantization = std::make_shared<QuantizationReport>(QuantizationReport::from_json(extra["quantization"].dump()));
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(ErrorKind::value, "PrunedModel.load", "a sound report", e.what(), "the file may be damaged");
+  }
+  auto m = make<PrunedModel>(f.graph, wanted, o, std::move(quantization));
+  m->eval();
+  return m;
+}
+Ref<PrunedModel> PrunedModel::load(const std::string& path) { return from_file(load_native(path)); }
+
+Ref<PrunedModel> PrunedModel::clone() const {
+  auto quantization = quantization_ ? std::make_shared<QuantizationReport>(*quantization_) : nullptr;
+  if (has_graph()) {
+    auto copy = make<PrunedModel>(own_copy(held()), wanted_, options_, quantization);
+    copy->train(training());
+    return copy;
+  }
+  auto* inner = dynamic_cast<nn::GraphModule*>(source().get());
+  Masks masks;
+  for (auto& [name, mask] : waiting_) masks.emplace_back(name, mask.clone());
+  auto copy = make<PrunedModel>(inner ? nn::ModuleRef(copy_waiting(*inner)) : source(), transforms(), snapshot(), masks, wanted_, options_);
+  copy->train(training());
+  return copy;
+}
+
+static Ref<PrunedModel> prune_waiting(nn::GraphModule& m, double sparsity, const PruneOptions& o) {
+  if (auto* q = dynamic_cast<QuantizedModel*>(&m))
+    return make<PrunedModel>(q->clone(), std::vector<std::function<void(Graph&)>>{}, nn::StateDict{}, Masks{}, sparsity, o);
+  Ref<nn::GraphModule> copy = copy_waiting(m);
+  auto* p = dynamic_cast<PrunedModel*>(&m);
+  return make<PrunedModel>(copy->source(), copy->transforms(), copy->snapshot(), p ? p->clone()->masks() : Masks{}, sparsity, o);
+}
+
+Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& o, const std::vector<Spec>& inputs) {
+  check_sparsity("prune_model", sparsity);
+  auto* module = dynamic_cast<nn::GraphModule*>(&model);
+  bool known = !inputs.empty() || (module ? module->has_graph() : !model.last_input_specs().empty());
+  Ref<PrunedModel> pruned;
+  if (!known && module) pruned = prune_waiting(*module, sparsity, o);
+  else if (!known) {
+    if (!model.is_owned())
+      throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known, or one made by make<>", "a local one that was never called", "call it once, or pass inputs");
+    pruned = make<PrunedModel>(nn::ModuleRef(&model), std::vector<std::function<void(Graph&)>>{}, nn::StateDict{}, Masks{}, sparsity, o);
+  } else {
+    std::shared_ptr<QuantizationReport> quantization;
+    Ref<nn::GraphModule> settled;
+    if (module && !module->has_graph()) {                     // it waits for its shapes: a copy of it knows them now
+      settled = copy_waiting(*module);
+      settled->materialize(inputs);
+      module = settled.get();
+    }
+    if (auto* q = dynamic_cast<QuantizedModel*>(module)) quantization = std::make_shared<QuantizationReport>(q->report());
+    if (auto* p = dynamic_cast<PrunedModel*>(module); p && p->quantization()) quantization = std::make_shared<QuantizationReport>(*p->quantization());
+    Graph g = own_copy(nn::graph_of("prune_model", module ? *module : model, inputs));
+    prune_graph(g, sparsity, o);
+    pruned = make<PrunedModel>(std::move(g), sparsity, o, quantization);
+  }
+  pruned->train(model.training());
+  return pruned;
+}
+
+}  // namespace miniten::edge

@@ -1,0 +1,171 @@
+#include <cmath>
+#include <map>
+#include "edge/quantization/steps.h"
+#include "miniten/graph/passes.h"
+#include "miniten/interchange/native.h"
+
+namespace miniten::edge {
+
+namespace {
+
+constexpr const char* op = "quantize_model";
+
+void check_choice(const char* what, const std::string& got, std::initializer_list<const char*> known, std::initializer_list<const char*> later = {}) {
+  std::string list;
+  for (const char* k : known) {
+    if (got == k) return;
+    list += (list.empty() ? "" : ", ") + std::string(k);
+  }
+  bool planned = std::count(later.begin(), later.end(), got) > 0;
+  throw Error(planned ? ErrorKind::unsupported : ErrorKind::value, op, std::string(what) + " among " + list, "\"" + got + "\"");
+}
+}  // namespace
+
+void check_config(const QuantizationConfig& c) {
+  check_choice("mode", c.mode, {"static", "dynamic", "weight_only"});
+  check_choice("method", c.method, {"minmax", "moving_average", "percentile", "mse"}, {"entropy", "auto"});
+  if (c.dtype != DType::i8) throw Error(ErrorKind::unsupported, op, "dtype int8", std::string(name_of(c.dtype)));
+  if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8)
+    throw Error(ErrorKind::unsupported, op, "activation_dtype int8 or uint8", std::string(name_of(c.activation_dtype)));
+  if (!c.symmetric && c.mode != "weight_only")
+    throw Error(ErrorKind::unsupported, op, "symmetric weights where integers are multiplied", "symmetric=False",
+                "activations are asymmetric by default; mode \"weight_only\" takes asymmetric weights");
+  if (!(c.percentile > 50 && c.percentile <= 100)) throw Error(ErrorKind::value, op, "a percentile above 50, at most 100", std::to_string(c.percentile));
+  if (!(c.momentum >= 0 && c.momentum < 1)) throw Error(ErrorKind::value, op, "a momentum from 0 to below 1", std::to_string(c.momentum));
+}
+
+namespace {
+
+void check_graph(const Graph& g) {
+  for (const Value& v : g.values)
+    if (v.constant && v.quantized) throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
+  for (const Node& n : g.nodes) {
+    if (n.op->traits.converts != Conversion::none)
+      throw Error(ErrorKind::value, op, "a float model", "one with quantised layers (\"" + layer_of(n) + "\")", "quantise the float model that it came from");
+    if (!n.subgraphs.empty() || n.op->traits.writes.n)
+      throw Error(ErrorKind::unsupported, op, "a graph without control flow and states", std::string(n.op->name) + " in layer \"" + layer_of(n) + "\"");
+  }
+  for (const Value& v : g.values) {
+    Range r;
+    if (v.constant && v.trainable && v.spec.dtype == DType::f32 && !finite_range(v.constant, r))
+      throw Error(ErrorKind::value, op, "finite weights", "NaN or infinity in \"" + v.name + "\"", "train or load the model again");
+  }
+}
+
+size_t file_bytes(const Graph& g, const char* kind) {
+  NativeFile file;
+  file.graph = g;
+  file.has_graph = true;
+  file.kind = kind;
+  return native_bytes(file).size();
+}
+
+// Values that nothing reads are dropped; ids change. Constants get names, biases that came from batch norm their layer's.
+// What stayed float no longer shares memory with the given model.
+void tidy(Graph& g, const Graph& from) {
+  std::map<int, int> ids;
+  std::vector<Value> values;
+  auto moved = [&](int& id) {
+    auto [known, is_new] = ids.try_emplace(id, int(values.size()));
+    if (is_new) values.push_back(std::move(g.values[size_t(id)]));
+    id = known->second;
+  };
+  for (int& id : g.inputs) moved(id);
+  for (Node& n : g.nodes) {
+    for (int& id : n.in) moved(id);
+    for (int& id : n.out) moved(id);
+  }
+  for (int& id : g.outputs) moved(id);
+  g.values = std::move(values);
+  for (const Node& n : g.nodes)
+    for (int id : n.in) {
+      Value& v = g.values[size_t(id)];
+      if (v.constant && v.name.empty()) v.name = layer_of(n) + (v.spec.shape.rank == 1 ? ".bias" : ".constant");
+    }
+  std::map<const Storage*, bool> given;
+  for (const Value& v : from.values) if (v.constant) given[v.constant->storage.get()] = true;
+  for (Value& v : g.values) {
+    if (!v.constant || !given.count(v.constant->storage.get())) continue;
+    Tensor own = Tensor::empty(v.spec, v.constant.strides());
+    copy_values(v.constant.view(), own.view());
+    v.constant = own;
+  }
+}
+
+std::string dtype_text(const Graph& g, const Node& n) { return std::string(name_of(g.values[size_t(n.in[0])].spec.dtype)); }
+
+void add_rows(QuantizationReport& report, const Graph& from, const Decisions& d, const Placed& placed, const std::vector<Quantized>& groups) {
+  auto scale = [&](int id) { return d.is_quantized(id) ? groups[size_t(d.group[size_t(id)])].scale[0] : 0.0f; };
+  for (size_t i = 0; i < from.nodes.size(); ++i) {
+    const Node& n = from.nodes[i];
+    const Decision& decision = d.nodes[i];
+    if (decision.form == Decision::untouched || (decision.form == Decision::passes && n.op->traits.movement)) continue;
+    QuantizationRow row{n.name, std::string(n.op->name), std::string(n.op->name), "float32", decision.reason};
+    if (decision.form != Decision::floats) {
+      int producer = placed.graph.producer(placed.result[i]);
+      const Node& now = placed.graph.nodes[size_t(producer)];
+      if (report.mode == "weight_only") row.dtype = "float32, weights " + std::string(name_of(report.config.dtype));
+      else if (decision.form == Decision::integers) {
+        row.form = std::string(now.op->name);
+        row.dtype = dtype_text(placed.graph, now);
+      } else row.dtype = std::string(name_of(report.config.activation_dtype));
+      if (report.mode == "static") { row.input_scale = scale(n.in[0]); row.output_scale = scale(n.out[0]); }
+    }
+    report.rows.push_back(std::move(row));
+  }
+}
+
+// A pass replaces masks and clusters by nothing where it changes the values: say what was given up.
+void note_losses(QuantizationReport& report, const Graph& from) {
+  for (const Value& v : from.values)
+    if (v.constant && v.codebook) report.notes.push_back("\"" + v.name + "\" is no longer clustered: each channel has its own scale");
+}
+
+}  // namespace
+
+QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& config, const Batches& calibration) {
+  check_config(config);
+  check_graph(g);
+  NoGrad no_grad;
+  Swap<Recorder*> eager(mode().recorder, nullptr);
+  QuantizationReport report;
+  report.config = config;
+  report.mode = config.mode == "static" && !calibration ? "dynamic" : config.mode;
+  report.float_bytes = file_bytes(g, "module");
+  if (report.mode != config.mode) report.notes.push_back("no calibration data: weights are static, activations get their scales at run time");
+  if (calibration && report.mode != "static") report.notes.push_back("mode " + report.mode + " does not use calibration data");
+  note_losses(report, g);
+
+  Graph from = g;
+  fold_constants(from);
+  fuse(from);
+  remove_dead(from);
+  verify(from);
+  Decisions d = decide(from, skipped_by(from, config.skip), report.mode);
+  std::vector<Range> ranges;
+  if (report.mode == "static") ranges = calibrate(from, d, config, calibration, report.calibration_samples);
+  Placed placed;
+  std::vector<Quantized> groups;
+  for (;;) {
+    if (report.mode == "static") {
+      groups = activation_parameters(from, d, config, ranges);
+      placed = place_static(from, d, config, groups);
+    } else placed = report.mode == "dynamic" ? place_dynamic(from, d, config) : place_weights(from, d, config);
+    if (!placed.is_refused()) break;
+    for (size_t i = 0; i < placed.refusals.size(); ++i)
+      if (!placed.refusals[i].empty()) d.nodes[i] = {Decision::floats, placed.refusals[i]};
+    if (report.mode == "static") regroup(from, d);
+  }
+  verify(placed.graph);
+  if (report.mode == "static") {
+    lower_quantized(placed.graph);
+    verify(placed.graph);
+  }
+  add_rows(report, from, d, placed, groups);
+  tidy(placed.graph, g);
+  verify(placed.graph);
+  g = std::move(placed.graph);
+  return report;
+}
+
+}  // namespace miniten::edge

@@ -1,0 +1,76 @@
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include "edge/models.h"
+#include "miniten/edge/utils.h"
+
+namespace miniten::edge {
+
+ParameterCount count_parameters(nn::Module& m) {
+  ParameterCount c;
+  auto add = [&](const Tensor& t, bool trainable, const Quantized* q) {
+    c.total += t.numel();
+    c.trainable += trainable ? t.numel() : 0;
+    c.nonzero += t.numel() - zeros_of(t, q);
+  };
+  auto* g = dynamic_cast<nn::GraphModule*>(&m);
+  if (!g) {
+    for (const Tensor& p : m.parameters()) add(p, p.requires_grad(), nullptr);
+  } else if (g->has_graph()) {
+    std::map<int, std::shared_ptr<const Quantized>> quantized;
+    for (const Weight& w : weights_of(g->graph())) quantized[w.value] = w.quantized;
+    for (int id : parameters_of(g->graph())) {
+      const Tensor& t = g->graph().values[size_t(id)].constant;
+      add(t, t.requires_grad(), quantized[id].get());
+    }
+  } else {                                                   // it waits: its weights are a snapshot of its source's
+    while (auto* inner = dynamic_cast<nn::GraphModule*>(g->source().get())) {
+      if (inner->has_graph()) return count_parameters(*inner);
+      g = inner;
+    }
+    std::map<std::string, bool> trainable;
+    for (auto& [name, t] : g->source()->named_parameters()) trainable[name] = t.requires_grad();
+    for (auto& [name, t] : g->snapshot()) if (trainable.count(name)) add(t, trainable[name], nullptr);
+  }
+  c.non_trainable = c.total - c.trainable;
+  return c;
+}
+std::string ParameterCount::to_json() const {
+  return nlohmann::ordered_json{{"total_parameters", total}, {"trainable_parameters", trainable}, {"non_trainable_parameters", non_trainable},
+                                {"nonzero_parameters", nonzero}}.dump();
+}
+
+FlopCount count_flops(nn::Module& m, const std::vector<Spec>& inputs) {
+  FlopCount f;
+  for (const LayerWork& l : layers_of(bound_graph("count_flops", m, inputs))) {
+    f.macs += l.cost.macs;
+    f.elementwise_flops += l.cost.flops;
+    if (l.cost.macs || l.cost.flops) f.by_layer.push_back({l.name, l.op, l.cost.macs, 2 * l.cost.macs + l.cost.flops});
+  }
+  return f;
+}
+std::string FlopCount::to_json() const {
+  nlohmann::ordered_json j{{"total_flops", total()}, {"total_mflops", double(total()) / 1e6}, {"total_gflops", double(total()) / 1e9},
+                           {"total_macs", macs}, {"elementwise_flops", elementwise_flops}, {"by_layer", nlohmann::ordered_json::array()}};
+  for (const LayerFlops& l : by_layer)
+    j["by_layer"].push_back({{"layer", l.layer}, {"op", l.op}, {"macs", l.macs}, {"elementwise_flops", l.elementwise_flops()}, {"flops", l.flops}});
+  return j.dump();
+}
+
+PowerEstimate estimate_power(nn::Module& m, const std::vector<Spec>& inputs, const std::string& device, double ops_per_watt) {
+  static const std::map<std::string, double> defaults{{"cpu", 1e9}, {"gpu", 1e10}, {"edge_cpu", 5e9}, {"npu", 2e10}, {"dsp", 1.5e10}};
+  auto d = defaults.find(device);
+  if (d == defaults.end()) throw Error(ErrorKind::value, "estimate_power", "device cpu, gpu, edge_cpu, npu or dsp", "\"" + device + "\"");
+  if (!(ops_per_watt >= 0) || ops_per_watt == HUGE_VAL)
+    throw Error(ErrorKind::value, "estimate_power", "ops_per_watt above 0", std::to_string(ops_per_watt), "leave it out for the device's default");
+  PowerEstimate p{count_flops(m, inputs).total(), device, ops_per_watt > 0 ? ops_per_watt : d->second, 0, 0};
+  p.energy_j = double(p.flops) / p.ops_per_watt;
+  p.inferences_per_joule = p.flops ? 1 / p.energy_j : std::numeric_limits<double>::infinity();
+  return p;
+}
+std::string PowerEstimate::to_json() const {
+  return nlohmann::ordered_json{{"flops", flops}, {"device", device}, {"ops_per_watt", ops_per_watt}, {"energy_per_inference_j", energy_j},
+                                {"energy_per_inference_mj", energy_j * 1000}, {"inferences_per_joule", inferences_per_joule}, {"estimate", true}}.dump();
+}
+
+}  // namespace miniten::edge
