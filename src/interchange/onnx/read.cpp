@@ -1,6 +1,6 @@
-#include <protozero/pbf_reader.hpp>
 #include <map>
 #include "interchange/onnx/proto.h"
+#include "interchange/onnx/wire.h"
 #include "miniten/core/foreign.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
@@ -11,16 +11,14 @@ namespace {
 
 namespace P = onnx_proto;
 using protozero::data_view;
-using protozero::pbf_reader;
+using onnx_proto::Wire;
 
 [[noreturn]] void refuse(std::string want, std::string got, std::string hint = "") {
   throw Error(ErrorKind::value, "load_onnx", std::move(want), std::move(got), std::move(hint));
 }
 
-template <class T, class Range> void append(std::vector<T>& to, Range range) { for (auto v : range) to.push_back(T(v)); }
-
 struct Named { std::string name; Tensor tensor; };
-Named read_tensor(pbf_reader m) {
+Named read_tensor(Wire m) {
   Named n;
   std::vector<int64_t> sizes, i64;
   std::vector<float> f32;
@@ -31,18 +29,17 @@ Named read_tensor(pbf_reader m) {
   bool has_raw = false;
   int64_t type = 0;
   while (m.next()) {
-    bool packed = m.wire_type() == protozero::pbf_wire_type::length_delimited;
     switch (m.tag()) {
-      case P::dims: if (packed) append(sizes, m.get_packed_int64()); else sizes.push_back(m.get_int64()); break;
-      case P::data_type: type = m.get_int32(); break;
-      case P::float_data: if (packed) append(f32, m.get_packed_float()); else f32.push_back(m.get_float()); break;
-      case P::int32_data: if (packed) append(i32, m.get_packed_int32()); else i32.push_back(m.get_int32()); break;
-      case P::int64_data: if (packed) append(i64, m.get_packed_int64()); else i64.push_back(m.get_int64()); break;
-      case P::double_data: if (packed) append(f64, m.get_packed_double()); else f64.push_back(m.get_double()); break;
-      case P::uint64_data: if (packed) append(u64, m.get_packed_uint64()); else u64.push_back(m.get_uint64()); break;
-      case P::tensor_name: n.name = m.get_string(); break;
-      case P::raw_data: raw = m.get_view(); has_raw = true; break;
-      case P::data_location: if (m.get_int32() != 0) refuse("weights inside the file", "external data for \"" + n.name + "\"", "save the model as one file"); break;
+      case P::dims: m.integers(sizes); break;
+      case P::data_type: type = m.integer(); break;
+      case P::float_data: m.reals(f32); break;
+      case P::int32_data: m.integers(i32); break;
+      case P::int64_data: m.integers(i64); break;
+      case P::double_data: m.reals(f64); break;
+      case P::uint64_data: m.integers(u64); break;
+      case P::tensor_name: n.name = m.text(); break;
+      case P::raw_data: raw = m.bytes(); has_raw = true; break;
+      case P::data_location: if (m.integer() != 0) refuse("weights inside the file", "external data for \"" + n.name + "\"", "save the model as one file"); break;
       default: m.skip();
     }
   }
@@ -88,68 +85,67 @@ struct OnnxNode {
   std::vector<std::string> in, out;
   std::map<std::string, Attribute, std::less<>> attributes;
 };
-void read_attribute(pbf_reader m, OnnxNode& n) {
+void read_attribute(Wire m, OnnxNode& n) {
   Attribute a;
   std::string name;
   while (m.next()) {
-    bool packed = m.wire_type() == protozero::pbf_wire_type::length_delimited;
     switch (m.tag()) {
-      case P::attribute_name: name = m.get_string(); break;
-      case P::f: a.f = m.get_float(); break;
-      case P::i: a.i = m.get_int64(); break;
-      case P::s: a.s = m.get_string(); break;
-      case P::t: a.t = read_tensor(m.get_message()).tensor; break;
+      case P::attribute_name: name = m.text(); break;
+      case P::f: a.f = m.real(); break;
+      case P::i: a.i = m.integer(); break;
+      case P::s: a.s = m.text(); break;
+      case P::t: a.t = read_tensor(m.message()).tensor; break;
       case P::g: refuse("nodes without subgraphs", n.type + " \"" + n.name + "\" with attribute " + name, "control flow is not read yet");
-      case P::floats: if (packed) append(a.floats, m.get_packed_float()); else a.floats.push_back(m.get_float()); break;
-      case P::ints: if (packed) append(a.ints, m.get_packed_int64()); else a.ints.push_back(m.get_int64()); break;
+      case P::floats: m.reals(a.floats); break;
+      case P::ints: m.integers(a.ints); break;
       default: m.skip();
     }
   }
   n.attributes[name] = std::move(a);
 }
-OnnxNode read_node(pbf_reader m) {
+OnnxNode read_node(Wire m) {
   OnnxNode n;
   std::vector<data_view> attributes;
   while (m.next()) switch (m.tag()) {
-    case P::node_input: n.in.push_back(m.get_string()); break;
-    case P::node_output: n.out.push_back(m.get_string()); break;
-    case P::node_name: n.name = m.get_string(); break;
-    case P::op_type: n.type = m.get_string(); break;
-    case P::attribute: attributes.push_back(m.get_view()); break;
-    case P::node_domain: n.domain = m.get_string(); break;
+    case P::node_input: n.in.push_back(m.text()); break;
+    case P::node_output: n.out.push_back(m.text()); break;
+    case P::node_name: n.name = m.text(); break;
+    case P::op_type: n.type = m.text(); break;
+    case P::attribute: attributes.push_back(m.bytes()); break;
+    case P::node_domain: n.domain = m.text(); break;
     default: m.skip();
   }
-  for (data_view v : attributes) read_attribute(pbf_reader(v), n);
+  for (data_view v : attributes) read_attribute(Wire(v), n);
   return n;
 }
 
 struct OnnxInput { std::string name; Spec spec; };
-OnnxInput read_value_info(pbf_reader m) {
+OnnxInput read_value_info(Wire m) {
   OnnxInput v;
   bool typed = false;
   int unnamed = 0;
-  auto read_dim = [&](pbf_reader d) {
+  auto read_dim = [&](Wire d) {
     Dim size = 0;
     bool known = false;
     while (d.next()) switch (d.tag()) {
-      case P::dim_value: size = d.get_int64(); known = size > 0 || (size == 0); break;
-      case P::dim_param: { std::string p = d.get_string(); if (!p.empty()) { size = symbol(p); known = true; } break; }
+      case P::dim_value: size = d.integer(); known = size > 0 || (size == 0); break;
+      case P::dim_param: { std::string p = d.text(); if (!p.empty()) { size = symbol(p); known = true; } break; }
       default: d.skip();
     }
     v.spec.shape.push(known && size != -1 ? size : symbol(unnamed ? "dim_" + std::to_string(unnamed) : "batch"));
     ++unnamed;
   };
-  auto read_shape = [&](pbf_reader s) { while (s.next()) if (s.tag() == P::dim) read_dim(s.get_message()); else s.skip(); };
-  auto read_tensor_type = [&](pbf_reader t) {
+  auto read_shape = [&](Wire s) { while (s.next()) if (s.tag() == P::dim) read_dim(s.message()); else s.skip(); };
+  auto read_tensor_type = [&](Wire t) {
     while (t.next()) switch (t.tag()) {
-      case P::elem_type: { int64_t number = t.get_int32(); if (!from_onnx_type(number, v.spec.dtype)) refuse("inputs of numbers", "type " + std::to_string(number) + " for \"" + v.name + "\""); typed = true; break; }
-      case P::shape: read_shape(t.get_message()); break;
+      case P::elem_type: { int64_t number = t.integer(); if (!from_onnx_type(number, v.spec.dtype)) refuse("inputs of numbers", "type " + std::to_string(number) + " for \"" + v.name + "\""); typed = true; break; }
+      case P::shape: read_shape(t.message()); break;
       default: t.skip();
     }
   };
   while (m.next()) switch (m.tag()) {
-    case P::value_name: v.name = m.get_string(); break;
-    case P::value_type: { auto t = m.get_message(); while (t.next()) if (t.tag() == P::tensor_type) read_tensor_type(t.get_message()); else t.skip(); break; }
+    case P::value_name: v.name = m.text(); break;
+    case P::value_type: { auto t = m.message(); while (t.next()) if (t.tag() == P::tensor_type) read_tensor_type(t.message()); else t.skip(); break; }
     default: m.skip();
   }
   if (!typed) refuse("a tensor type for input \"" + v.name + "\"", "another or none");
@@ -166,13 +162,13 @@ struct OnnxModel {
   std::map<std::string, std::string> metadata;
   std::string name;
 };
-void read_graph(pbf_reader m, OnnxModel& model) {
+void read_graph(Wire m, OnnxModel& model) {
   while (m.next()) switch (m.tag()) {
-    case P::node: model.nodes.push_back(read_node(m.get_message())); break;
-    case P::graph_name: model.name = m.get_string(); break;
-    case P::initializer: model.initializers.push_back(read_tensor(m.get_message())); break;
-    case P::input: model.inputs.push_back(read_value_info(m.get_message())); break;
-    case P::output: { auto o = m.get_message(); while (o.next()) if (o.tag() == P::value_name) model.outputs.push_back(o.get_string()); else o.skip(); break; }
+    case P::node: model.nodes.push_back(read_node(m.message())); break;
+    case P::graph_name: model.name = m.text(); break;
+    case P::initializer: model.initializers.push_back(read_tensor(m.message())); break;
+    case P::input: model.inputs.push_back(read_value_info(m.message())); break;
+    case P::output: { auto o = m.message(); while (o.next()) if (o.tag() == P::value_name) model.outputs.push_back(o.text()); else o.skip(); break; }
     case P::sparse_initializer: refuse("dense weights", "a sparse initializer");
     default: m.skip();
   }
@@ -180,21 +176,21 @@ void read_graph(pbf_reader m, OnnxModel& model) {
 OnnxModel read_model(std::span<const std::byte> bytes) {
   OnnxModel model;
   bool has_graph = false;
-  pbf_reader m(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  Wire m({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   while (m.next()) switch (m.tag()) {
-    case P::graph: if (!has_graph) read_graph(m.get_message(), model); else m.skip(); has_graph = true; break;
+    case P::graph: if (!has_graph) read_graph(m.message(), model); else m.skip(); has_graph = true; break;
     case P::opset_import: {
       std::string domain;
       int64_t version = 0;
-      auto o = m.get_message();
-      while (o.next()) if (o.tag() == P::opset_domain) domain = o.get_string(); else if (o.tag() == P::opset_version) version = o.get_int64(); else o.skip();
+      auto o = m.message();
+      while (o.next()) if (o.tag() == P::opset_domain) domain = o.text(); else if (o.tag() == P::opset_version) version = o.integer(); else o.skip();
       model.opsets[domain] = version;
       break;
     }
     case P::metadata_props: {
       std::string key, value;
-      auto e = m.get_message();
-      while (e.next()) if (e.tag() == P::entry_key) key = e.get_string(); else if (e.tag() == P::entry_value) value = e.get_string(); else e.skip();
+      auto e = m.message();
+      while (e.next()) if (e.tag() == P::entry_key) key = e.text(); else if (e.tag() == P::entry_value) value = e.text(); else e.skip();
       model.metadata[key] = value;
       break;
     }
