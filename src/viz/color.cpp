@@ -49,7 +49,7 @@ Color parse_color(std::string_view text) {
   Color color;
   if (lower == "none") return {0, 0, 0, 0};
   if (!lower.empty() && lower[0] == '#' && parse_hex(std::string_view(lower).substr(1), color)) return color;
-  for (const NamedColor& named : short_names) if (named.name == lower) return from_rgb(named.rgb);
+  for (const NamedColor& named : short_names) if (named.name == (text.size() == 1 ? text : std::string_view(lower))) return from_rgb(named.rgb);
   auto found = std::lower_bound(std::begin(named_colors), std::end(named_colors), lower,
                                 [](const NamedColor& named, const std::string& name) { return named.name < name; });
   if (found != std::end(named_colors) && found->name == lower) return from_rgb(found->rgb);
