@@ -102,10 +102,9 @@ void add_rows(QuantizationReport& report, const Graph& from, const Decisions& d,
     if (decision.form == Decision::untouched || (decision.form == Decision::passes && n.op->traits.movement)) continue;
     QuantizationRow row{n.name, std::string(n.op->name), std::string(n.op->name), "float32", decision.reason};
     if (decision.form != Decision::floats) {
-      int producer = placed.graph.producer(placed.result[i]);
-      const Node& now = placed.graph.nodes[size_t(producer)];
       if (report.mode == "weight_only") row.dtype = "float32, weights " + std::string(name_of(report.config.dtype));
       else if (decision.form == Decision::integers) {
+        const Node& now = placed.graph.nodes[size_t(placed.graph.producer(placed.result[i]))];
         row.form = std::string(now.op->name);
         row.dtype = dtype_text(placed.graph, now);
       } else row.dtype = std::string(name_of(report.config.activation_dtype));

@@ -1,4 +1,5 @@
 #include <nlohmann/json.hpp>
+#include "base/text.h"
 #include "miniten/edge/quantization.h"
 
 namespace miniten::edge {
@@ -55,12 +56,12 @@ std::string QuantizationReport::to_json() const {
   j["mode"] = mode;
   j["config"] = {{"dtype", name_of(config.dtype)}, {"per_channel", config.per_channel}, {"symmetric", config.symmetric},
                  {"activation_dtype", name_of(config.activation_dtype)}, {"activation_symmetric", config.activation_symmetric},
-                 {"method", config.method}, {"percentile", config.percentile}, {"momentum", config.momentum}, {"mode", config.mode},
+                 {"method", config.method}, {"percentile", shortest(config.percentile)}, {"momentum", shortest(config.momentum)}, {"mode", config.mode},
                  {"skip", config.skip}};
   j["rows"] = nlohmann::ordered_json::array();
   for (const QuantizationRow& r : rows)
     j["rows"].push_back({{"layer", r.layer}, {"op", r.op}, {"form", r.form}, {"dtype", r.dtype}, {"reason", r.reason},
-                         {"input_scale", r.input_scale}, {"output_scale", r.output_scale}});
+                         {"input_scale", shortest(r.input_scale)}, {"output_scale", shortest(r.output_scale)}});
   j["notes"] = notes;
   j["calibration_samples"] = calibration_samples;
   j["float_bytes"] = float_bytes;

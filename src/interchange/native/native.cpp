@@ -1,5 +1,6 @@
 #include "miniten/interchange/native.h"
 #include <nlohmann/json.hpp>
+#include "base/text.h"
 #include "interchange/native/sparse.h"
 #include "interchange/native/zip.h"
 
@@ -31,19 +32,40 @@ Spec spec_of(const json& j) {
 struct Writer {
   std::vector<ZipMember> members;
   std::vector<std::pair<Tensor, std::string>> stored;
-  // The member that holds a tensor; one for tensors that share memory.
-  std::string put(const Tensor& t, std::string name) {
+  // The member that holds a tensor; one for tensors that share memory. Dense weights do not
+  // shrink by deflating, the headers of short vectors do.
+  std::string put(const Tensor& t, std::string name, bool deflated = false) {
     for (auto& [known, member] : stored)
       if (known->storage.get() == t->storage.get() && known->offset == t->offset && known.spec() == t.spec() && known.strides() == t.strides()) return member;
     if (name.empty()) name = "array";
     auto taken = [&](const std::string& n) { for (auto& m : members) if (m.name == n + ".npy") return true; return n == "manifest"; };
     std::string unique = name;
     for (int i = 1; taken(unique); ++i) unique = name + "." + std::to_string(i);
-    members.push_back({unique + ".npy", to_npy(t)});
+    members.push_back({unique + ".npy", to_npy(t), deflated || (t.rank() < 2 && t.spec().bytes() <= 256)});
     stored.emplace_back(t, unique);
     return unique;
   }
 };
+
+// Many scales are an array, the one of a constant of the graph where it holds the same.
+json quantized_json(const Graph& g, const Value& v, Writer& w) {
+  const Quantized& q = *v.quantized;
+  json j{{"dtype", std::string(name_of(q.dtype))}};
+  if (q.axis != -1) j["axis"] = q.axis;
+  if (q.block) j["block"] = q.block;
+  bool one_zero = !q.zero.empty() && std::count(q.zero.begin(), q.zero.end(), q.zero[0]) == int64_t(q.zero.size());
+  j["zero"] = one_zero && q.zero.size() == q.scale.size() ? json(q.zero[0]) : json(q.zero);
+  int64_t n = int64_t(q.scale.size());
+  if (n > 1)
+    for (const Value& other : g.values)
+      if (other.constant && !other.mask && other.spec == Spec{DType::f32, {n}} && other.constant.to_vector<float>() == q.scale) {
+        j["scale"] = w.put(other.constant, other.name);
+        return j;
+      }
+  if (n > 64) j["scale"] = w.put(Tensor::of<float>({n}, q.scale), v.name + ".scale");
+  else for (float s : q.scale) j["scale"].push_back(shortest(s));
+  return j;
+}
 
 json graph_json(const Graph& g, Writer& w) {
   json values = json::array(), nodes = json::array(), states = json::array();
@@ -51,15 +73,13 @@ json graph_json(const Graph& g, Writer& w) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
     auto packed = v.constant && v.mask ? pack_values(v.constant, v.mask) : std::nullopt;
-    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name);
+    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, bool(v.mask));
     if (packed) j["packed"] = true;
     if (v.trainable) j["trainable"] = true;
-    if (v.quantized)
-      j["quantized"] = {{"scale", v.quantized->scale}, {"zero", v.quantized->zero}, {"axis", v.quantized->axis}, {"block", v.quantized->block},
-                        {"dtype", std::string(name_of(v.quantized->dtype))}};
+    if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
       bool is_told = !packed && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
-      j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask"));
+      j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask", true));
     }
     if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
     values.push_back(std::move(j));
@@ -112,10 +132,16 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
     if (v.contains("quantized")) {
       const json& q = v["quantized"];
       auto made = std::make_shared<Quantized>();
-      made->scale = q.at("scale").get<std::vector<float>>();
-      made->zero = q.at("zero").get<std::vector<int32_t>>();
-      made->axis = q.at("axis").get<int>();
-      made->block = q.at("block").get<int>();
+      if (q.at("scale").is_string()) {
+        Tensor scale = r.get(q["scale"].get<std::string>(), nullptr);
+        if (scale.dtype() != DType::f32 || scale.rank() > 1)
+          throw Error(ErrorKind::value, "native", "scales of float32 along one axis", scale.spec().text(), "the file may be damaged");
+        made->scale = scale.to_vector<float>();
+      } else made->scale = q["scale"].get<std::vector<float>>();
+      if (q.at("zero").is_number()) made->zero.assign(made->scale.size(), q["zero"].get<int32_t>());
+      else made->zero = q["zero"].get<std::vector<int32_t>>();
+      made->axis = q.value("axis", -1);
+      made->block = q.value("block", 0);
       if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", q.at("dtype").dump());
       value.quantized = made;
     }
@@ -153,7 +179,7 @@ std::vector<std::byte> native_bytes(const NativeFile& f) {
   }
   manifest["tensors"] = tensors;
   std::string text = manifest.dump();
-  std::vector<ZipMember> members{{"manifest.json", {}}};
+  std::vector<ZipMember> members{{"manifest.json", {}, true}};
   for (char c : text) members[0].bytes.push_back(std::byte(c));
   for (ZipMember& m : w.members) members.push_back(std::move(m));
   return zip(members);

@@ -39,7 +39,7 @@ bool is_nonzero(const Tensor& t, const Tensor& mask) {
 }
 
 std::optional<Tensor> pack_values(const Tensor& t, const Tensor& mask) {
-  if (mask.dtype() != DType::boolean || mask.shape() != t.shape() || bits_of(t.dtype()) < 8) return {};
+  if (mask.dtype() != DType::boolean || mask.shape() != t.shape() || bits_of(t.dtype()) <= 8) return {};
   Tensor whole = mask.clone(), dense = t.clone();
   const bool* keep = whole.view().as<bool>();
   size_t size = bytes_of(t.dtype(), 1);

@@ -13,8 +13,8 @@ int64_t kept_by(const Tensor& mask);                         // true elements of
 Tensor nonzero_mask(const Tensor&);
 bool is_nonzero(const Tensor&, const Tensor& mask);          // mask == nonzero_mask
 
-// The elements inside the mask, in row-major order; none where an element outside is not 0, or where mask and elements
-// save too little of the tensor to pay for an array more.
+// The elements inside the mask, in row-major order; none where an element outside is not 0, where mask and elements save
+// too little of the tensor to pay for an array more, and for single bytes, whose zeros deflating packs as well.
 std::optional<Tensor> pack_values(const Tensor&, const Tensor& mask);
 Tensor unpack_values(const Tensor& values, const Tensor& mask, const Spec&);
 

@@ -89,9 +89,8 @@ std::vector<std::byte> zip(const std::vector<ZipMember>& members) {
     zip_fileinfo info{};
     info.tmz_date = {0, 0, 0, 1, 0, 1980};
     int wide = member.bytes.size() > 0xfffffff0u;
-    bool text = member.name.ends_with(".json");              // arrays stay as they are: weights do not shrink by deflating
-    ok = ok && zipOpenNewFileInZip64(z, member.name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, text ? Z_DEFLATED : 0,
-                                   text ? Z_BEST_COMPRESSION : 0, wide) == ZIP_OK;
+    ok = ok && zipOpenNewFileInZip64(z, member.name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, member.deflated ? Z_DEFLATED : 0,
+                                   member.deflated ? Z_BEST_COMPRESSION : 0, wide) == ZIP_OK;
     for (size_t at = 0; ok && at < member.bytes.size(); at += 1 << 26)
       ok = zipWriteInFileInZip(z, member.bytes.data() + at, unsigned(std::min<size_t>(member.bytes.size() - at, 1 << 26))) == ZIP_OK;
     ok = ok && zipCloseFileInZip(z) == ZIP_OK;

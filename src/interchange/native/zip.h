@@ -6,9 +6,9 @@
 namespace miniten {
 
 // Members of a zip archive in memory. Sizes are checked before anything is allocated; each member's CRC is.
-struct ZipMember { std::string name; std::vector<std::byte> bytes; };
+struct ZipMember { std::string name; std::vector<std::byte> bytes; bool deflated = false; };
 std::vector<ZipMember> unzip(std::span<const std::byte>, size_t total_limit = size_t{1} << 34);
-std::vector<std::byte> zip(const std::vector<ZipMember>&);       // stored, with fixed dates: the same bytes for the same members
+std::vector<std::byte> zip(const std::vector<ZipMember>&);       // with fixed dates: the same bytes for the same members
 
 // NumPy's .npy, versions 1 and 2, little endian. float16 is kept; bfloat16, int4 and uint4 are stored as bytes of uint.
 std::vector<std::byte> to_npy(const Tensor&);

@@ -43,7 +43,7 @@ TEST(QuantizeTensor, KeepsZeroInAsymmetricRanges) {
       EXPECT_GT(step, 0);
       EXPECT_TRUE(std::isfinite(step));
       auto back = values(dequantize_tensor(q.q, q.scale, q.zero_point));
-      for (size_t i = 0; i < x.size(); ++i) EXPECT_LE(std::abs(double(back[i]) - x[i]), 0.5001 * step) << x[i] << " in " << name_of(t);
+      for (size_t i = 0; i < x.size(); ++i) EXPECT_LE(std::abs(double(back[i]) - x[i]), 0.5 * step + 1.2e-7 * std::abs(x[i])) << x[i] << " in " << name_of(t);
       EXPECT_EQ(values(dequantize_tensor(cast(q.zero_point, t), q.scale, q.zero_point))[0], 0.0f);
     }
 }
@@ -235,7 +235,8 @@ TEST(QuantizeModel, SkipsLayersByName) {
   auto net = small_net();
   auto rows = [&](std::vector<std::string> skip) {
     std::string floats;
-    for (const QuantizationRow& r : quantize_model(*net, {.skip = skip}, calibration())->report().rows) if (!r.reason.empty()) floats += r.layer + "(" + r.op + ") ";
+    auto q = quantize_model(*net, {.skip = skip}, calibration());
+    for (const QuantizationRow& r : q->report().rows) if (!r.reason.empty()) floats += r.layer + "(" + r.op + ") ";
     return floats;
   };
   EXPECT_EQ(rows({"4"}), "4(conv2d) ");
@@ -386,7 +387,7 @@ TEST(QuantizeModel, NamesTheLayerThatOverflows) {
   {
     NoGrad no_grad;
     Tensor w = net->state_dict()[1].second;                  // batch norm's gamma: finite, its product is not
-    assign(w, w * 0.0 + 1e38);
+    assign(w, w * 0.0 + 3e38);
   }
   std::string error = error_of([&] { quantize_model(*net, {}, calibration()); });
   EXPECT_TRUE(contains(error, "layer \"")) << error;

@@ -241,7 +241,7 @@ class Npy : public Test {
 };
 
 TEST_F(Npy, ReadsTheDigits) {
-  Tensor images = load_npy("examples/data/digits_images.npy"), labels = load_npy("examples/data/digits_labels.npy");
+  Tensor images = load_npy(std::string(MINITEN_SOURCE_DIR) + "/examples/data/digits_images.npy"), labels = load_npy(std::string(MINITEN_SOURCE_DIR) + "/examples/data/digits_labels.npy");
   EXPECT_EQ(images.spec().text(), "uint8(1797, 8, 8)");
   EXPECT_EQ(labels.spec().text(), "uint8(1797,)");
   auto pixels = images.to_vector<uint8_t>(), digits = labels.to_vector<uint8_t>();

@@ -223,7 +223,7 @@ def test_exported_model_equals_onnxruntime(tmp_path):
     net = digits_net()
     q = quantize_model(net, calibration_data=images(64, 1))
     path = str(tmp_path / "model.onnx")
-    export_onnx(q, (1, 3, 14, 14), path)
+    export_onnx(q, (1, 3, 14, 14), path, dynamic_axes={"input": {0: "batch"}})
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     x = images(50, 7)
     want = session.run(None, {session.get_inputs()[0].name: x})[0]
