@@ -164,29 +164,37 @@ bool is_parameter(const Tensor& t) { return dynamic_cast<const ParameterImpl*>(t
 
 // ---- copies ----
 namespace {
-// Calls f(from, from_step, to, to_step, n) for each row; the axis with the smallest destination stride is the row.
+// Calls f(from, from_step, to, to_step, n) for each row; the axis with the smallest destination stride is the row. Axes that
+// both sides walk as one are one.
 template <class From, class To, class F> void for_rows(const View& from, const View& to, F f) {
   const Shape& shape = to.spec.shape;
   if (shape.count() == 0) return;
-  Axes order = Dims::iota(shape.rank);
-  std::stable_sort(order.begin(), order.end(), [&](Dim a, Dim b) { return std::abs(to.strides[int(a)]) > std::abs(to.strides[int(b)]); });
-  int64_t n = 1, from_step = 0, to_step = 0, rows = shape.count();
-  if (shape.rank) {
-    int last = int(order[-1]);
-    n = shape[last];
-    from_step = from.strides[last];
-    to_step = to.strides[last];
-    rows /= n;
+  struct Axis { int64_t n = 1, a = 0, b = 0, at = 0; } axes[Shape::capacity + 1];      // innermost first
+  int order[Shape::capacity];
+  for (int i = 0; i < shape.rank; ++i) order[i] = i;
+  std::stable_sort(order, order + shape.rank, [&](int p, int q) { return std::abs(to.strides[p]) > std::abs(to.strides[q]); });
+  int rank = 0;
+  for (int i = shape.rank - 1; i >= 0; --i) {
+    Axis axis{shape[order[i]], from.strides[order[i]], to.strides[order[i]]};
+    if (axis.n == 1) continue;
+    Axis* inner = rank ? &axes[rank - 1] : nullptr;
+    if (inner && inner->a * inner->n == axis.a && inner->b * inner->n == axis.b) inner->n *= axis.n;
+    else axes[rank++] = axis;
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    int64_t rest = r, a = 0, b = 0;
-    for (int i = shape.rank - 2; i >= 0; --i) {
-      int axis = int(order[i]);
-      a += rest % shape[axis] * from.strides[axis];
-      b += rest % shape[axis] * to.strides[axis];
-      rest /= shape[axis];
+  const From* a = from.as<const From>();
+  To* b = to.as<To>();
+  for (;;) {
+    f(a, axes[0].a, b, axes[0].b, axes[0].n);
+    int i = 1;
+    for (; i < rank; ++i) {
+      a += axes[i].a;
+      b += axes[i].b;
+      if (++axes[i].at < axes[i].n) break;
+      a -= axes[i].a * axes[i].n;
+      b -= axes[i].b * axes[i].n;
+      axes[i].at = 0;
     }
-    f(from.as<const From>() + a, from_step, to.as<To>() + b, to_step, n);
+    if (i >= rank) return;
   }
 }
 template <class T> void copy_same(const View& from, const View& to) {

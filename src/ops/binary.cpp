@@ -131,15 +131,15 @@ using K = kernels::Binary;
 
 // name, meaning, dtypes, what backward keeps, backward, ONNX
 constinit const OpDef add_op = binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7},
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic},
     {QuantMode::has_integer_form, 3, lower_add});
 constinit const OpDef sub_op = binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic});
 constinit const OpDef mul_op = binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic});
 constinit const OpDef div_op = binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] / v.in[1]; }); give(v, 1, [&] { return -(v.grad[0] * v.in[0]) / (v.in[1] * v.in[1]); }); },
-    {"Div", 7}, {}, positive);
+    {"Div", 7, &onnx::arithmetic}, {}, positive);
 static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor&), int i) {   // half each where they are equal
   const Tensor &mine = v.in[size_t(i)], &other = v.in[size_t(1 - i)];
   Tensor zero = number_like(v.grad[0], 0);
@@ -156,7 +156,7 @@ constinit const OpDef pow_op = binary_row<K::pow>("pow", "a to the b", number_in
         Tensor zero = number_like(v.grad[0], 0), one = number_like(v.in[0], 1), at_zero = equal(v.in[0], number_like(v.in[0], 0));
         return where(at_zero, zero, v.grad[0] * v.out[0] * log(where(at_zero, one, v.in[0])));
       });
-    }, {"Pow", 7}, {}, positive);
+    }, {"Pow", 7, &onnx::arithmetic}, {}, positive);
 constinit const OpDef gate_op = binary_row<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
     [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate});
 

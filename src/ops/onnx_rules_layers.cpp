@@ -147,6 +147,20 @@ Tensors read_gelu(const ForeignNode& n) {
 }
 Names write_silu(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Mul", {f.in[0], w.emit_one("Sigmoid", {f.in[0]})})}; }
 
+Names write_arithmetic(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<ClampAttrs>();
+  return cut(w, w.emit_one(f.call.op.onnx.name, {f.in.begin(), f.in.end()}), at.lo, at.hi);
+}
+Tensors read_variadic(const ForeignNode& n) {
+  Tensor y = n.required(0);
+  for (int i = 1; i < n.inputs(); ++i) y = n.type() == "Max" ? maximum(y, n.required(i)) : minimum(y, n.required(i));
+  return {y};
+}
+Names write_gate(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<ClampAttrs>();
+  std::string zero = w.constant(Tensor::full({}, 0, f.call.in[0].dtype), "zero");
+  return cut(w, w.emit_one("Where", {w.emit_one("Greater", {f.in[1], zero}), f.in[0], zero}), at.lo, at.hi);
+}
 Names write_clamp(ForeignWriter& w, const ForeignCall& f) {
   const auto& at = f.call.as<ClampAttrs>();
   return cut(w, f.in[0], at.lo, at.hi);
@@ -167,6 +181,7 @@ Tensors read_clamp(const ForeignNode& n) {
 namespace onnx {
 constinit const ForeignRules conv2d{write_conv, read_conv}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
     batch_norm{write_batch_norm, read_batch_norm}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
+    arithmetic{write_arithmetic, nullptr}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},
     max_pool2d{write_max_pool, [](const ForeignNode& n) { return read_pool(n, true); }},
     avg_pool2d{write_avg_pool, [](const ForeignNode& n) { return read_pool(n, false); }};
 

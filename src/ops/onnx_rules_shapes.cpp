@@ -177,16 +177,6 @@ Names write_log1p(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("Log", {w.emit_one("Add", {f.in[0], w.constant(Tensor::full({}, 1, f.call.in[0].dtype), "one")})})};
 }
 Names write_not_equal(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Not", {w.emit_one("Equal", {f.in[0], f.in[1]})})}; }
-Names write_gate(ForeignWriter& w, const ForeignCall& f) {
-  std::string zero = w.constant(Tensor::full({}, 0, f.call.in[0].dtype), "zero");
-  return {w.emit_one("Where", {w.emit_one("Greater", {f.in[1], zero}), f.in[0], zero})};
-}
-Names write_variadic(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one(f.call.op.onnx.name, {f.in[0], f.in[1]})}; }
-Tensors read_variadic(const ForeignNode& n) {
-  Tensor y = n.required(0);
-  for (int i = 1; i < n.inputs(); ++i) y = n.type() == "Max" ? maximum(y, n.required(i)) : minimum(y, n.required(i));
-  return {y};
-}
 Names write_one_hot(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("OneHot", {f.in[0], ints(w, {f.call.as<SizeAttrs>().size}, "depth"), w.constant(Tensor::of({2}, {0, 1}), "values")}, {{"axis", int64_t{-1}}})};
 }
@@ -327,8 +317,8 @@ namespace onnx {
 constinit const ForeignRules reduce{write_reduce, read_reduce}, arg{write_arg, read_arg}, reshape{write_reshape, read_reshape},
     permute{write_permute, read_permute}, expand{write_expand, read_expand}, slice{write_slice, read_slice}, pad{write_pad, read_pad},
     concat{write_concat, read_concat}, cast{write_cast, read_cast}, gather{write_gather, read_gather}, identity{write_identity, nullptr},
-    square{write_square, nullptr}, log1p{write_log1p, nullptr}, not_equal{write_not_equal, nullptr}, gate{write_gate, nullptr},
-    variadic{write_variadic, read_variadic}, one_hot{write_one_hot, read_one_hot}, nonzero{write_nonzero, read_nonzero},
+    square{write_square, nullptr}, log1p{write_log1p, nullptr}, not_equal{write_not_equal, nullptr},
+    one_hot{write_one_hot, read_one_hot}, nonzero{write_nonzero, read_nonzero},
     where{write_where, read_where};
 }  // namespace onnx
 

@@ -1,4 +1,4 @@
-#include "kernels/pool.h"
+#include "kernels/qpool.h"
 #include <cmath>
 #include "miniten/ops/ops.h"
 #include "ops/conv_geometry.h"
@@ -51,22 +51,11 @@ template <class T, class F> void for_images(const Context& c, F f) {
     i += stop - first;
   }
 }
-// Integers: the same windows, one value at a time.
-template <class T> void max_pool_integers(const T* x, T* y, const kernels::PoolShape& s, int64_t first, int64_t stop) {
-  for (int64_t p = first; p < stop; ++p)
-    for (int64_t q = 0; q < s.out_w; ++q)
-      for (int64_t c = 0; c < s.channels; ++c) {
-        T best = std::numeric_limits<T>::min();
-        for (int64_t i = 0; i < s.kernel_h * s.kernel_w; ++i) {
-          int64_t h = p * s.stride_h - s.pad_h + i / s.kernel_w * s.dilation_h, w = q * s.stride_w - s.pad_w + i % s.kernel_w * s.dilation_w;
-          if (h >= 0 && h < s.in_h && w >= 0 && w < s.in_w) best = std::max(best, x[h * s.x_row + w * s.x_col + c]);
-        }
-        y[p * s.y_row + q * s.y_col + c] = best;
-      }
-}
 void max_eval(const Context& c) {
   auto floats = [](const auto* x, auto* y, const kernels::PoolShape& s, int64_t a, int64_t b) { kernels::max_pool(s, x, y, a, b); };
-  auto integers = [](const auto* x, auto* y, const kernels::PoolShape& s, int64_t a, int64_t b) { max_pool_integers(x, y, s, a, b); };
+  auto integers = [](const auto* x, auto* y, const kernels::PoolShape& s, int64_t a, int64_t b) {
+    kernels::qmax_pool(s, x, y, std::is_signed_v<std::remove_pointer_t<decltype(y)>>, a, b);
+  };
   switch (c.in[0].spec.dtype) {
     case DType::f32: return for_images<float>(c, floats);
     case DType::f64: return for_images<double>(c, floats);

@@ -61,7 +61,7 @@ void bind_benchmark(nb::module_& m) {
           std::vector<Spec> in = inputs_of("memory_benchmark", shape, dtypes);
           return from_json(without_lock([&] { return edge::memory_benchmark(*r, in); }).to_json());
         }, "model"_a, SHAPES, nb::sig("def memory_benchmark(" MODEL ", input_dtypes: typing.Any = None) -> dict[str, typing.Any]"), "current_memory_mb, peak_memory_mb and the model's own share.");
-  m.def("compare_models", [](nb::object models, nb::object shape, nb::object labels, int num_runs, int warmup_runs, nb::object dtypes) {
+  m.def("compare_models", [](nb::object models, nb::object shape, nb::object labels, int num_runs, int warmup_runs, std::optional<int> threads, nb::object dtypes) {
           std::vector<nn::ModuleRef> kept;
           std::vector<std::string> names;
           auto add = [&](nb::handle model) { kept.push_back(model_of("compare_models", model)); };
@@ -76,11 +76,11 @@ void bind_benchmark(nb::module_& m) {
           for (auto& r : kept) list.push_back(r.get());
           std::vector<Spec> in = inputs_of("compare_models", shape, dtypes);
           nb::list out;
-          for (const auto& c : without_lock([&] { return edge::compare_models(list, in, options(num_runs, warmup_runs, {}), names); })) out.append(from_json(c.to_json()));
+          for (const auto& c : without_lock([&] { return edge::compare_models(list, in, options(num_runs, warmup_runs, threads), names); })) out.append(from_json(c.to_json()));
           return out;
-        }, "models"_a, "input_shape"_a = nb::none(), "labels"_a = nb::none(), nb::kw_only(), "num_runs"_a = 100, "warmup_runs"_a = 10, "input_dtypes"_a = nb::none(),
+        }, "models"_a, "input_shape"_a = nb::none(), "labels"_a = nb::none(), nb::kw_only(), "num_runs"_a = 100, "warmup_runs"_a = 10, "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def compare_models(models: collections.abc.Sequence[Module] | dict[str, Module], input_shape: typing.Any = None, labels: collections.abc.Sequence[str] | None = None, *, num_runs: int = 100, "
-                "warmup_runs: int = 10, input_dtypes: typing.Any = None) -> list[dict[str, typing.Any]]"),
+                "warmup_runs: int = 10, threads: int | None = None, input_dtypes: typing.Any = None) -> list[dict[str, typing.Any]]"),
         "A row for each: label, latency_ms, throughput_fps, peak_memory_mb. Runs take turns, so that a busy machine is busy for all.");
   m.def("profile_by_layer", [](nb::object model, nb::object shape, int runs, nb::object dtypes) {
           nn::ModuleRef r = model_of("profile_by_layer", model);
