@@ -240,13 +240,13 @@ def draw(losses: list[float], variants: list[Variant], labels: mt.Tensor) -> Any
 
     figure, (curve, sizes, matrix) = viz.subplots(1, 3, figsize=(15, 4.4))
     figure.suptitle("Handwritten digits: from training to an int8 model with half its weights zero")
-    curve.plot(range(1, len(losses) + 1), losses)
+    curve.plot(list(range(1, len(losses) + 1)), losses)
     curve.set_title("Training")
     curve.set_xlabel("epoch")
     curve.set_ylabel("loss")
     curve.grid()
-    names = [v.name.replace(", ", ",\n") for v in variants]
-    sizes.barh(names, [v.figures["bytes"] / 1024 for v in variants], value_format=".1f")
+    from_below = variants[::-1]
+    sizes.barh([v.name.replace(", ", ",\n") for v in from_below], [v.figures["bytes"] / 1024 for v in from_below], value_format=".1f")
     sizes.set_title("File on disk")
     sizes.set_xlabel("KB")
     matrix.heatmap(confusion(variants[-1].logits, labels), cmap="viridis", annot=True, fmt=".0f", square=True)
@@ -301,7 +301,7 @@ def build(seed: int, epochs: int, quiet: bool = True) -> tuple[dict[str, Variant
     losses = train(model, train_set, epochs, 4e-3, seed, "training", quiet)
     quantized = quantize_model(model, dtype="int8", calibration_data=calibration)
     pruned_model = prune_model(model, sparsity=0.5)
-    train(pruned_model, train_set, max(1, epochs // 4), 1e-3, seed + 1, "fine-tuning the pruned model", quiet)
+    train(pruned_model, train_set, max(2, epochs // 3), 2e-3, seed + 1, "fine-tuning the pruned model", quiet)
     models = {
         "float32": model,
         "int8": quantized,

@@ -151,6 +151,16 @@ Names write_arithmetic(ForeignWriter& w, const ForeignCall& f) {
   const auto& at = f.call.as<ClampAttrs>();
   return cut(w, w.emit_one(f.call.op.onnx.name, {f.in.begin(), f.in.end()}), at.lo, at.hi);
 }
+Tensors read_arithmetic(const ForeignNode& n) {
+  Tensor a = n.required(0), b = n.required(1);
+  switch (n.type()[0]) {
+    case 'A': return {a + b};
+    case 'S': return {a - b};
+    case 'M': return {a * b};
+    case 'D': return {a / b};
+    default: return {pow(a, b)};
+  }
+}
 Tensors read_variadic(const ForeignNode& n) {
   Tensor y = n.required(0);
   for (int i = 1; i < n.inputs(); ++i) y = n.type() == "Max" ? maximum(y, n.required(i)) : minimum(y, n.required(i));
@@ -181,7 +191,7 @@ Tensors read_clamp(const ForeignNode& n) {
 namespace onnx {
 constinit const ForeignRules conv2d{write_conv, read_conv}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
     batch_norm{write_batch_norm, read_batch_norm}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
-    arithmetic{write_arithmetic, nullptr}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},
+    arithmetic{write_arithmetic, read_arithmetic}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},
     max_pool2d{write_max_pool, [](const ForeignNode& n) { return read_pool(n, true); }},
     avg_pool2d{write_avg_pool, [](const ForeignNode& n) { return read_pool(n, false); }};
 

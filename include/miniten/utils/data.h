@@ -163,7 +163,7 @@ struct LoaderOptions {
   bool shuffle = false;
   bool drop_last = false;
   Seed seed;
-  SamplerRef sampler;                          // instead of shuffle
+  SamplerRef sampler = nullptr;                // instead of shuffle
 };
 
 // for (const Sample& batch : loader) {...} is one epoch; each begin() starts the next. Throws for an empty dataset.
