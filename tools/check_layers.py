@@ -5,9 +5,9 @@ import sys
 
 root = pathlib.Path(__file__).resolve().parent.parent
 allowed = {}
-for line in (root / "HACKING.md").read_text().splitlines():
+for line in (root / "HACKING.md").read_text().partition("| layer |")[2].splitlines():
     cells = [c.strip(" `") for c in line.strip("| ").split("|")]
-    if line.startswith("|") and len(cells) >= 2 and re.fullmatch(r"[a-z]+(, [a-z]+)*", cells[0]) and cells[0] != "layer":
+    if line.startswith("|") and len(cells) >= 2 and re.fullmatch(r"[a-z]+(, [a-z]+)*", cells[0]):
         for layer in cells[0].split(", "):
             allowed[layer] = set(re.split(r",\s*", cells[1])) - {"std"} | {layer, "base"}
 if not allowed:
