@@ -1,5 +1,6 @@
 #pragma once
 // All of MiniTen.
+#include "miniten/base/cpu.h"
 #include "miniten/base/parallel.h"
 #include "miniten/base/random.h"
 #include "miniten/core/autograd.h"

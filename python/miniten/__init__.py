@@ -25,6 +25,7 @@ from miniten._core import (
     clip,
     compile,
     cos,
+    cpu_info,
     div,
     eq,
     erf,
@@ -76,6 +77,7 @@ from miniten._core import (
     remainder,
     reshape,
     round,
+    set_isa,
     set_num_threads,
     sigmoid,
     sign,
@@ -137,12 +139,12 @@ def __dir__():
 
 __all__ = [
     "DType", "Graph", "Op", "Parameter", "Session", "Spec", "Tensor", "ValueInfo", "__version__", "abs", "add", "all", "any", "arange", "argmax", "argmin",
-    "as_tensor", "autograd", "bfloat16", "bool_", "cast", "cat", "ceil", "clamp", "clip", "compile", "cos", "div", "enable_grad", "eq",
+    "as_tensor", "autograd", "bfloat16", "bool_", "cast", "cat", "ceil", "clamp", "clip", "compile", "cos", "cpu_info", "div", "enable_grad", "eq",
     "erf", "exp", "expand", "eye", "flatten", "float16", "float32", "float64", "floor", "floor_divide", "from_dlpack", "from_numpy", "full", "gather",
     "ge", "get_num_threads", "gt", "int16", "int32", "int4", "int64", "int8", "is_grad_enabled", "le", "list_ops", "load", "log", "log1p", "log_softmax",
     "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "manual_seed", "matmul", "max", "maximum", "mean", "min", "minimum", "mul",
     "ne", "neg", "nn", "no_grad", "nonzero", "ones", "optim", "pad", "permute", "pow", "promote_types", "rand", "randn", "reciprocal", "register_op",
-    "relu", "remainder", "reshape", "round", "save", "set_grad_enabled", "set_num_threads", "sigmoid", "sign", "sin", "softmax", "split", "sqrt",
+    "relu", "remainder", "reshape", "round", "save", "set_grad_enabled", "set_isa", "set_num_threads", "sigmoid", "sign", "sin", "softmax", "split", "sqrt",
     "square", "squeeze", "stack", "std", "sub", "sum", "take", "tanh", "tensor", "trace", "transpose", "uint16", "uint32", "uint4", "uint64",
     "uint8", "unsqueeze", "var", "where", "zeros",
 ]

@@ -22,24 +22,12 @@ namespace {
 
 thread_local bool inside_region = false;
 
-int allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
-  if (FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-    long long quota = 0, period = 0;
-    if (std::fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
-      cores = std::min(cores, int(std::ceil(double(quota) / double(period))));
-    std::fclose(f);
-  }
-  return std::max(cores, 1);
-}
 
 std::atomic<int>& thread_limit() {
   static std::atomic<int> limit{[] {
     const char* text = std::getenv("MINITEN_NUM_THREADS");
     int n = text ? std::atoi(text) : 0;
-    return n > 0 ? n : allowed_cores();
+    return n > 0 ? n : available_cores();
   }()};
   return limit;
 }
@@ -141,6 +129,19 @@ Shared& the_team() {
 }
 
 }  // namespace
+
+int available_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
+  if (FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    long long quota = 0, period = 0;
+    if (std::fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
+      cores = std::min(cores, int(std::ceil(double(quota) / double(period))));
+    std::fclose(f);
+  }
+  return std::max(cores, 1);
+}
 
 int get_num_threads() { return thread_limit().load(); }
 void set_num_threads(int n) {

@@ -5,6 +5,7 @@ namespace miniten {
 
 // Threads that MiniTen may use, the caller's included. Default: what affinity and the cgroup's quota allow.
 int get_num_threads();
+int available_cores();                        // what affinity and the quota allow
 void set_num_threads(int);                    // at least 1; throws below
 
 // Runs region(argument, worker) on up to `threads` workers at once, worker 0 being the caller, and returns when all

@@ -48,7 +48,18 @@ zlib_filefunc64_def functions(Memory& m) {
 
 }  // namespace
 
+// An archive ends with its directory's end and the comment whose length that tells: one cut by a byte does not.
+static bool is_whole(std::span<const std::byte> bytes) {
+  constexpr size_t end = 22, longest = 65535;
+  for (size_t comment = 0; comment <= longest && end + comment <= bytes.size(); ++comment) {
+    const std::byte* at = bytes.data() + bytes.size() - end - comment;
+    if (std::memcmp(at, "PK\5\6", 4) == 0 && (size_t(at[20]) | size_t(at[21]) << 8) == comment) return true;
+  }
+  return false;
+}
+
 std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limit) {
+  if (!is_whole(bytes)) refuse("bytes that do not end as one");
   Memory m{bytes, {}, false, 0};
   auto f = functions(m);
   unzFile z = unzOpen2_64("", &f);
