@@ -14,4 +14,5 @@ add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DEPENDS _core ${
                    COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/stubs.py $<TARGET_FILE_DIR:_core> ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
 add_custom_target(_core_stub ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
 install(TARGETS _core LIBRARY DESTINATION miniten)
+install(FILES src/viz/assets/inter_license.txt DESTINATION miniten/viz)  # of the typeface in it
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DESTINATION miniten)

@@ -28,6 +28,7 @@ if [[ $judges ]]; then
   need libgmock-dev /usr/include/gmock/gmock.h
   need libbenchmark-dev /usr/include/benchmark/benchmark.h
   need pkg-config pkg-config
+  need libcairo2 "$(ldconfig -p 2>/dev/null | awk '/libcairo\.so\.2 /{print $NF; exit}' | grep . || echo /usr/lib/libcairo.so.2)"  # for cairosvg
 fi
 if ((${#packages[@]})); then
   sudo=()

@@ -1,6 +1,8 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 #include <nanobind/stl/pair.h>
+#include <algorithm>
+#include <cstdlib>
 #include "miniten/viz/figure.h"
 #include "python/bind.h"
 
@@ -125,6 +127,31 @@ nb::object coloured(nb::handle data, const std::string& name, std::optional<doub
   return numpy_of(Tensor::of<uint8_t>(shape, viz::colormap(t.to_vector<double>(), name, vmin.value_or(nan), vmax.value_or(nan))));
 }
 
+nb::bytes png_of(const Figure& f, double dpi) {
+  std::vector<uint8_t> png = f.to_png(dpi);
+  return nb::bytes(png.data(), png.size());
+}
+
+// The output's width in columns; 80 where it is none.
+int terminal_width() {
+  nb::object size = nb::module_::import_("shutil").attr("get_terminal_size")();
+  return std::clamp(nb::cast<int>(size.attr("columns")), 20, 1000);
+}
+bool terminal_colors() {
+  nb::object out = nb::module_::import_("sys").attr("stdout");
+  if (std::getenv("NO_COLOR") || out.is_none() || !nb::hasattr(out, "isatty")) return false;
+  const char* term = std::getenv("TERM");
+  return nb::cast<bool>(out.attr("isatty")()) && !(term && std::string(term) == "dumb");
+}
+
+void save_figure(const Figure& f, nb::object to, nb::object format, std::optional<double> dpi) {
+  if (!nb::hasattr(to, "write")) return f.save(path_of(to), word(format), dpi.value_or(0));
+  const std::string kind = format.is_none() ? "png" : word(format), bytes = f.render(kind, dpi.value_or(0));
+  const bool text = kind != "png" && PyObject_IsInstance(to.ptr(), nb::module_::import_("io").attr("TextIOBase").ptr()) == 1;
+  if (text) to.attr("write")(nb::str(bytes.data(), bytes.size()));
+  else to.attr("write")(nb::bytes(bytes.data(), bytes.size()));
+}
+
 #define ARRAY "numpy.typing.ArrayLike"
 
 void bind_axes(nb::module_& m) {
@@ -218,15 +245,24 @@ void bind_viz(nb::module_& m) {
       .def("suptitle", &Figure::suptitle, "title"_a)
       .def("tight_layout", [](Figure&) {}, "Figures are always laid out tightly; here for matplotlib's sake.")
       .def("to_svg", &Figure::to_svg, "The figure as one <svg> element that may stand inline in HTML.")
+      .def("to_png", [](const Figure& f, std::optional<double> dpi) { return png_of(f, dpi.value_or(0)); }, "dpi"_a = nb::none(), nb::sig("def to_png(self, dpi: float | None = None) -> bytes"))
+      .def("to_html", &Figure::to_html, "A whole page that shows the values under the pointer; it needs nothing from outside.")
+      .def("to_text", [](const Figure& f, std::optional<int> width, std::optional<int> height, std::optional<bool> color) {
+          return f.to_text({width ? *width : terminal_width(), height.value_or(0), color ? *color : terminal_colors()});
+        }, "width"_a = nb::none(), "height"_a = nb::none(), "color"_a = nb::none(),
+        "The figure for a terminal, in braille dots and blocks. width: the terminal's own by default; color: ANSI colours, by default where the output is a terminal and NO_COLOR is not set.")
+      .def("show", [](nb::object self) { nb::module_::import_("miniten.viz").attr("show")(self); }, nb::sig("def show(self) -> None"), "As an image in a notebook, else as text on the standard output.")
+      .def("close", [](nb::object self) { nb::module_::import_("miniten.viz").attr("close")(self); }, nb::sig("def close(self) -> None"), "miniten.viz forgets the figure.")
       .def("_repr_svg_", &Figure::to_svg)
+      .def("_repr_png_", [](const Figure& f) { return png_of(f, 0); })
       .def_prop_ro("figsize", [](const Figure& f) { return std::pair(f.options().width, f.options().height); })
-      .def_prop_ro("dpi", [](const Figure& f) { return f.options().dpi; });
+      .def_prop_ro("dpi", [](const Figure& f) { return f.options().dpi; })
+      .def_prop_ro("theme", [](const Figure& f) { return f.options().theme; });
   nb::class_<Figure> figure = nb::borrow<nb::class_<Figure>>(nb::type<Figure>());
   for (const char* name : {"save", "savefig"})
-    figure.def(name, [](const Figure& f, nb::object path, nb::object format) {
-        f.save(path_of(path), word(format));
-      }, "path"_a, "format"_a = nb::none(), nb::sig((std::string("def ") + name + "(self, path: str | os.PathLike[str], format: str | None = None) -> None").c_str()),
-      "Writes the file; the extension, or format, says how: 'svg'.");
+    figure.def(name, save_figure, "filename"_a, "format"_a = nb::none(), "dpi"_a = nb::none(),
+      nb::sig((std::string("def ") + name + "(self, filename: str | os.PathLike[str] | typing.IO[typing.Any], format: str | None = None, dpi: float | None = None) -> None").c_str()),
+      "Writes to a path, whose extension says how ('.png', '.svg', '.html', '.txt') unless format does, or to an open file (PNG unless format says else).");
   m.def("colormap", [](ArrayLike data, std::string name, std::optional<double> vmin, std::optional<double> vmax) { return coloured(data.object, name, vmin, vmax); },
         "data"_a, "name"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), nb::sig("def colormap(data: " ARRAY ", name: str = 'viridis', vmin: float | None = None, vmax: float | None = None) -> numpy.ndarray"),
         "uint8 RGB of the data's shape and a last axis of 3; NaN is grey.");

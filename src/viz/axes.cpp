@@ -201,6 +201,8 @@ void Axes::legend(const std::string& loc, int columns) {
   scene_->legend_columns = columns;
 }
 
+std::string axis_value(const Axis&, double v) { return format_value(v, std::abs(v) < 1e9 && v == std::floor(v) ? "d" : "g"); }
+
 DataLimits AxesScene::limits() const {
   Range rx, ry;
   for (const auto& mark : marks) mark->extend(rx, ry);

@@ -20,6 +20,7 @@ void check_shape(std::string_view op, size_t count, int64_t rows, int64_t cols, 
 void paint_cells(ImageMark& mark, std::span<const double> data, int64_t rows, int64_t cols, const ColorScale& colors) {
   mark.bitmap = {int(cols), int(rows), {}};
   mark.bitmap.rgba.reserve(data.size() * 4);
+  if (data.size() <= 10000) mark.values.assign(data.begin(), data.end());
   bool any_missing = false;
   for (double v : data) any_missing = any_missing || std::isnan(v);
   for (double v : data) {

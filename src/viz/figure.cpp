@@ -1,18 +1,27 @@
 #include "miniten/viz/figure.h"
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include "miniten/base/error.h"
 #include "viz/checks.h"
 #include "viz/draw.h"
+#include "viz/hover.h"
+#include "viz/png.h"
+#include "viz/raster.h"
 #include "viz/svg.h"
+#include "viz/terminal.h"
 
 namespace miniten::viz {
+
+static void check_dpi(std::string_view op, double dpi) {
+  if (!(dpi >= 10 && dpi <= 10000)) refuse(op, "dpi of 10 to 10000", format_value(dpi, "g"));
+}
 
 Figure::Figure(const FigureOptions& options) : options_(options) {
   for (auto [what, value] : {std::pair{"width", options.width}, std::pair{"height", options.height}}) {
     if (!(value >= 0.1 && value <= 1000)) refuse("figure", std::string(what) + " of 0.1 to 1000 inches", format_value(value, "g"));
   }
-  if (!(options.dpi >= 10 && options.dpi <= 10000)) refuse("figure", "dpi of 10 to 10000", format_value(options.dpi, "g"));
+  check_dpi("figure", options.dpi);
   const Theme& theme = theme_of(options.theme);
   if (!options.background.empty()) theme.resolve(options.background);
 }
@@ -32,32 +41,80 @@ Axes& Figure::add_subplot(int rows, int cols, int index) {
 
 void Figure::suptitle(const std::string& title) { suptitle_ = title; }
 
-std::string Figure::to_svg() const {
-  const Theme& theme = theme_of(options_.theme);
-  const double width = std::round(options_.width * options_.dpi), height = std::round(options_.height * options_.dpi), px = options_.dpi / 72;
+// What the outputs share: the cells, the page's size for a resolution, colours.
+struct Figure::Sheet {
   std::vector<CellScene> cells;
-  std::string title = suptitle_;
+  std::string title;
+  double width, height, px;
+  Color background;
+  const Theme* theme;
+};
+
+Figure::Sheet Figure::sheet(double dpi) const {
+  const Theme& theme = theme_of(options_.theme);
+  Sheet sheet{{}, suptitle_, std::round(options_.width * dpi), std::round(options_.height * dpi), dpi / 72,
+              options_.background.empty() ? theme.background : theme.resolve(options_.background), &theme};
   for (const Cell& cell : cells_) {
-    cells.push_back({cell.rows, cell.cols, cell.index, &cell.axes->scene()});
-    if (!cell.axes->scene().title.empty()) title += (title.empty() ? "" : "; ") + cell.axes->scene().title;
+    sheet.cells.push_back({cell.rows, cell.cols, cell.index, &cell.axes->scene()});
+    const std::string& title = cell.axes->scene().title;
+    if (!title.empty()) sheet.title += (sheet.title.empty() ? "" : "; ") + title;
   }
-  SvgCanvas canvas(width, height, title);
-  const Color background = options_.background.empty() ? theme.background : theme.resolve(options_.background);
-  draw_page(canvas, lay_out(cells, suptitle_, width, height, px), theme, width, height, background, px);
+  return sheet;
+}
+
+std::string Figure::to_svg() const {
+  const Sheet s = sheet(options_.dpi);
+  SvgCanvas canvas(s.width, s.height, s.title);
+  draw_page(canvas, lay_out(s.cells, suptitle_, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background, s.px);
   return canvas.finish();
 }
 
-void Figure::save(const std::string& path, std::string_view format) const {
+std::vector<uint8_t> Figure::to_png(double dpi) const {
+  const double used = dpi == 0 ? options_.dpi : dpi;
+  check_dpi("to_png", used);
+  const Sheet s = sheet(used);
+  if (s.width * s.height > 2.5e8) refuse("to_png", "at most 250 million pixels", format_value(s.width, "g") + " x " + format_value(s.height, "g"), "a lower dpi, or SVG");
+  RasterCanvas canvas(std::max(1, int(s.width)), std::max(1, int(s.height)));
+  draw_page(canvas, lay_out(s.cells, suptitle_, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background, s.px);
+  return encode_png(canvas.finish(), used);
+}
+
+std::string Figure::to_html() const {
+  const Sheet s = sheet(options_.dpi);
+  const PageLayout page = lay_out(s.cells, suptitle_, s.width, s.height, s.px);
+  return hover_page(to_svg(), page, s.title, *s.theme, s.background);
+}
+
+std::string Figure::to_text(const TerminalOptions& options) const {
+  if (options.width < 20 || options.width > 1000) refuse("to_text", "a width of 20 to 1000 columns", std::to_string(options.width));
+  if (options.height != 0 && (options.height < 5 || options.height > 1000)) refuse("to_text", "a height of 5 to 1000 lines", std::to_string(options.height));
+  const Sheet s = sheet(options_.dpi);
+  const int height = options.height ? options.height : std::clamp(int(std::lround(options.width * options_.height / options_.width / 2)), 8, 200);
+  return draw_terminal(s.cells, suptitle_, *s.theme, options.width, height, options.color);
+}
+
+std::string Figure::render(std::string_view format, double dpi) const {
+  std::string kind(format);
+  for (char& c : kind) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
+  if (kind == "svg" || kind == "html" || kind == "htm" || kind == "txt") {
+    if (dpi != 0) check_dpi("save", dpi);
+    return kind == "svg" ? to_svg() : kind == "txt" ? to_text({.width = 100, .color = false}) : to_html();
+  }
+  if (kind != "png") throw Error(ErrorKind::unsupported, "save", "the format 'png', 'svg', 'html' or 'txt'", quoted(kind));
+  const std::vector<uint8_t> png = to_png(dpi);
+  return {png.begin(), png.end()};
+}
+
+void Figure::save(const std::string& path, std::string_view format, double dpi) const {
   const size_t dot = path.find_last_of("./\\");
   std::string kind(format);
   if (kind.empty() && dot != std::string::npos && path[dot] == '.') kind = path.substr(dot + 1);
-  for (char& c : kind) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
-  if (kind != "svg") {
-    throw Error(ErrorKind::unsupported, "save", "a file name ending in .svg, or format 'svg'", kind.empty() ? quoted(path) : quoted(kind), "SVG is the supported format");
+  if (kind.empty()) {
+    throw Error(ErrorKind::unsupported, "save", "a file name ending in .png, .svg, .html or .txt", quoted(path), "or format=");
   }
-  const std::string svg = to_svg();
+  const std::string bytes = render(kind, dpi);
   std::ofstream file(path, std::ios::binary);
-  file.write(svg.data(), std::streamsize(svg.size()));
+  file.write(bytes.data(), std::streamsize(bytes.size()));
   file.close();
   if (!file) throw Error(ErrorKind::io, "save", "a file that can be written", quoted(path));
 }

@@ -10,30 +10,6 @@ namespace {
 
 double snap(double v) { return std::round(v); }
 
-// The ticks that were set, of those inside the limits; false where none were.
-bool given_ticks(const Axis& axis, const Scale& scale, double size, double longest, Ticks& ticks) {
-  const bool categories = !axis.fixed_ticks && !axis.categories.empty();
-  if (!axis.fixed_ticks && !categories) return false;
-  const size_t n = categories ? axis.categories.size() : axis.tick_values.size();
-  const std::vector<std::string>& texts = categories ? axis.categories : axis.tick_texts;
-  double closest = HUGE_VAL;
-  for (size_t i = 1; !categories && i < n; ++i) {
-    const double gap = std::abs(axis.tick_values[i] - axis.tick_values[i - 1]);
-    if (gap > 0) closest = std::min(closest, gap);
-  }
-  for (size_t i = 0; i < n; ++i) {
-    const double v = categories ? double(i) : axis.tick_values[i], t = scale.unit(v);
-    if (!(t >= -1e-9 && t <= 1 + 1e-9)) continue;
-    ticks.major.push_back(v);
-    if (!texts.empty()) ticks.labels.push_back({elide(texts[i], size, longest)});
-  }
-  if (texts.empty() && !ticks.major.empty()) {
-    const double largest = std::max(std::abs(ticks.major.front()), std::abs(ticks.major.back()));
-    ticks.labels = tick_labels(ticks.major, std::isfinite(closest) ? closest : largest);
-  }
-  return true;
-}
-
 bool marked(const Axis& axis) { return axis.categories.empty() && axis.tick_texts.empty(); }
 
 void keep_every(Ticks& ticks, size_t stride) {
@@ -216,6 +192,29 @@ Tracks tracks_of(std::span<const CellScene> cells, const std::vector<AxesLayout>
 }
 
 }  // namespace
+
+bool given_ticks(const Axis& axis, const Scale& scale, double size, double longest, Ticks& ticks) {
+  const bool categories = !axis.fixed_ticks && !axis.categories.empty();
+  if (!axis.fixed_ticks && !categories) return false;
+  const size_t n = categories ? axis.categories.size() : axis.tick_values.size();
+  const std::vector<std::string>& texts = categories ? axis.categories : axis.tick_texts;
+  double closest = HUGE_VAL;
+  for (size_t i = 1; !categories && i < n; ++i) {
+    const double gap = std::abs(axis.tick_values[i] - axis.tick_values[i - 1]);
+    if (gap > 0) closest = std::min(closest, gap);
+  }
+  for (size_t i = 0; i < n; ++i) {
+    const double v = categories ? double(i) : axis.tick_values[i], t = scale.unit(v);
+    if (!(t >= -1e-9 && t <= 1 + 1e-9)) continue;
+    ticks.major.push_back(v);
+    if (!texts.empty()) ticks.labels.push_back({elide(texts[i], size, longest)});
+  }
+  if (texts.empty() && !ticks.major.empty()) {
+    const double largest = std::max(std::abs(ticks.major.front()), std::abs(ticks.major.back()));
+    ticks.labels = tick_labels(ticks.major, std::isfinite(closest) ? closest : largest);
+  }
+  return true;
+}
 
 double crisp(double v) { return std::floor(v) + 0.5; }
 

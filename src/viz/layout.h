@@ -43,6 +43,9 @@ struct PageLayout {
 };
 PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle, double width, double height, double px);
 
+// The ticks that were set, of those inside the limits; false where none were.
+bool given_ticks(const Axis& axis, const Scale& scale, double size, double longest, Ticks& ticks);
+
 double crisp(double v);         // the middle of a pixel: lines one pixel wide stay sharp
 
 }  // namespace miniten::viz

@@ -118,7 +118,7 @@ std::vector<uint32_t> palette_of(const std::vector<uint32_t>& pixels) {
 
 }  // namespace
 
-std::vector<uint8_t> encode_png(const Bitmap& bitmap) {
+std::vector<uint8_t> encode_png(const Bitmap& bitmap, double dpi) {
   const size_t width = size_t(bitmap.width), height = size_t(bitmap.height);
   std::vector<uint32_t> pixels(width * height);
   bool opaque = true;
@@ -149,6 +149,12 @@ std::vector<uint8_t> encode_png(const Bitmap& bitmap) {
   big_endian(header, uint32_t(height));
   header.insert(header.end(), {8, uint8_t(channels == 1 ? 3 : channels == 3 ? 2 : 6), 0, 0, 0});
   chunk(png, "IHDR", header);
+  if (dpi > 0) {
+    Bytes density;
+    for (int axis = 0; axis < 2; ++axis) big_endian(density, uint32_t(dpi / 0.0254 + 0.5));  // per metre
+    density.push_back(1);
+    chunk(png, "pHYs", density);
+  }
   if (channels == 1) {
     Bytes colors;
     for (uint32_t p : palette) colors.insert(colors.end(), {uint8_t(p >> 16), uint8_t(p >> 8), uint8_t(p)});

@@ -29,6 +29,14 @@ struct Obstacles {
   std::vector<Rect> boxes;
 };
 
+// What a page that can be asked shows beside the pointer. x, y NaN: not said.
+struct HoverPoint { Point at; double x, y; std::string note = {}; };
+struct HoverPoints {
+  Color color;
+  std::vector<HoverPoint> points = {};
+  bool cells = false;           // they fill the frame: the nearest one counts however far it is
+};
+
 enum Layer : int { layer_image, layer_area, layer_line, layer_text };
 
 class Mark {
@@ -38,6 +46,7 @@ class Mark {
   virtual void draw(Canvas& canvas, const Frame& frame) const = 0;
   virtual void draw_key(Canvas&, const Rect&, const Frame&) const {}  // its sample in the legend
   virtual void avoid(const Frame&, Obstacles&) const {}
+  virtual HoverPoints hover(const Frame&) const { return {}; }
   std::string label;
   int layer = layer_line;
   bool clipped = true;
@@ -52,6 +61,8 @@ struct Axis {
   std::vector<std::string> tick_texts;    // one per value; empty: numbers
   std::vector<std::string> categories;    // at 0, 1, 2, ...
 };
+
+std::string axis_value(const Axis& axis, double v);  // one value, as exact as one wants to read it
 
 struct ColorScale { Lut table; Norm norm; };
 

@@ -9,7 +9,7 @@ namespace miniten::viz {
 namespace {
 
 constexpr char id_mark = '\x01';  // stands for the figure's id until finish(); cannot occur in escaped text
-constexpr const char* font_family = "Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif";
+constexpr const char* font_family = "Inter, Helvetica Neue, Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif";
 
 void append_utf8(std::string& out, char32_t c) {
   if (c < 0x80) return void(out += char(c));

@@ -2,32 +2,29 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include "viz/font.h"
 
 namespace miniten::viz {
 namespace {
 
-// Thousandths of the size for U+0020 to U+007E: the mean of Liberation Sans (Arial's widths) and DejaVu Sans.
-constexpr short advances[] = {
-    298, 339, 407, 697, 596, 920, 723, 233, 362, 362, 445, 711, 298, 347, 298, 307, 596, 596, 596, 596, 596, 596, 596, 596,
-    596, 596, 307, 307, 711, 711, 711, 543, 1008, 676, 677, 710, 746, 649, 593, 776, 737, 286, 397, 661, 557, 848, 735, 782,
-    635, 782, 708, 651, 611, 727, 676, 966, 676, 639, 648, 334, 307, 334, 654, 528, 417, 584, 595, 525, 595, 586, 315, 595,
-    595, 250, 250, 540, 250, 904, 595, 584, 595, 595, 372, 510, 335, 595, 546, 770, 546, 546, 512, 485, 298, 485, 711};
-
-int advance(char32_t c) {
-  if (c < 0x20) return 0;
-  if (c < 0x7f) return advances[c - 0x20];
-  if (c == 0x2212 || c == 0xd7) return 711;                                        // minus, times
-  if (c == 0x2026) return 1000;                                                    // ellipsis
+// What the typeface lacks is as wide as other typefaces have it.
+double foreign_width(char32_t c) {
+  if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return 0;
   if ((c >= 0x300 && c < 0x370) || (c >= 0x200b && c < 0x2010) || (c >= 0xfe00 && c < 0xfe10)) return 0;
   if ((c >= 0x1100 && c < 0x1160) || (c >= 0x2e80 && c < 0xa4d0) || (c >= 0xac00 && c < 0xd7a4) || (c >= 0xf900 && c < 0xfb00) ||
-      (c >= 0xff00 && c < 0xff61) || c >= 0x1f000) return 1000;                    // wide scripts and pictures
-  return 610;
+      (c >= 0xff00 && c < 0xff61) || c >= 0x1f000) return 1;  // wide scripts and pictures
+  return 0.61;
 }
 
 double width_of(std::string_view line, double size, bool bold) {
   double total = 0;
-  while (!line.empty()) total += advance(next_code_point(line));
-  return total * size / 1000 * (bold ? 1.07 : 1);
+  char32_t before = 0;
+  while (!line.empty()) {
+    const char32_t c = next_code_point(line);
+    total += letter_width(c, bold) + face(bold).kerning(before, c);
+    before = c;
+  }
+  return total * size;
 }
 
 double first_baseline(size_t lines, double size, VAlign align) {
@@ -46,6 +43,8 @@ Point turned(Point at, double down, double degrees) {
 }
 
 }  // namespace
+
+double letter_width(char32_t c, bool bold) { return face(bold).has(c) ? face(bold).advance(c) : foreign_width(c); }
 
 double cap_height(double size) { return 0.73 * size; }
 double descent(double size) { return 0.21 * size; }
@@ -87,17 +86,17 @@ double text_width(std::string_view text, double size, bool bold) {
   return widest;
 }
 
-double label_width(const Label& label, double size) {
-  return text_width(label.text, size) + width_of(label.exponent, exponent_size(size), false);
+double label_width(const Label& label, double size, bool bold) {
+  return text_width(label.text, size, bold) + width_of(label.exponent, exponent_size(size), bold);
 }
 
-std::string elide(std::string_view text, double size, double width) {
+std::string elide(std::string_view text, double size, double width, bool bold) {
   double used = 0;
-  const double mark = advance(0x2026) * size / 1000;
+  const double mark = letter_width(0x2026, bold) * size;
   std::string_view rest = text;
   size_t fits = 0;
   while (!rest.empty()) {
-    used += advance(next_code_point(rest)) * size / 1000;
+    used += letter_width(next_code_point(rest), bold) * size;
     if (used > width) return std::string(text.substr(0, fits)) + "…";
     if (used + mark <= width) fits = text.size() - rest.size();
   }
@@ -120,9 +119,9 @@ std::vector<std::string> wrap(std::string_view text, double size, double width, 
       start = end + 1;
       if (lines.size() > 20) break;
     }
-    lines.push_back(elide(current, size * (bold ? 1.07 : 1), std::max(width, 4 * size)));
+    lines.push_back(elide(current, size, std::max(width, 4 * size), bold));
   }
-  for (std::string& line : lines) line = elide(line, size * (bold ? 1.07 : 1), std::max(width, 4 * size));
+  for (std::string& line : lines) line = elide(line, size, std::max(width, 4 * size), bold);
   return lines;
 }
 

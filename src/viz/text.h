@@ -6,9 +6,10 @@
 
 namespace miniten::viz {
 
-// Widths are estimates: the fonts of the reader are not known.
+// Widths are those of the embedded typeface: exact in a raster, an estimate where the reader's own fonts are used.
+double letter_width(char32_t c, bool bold);                                // of a size of 1
 double text_width(std::string_view text, double size, bool bold = false);  // the widest line
-double label_width(const Label& label, double size);
+double label_width(const Label& label, double size, bool bold = false);
 double exponent_size(double size);
 double exponent_rise(double size);
 double cap_height(double size);
@@ -19,7 +20,7 @@ double line_height(double size);
 char32_t next_code_point(std::string_view& text);
 
 std::vector<std::string> split_lines(std::string_view text);
-std::string elide(std::string_view text, double size, double width);               // cut with '…' where too wide
+std::string elide(std::string_view text, double size, double width, bool bold = false);      // cut with '…' where too wide
 std::vector<std::string> wrap(std::string_view text, double size, double width, bool bold);  // at spaces
 
 enum class VAlign : uint8_t { top, middle, baseline, bottom };

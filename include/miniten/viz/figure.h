@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,11 @@ struct FigureOptions {
   double dpi = 100;
   std::string theme = "light";   // "light" or "dark"
   std::string background;        // a colour, "none" for transparent; empty: the theme's
+};
+
+struct TerminalOptions {
+  int width = 80, height = 0;    // columns and lines; height 0: as the figure's shape wants it
+  bool color = true;             // 24-bit ANSI colours; without, images are shaded
 };
 
 // A page of axes. The layout is always tight: nothing overlaps, and the frames of one grid are aligned.
@@ -31,12 +37,21 @@ class Figure {
   // A whole <svg> element: valid XML, real text, no script, no outside reference; the same figure gives the same bytes.
   // It may stand inline in HTML beside other figures.
   std::string to_svg() const;
-  // Writes the file, whose extension (or `format`) says how: "svg". Error(unsupported) for others, Error(io) if not writable.
-  void save(const std::string& path, std::string_view format = "") const;
+  std::vector<uint8_t> to_png(double dpi = 0) const;   // 0: the figure's own
+  // A whole page: the SVG, and a script that shows the values under the pointer, or under the arrow keys.
+  std::string to_html() const;
+  // For a terminal: lines of braille dots, blocks and text, each at most options.width columns wide.
+  std::string to_text(const TerminalOptions& options = {}) const;
+  // The bytes of a file: format is "png", "svg", "html" or "txt"; else Error(unsupported). dpi 0: the figure's own.
+  std::string render(std::string_view format, double dpi = 0) const;
+  // Writes the file, whose extension (or `format`) says how. Error(io) if not writable.
+  void save(const std::string& path, std::string_view format = "", double dpi = 0) const;
 
   const FigureOptions& options() const { return options_; }
 
  private:
+  struct Sheet;
+  Sheet sheet(double dpi) const;
   struct Cell { int rows, cols, index; std::unique_ptr<Axes> axes; };
   FigureOptions options_;
   std::string suptitle_;

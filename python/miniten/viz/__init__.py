@@ -1,18 +1,20 @@
-"""Plots in matplotlib's manners, without matplotlib: SVG with real text, ticks and legend."""
+"""Plots in matplotlib's manners, without matplotlib: PNG, SVG, HTML with the values at hand, and text for a terminal."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from miniten._core import Axes, Figure, colormap, colormap_names, get_color
 
 _figures: list[Figure] = []
 _axes: dict[int, Axes] = {}
+_theme = "light"
 
 
-def figure(figsize: tuple[float, float] = (8, 6), dpi: float = 100, theme: str = "light", facecolor: str | None = None) -> Figure:
+def figure(figsize: tuple[float, float] = (8, 6), dpi: float = 100, theme: str | None = None, facecolor: str | None = None) -> Figure:
     """A new figure, which the functions of this module draw on from now."""
-    f = Figure(figsize, dpi, theme, facecolor)
+    f = Figure(figsize, dpi, theme or _theme, facecolor)
     _figures.append(f)
     return f
 
@@ -37,7 +39,7 @@ def subplot(rows: int = 1, cols: int = 0, index: int = 0) -> Axes:
     return _axes[id(f)]
 
 
-def subplots(nrows: int = 1, ncols: int = 1, figsize: tuple[float, float] = (8, 6), dpi: float = 100, theme: str = "light") -> tuple[Figure, Any]:
+def subplots(nrows: int = 1, ncols: int = 1, figsize: tuple[float, float] = (8, 6), dpi: float = 100, theme: str | None = None) -> tuple[Figure, Any]:
     """A new figure and its axes: one, a list, or a list of rows."""
     f = figure(figsize, dpi, theme)
     rows = [[f.add_subplot(nrows, ncols, r * ncols + c + 1) for c in range(ncols)] for r in range(nrows)]
@@ -59,14 +61,40 @@ def close(fig: Figure | str | None = None) -> None:
         _axes.pop(id(f), None)
 
 
-def savefig(path: Any, format: str | None = None) -> None:
-    """Writes the current figure."""
-    gcf().save(path, format)
+def savefig(filename: Any, format: str | None = None, dpi: float | None = None) -> None:
+    """Writes the current figure to a path or an open file: '.png', '.svg', '.html' or '.txt', or what format says."""
+    gcf().save(filename, format, dpi)
 
 
-def save_figure(fig: Figure, path: Any, format: str | None = None) -> None:
-    """Writes a figure."""
-    fig.save(path, format)
+def save_figure(fig: Figure, filename: Any, format: str | None = None, dpi: float | None = None) -> None:
+    """Writes a figure, as savefig does the current one."""
+    fig.save(filename, format, dpi)
+
+
+def show(fig: Figure | None = None) -> None:
+    """Shows a figure, or all that are open, and forgets them: as an image in a notebook, else as text on the standard output."""
+    figures = [fig] if fig is not None else list(_figures)
+    for f in figures:
+        if not _display(f):
+            print(f.to_text(), end="")
+        close(f)
+
+
+def _display(fig: Figure) -> bool:
+    """In a notebook, shows the figure there."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return False
+    ipython.display.display(fig)  # type: ignore[union-attr]
+    return True
+
+
+def theme(name: str) -> str:
+    """Sets the theme of new figures, 'light' or 'dark' -> the one before."""
+    global _theme
+    before, _theme = _theme, Figure((1, 1), 100, name).theme
+    return before
 
 
 def suptitle(title: str) -> None:
@@ -138,5 +166,5 @@ def grid(visible: bool = True, axis: str = "both") -> None:
 
 __all__ = [
     "Axes", "Figure", "bar", "close", "colormap", "colormap_names", "figure", "gca", "gcf", "get_color", "grid", "heatmap", "hist", "imshow", "legend",
-    "plot", "save_figure", "savefig", "scatter", "subplot", "subplots", "suptitle", "tight_layout", "title", "xlabel", "xlim", "ylabel", "ylim",
+    "plot", "save_figure", "savefig", "scatter", "show", "subplot", "subplots", "suptitle", "theme", "tight_layout", "title", "xlabel", "xlim", "ylabel", "ylim",
 ]

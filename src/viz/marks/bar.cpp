@@ -87,4 +87,13 @@ void BarMark::avoid(const Frame& frame, Obstacles& obstacles) const {
   }
 }
 
+HoverPoints BarMark::hover(const Frame& frame) const {
+  HoverPoints out{fills[0]};
+  for (size_t i = 0; i < left.size(); ++i) {
+    const double across = (left[i] + right[i]) / 2, value = top[i] - foot[i];
+    out.points.push_back(horizontal ? HoverPoint{frame.at(top[i], across), value, across} : HoverPoint{frame.at(across, top[i]), across, value});
+  }
+  return out;
+}
+
 }  // namespace miniten::viz

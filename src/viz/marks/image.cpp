@@ -71,4 +71,13 @@ void HeatmapMark::draw(Canvas& canvas, const Frame& frame) const {
   }
 }
 
+HoverPoints ImageMark::hover(const Frame& frame) const {
+  HoverPoints out{frame.theme->muted, {}, true};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double c = double(i % size_t(bitmap.width)), r = double(i / size_t(bitmap.width));
+    out.points.push_back({frame.at(c, r), c, r, format_value(values[i], "g")});
+  }
+  return out;
+}
+
 }  // namespace miniten::viz

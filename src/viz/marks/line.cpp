@@ -66,4 +66,10 @@ void LineMark::avoid(const Frame& frame, Obstacles& obstacles) const {
   if (points.size() == 1 && finite(points[0])) obstacles.points.push_back(points[0]);
 }
 
+HoverPoints LineMark::hover(const Frame& frame) const {
+  HoverPoints out{pen.color};
+  for (size_t i = 0; i < x.size(); ++i) out.points.push_back({frame.at(x[i], y[i]), x[i], y[i]});
+  return out;
+}
+
 }  // namespace miniten::viz

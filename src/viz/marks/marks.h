@@ -20,6 +20,7 @@ class LineMark : public Mark {
   void draw(Canvas& canvas, const Frame& frame) const override;
   void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  HoverPoints hover(const Frame& frame) const override;
   std::vector<double> x, y;
   Pen pen;
   char marker = 0;
@@ -32,6 +33,7 @@ class ScatterMark : public Mark {
   void draw(Canvas& canvas, const Frame& frame) const override;
   void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  HoverPoints hover(const Frame& frame) const override;
   std::vector<double> x, y;
   std::vector<Color> colors;             // one, or one per point
   Color edge{0, 0, 0, 0};
@@ -46,6 +48,7 @@ class BarMark : public Mark {
   void draw(Canvas& canvas, const Frame& frame) const override;
   void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  HoverPoints hover(const Frame& frame) const override;
   bool horizontal = false;
   std::vector<double> left, right, foot, top;   // across the bar, along the bar
   std::vector<Color> fills;              // one, or one per bar
@@ -62,8 +65,10 @@ class ImageMark : public Mark {
   ImageMark() { layer = layer_image; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
+  HoverPoints hover(const Frame& frame) const override;
   Bitmap bitmap;
   std::vector<bool> missing;             // drawn in the theme's grey; or empty
+  std::vector<float> values;             // of few pixels, for whoever asks
 };
 
 class HeatmapMark : public ImageMark {

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 #include "viz/geometry.h"
 #include "viz/marks/marks.h"
 
@@ -19,15 +18,18 @@ void ScatterMark::draw(Canvas& canvas, const Frame& frame) const {
   const bool each = colors.size() > 1;
   // Many opaque points of one colour: those that would fall on a quarter of a pixel already taken are left out.
   const bool sparse = x.size() > 20000 && !each && colors[0].a == 1;
-  std::unordered_set<uint64_t> taken;
+  auto quarters = [](double v) { return size_t(std::max(0.0, v * 4)); };
+  const size_t row = quarters(visible.width) + 2;
+  std::vector<bool> taken(sparse ? row * (quarters(visible.height) + 2) : 0);
   std::vector<Point> points;
   std::vector<Color> fills;
   for (size_t i = 0; i < x.size(); ++i) {
     const Point p = frame.at(x[i], y[i]);
     if (!finite(p) || p.x < visible.x || p.x > visible.right() || p.y < visible.y || p.y > visible.bottom()) continue;
     if (sparse) {
-      auto quarter = [](double v) { return uint64_t(uint32_t(std::lround(v * 4))); };
-      if (!taken.insert(quarter(p.x) << 32 | quarter(p.y)).second) continue;
+      std::vector<bool>::reference there = taken[quarters(p.y - visible.y) * row + quarters(p.x - visible.x)];
+      if (there) continue;
+      there = true;
     }
     points.push_back(p);
     if (each) fills.push_back(colors[i]);
@@ -46,6 +48,12 @@ void ScatterMark::avoid(const Frame& frame, Obstacles& obstacles) const {
     const Point p = frame.at(x[i], y[i]);
     if (finite(p)) obstacles.points.push_back(p);
   }
+}
+
+HoverPoints ScatterMark::hover(const Frame& frame) const {
+  HoverPoints out{colors.empty() ? Color{} : colors[0]};
+  for (size_t i = 0; i < x.size(); ++i) out.points.push_back({frame.at(x[i], y[i]), x[i], y[i]});
+  return out;
 }
 
 }  // namespace miniten::viz

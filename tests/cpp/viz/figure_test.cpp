@@ -325,15 +325,28 @@ TEST(Figure, BackgroundMayBeTransparent) {
   for (const Element& e : Xml(figure.to_svg()).named("rect")) EXPECT_NE(number(e, "width"), 800);
 }
 
-TEST(Save, WritesSvgAndRefusesTheRest) {
-  Figure figure;
+TEST(Save, WritesByExtensionAndRefusesTheRest) {
+  Figure figure({.width = 2, .height = 1});
   figure.add_subplot().plot(Numbers{1, 2});
   const std::string path = testing::TempDir() + "miniten_viz_" + std::to_string(getpid()) + ".svg";
-  figure.save(path);
-  std::ostringstream content;
-  content << std::ifstream(path, std::ios::binary).rdbuf();
-  EXPECT_EQ(content.str(), figure.to_svg());
-  std::filesystem::remove(path);
+  auto written = [&](const std::string& name, const std::string& format = "", double dpi = 0) {
+    figure.save(name, format, dpi);
+    std::ostringstream content;
+    content << std::ifstream(name, std::ios::binary).rdbuf();
+    std::filesystem::remove(name);
+    return content.str();
+  };
+  EXPECT_EQ(written(path), figure.to_svg());
+  EXPECT_EQ(written(path + ".HTML"), figure.to_html());
+  EXPECT_EQ(written(path + ".txt"), figure.to_text({.width = 100, .color = false}));
+  const std::vector<uint8_t> png = figure.to_png(), large = figure.to_png(200);
+  EXPECT_EQ(written(path + ".png"), std::string(png.begin(), png.end()));
+  EXPECT_EQ(written(path, "png", 200), std::string(large.begin(), large.end()));
+  EXPECT_EQ(png[19], 200);
+  EXPECT_EQ(png[23], 100);
+  EXPECT_EQ(large[18] * 256 + large[19], 400);
+  EXPECT_THROW(figure.to_png(1), Error);
+  EXPECT_THROW(figure.to_png(9999.0 * 2), Error);
   auto kind = [&](const std::string& name, const std::string& format) {
     try {
       figure.save(name, format);
