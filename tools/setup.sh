@@ -20,6 +20,7 @@ need zlib1g-dev /usr/include/zlib.h
 need libminizip-dev /usr/include/minizip/unzip.h
 need libprotozero-dev /usr/include/protozero/pbf_reader.hpp
 need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
+need libcli11-dev /usr/include/CLI/CLI.hpp
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 need python3-dev "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h"
 if [[ $judges ]]; then

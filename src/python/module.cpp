@@ -17,4 +17,5 @@ NB_MODULE(_core, m) {
   bind_measure(m);
   bind_data(m);
   bind_viz(m);
+  bind_cli(m);
 }

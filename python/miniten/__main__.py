@@ -1,0 +1,23 @@
+"""The `miniten` program: docs/cli.md. The command line itself is C++; this hands the arguments over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from miniten import _core
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """argv: without the program's name, by default sys.argv's -> exit code."""
+    args = [os.fsencode(a) for a in (sys.argv[1:] if argv is None else argv)]
+    if argv is None:  # a program of its own: Ctrl-C and a closed pipe end it as they end any other
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return _core._cli(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

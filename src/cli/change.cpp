@@ -1,0 +1,87 @@
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include "cli/files.h"
+#include "miniten/edge/pruning.h"
+
+// Commands that read a model and write another.
+namespace miniten::cli {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+// report: what was done, as JSON and as text.
+void tell(Output to, const edge::ExportReport& written, const char* key, const std::string& report_json, const std::string& report_text) {
+  if (to.json) {
+    json j = json::parse(written.to_json());
+    if (*key) j[key] = json::parse(report_json);
+    to.out << j.dump() << "\n";
+  } else {
+    to.out << report_text << written.to_text() << "\n";
+  }
+}
+
+// Batches along the first axis, of the model's own batch where it has one.
+edge::Batches batches_of(const nn::GraphModule& m, const std::string& file) {
+  constexpr int64_t open_batch = 32;
+  std::vector<Tensor> all = read_inputs(m, {file});
+  const Graph& g = m.graph();
+  int64_t samples = -1, batch = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Spec& want = g.values[size_t(g.inputs[i])].spec;
+    bool fits = all[i].rank() == want.shape.rank && all[i].rank() > 0;
+    for (int a = 1; fits && a < want.shape.rank; ++a) fits = is_symbol(want.shape[a]) || want.shape[a] == all[i].dim(a);
+    if (!fits) throw WrongUse{"calibration data of " + all[i].spec().text() + " does not fit input " + input_name(g, i) + " of " + want.text()};
+    int64_t fixed = is_symbol(want.shape[0]) ? open_batch : want.shape[0];
+    if (samples < 0) { samples = all[i].dim(0); batch = fixed; }
+    if (all[i].dim(0) != samples) throw WrongUse{"calibration data wants as many samples for each input, got " + std::to_string(samples) + " and " + std::to_string(all[i].dim(0))};
+    if (!is_symbol(want.shape[0]) && samples % fixed != 0)
+      throw WrongUse{"the model takes batches of " + std::to_string(fixed) + ", so calibration data wants a multiple of it, got " + std::to_string(samples) + " samples"};
+  }
+  if (samples < 1) throw WrongUse{"calibration data wants at least one sample, got none in \"" + file + "\""};
+  return [all, samples, batch, at = int64_t{0}]() mutable {
+    std::vector<Tensor> now;
+    if (at >= samples) return now;
+    int64_t end = std::min(samples, at + batch);
+    for (const Tensor& t : all) now.push_back(slice(t, 0, at, end));
+    at = end;
+    return now;
+  };
+}
+
+}  // namespace
+
+int convert(const Convert& o, Output to) {
+  check_model_output(o.out, o.opset);
+  auto m = open_model(o.in);
+  std::vector<Spec> specs;
+  if (!o.shapes.empty()) {
+    if (o.out.ends_with(".npz")) throw WrongUse{"--shape fixes the sizes of .onnx files; a .npz file keeps open sizes open"};
+    specs = specs_for(*m, o.shapes);
+  }
+  tell(to, save_model(*m, o.out, o.opset, specs), "", "", "");
+  return 0;
+}
+
+int quantize(const Quantize& o, Output to) {
+  check_model_output(o.out, o.opset);
+  edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .mode = o.mode, .skip = o.skip};
+  if (!parse_dtype(o.dtype, c.dtype)) throw WrongUse{"--dtype wants the name of a dtype, as int8, got \"" + o.dtype + "\""};
+  if (o.percentile) c.percentile = float(*o.percentile);
+  auto m = open_model(o.in);
+  auto q = edge::quantize_model(*m, c, o.calibration.empty() ? nullptr : batches_of(*m, o.calibration));
+  edge::ExportReport written = save_model(*q, o.out, o.opset);
+  tell(to, written, "quantization", q->report().to_json(), q->report().to_text());
+  return 0;
+}
+
+int prune(const Prune& o, Output to) {
+  check_model_output(o.out, o.opset);
+  auto m = open_model(o.in);
+  auto p = edge::prune_model(*m, o.sparsity, {.method = o.method, .scope = o.scope, .skip = o.skip, .seed = o.seed});
+  edge::ExportReport written = save_model(*p, o.out, o.opset);
+  tell(to, written, "pruning", p->report().to_json(), p->report().to_text());
+  return 0;
+}
+
+}  // namespace miniten::cli

@@ -1,0 +1,63 @@
+#pragma once
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+// One function for each command of the program; program.cpp fills the structs from the arguments.
+namespace miniten::cli {
+
+struct Output {
+  std::ostream& out;
+  bool json = false;             // one JSON document on a line instead of text
+};
+// -> exit code. What the arguments got wrong throws WrongUse; other errors are the library's.
+struct WrongUse { std::string text; };
+
+struct Inspect { std::string file; std::vector<std::string> shapes; bool graph = false; };
+int inspect(const Inspect&, Output);
+
+struct Run {
+  std::string file, output, labels;
+  std::vector<std::string> inputs;               // x.npy, name=x.npy or x.npz
+  int top = 0, threads = 0;                      // 0: no ranking; MiniTen's own number
+};
+int run(const Run&, Output);
+
+struct Convert { std::string in, out; std::vector<std::string> shapes; int opset = 0; };
+int convert(const Convert&, Output);
+
+struct Quantize {
+  std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static";
+  std::vector<std::string> skip;
+  bool per_tensor = false, symmetric_activations = false;
+  std::optional<double> percentile;
+  int opset = 0;
+};
+int quantize(const Quantize&, Output);
+
+struct Prune {
+  std::string in, out, method = "magnitude", scope = "global";
+  double sparsity = 0;
+  std::vector<std::string> skip;
+  uint64_t seed = 0;
+  int opset = 0;
+};
+int prune(const Prune&, Output);
+
+struct Bench { std::string file; std::vector<std::string> shapes; int runs = 100, warmup = 10, threads = 0; };
+int bench(const Bench&, Output);
+
+struct Profile { std::string file; std::vector<std::string> shapes; int runs = 20; };
+int profile(const Profile&, Output);
+
+struct Estimate { std::string file, device = "cpu"; std::vector<std::string> shapes; std::optional<double> ops_per_watt; };
+int estimate(const Estimate&, Output);
+
+struct Check { std::string file; std::vector<std::string> shapes; std::map<std::string, double> limits; };
+int check(const Check&, Output);
+
+int version(Output);
+
+}  // namespace miniten::cli

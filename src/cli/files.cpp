@@ -1,0 +1,172 @@
+#include "cli/files.h"
+#include <charconv>
+#include <filesystem>
+#include "miniten/utils/data.h"
+
+namespace miniten::cli {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string in_quotes(const std::string& s) { return "\"" + s + "\""; }
+std::string ending_of(const std::string& path) {
+  std::string e = fs::path(path).extension().string();
+  for (char& c : e) if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+  return e;
+}
+void check_readable(const std::string& path) {
+  std::error_code unused;
+  if (!fs::exists(path, unused)) throw WrongUse{"there is no file " + in_quotes(path)};
+  if (fs::is_directory(path, unused)) throw WrongUse{in_quotes(path) + " is a folder, a file is wanted"};
+}
+void check_folder(const std::string& path) {
+  std::error_code unused;
+  fs::path folder = fs::path(path).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, unused)) throw WrongUse{"there is no folder " + in_quotes(folder.string()) + " to write " + in_quotes(path) + " to"};
+  if (fs::is_directory(path, unused)) throw WrongUse{in_quotes(path) + " is a folder, the name of a file is wanted"};
+}
+
+// What reading throws is about the file given.
+template <class F> auto reading(const std::string& path, F f) {
+  check_readable(path);
+  try {
+    return f();
+  } catch (const Error& e) {
+    throw WrongUse{in_quotes(path) + " cannot be used: " + e.what()};
+  }
+}
+
+// "name=rest" -> name where an input is called so; else all of it is rest.
+std::pair<std::string, std::string> named(const Graph& g, const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals != text.npos)
+    for (size_t i = 0; i < g.inputs.size(); ++i)
+      if (input_name(g, i) == text.substr(0, equals)) return {text.substr(0, equals), text.substr(equals + 1)};
+  return {"", text};
+}
+std::string input_names(const Graph& g) {
+  std::string s;
+  for (size_t i = 0; i < g.inputs.size(); ++i) s += (i ? ", " : "") + input_name(g, i);
+  return s;
+}
+
+Shape parse_shape(const std::string& text) {
+  Shape s;
+  for (const char *at = text.data(), *end = at + text.size();;) {
+    int64_t n = 0;
+    auto r = std::from_chars(at, end, n);
+    if (r.ec != std::errc() || n < 1 || s.rank == Dims::capacity) throw WrongUse{"--shape wants sizes above 0 with commas between them, as 1,3,224,224, and got " + in_quotes(text)};
+    s.push(n);
+    if (r.ptr == end) return s;
+    if (*r.ptr != ',') throw WrongUse{"--shape wants sizes with commas between them, as 1,3,224,224, and got " + in_quotes(text)};
+    at = r.ptr + 1;
+  }
+}
+
+}  // namespace
+
+std::string input_name(const Graph& g, size_t i) {
+  const std::string& name = g.values[size_t(g.inputs[i])].name;
+  return name.empty() ? "input_" + std::to_string(i) : name;
+}
+std::string output_name(const Graph& g, size_t i) {
+  const std::string& name = g.values[size_t(g.outputs[i])].name;
+  return name.empty() ? "output_" + std::to_string(i) : name;
+}
+
+Ref<nn::GraphModule> open_model(const std::string& path) {
+  std::string ending = ending_of(path);
+  if (ending != ".npz" && ending != ".onnx")
+    throw WrongUse{"a model is a .npz or .onnx file, got " + in_quotes(path)};
+  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : edge::load_onnx(path); });
+}
+size_t file_bytes(const std::string& path) { return size_t(fs::file_size(path)); }
+
+void check_output(const std::string& path, std::string_view ending) {
+  if (ending_of(path) != ending) throw WrongUse{"results are written as " + std::string(ending) + ", got " + in_quotes(path)};
+  check_folder(path);
+}
+void check_model_output(const std::string& path, int opset) {
+  std::string ending = ending_of(path);
+  if (ending != ".npz" && ending != ".onnx") throw WrongUse{"a model is written as .npz or .onnx, got " + in_quotes(path)};
+  if (opset && ending != ".onnx") throw WrongUse{"--opset is of .onnx files, got " + in_quotes(path)};
+  check_folder(path);
+}
+edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, int opset, const std::vector<Spec>& specs) {
+  if (ending_of(path) == ".npz") return edge::export_miniten(m, path, specs);
+  OnnxExport o;
+  if (opset) o.opset = opset;
+  return edge::export_onnx(m, specs, path, o, specs.empty());
+}
+
+std::vector<Spec> specs_for(const nn::GraphModule& m, const std::vector<std::string>& shapes) {
+  const Graph& g = m.graph();
+  std::vector<Spec> specs = g.specs(g.inputs);
+  std::vector<bool> given(specs.size(), false);
+  size_t next = 0;
+  for (const std::string& text : shapes) {
+    auto [name, rest] = named(g, text);
+    size_t at = next;
+    if (!name.empty()) { at = 0; while (input_name(g, at) != name) ++at; }
+    else ++next;
+    if (at >= specs.size()) throw WrongUse{"--shape is given " + std::to_string(shapes.size()) + " times for " + std::to_string(specs.size()) + " inputs: " + input_names(g)};
+    if (given[at]) throw WrongUse{"--shape is given twice for input " + input_name(g, at)};
+    Shape shape = parse_shape(rest);
+    bool fits = shape.rank == specs[at].shape.rank;
+    for (int i = 0; fits && i < shape.rank; ++i) fits = is_symbol(specs[at].shape[i]) || specs[at].shape[i] == shape[i];
+    if (!fits) throw WrongUse{"--shape " + in_quotes(text) + " does not fit input " + input_name(g, at) + " of " + specs[at].text()};
+    specs[at].shape = shape;
+    given[at] = true;
+  }
+  std::map<Dim, Dim> sizes;                            // a symbol has one size in every input
+  std::vector<Spec> open = g.specs(g.inputs);
+  for (size_t k = 0; k < specs.size(); ++k)
+    if (given[k]) for (int i = 0; i < open[k].shape.rank; ++i) if (is_symbol(open[k].shape[i])) sizes.emplace(open[k].shape[i], specs[k].shape[i]);
+  for (Spec& s : specs)
+    for (Dim& d : s.shape) if (is_symbol(d)) d = sizes.emplace(d, 1).first->second;
+  return specs;
+}
+
+std::vector<Tensor> read_inputs(const nn::GraphModule& m, const std::vector<std::string>& files) {
+  const Graph& g = m.graph();
+  std::vector<Tensor> inputs(g.inputs.size());
+  size_t next = 0;
+  auto put = [&](size_t at, Tensor t, const std::string& file) {
+    if (inputs[at]) throw WrongUse{"input " + input_name(g, at) + " is given twice, again by " + in_quotes(file)};
+    DType want = g.values[size_t(g.inputs[at])].spec.dtype;
+    inputs[at] = is_float(want) && is_float(t.dtype()) && t.dtype() != want ? cast(t, want) : t;
+  };
+  auto index = [&](const std::string& name) {
+    size_t i = 0;
+    while (i < inputs.size() && input_name(g, i) != name) ++i;
+    return i;
+  };
+  for (const std::string& text : files) {
+    auto [name, path] = named(g, text);
+    std::string ending = ending_of(path);
+    if (ending == ".npy") {
+      Tensor t = reading(path, [&, path = path] { return utils::data::load_npy(path); });
+      while (name.empty() && next < inputs.size() && inputs[next]) ++next;
+      size_t at = name.empty() ? next : index(name);
+      if (at >= inputs.size()) throw WrongUse{in_quotes(path) + " is one more than the model's inputs: " + input_names(g)};
+      put(at, t, path);
+    } else if (ending == ".npz" && name.empty()) {
+      NativeFile f = reading(path, [&, path = path] { return load_native(path); });
+      if (f.tensors.size() == 1 && inputs.size() == 1) put(0, f.tensors[0].tensor, path);      // whatever its name
+      else
+        for (const NamedTensor& t : f.tensors) {
+          size_t at = index(t.name);
+          if (at >= inputs.size()) throw WrongUse{in_quotes(path) + " has an array \"" + t.name + "\", the model's inputs are " + input_names(g)};
+          put(at, t.tensor, path);
+        }
+    } else {
+      throw WrongUse{"arrays are .npy files, or .npz files with the names of inputs, got " + in_quotes(text)};
+    }
+  }
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!inputs[i]) throw WrongUse{"input " + input_name(g, i) + " of " + g.values[size_t(g.inputs[i])].spec.text() + " is not given"};
+  return inputs;
+}
+
+}  // namespace miniten::cli

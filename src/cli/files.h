@@ -1,0 +1,24 @@
+#pragma once
+#include "cli/commands.h"
+#include "miniten/edge/export.h"
+
+// Files and shapes as arguments name them. All of it throws WrongUse before any work is done.
+namespace miniten::cli {
+
+Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz or .onnx
+size_t file_bytes(const std::string& path);
+void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
+void check_output(const std::string& path, std::string_view ending);
+
+// A whole model file; opset 0 is the exporter's default. specs: none keeps open sizes open.
+edge::ExportReport save_model(nn::GraphModule&, const std::string& path, int opset, const std::vector<Spec>& specs = {});
+
+// The inputs' specs with open sizes from "1,3,32,32" or "name=1,3,32,32", the others 1.
+std::vector<Spec> specs_for(const nn::GraphModule&, const std::vector<std::string>& shapes);
+std::string input_name(const Graph&, size_t index);
+std::string output_name(const Graph&, size_t index);
+
+// Named arrays of .npy and .npz files, floats in the model's width, in the order of the model's inputs.
+std::vector<Tensor> read_inputs(const nn::GraphModule&, const std::vector<std::string>& files);
+
+}  // namespace miniten::cli

@@ -1,0 +1,97 @@
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include "cli/files.h"
+#include "cli/text.h"
+#include "miniten/edge/benchmark.h"
+#include "miniten/edge/utils.h"
+
+// Commands that measure or estimate and write no file.
+namespace miniten::cli {
+
+namespace {
+using json = nlohmann::ordered_json;
+
+std::string shape_text(const std::vector<Spec>& specs) { return specs.empty() ? "" : specs[0].shape.text(); }
+json shape_json(const std::vector<Spec>& specs) {
+  json j = json::array();
+  if (!specs.empty()) for (Dim d : specs[0].shape) j.push_back(d);
+  return j;
+}
+std::string joined(const std::vector<Spec>& specs) {
+  std::string s;
+  for (const Spec& x : specs) s += (s.empty() ? "" : ", ") + x.text();
+  return s;
+}
+}  // namespace
+
+int bench(const Bench& o, Output to) {
+  auto m = open_model(o.file);
+  std::vector<Spec> specs = specs_for(*m, o.shapes);
+  edge::BenchmarkResult r = edge::benchmark_model(*m, specs, {o.runs, o.warmup, o.threads});
+  if (to.json) {
+    json j{{"file", o.file}};
+    j.update(json::parse(r.to_json()));
+    to.out << j.dump() << "\n";
+  } else {
+    to.out << o.file << ", " << joined(specs) << "\n" << r.to_text() << "\n";
+  }
+  return 0;
+}
+
+int profile(const Profile& o, Output to) {
+  auto m = open_model(o.file);
+  auto layers = edge::profile_by_layer(*m, specs_for(*m, o.shapes), o.runs);
+  double all = 0;
+  for (const auto& l : layers) all += l.latency_ms;
+  json j{{"file", o.file}, {"latency_ms", all}, {"layers", json::array()}};
+  std::vector<std::vector<std::string>> rows{{"layer", "op", "output", "ms", "share", "MACs"}};
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const edge::LayerLatency& l = layers[i];
+    j["layers"].push_back({{"layer_index", i}, {"layer", l.layer}, {"layer_type", l.type}, {"op", l.op}, {"input_shape", shape_json(l.in)},
+                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}});
+    rows.push_back({l.layer.empty() ? "-" : l.layer, l.op, shape_text(l.out), number("%.4f", l.latency_ms), number("%.1f %%", all > 0 ? 100 * l.latency_ms / all : 0),
+                    with_commas(l.cost.macs)});
+  }
+  if (to.json) to.out << j.dump() << "\n";
+  else to.out << table(rows, 3) << "all: " << number("%.4f", all) << " ms, one thread\n";
+  return 0;
+}
+
+int estimate(const Estimate& o, Output to) {
+  auto m = open_model(o.file);
+  std::vector<Spec> specs = specs_for(*m, o.shapes);
+  edge::ParameterCount parameters = edge::count_parameters(*m);
+  edge::FlopCount flops = edge::count_flops(*m, specs);
+  edge::MemoryEstimate memory = edge::estimate_memory(*m, specs);
+  edge::PowerEstimate power = edge::estimate_power(*m, specs, o.device, o.ops_per_watt.value_or(0));
+  if (to.json) {
+    json j{{"file", o.file}, {"parameters", json::parse(parameters.to_json())}, {"flops", json::parse(flops.to_json())},
+           {"memory", json::parse(memory.to_json())}, {"power", json::parse(power.to_json())}};
+    to.out << j.dump() << "\n";
+    return 0;
+  }
+  auto kb = [](int64_t bytes) { return number("%.1f KB", double(bytes) / 1024); };
+  to.out << o.file << ", " << joined(specs) << "\n"
+         << "parameters  " << with_commas(parameters.total) << " (" << with_commas(parameters.nonzero) << " not zero)\n"
+         << "MACs        " << with_commas(flops.macs) << "\n"
+         << "FLOPs       " << with_commas(flops.total()) << " (2 a MAC, " << with_commas(flops.elementwise_flops) << " elementwise)\n"
+         << "memory      " << kb(memory.parameter) << " parameters, " << kb(memory.input) << " input, " << kb(memory.activation) << " activations\n"
+         << "energy      " << number("%.4g", power.energy_j * 1000) << " mJ an inference on " << power.device << " at " << number("%.3g", power.ops_per_watt)
+         << " operations per watt-second (an estimate)\n";
+  return 0;
+}
+
+int check(const Check& o, Output to) {
+  auto m = open_model(o.file);
+  edge::Compatibility c = edge::check_edge_compatibility(*m, specs_for(*m, o.shapes), o.limits);
+  if (to.json) {
+    json j{{"file", o.file}};
+    j.update(json::parse(c.to_json()));
+    to.out << j.dump() << "\n";
+  } else {
+    to.out << c.to_text() << (c.passes_all() ? "the model fits\n" : "the model does not fit\n");
+  }
+  return c.passes_all() ? 0 : 1;
+}
+
+}  // namespace miniten::cli

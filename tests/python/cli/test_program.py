@@ -1,0 +1,287 @@
+"""The program as a stranger meets it: both forms print the same bytes, results equal the library's, wrong use writes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import miniten as mt
+import numpy as np
+import pytest
+from miniten import edge, nn
+
+ROOT = Path(__file__).resolve().parents[3]
+BUILT = ROOT / "build" / "dev" / "bin" / "miniten"
+FORMS = {"python": [sys.executable, "-m", "miniten"]}
+if BUILT.exists():
+    FORMS["c++"] = [str(BUILT)]
+elif os.environ.get("CI"):
+    raise FileNotFoundError(f"{BUILT}: the C++ build comes before the Python tests")
+
+
+def call(*args, form="python", cwd=None):
+    return subprocess.run([*FORMS[form], *map(str, args)], capture_output=True, cwd=cwd, timeout=120)
+
+
+def ok(*args, **kw):
+    r = call(*args, **kw)
+    assert r.returncode == 0, (args, r.stderr.decode())
+    assert r.stderr == b""
+    return r.stdout.decode()
+
+
+def doc(*args, **kw):
+    text = ok(*args, "--json", **kw)
+    assert text.endswith("\n") and text.count("\n") == 1
+    return json.loads(text)
+
+
+def make_net():
+    mt.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 16, 5)
+    ).eval()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    net = make_net()
+    x = np.random.default_rng(3).standard_normal((4, 2, 8, 8)).astype(np.float32)
+    net(x)
+    edge.export_miniten(net, folder / "net.npz")
+    edge.export_onnx(net, (1, 2, 8, 8), folder / "net.onnx")
+    edge.export_onnx(net, (4, 2, 8, 8), folder / "open.onnx", dynamic_axes={"x": {0: "batch"}}, input_names=["x"], output_names=["scores"])
+    np.save(folder / "x.npy", x)
+    np.save(folder / "one.npy", x[:1])
+    np.save(folder / "wide.npy", x.astype(np.float64))
+    np.savez(folder / "x.npz", x=x)
+    (folder / "labels.txt").write_text("".join(f"class {i}\n" for i in range(5)))
+    (folder / "notes.txt").write_text("not a model")
+    (folder / "broken.npz").write_bytes((folder / "net.npz").read_bytes()[:500])
+    (folder / "broken.onnx").write_bytes(b"\x08\x07\x12")
+    (folder / "empty.onnx").write_bytes(b"")
+    return folder
+
+
+def expected(x):
+    return make_net()(x).numpy()
+
+
+def test_both_forms_print_the_same_bytes(files):
+    assert len(FORMS) == 2 or not os.environ.get("CI")
+    for args in (
+        ["--help"], ["version"], ["version", "--json"], ["inspect", "net.npz"], ["inspect", "open.onnx", "--json"], ["inspect", "net.onnx", "--graph"],
+        ["run", "net.npz", "--input", "x.npy"], ["run", "net.npz", "--json"], ["estimate", "net.onnx"], ["estimate", "net.onnx", "--json"], ["check", "net.onnx"],
+        ["check", "net.onnx", "--max-parameters", "3"], ["bench"], ["bench", "none.npz"], ["fly"], ["quantize", "--help"], [],
+        *([c, "--help"] for c in ("inspect", "run", "convert", "prune", "bench", "profile", "estimate", "check", "version")),
+    ):
+        results = [call(*args, form=form, cwd=files) for form in FORMS]
+        for r in results:
+            assert (r.returncode, r.stdout, r.stderr) == (results[0].returncode, results[0].stdout, results[0].stderr), args
+
+
+def test_help_teaches_by_example():
+    text = ok("--help")
+    for command in ("inspect", "run", "convert", "quantize", "prune", "bench", "profile", "estimate", "check", "version"):
+        assert command in text
+        page = ok(command, "--help")
+        assert "--json" in page
+        assert command == "version" or f"miniten {command} " in page
+    assert "Exit code: 0 done, 1 the thing asked failed, 2 wrong use" in text
+
+
+def test_version():
+    assert ok("version") == f"miniten {mt.__version__}\n"
+    assert doc("version")["version"] == mt.__version__
+
+
+def test_inspect_tells_what_the_library_tells(files):
+    j = doc("inspect", files / "open.onnx")
+    assert j["inputs"] == [{"name": "x", "shape": ["batch", 2, 8, 8], "dtype": "float32"}]
+    assert [o["name"] for o in j["outputs"]] == ["scores"]
+    assert j["bytes"] == (files / "open.onnx").stat().st_size
+    assert j["total_parameters"] == 2 * 8 * 9 + 8 + 16 + 8 * 16 * 5 + 5
+    assert j["flops"]["total_macs"] == 64 * 8 * 18 + 128 * 5
+    assert doc("inspect", files / "open.onnx", "--shape", "3,2,8,8")["flops"]["total_macs"] == 3 * j["flops"]["total_macs"]
+    text = ok("inspect", files / "open.onnx")
+    assert "x float32(batch, 2, 8, 8)" in text and "MACs" in text
+
+
+@pytest.mark.parametrize("model", ["net.npz", "net.onnx", "open.onnx"])
+def test_run_computes_what_the_model_does(files, tmp_path, model):
+    rows = 1 if model == "net.onnx" else 4
+    given = files / ("one.npy" if rows == 1 else "x.npy")
+    want = expected(np.load(given))
+    j = doc("run", files / model, "--input", given, "--output", tmp_path / "y.npz")
+    name = j["outputs"][0]["name"]
+    np.testing.assert_allclose(np.load(tmp_path / "y.npz")[name], want, atol=1e-4)
+    np.testing.assert_allclose(mt.load(tmp_path / "y.npz")[name].numpy(), want, atol=1e-4)
+    assert "values" not in j["outputs"][0]
+    np.testing.assert_allclose(doc("run", files / model, "--input", given)["outputs"][0]["values"], want, atol=1e-4)
+
+
+def test_run_takes_inputs_by_name_and_of_other_width(files):
+    want = expected(np.load(files / "x.npy"))
+    for given in ("x.npy", "x=x.npy", "x.npz", "wide.npy"):
+        np.testing.assert_allclose(doc("run", "open.onnx", "--input", given, cwd=files)["outputs"][0]["values"], want, atol=1e-4)
+
+
+def test_run_of_two_inputs_in_either_order(tmp_path):
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return a - 2 * b, a * b
+
+    a, b = np.arange(3, dtype=np.float32), np.array([5, 6, 7], np.float32)
+    edge.export_onnx(Two(), [(3,), (3,)], tmp_path / "two.onnx", input_names=["a", "b"], output_names=["p", "q"])
+    np.save(tmp_path / "a.npy", a)
+    np.save(tmp_path / "b.npy", b)
+    np.savez(tmp_path / "both.npz", b=b, a=a)
+    for given in (["--input", "a.npy", "--input", "b.npy"], ["--input", "b=b.npy", "--input", "a=a.npy"], ["--input", "b=b.npy", "--input", "a.npy"], ["--input", "both.npz"]):
+        outputs = doc("run", "two.onnx", *given, cwd=tmp_path)["outputs"]
+        assert [(o["name"], o["values"]) for o in outputs] == [("p", (a - 2 * b).tolist()), ("q", (a * b).tolist())]
+    assert call("run", "two.onnx", "--input", "a.npy", cwd=tmp_path).returncode == 2
+
+
+def test_run_ranks_with_labels(files):
+    want = expected(np.load(files / "x.npy"))
+    top = doc("run", files / "net.npz", "--input", files / "x.npy", "--labels", files / "labels.txt", "--top", 2)["outputs"][0]["top"]
+    assert [[e["index"] for e in sample] for sample in top] == np.argsort(-want, axis=1)[:, :2].tolist()
+    assert top[0][0]["label"] == f"class {want[0].argmax()}"
+    assert f"class {want[3].argmax()}" in ok("run", files / "net.npz", "--input", files / "x.npy", "--labels", files / "labels.txt")
+
+
+def test_convert_there_and_back(files, tmp_path):
+    written = doc("convert", files / "net.npz", tmp_path / "a.onnx", "--opset", 15)
+    assert written["opset"] == 15 and written["bytes"] == (tmp_path / "a.onnx").stat().st_size
+    ok("convert", tmp_path / "a.onnx", tmp_path / "b.npz")
+    x = np.load(files / "x.npy")
+    np.testing.assert_allclose(edge.load_miniten(tmp_path / "b.npz")(x).numpy(), expected(x), atol=1e-4)
+    doc("convert", files / "net.npz", tmp_path / "fixed.onnx", "--shape", "2,2,8,8")
+    assert doc("inspect", tmp_path / "fixed.onnx")["inputs"][0]["shape"] == [2, 2, 8, 8]
+
+
+@pytest.mark.parametrize("ending", ["npz", "onnx"])
+def test_quantize_is_the_librarys(files, tmp_path, ending):
+    out = tmp_path / f"q.{ending}"
+    j = doc("quantize", files / "net.npz", out, "--calibration", files / "x.npy", "--skip", "5")
+    rows = {r["layer"]: r["dtype"] for r in j["quantization"]["rows"]}
+    assert rows["0"] == "int8" and rows["5"] == "float32"
+    assert j["quantization"]["calibration_samples"] == 4
+    x = np.load(files / "x.npy")
+    same = edge.quantize_model(edge.load_miniten(files / "net.npz"), calibration_data=x, skip=["5"])
+    back = edge.load_miniten(out) if ending == "npz" else edge.load_onnx(out)
+    step = max(r.output_scale for r in same.report().rows)
+    np.testing.assert_allclose(back(x).numpy(), same(x).numpy(), atol=step + 1e-5)
+    assert np.abs(back(x).numpy() - expected(x)).max() > 0
+
+
+def test_prune_is_the_librarys(files, tmp_path):
+    j = doc("prune", files / "net.onnx", tmp_path / "p.npz", "--sparsity", 0.75)
+    assert j["pruning"]["zeros"] == round(0.75 * j["pruning"]["total"])
+    assert edge.load_miniten(tmp_path / "p.npz").actual_sparsity() == pytest.approx(0.75, abs=1e-3)
+    text = ok("inspect", tmp_path / "p.npz")
+    assert "75.00 %" in text
+
+
+def test_measurements_have_the_librarys_keys(files):
+    j = doc("bench", files / "net.npz", "--shape", "2,2,8,8", "--runs", 7, "--warmup", 1, "--threads", 1)
+    assert j["num_runs"] == 7 and len(j["latencies_ms"]) == 7 and j["threads"] == 1
+    assert j["median_latency_ms"] == pytest.approx(np.median(j["latencies_ms"]))
+    layers = doc("profile", files / "net.npz")["layers"]
+    assert sum(row["macs"] for row in layers) == 64 * 8 * 18 + 128 * 5
+    e = doc("estimate", files / "net.npz", "--device", "npu")
+    assert e["power"]["device"] == "npu" and e["flops"]["total_macs"] == 64 * 8 * 18 + 128 * 5
+    assert "MACs" in ok("profile", files / "net.npz", "--runs", 2) and "ms median" in ok("bench", files / "net.npz", "--runs", 2)
+
+
+def test_check_answers_by_exit_code(files):
+    fits = call("check", files / "net.npz", "--max-parameters", 1000)
+    too_big = call("check", files / "net.npz", "--max-parameters", 100, "--max-flash-kb", 100, "--json")
+    assert (fits.returncode, too_big.returncode) == (0, 1)
+    j = json.loads(too_big.stdout)
+    assert j["passes_all"] is False
+    assert {c["name"]: c["passes"] for c in j["checks"]} == {"max_parameters": False, "max_flash_kb": True}
+
+
+WRONG = [
+    (["fly"], "fly"),
+    (["inspect"], "FILE"),
+    (["inspect", "none.onnx"], "no file"),
+    (["inspect", "."], ".npz or .onnx"),
+    (["inspect", "notes.txt"], ".npz or .onnx"),
+    (["inspect", "broken.npz"], "cannot be used"),
+    (["inspect", "broken.onnx"], "cannot be used"),
+    (["inspect", "empty.onnx"], "cannot be used"),
+    (["inspect", "x.npz"], "cannot be used"),
+    (["inspect", "net.npz", "--shape", "1,2,9,8"], "does not fit"),
+    (["inspect", "net.npz", "--shape", "1,2,8"], "does not fit"),
+    (["inspect", "net.npz", "--shape", "1,x"], "--shape"),
+    (["inspect", "net.npz", "--shape", "1,2,8,8", "--shape", "1,2,8,8"], "1 inputs"),
+    (["inspect", "net.npz", "--colour"], "--colour"),
+    (["run", "net.npz", "--input", "none.npy"], "no file"),
+    (["run", "net.npz", "--input", "labels.txt"], ".npy"),
+    (["run", "net.onnx", "--input", "x.npy"], "expected"),
+    (["run", "open.onnx", "--input", "x.npy", "--input", "x.npy"], "one more"),
+    (["run", "net.npz", "--input", "x.npy", "--output", "OUT/y.txt"], ".npz"),
+    (["run", "net.npz", "--input", "x.npy", "--output", "OUT/none/y.npz"], "no folder"),
+    (["run", "net.npz", "--input", "x.npy", "--output", "OUT/y.npz", "--labels", "notes.txt"], "1 lines"),
+    (["run", "net.npz", "--top", "0"], "--top"),
+    (["convert", "net.npz", "OUT/y.tflite"], ".npz or .onnx"),
+    (["convert", "net.npz", "OUT/y.npz", "--opset", "13"], "--opset"),
+    (["convert", "net.npz", "OUT/y.onnx", "--opset", "3"], "opset"),
+    (["convert", "notes.txt", "OUT/y.npz"], ".npz or .onnx"),
+    (["quantize", "net.npz", "OUT/y.npz", "--dtype", "int9"], "int9"),
+    (["quantize", "net.npz", "OUT/y.npz", "--method", "guess"], "guess"),
+    (["quantize", "net.npz", "OUT/y.npz", "--mode", "guess"], "guess"),
+    (["quantize", "net.npz", "OUT/y.npz", "--skip", "nothing*"], "nothing"),
+    (["quantize", "net.npz", "OUT/y.npz", "--calibration", "labels.txt"], ".npy"),
+    (["prune", "net.npz", "OUT/y.npz"], "--sparsity"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "1.5"], "sparsity"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "-1"], "sparsity"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "half"], "half"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "0.5", "--method", "guess"], "guess"),
+    (["bench", "net.npz", "--runs", "0"], "num_runs"),
+    (["bench", "net.npz", "--threads", "-1"], "--threads"),
+    (["estimate", "net.npz", "--device", "toaster"], "toaster"),
+    (["check", "net.npz", "--max-parameters", "many"], "many"),
+    (["check", "net.npz", "--max-parameters", "-5"], "max_parameters"),
+]
+
+
+@pytest.mark.parametrize("args, word", WRONG, ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_wrong_use(files, tmp_path, args, word):
+    form = "c++" if "c++" in FORMS else "python"  # the one that starts faster; both are compared above
+    r = call(*(a.replace("OUT", str(tmp_path)) for a in args), form=form, cwd=files)
+    message = r.stderr.decode()
+    assert r.returncode == 2, (r.returncode, message)
+    assert r.stdout == b"" and word in message, message
+    assert message.startswith("miniten") and "--help tells how" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_file_of_each_kind_keeps_the_old_output(files, tmp_path):
+    out = tmp_path / "keep.npz"
+    out.write_bytes(b"precious")
+    assert call("prune", files / "broken.npz", out, "--sparsity", 0.5).returncode == 2
+    assert call("quantize", files / "net.npz", out, "--method", "guess").returncode == 2
+    assert out.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_a_failure(files):
+    r = call("convert", files / "net.npz", "/proc/self/y.onnx")
+    assert r.returncode == 1 and b"miniten convert: " in r.stderr
+
+
+def test_a_name_that_is_no_text(files, tmp_path):
+    name = os.fsencode(tmp_path) + b"/net\xff.npz"
+    with open(name, "wb") as f:
+        f.write((files / "net.npz").read_bytes())
+    r = subprocess.run([*FORMS["python"], "check", name], capture_output=True, timeout=120)
+    assert r.returncode == 0, r.stderr
+
+
+def test_the_script_of_the_package_is_main():
+    script = Path(sys.executable).parent / "miniten"
+    assert subprocess.run([script, "version"], capture_output=True, timeout=60, check=True).stdout == f"miniten {mt.__version__}\n".encode()
