@@ -8,6 +8,14 @@ namespace miniten::cli {
 
 namespace {
 
+CLI::Validator positive() {
+  return {[](std::string& text) {
+            int n = 0;
+            bool whole = CLI::detail::lexical_cast(text, n);
+            return whole && n > 0 ? std::string() : "a number above 0 is wanted, got \"" + text + "\"";
+          }, "above 0"};
+}
+
 // What one command adds to the program; `call` runs after everything was parsed.
 struct Command {
   CLI::App* app;
@@ -40,12 +48,12 @@ struct Program {
   void in_out(std::string& in, std::string& out, int& opset) {
     last().add_option("IN", in, "Model to read: .npz or .onnx")->required();
     last().add_option("OUT", out, "Model to write: .npz or .onnx")->required();
-    last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(CLI::PositiveNumber);
+    last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(positive());
   }
   void shape(std::vector<std::string>& to) {
     last().add_option("--shape", to, "Sizes of an input: 1,3,224,224 or name=1,3,224,224; open sizes are 1")->allow_extra_args(false);
   }
-  void threads(int& to) { last().add_option("--threads", to, "Threads (default: what the system allows)")->check(CLI::PositiveNumber); }
+  void threads(int& to) { last().add_option("--threads", to, "Threads (default: what the system allows)")->check(positive()); }
   void skip(std::vector<std::string>& to) { last().add_option("--skip", to, "Layers to leave as they are: names with * and ?")->allow_extra_args(false); }
 
   Program() {
@@ -74,7 +82,7 @@ struct Program {
       file(o.file);
       last().add_option("--input", o.inputs, "x.npy in order, name=x.npy, or a .npz of names; without: random numbers")->allow_extra_args(false);
       last().add_option("--output", o.output, "Write the outputs to this .npz");
-      last().add_option("--top", o.top, "Show the N greatest along the last axis")->check(CLI::PositiveNumber);
+      last().add_option("--top", o.top, "Show the N greatest along the last axis")->check(positive());
       last().add_option("--labels", o.labels, "Text file, a class on each line (--top 5 unless given)");
       threads(o.threads);
     }
@@ -162,6 +170,8 @@ int main(std::span<const std::string> args, std::ostream& out, std::ostream& err
       err << p.app.help();
       return 2;
     }
+    auto is_asked = [&](auto& c) { return c->app->get_name() == args[0]; };
+    if (!args[0].starts_with('-') && std::none_of(p.commands.begin(), p.commands.end(), is_asked)) return complain("there is no command \"" + args[0] + "\"", 2);
     try {
       std::vector<std::string> reversed(args.rbegin(), args.rend());
       p.app.parse(reversed);
