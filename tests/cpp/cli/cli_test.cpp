@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include "miniten/base/random.h"
 #include "miniten/edge/export.h"
 #include "miniten/nn/layers.h"
 
