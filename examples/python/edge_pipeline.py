@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import io
 import json
 import sys
 import time
@@ -86,7 +87,7 @@ def train(model: nn.Module, data: Subset, epochs: int, lr: float, seed: int, lab
     rng = np.random.default_rng(seed)
     model.train()
     losses = []
-    bar = range(epochs) if quiet else progress(range(epochs), label)
+    bar = progress(range(epochs), label, file=io.StringIO() if quiet else None)
     for _ in bar:
         total = 0.0
         for images, labels in loader:
@@ -97,8 +98,7 @@ def train(model: nn.Module, data: Subset, epochs: int, lr: float, seed: int, lab
             scheduler.step()
             total += loss.item()
         losses.append(total / len(loader))
-        if not quiet:
-            bar.set(loss=losses[-1])
+        bar.set(loss=losses[-1])
     model.eval()
     return losses
 
@@ -197,7 +197,7 @@ def read_back(model: Any, path: Path, images: mt.Tensor, want: np.ndarray, step:
         return [reading("MiniTen", predict(load_miniten(path), images))]
     readings = [reading("MiniTen", predict(load_onnx(path), images))]
     try:
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
     except ImportError:
         return readings
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from judges import judge
 
 import miniten
@@ -41,8 +40,6 @@ with mt.no_grad():
 
 def test_stubs(tmp_path):
     package = Path(miniten.__file__).parent
-    if not (package / "_core.pyi").exists():
-        pytest.skip("the package was built without its stub")
     good, wrong = tmp_path / "good.py", tmp_path / "wrong.py"
     good.write_text(SAMPLE)
     wrong.write_text("import miniten as mt\nmt.tensor([1.0]).no_such_method()\nmt.zeros(2).reshape('a')\nx: int = mt.zeros(2)\n")
