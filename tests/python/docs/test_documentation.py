@@ -28,7 +28,7 @@ def given():
     model(x)
     return {
         "__name__": "page", "mt": mt, "nn": nn, "np": np, "model": model, "x": x, "images": images, "labels": labels,
-        "batches": [images[:32], images[32:]], "input_shape": (1, 1, 8, 8),
+        "w": np.random.default_rng(1).standard_normal((8, 4)).astype(np.float32), "batches": [(images[:32], labels[:32]), (images[32:], labels[32:])], "input_shape": (1, 1, 8, 8),
     }
 
 
