@@ -164,9 +164,22 @@ bool is_parameter(const Tensor& t) { return dynamic_cast<const ParameterImpl*>(t
 
 // ---- copies ----
 namespace {
-// Calls f(from, from_step, to, to_step, n) for each row; the axis with the smallest destination stride is the row. Axes that
-// both sides walk as one are one.
-template <class From, class To, class F> void for_rows(const View& from, const View& to, F f) {
+// Copies n elements; steps count elements. Plain functions: there is one for each pair of dtypes, and one walk for all.
+using Row = void (*)(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t n);
+template <class T> void same_row(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t n) {
+  auto* a = reinterpret_cast<const T*>(from);
+  auto* b = reinterpret_cast<T*>(to);
+  if (from_step == 1 && to_step == 1) std::memmove(b, a, size_t(n) * sizeof(T));
+  else for (int64_t i = 0; i < n; ++i) b[i * to_step] = a[i * from_step];
+}
+template <class From, class To> void converted_row(const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step, int64_t n) {
+  auto* a = reinterpret_cast<const From*>(from);
+  auto* b = reinterpret_cast<To*>(to);
+  for (int64_t i = 0; i < n; ++i) b[i * to_step] = convert_value<To>(a[i * from_step]);
+}
+
+// Calls row for each row; the axis with the smallest destination stride is the row. Axes that both sides walk as one are one.
+void for_rows(const View& from, const View& to, Row row) {
   const Shape& shape = to.spec.shape;
   if (shape.count() == 0) return;
   struct Axis { int64_t n = 1, a = 0, b = 0, at = 0; } axes[Shape::capacity + 1];      // innermost first
@@ -181,27 +194,22 @@ template <class From, class To, class F> void for_rows(const View& from, const V
     if (inner && inner->a * inner->n == axis.a && inner->b * inner->n == axis.b) inner->n *= axis.n;
     else axes[rank++] = axis;
   }
-  const From* a = from.as<const From>();
-  To* b = to.as<To>();
+  const int64_t from_size = bits_of(from.spec.dtype) / 8, to_size = bits_of(to.spec.dtype) / 8;
+  const std::byte* a = from.data;
+  std::byte* b = to.data;
   for (;;) {
-    f(a, axes[0].a, b, axes[0].b, axes[0].n);
+    row(a, axes[0].a, b, axes[0].b, axes[0].n);
     int i = 1;
     for (; i < rank; ++i) {
-      a += axes[i].a;
-      b += axes[i].b;
+      a += axes[i].a * from_size;
+      b += axes[i].b * to_size;
       if (++axes[i].at < axes[i].n) break;
-      a -= axes[i].a * axes[i].n;
-      b -= axes[i].b * axes[i].n;
+      a -= axes[i].a * axes[i].n * from_size;
+      b -= axes[i].b * axes[i].n * to_size;
       axes[i].at = 0;
     }
     if (i >= rank) return;
   }
-}
-template <class T> void copy_same(const View& from, const View& to) {
-  for_rows<T, T>(from, to, [](const T* a, int64_t sa, T* b, int64_t sb, int64_t n) {
-    if (sa == 1 && sb == 1) std::memmove(b, a, size_t(n) * sizeof(T));
-    else for (int64_t i = 0; i < n; ++i) b[i * sb] = a[i * sa];
-  });
 }
 }  // namespace
 
@@ -214,21 +222,15 @@ void copy_values(const View& from, const View& to) {
       return;
     }
     switch (bits_of(from.spec.dtype)) {
-      case 8: return copy_same<uint8_t>(from, to);
-      case 16: return copy_same<uint16_t>(from, to);
-      case 32: return copy_same<uint32_t>(from, to);
-      case 64: return copy_same<uint64_t>(from, to);
+      case 8: return for_rows(from, to, same_row<uint8_t>);
+      case 16: return for_rows(from, to, same_row<uint16_t>);
+      case 32: return for_rows(from, to, same_row<uint32_t>);
+      case 64: return for_rows(from, to, same_row<uint64_t>);
     }
   }
   bool done = false;
   visit_storage(from.spec.dtype, [&](auto a) {
-    done = visit_storage(to.spec.dtype, [&](auto b) {
-      using From = decltype(a);
-      using To = decltype(b);
-      for_rows<From, To>(from, to, [](const From* x, int64_t sx, To* y, int64_t sy, int64_t n) {
-        for (int64_t i = 0; i < n; ++i) y[i * sy] = convert_value<To>(x[i * sx]);
-      });
-    });
+    done = visit_storage(to.spec.dtype, [&](auto b) { for_rows(from, to, converted_row<decltype(a), decltype(b)>); });
   });
   if (!done)
     throw Error(ErrorKind::unsupported, "copy", "dtypes of whole bytes or equal dtype and layout",
