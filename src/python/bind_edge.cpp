@@ -1,5 +1,6 @@
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 #include "miniten/edge/export.h"
 #include "miniten/edge/pruning.h"
@@ -200,6 +201,15 @@ void bind_pruning(nb::module_& m) {
           for (auto& [name, mask] : self.masks()) d[name.c_str()] = mask;
           return d;
         }, nb::sig("def masks(self) -> dict[str, Tensor]"), "bool, False at zeros, by the weight's name.")
+      .def_prop_ro("kept", [](const P& self) {
+          nb::dict d;
+          for (const edge::KeptIndices& k : self.kept())
+            for (auto& [name, axis] : k.axes) {
+              if (!d.contains(name.c_str())) d[name.c_str()] = nb::dict();
+              nb::cast<nb::dict>(d[name.c_str()])[nb::int_(axis)] = k.kept;
+            }
+          return d;
+        }, nb::sig("def kept(self) -> dict[str, dict[int, list[int]]]"), "Of method structured: the indices that stayed, ascending, by the constant's name and axis.")
       .def("actual_sparsity", &P::actual_sparsity, "Zeros among the prunable weights, counted.")
       .def("nonzero_parameters", &P::nonzero_parameters)
       .def("compression_ratio", &P::compression_ratio, "Bytes of the file with all weights in full over those of this one.")
@@ -210,12 +220,25 @@ void bind_pruning(nb::module_& m) {
       .def("save", [](const P& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "-> bytes.")
       .def_static("load", [](nb::object path) { return P::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> PrunedModel"))
       .def("__deepcopy__", [](const P& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> PrunedModel"));
-  m.def("prune_model", [](nn::ModuleRef model, std::optional<double> sparsity, std::string method, std::string scope, nb::object skip, uint64_t seed, nb::object input_shape, nb::object input_dtypes) {
+  m.def("prune_model", [](nn::ModuleRef model, std::optional<double> sparsity, std::string method, std::string scope, nb::object skip, uint64_t seed,
+                          std::map<std::string, double> ratios, std::string importance, int64_t min_channels, std::optional<int64_t> round_to, nb::object input_shape, nb::object input_dtypes) {
           if (!sparsity) throw Error(ErrorKind::value, "prune_model", "a sparsity in [0, 1)", "none", "pass sparsity=0.5");
-          edge::PruneOptions o{.method = method, .scope = scope, .skip = patterns(skip), .seed = seed};
+          edge::PruneOptions o{.method = method, .scope = scope, .skip = patterns(skip), .seed = seed, .ratios = {ratios.begin(), ratios.end()}, .importance = importance,
+                              .min_channels = min_channels, .round_to = round_to.value_or(1)};
           return edge::prune_model(*model, *sparsity, o, specs_of("prune_model", input_shape, input_dtypes).specs);
-        }, "model"_a, "sparsity"_a = nb::none(), "method"_a = "magnitude", "scope"_a = "global", nb::kw_only(), "skip"_a = nb::none(), "seed"_a = 0, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        }, "model"_a, "sparsity"_a = nb::none(), "method"_a = "magnitude", "scope"_a = "global", nb::kw_only(), "skip"_a = nb::none(), "seed"_a = 0,
+        "ratios"_a = std::map<std::string, double>(), "importance"_a = "l1", "min_channels"_a = 1, "round_to"_a = nb::none(), "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def prune_model(model: Module, sparsity: float | None = None, method: str = 'magnitude', scope: str = 'global', *, skip: str | collections.abc.Sequence[str] | None = None, seed: int = 0, "
+                "ratios: dict[str, float] = {}, importance: str = 'l1', min_channels: int = 1, round_to: int | None = None, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> PrunedModel"),
         "A pruned copy; the model given is not modified. Of a quantised model the integers become zero, the scales stay.");
+  using S = edge::ChannelSummary;
+  nb::class_<S>(m, "ChannelSummary", "Channels that exist only together.")
+      .def_ro("name", &S::name).def_ro("channels", &S::channels).def_ro("layers", &S::layers).def_ro("axes", &S::axes).def("to_text", &S::to_text).def("__str__", &S::to_text)
+      .def("__repr__", &S::to_text);
+  m.def("channel_groups", [](nn::ModuleRef model, nb::object input_shape, nb::object input_dtypes) { return edge::channel_groups(*model, specs_of("channel_groups", input_shape, input_dtypes).specs); },
+        "model"_a, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def channel_groups(model: Module, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> list[ChannelSummary]"),
+        "The sets of channels that method structured chooses from, with everything that is cut with them.");
   using G = edge::GradualPruning;
   nb::class_<G>(m, "GradualPruning", "Sparsity that grows from step to step by a cubic law (Zhu and Gupta 2017).")
       .def(nb::init<double, double, int64_t, int64_t, int64_t>(), "initial_sparsity"_a = 0.0, "final_sparsity"_a = 0.9, "start_step"_a = 0, "end_step"_a = 1000, "frequency"_a = 100)

@@ -18,13 +18,25 @@ StructuredPruned structured_prune(const Tensor& weights, double sparsity, int di
 
 // ---- models ----
 struct PruneOptions {
-  std::string method = "magnitude";      // magnitude, random
+  std::string method = "magnitude";      // magnitude, random, lamp: zeros; structured: channels are cut out
   std::string scope = "global";          // global: one threshold for all layers; layer: each to the same sparsity
   std::vector<std::string> skip;         // what stays whole: names of weights or layers with * and ?, "features" means all
                                          // below it too, or names of ops. One that matches nothing is an error
-  uint64_t seed = 0;                     // of method random
+  uint64_t seed = 0;                     // of method and importance random
+  std::vector<std::pair<std::string, double>> ratios;   // pattern as in skip -> the sparsity of what it names, alone
+  // Of method structured:
+  std::string importance = "l1";         // of a channel: l1, l2, bn_scale, geometric_median, random
+  int64_t min_channels = 1;              // that stay in each set
+  int64_t round_to = 1;                  // what stays is a multiple of it where the set allows, upwards
 };
+// total: elements before; zeros: those that are 0 or were cut out.
 struct PruneRow { std::string weight; int64_t total = 0, zeros = 0; std::string dtype; };
+// Along these axes of these constants all but the kept indices (ascending) were cut out.
+struct KeptIndices {
+  std::vector<std::pair<std::string, int>> axes;
+  int64_t size = 0;                      // before
+  std::vector<int64_t> kept;
+};
 struct PruneReport {
   double wanted = 0;                     // the sparsity asked for
   std::vector<PruneRow> rows;            // every prunable weight, the skipped ones too
@@ -35,13 +47,14 @@ struct PruneReport {
   std::string to_text() const;
   std::string to_json() const;
 };
+struct ChannelCut { std::vector<KeptIndices> kept; size_t given_bytes = 0; };        // given_bytes: the file of the model given
 
 // A model whose weights are partly zero. The zeros hold in training with any optimizer: masked weights get zero gradients
 // (replay multiplies them by their masks), and each call and save puts back to zero what something else moved. Masks
 // are of the graph's values, so later steps see them. Names are those of the model given ("0.weight").
 class PrunedModel : public nn::GraphModule {
  public:
-  explicit PrunedModel(Graph, double wanted = 0, const PruneOptions& = {}, std::shared_ptr<QuantizationReport> = nullptr);   // a pruned graph
+  explicit PrunedModel(Graph, double wanted = 0, const PruneOptions& = {}, std::shared_ptr<QuantizationReport> = nullptr, ChannelCut = {});   // a pruned graph
   // Traced at its first call. `weights` become the snapshot and are pruned at once; see prune_model.
   PrunedModel(nn::ModuleRef source, std::vector<std::function<void(Graph&)>> before, const nn::StateDict& weights,
               std::vector<std::pair<std::string, Tensor>> masks, double sparsity, const PruneOptions&);
@@ -51,9 +64,11 @@ class PrunedModel : public nn::GraphModule {
   std::vector<std::pair<std::string, Tensor>> masks() const;        // of the weights that were pruned: bool, false at zeros
   double actual_sparsity() const;        // zeros among the prunable weights, counted
   int64_t nonzero_parameters() const;    // of count_parameters
+  const std::vector<KeptIndices>& kept() const { return cut_.kept; }   // of method structured
   double compression_ratio() const;      // bytes of the file with all weights in full over those of this one
   PruneReport report() const;            // counted now
   // More zeros (or as many) in place, with the method, scope and seed of the making: an optimizer keeps its parameters.
+  // Throws for method structured: channels go from copies.
   void prune(double sparsity);
 
   // What the quantised model it was made from knew; null: its weights are floats.
@@ -73,6 +88,7 @@ class PrunedModel : public nn::GraphModule {
   PruneOptions options_;
   std::vector<std::pair<std::string, Tensor>> waiting_;             // masks while there is no graph
   std::shared_ptr<QuantizationReport> quantization_;
+  ChannelCut cut_;
   mutable uint64_t held_version_ = 0;
 };
 
@@ -82,9 +98,25 @@ class PrunedModel : public nn::GraphModule {
 // Shapes are `inputs`, else those of the model's last call; of a model that was never called every float parameter of two
 // or more axes is pruned at once, and the graph traced at the first call.
 // Throws for a sparsity outside [0, 1), NaN and infinities in weights (naming them), an unknown method or scope, a skip
-// pattern that matches nothing and a model without weights. Method structured is not supported for models yet.
+// pattern that matches nothing and a model without weights.
+// Method structured cuts channels out, with everything that reads or scales them, so that the model gets smaller and
+// faster: it computes what it would with these channels' weights all zero. The sparsity is the share of channels that go.
+// It needs known shapes and floats.
 Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& = {}, const std::vector<Spec>& inputs = {});
 void prune_graph(Graph&, double sparsity, const PruneOptions& = {});        // new constants and masks
+std::vector<KeptIndices> prune_channels(Graph&, double sparsity, const PruneOptions& = {});    // method structured; -> what stays
+
+// Channels that exist only together: outputs of layers whose results are added, what batch norm scales of them and what
+// the layers after them read. These sets are what method structured chooses from. Inputs and outputs of the graph, and
+// channels that an op mixes otherwise (softmax, a mean over channels), are in no set.
+struct ChannelSummary {
+  std::string name;                      // the first layer whose outputs they are
+  int64_t channels = 0;
+  std::vector<std::string> layers;       // whose outputs they are
+  std::vector<std::pair<std::string, int>> axes;        // constants and their axes that are cut
+  std::string to_text() const;
+};
+std::vector<ChannelSummary> channel_groups(nn::Module& model, const std::vector<Spec>& inputs = {});
 
 // Sparsity that grows from step to step by a cubic law (Zhu and Gupta, "To prune, or not to prune", 2017):
 // final + (initial - final) * (1 - (step - start) / (end - start))^3, constant before start_step and after end_step.

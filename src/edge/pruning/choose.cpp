@@ -52,12 +52,26 @@ void cut(const std::vector<double>& scores, int64_t count, bool* keep) {
   for (size_t i = 0; i < scores.size(); ++i) keep[i] = !(scores[i] < last || (scores[i] == last && equal-- > 0));
 }
 
+// Lee et al. 2021: a square over the sum of those that are not smaller, so that layers of any scale compare.
+void lamp(std::vector<double>& magnitudes) {
+  std::vector<size_t> order(magnitudes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return magnitudes[a] != magnitudes[b] ? magnitudes[a] > magnitudes[b] : a > b; });
+  double sum = 0;
+  for (size_t i : order) {
+    double square = magnitudes[i] * magnitudes[i];
+    sum += square;
+    magnitudes[i] = sum > 0 ? square / sum : 0;
+  }
+}
+
 // What was pruned before goes first, the greatest element of each weight last.
 std::vector<double> scores_of(const Candidate& c, const PruneOptions& o, Generator& random) {
   std::vector<double> s = magnitudes("prune_model", c.name, c.tensor, c.quantized);
   if (s.empty()) return s;
   auto greatest = size_t(s.size() - 1 - size_t(std::max_element(s.rbegin(), s.rend()) - s.rbegin()));
   if (o.method == "random") for (double& v : s) v = random.next();
+  if (o.method == "lamp") lamp(s);
   s[greatest] = HUGE_VAL;
   if (c.prior) {
     Tensor prior = c.prior.clone();
@@ -97,9 +111,9 @@ bool put_zeros(const Tensor& t, const Tensor& mask, const Quantized* q) {
 void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& o) {
   check_sparsity("prune_model", sparsity);
   if (o.method == "structured")
-    throw Error(ErrorKind::unsupported, "prune_model", "method magnitude or random for models", "\"structured\"",
-                "structured_prune removes slices of single tensors; cutting channels out of a model needs its neighbours cut too");
-  if (o.method != "magnitude" && o.method != "random") throw Error(ErrorKind::value, "prune_model", "method magnitude or random", "\"" + o.method + "\"");
+    throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known for method structured", "one that was never called", "call it once, or give input_shape");
+  if (o.method != "magnitude" && o.method != "random" && o.method != "lamp")
+    throw Error(ErrorKind::value, "prune_model", "method magnitude, random, lamp or structured", "\"" + o.method + "\"");
   if (o.scope != "global" && o.scope != "layer") throw Error(ErrorKind::value, "prune_model", "scope global or layer", "\"" + o.scope + "\"");
   Generator random(o.seed, 77);
   std::vector<std::vector<double>> scores;
@@ -109,27 +123,33 @@ void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& o)
                   "prune the float model, or skip this weight");
     scores.push_back(scores_of(c, o, random));
   }
-  size_t begin = 0;
-  while (begin < all.size()) {                               // a group is cut by one threshold: all weights, or each alone
-    size_t end = o.scope == "layer" ? begin + 1 : all.size();
+  auto cut_together = [&](const std::vector<size_t>& members, double share) {     // by one threshold
     std::vector<double> group;
     int64_t floors = 0;
-    for (size_t k = begin; k < end; ++k) {
+    for (size_t k : members) {
       group.insert(group.end(), scores[k].begin(), scores[k].end());
       floors += std::count(scores[k].begin(), scores[k].end(), HUGE_VAL);
     }
     auto keep = std::make_unique<bool[]>(group.size());
     int64_t n = int64_t(group.size()), before = std::count(group.begin(), group.end(), -1.0);
-    cut(group, std::max(before, std::min(zeros_for(sparsity, n), n - floors)), keep.get());
+    cut(group, std::max(before, std::min(zeros_for(share, n), n - floors)), keep.get());
     size_t offset = 0;
-    for (size_t k = begin; k < end; ++k) {
+    for (size_t k : members) {
       all[k].mask = Tensor::empty({DType::boolean, all[k].tensor.shape()});
       std::copy_n(keep.get() + offset, scores[k].size(), all[k].mask.view().as<bool>());
       offset += scores[k].size();
     }
-    begin = end;
+  };
+  std::vector<size_t> open;
+  for (size_t k = 0; k < all.size(); ++k) {
+    if (all[k].ratio >= 0) cut_together({k}, all[k].ratio);
+    else if (o.scope == "layer") cut_together({k}, sparsity);
+    else open.push_back(k);
   }
+  cut_together(open, sparsity);
 }
+
+void check_finite_weight(const char* who, const std::string& name, const Tensor& t) { magnitudes(who, name, t, nullptr); }
 
 // ---- single tensors ----
 Pruned magnitude_prune(const Tensor& weights, double sparsity) {

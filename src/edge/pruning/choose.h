@@ -5,6 +5,7 @@
 namespace miniten::edge {
 
 void check_sparsity(const char* who, double sparsity);
+void check_finite_weight(const char* who, const std::string& name, const Tensor&);
 
 struct Candidate {
   std::string name;
@@ -12,6 +13,7 @@ struct Candidate {
   const Quantized* quantized = nullptr;      // of integers
   Tensor prior;                              // mask of an earlier pruning, or null
   Tensor mask;                               // the answer
+  double ratio = -1;                         // a sparsity of its own
 };
 void choose(std::vector<Candidate>&, double sparsity, const PruneOptions&);
 

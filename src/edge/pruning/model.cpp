@@ -36,6 +36,20 @@ template <class F> void leave_out(std::vector<Candidate>& all, const std::vector
   if (all.empty()) throw Error(ErrorKind::value, "prune_model", "a model with weights of two or more axes", patterns.empty() ? "one without" : "one whose weights are all skipped");
 }
 
+// Gives candidates that a pattern of `ratios` names a sparsity of their own.
+template <class F> void set_ratios(std::vector<Candidate>& all, const PruneOptions& o, F is_named) {
+  for (auto& [pattern, ratio] : o.ratios) {
+    check_sparsity("prune_model", ratio);
+    bool found = false;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!is_named(pattern, i)) continue;
+      all[i].ratio = ratio;
+      found = true;
+    }
+    if (!found) throw Error(ErrorKind::value, "prune_model", "patterns in ratios that match a weight", "\"" + pattern + "\"");
+  }
+}
+
 // Masks by name onto a graph's constants. Where a later step moved or quantised the values, the mask is where they are 0.
 void attach(Graph& g, const Masks& masks) {
   NoGrad no_grad;
@@ -75,12 +89,14 @@ void prune_graph(Graph& g, double sparsity, const PruneOptions& o) {
     const Value& v = g.values[size_t(w.value)];
     all.push_back({name_of_value(g, w.value), v.constant, w.quantized.get(), v.mask, {}});
   }
-  leave_out(all, o.skip, [&](const std::string& pattern, size_t i) {
+  auto is_named = [&](const std::string& pattern, size_t i) {
     bool named = skips(pattern, all[i].name);
     for (const std::string& layer : weights[i].layers) named |= skips(pattern, layer);
     for (const std::string& op : weights[i].ops) named |= pattern == op;
     return named;
-  });
+  };
+  set_ratios(all, o, is_named);
+  leave_out(all, o.skip, is_named);
   choose(all, sparsity, o);
   for (const Weight& w : weights)
     for (const Candidate& c : all) {
@@ -94,8 +110,8 @@ void prune_graph(Graph& g, double sparsity, const PruneOptions& o) {
 }
 
 // ---- the model ----
-PrunedModel::PrunedModel(Graph g, double wanted, const PruneOptions& o, std::shared_ptr<QuantizationReport> quantization)
-    : GraphModule(std::move(g)), wanted_(wanted), options_(o), quantization_(std::move(quantization)) {}
+PrunedModel::PrunedModel(Graph g, double wanted, const PruneOptions& o, std::shared_ptr<QuantizationReport> quantization, ChannelCut cut)
+    : GraphModule(std::move(g)), wanted_(wanted), options_(o), quantization_(std::move(quantization)), cut_(std::move(cut)) {}
 
 // The weights wait in this module's snapshot, or in that of the source where it is a graph that waits itself.
 static nn::GraphModule& holder(nn::GraphModule& m) {
@@ -116,7 +132,9 @@ PrunedModel::PrunedModel(nn::ModuleRef source, std::vector<std::function<void(Gr
       const Tensor* prior = find(waiting_, name);
       all.push_back({name, t, nullptr, prior ? *prior : Tensor(), {}});
     }
-  leave_out(all, o.skip, [&](const std::string& pattern, size_t i) { return skips(pattern, all[i].name); });
+  auto is_named = [&](const std::string& pattern, size_t i) { return skips(pattern, all[i].name); };
+  set_ratios(all, o, is_named);
+  leave_out(all, o.skip, is_named);
   choose(all, sparsity, o);
   for (const Candidate& c : all) {
     h.replace_weight(c.name, with_zeros(c.tensor, c.mask));
@@ -172,11 +190,15 @@ Masks PrunedModel::masks() const {
   return all;
 }
 
-static std::vector<PruneRow> rows_of(const Graph& g, bool has_nodes) {
+static std::vector<PruneRow> rows_of(const Graph& g, bool has_nodes, const std::vector<KeptIndices>& cut) {
   std::vector<PruneRow> rows;
   auto row = [&](int id, const Quantized* q) {
     const Value& v = g.values[size_t(id)];
-    rows.push_back({name_of_value(g, id), v.constant.numel(), zeros_of(v.constant, q), std::string(name_of(v.spec.dtype))});
+    PruneRow r{name_of_value(g, id), v.constant.numel(), zeros_of(v.constant, q), std::string(name_of(v.spec.dtype))};
+    for (const KeptIndices& k : cut)
+      for (auto& [name, axis] : k.axes) if (name == r.weight) r.total = r.total / int64_t(k.kept.size()) * k.size;
+    r.zeros += r.total - v.constant.numel();
+    rows.push_back(std::move(r));
   };
   if (has_nodes) { for (const Weight& w : weights_of(g)) if (g.values[size_t(w.value)].spec.shape.rank >= 2) row(w.value, w.quantized.get()); }
   else for (size_t id = 0; id < g.values.size(); ++id) if (g.values[id].mask) row(int(id), nullptr);
@@ -184,7 +206,7 @@ static std::vector<PruneRow> rows_of(const Graph& g, bool has_nodes) {
 }
 double PrunedModel::actual_sparsity() const {
   PruneReport r;
-  r.rows = rows_of(held(), has_graph());
+  r.rows = rows_of(held(), has_graph(), cut_.kept);
   return r.total() ? double(r.zeros()) / double(r.total()) : 0;
 }
 int64_t PrunedModel::nonzero_parameters() const {
@@ -201,10 +223,10 @@ int64_t PrunedModel::nonzero_parameters() const {
 }
 PruneReport PrunedModel::report() const {
   Graph g = held();
-  PruneReport r{wanted_, rows_of(g, has_graph()), options_.method, options_.scope, 0, 0};
+  PruneReport r{wanted_, rows_of(g, has_graph(), cut_.kept), options_.method, options_.scope, 0, 0};
   NativeFile f = file();
   r.bytes = bytes_of_file(f);
-  r.dense_bytes = bytes_of_file(dense(std::move(f)));
+  r.dense_bytes = cut_.given_bytes ? cut_.given_bytes : bytes_of_file(dense(std::move(f)));
   return r;
 }
 double PrunedModel::compression_ratio() const {
@@ -218,6 +240,8 @@ double PrunedModel::size_reduction() const {
 
 void PrunedModel::prune(double sparsity) {
   check_sparsity("prune", sparsity);
+  if (options_.method == "structured")
+    throw Error(ErrorKind::unsupported, "prune", "a model with zeros", "one that channels were cut out of", "prune_model gives a copy with fewer channels");
   hold();
   std::vector<Candidate> all;
   if (!has_graph()) {
@@ -256,6 +280,11 @@ NativeFile PrunedModel::file() const {
   f.has_graph = true;
   f.kind = "pruned";
   nlohmann::ordered_json extra{{"wanted", wanted_}, {"method", options_.method}, {"scope", options_.scope}, {"seed", options_.seed}};
+  if (cut_.given_bytes) {
+    extra["given_bytes"] = cut_.given_bytes;
+    extra["kept"] = nlohmann::ordered_json::array();
+    for (const KeptIndices& k : cut_.kept) extra["kept"].push_back({{"axes", k.axes}, {"size", k.size}, {"kept", k.kept}});
+  }
   if (quantization_) extra["quantization"] = nlohmann::ordered_json::parse(quantization_->to_json());
   f.extra = extra.dump();
   return f;
@@ -274,17 +303,25 @@ Ref<PrunedModel> PrunedModel::from_file(const NativeFile& f) {
   PruneOptions o;
   double wanted = 0;
   std::shared_ptr<QuantizationReport> quantization;
+  ChannelCut cut;
   try {
     auto extra = nlohmann::json::parse(f.extra);
     wanted = extra.at("wanted");
     o.method = extra.at("method");
     o.scope = extra.at("scope");
     o.seed = extra.at("seed");
+    if (extra.contains("kept")) {
+      cut.given_bytes = extra.at("given_bytes");
+      for (const auto& k : extra["kept"]) {
+        cut.kept.push_back({k.at("axes"), k.at("size"), k.at("kept")});
+        if (cut.kept.back().kept.empty()) throw Error(ErrorKind::value, "PrunedModel.load", "channels that stay", "none", "the file may be damaged");
+      }
+    }
     if (extra.contains("quantization")) quantization = std::make_shared<QuantizationReport>(QuantizationReport::from_json(extra["quantization"].dump()));
   } catch (const nlohmann::json::exception& e) {
     throw Error(ErrorKind::value, "PrunedModel.load", "a sound report", e.what(), "the file may be damaged");
   }
-  auto m = make<PrunedModel>(f.graph, wanted, o, std::move(quantization));
+  auto m = make<PrunedModel>(f.graph, wanted, o, std::move(quantization), std::move(cut));
   m->eval();
   return m;
 }
@@ -293,7 +330,7 @@ Ref<PrunedModel> PrunedModel::load(const std::string& path) { return from_file(l
 Ref<PrunedModel> PrunedModel::clone() const {
   auto quantization = quantization_ ? std::make_shared<QuantizationReport>(*quantization_) : nullptr;
   if (has_graph()) {
-    auto copy = make<PrunedModel>(own_copy(held()), wanted_, options_, quantization);
+    auto copy = make<PrunedModel>(own_copy(held()), wanted_, options_, quantization, cut_);
     copy->train(training());
     return copy;
   }
@@ -334,8 +371,16 @@ Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOpti
     if (auto* q = dynamic_cast<QuantizedModel*>(module)) quantization = std::make_shared<QuantizationReport>(q->report());
     if (auto* p = dynamic_cast<PrunedModel*>(module); p && p->quantization()) quantization = std::make_shared<QuantizationReport>(*p->quantization());
     Graph g = own_copy(nn::graph_of("prune_model", module ? *module : model, inputs));
-    prune_graph(g, sparsity, o);
-    pruned = make<PrunedModel>(std::move(g), sparsity, o, quantization);
+    ChannelCut cut;
+    if (o.method == "structured") {
+      NativeFile given;
+      given.graph = g;
+      given.has_graph = true;
+      given.kind = "module";
+      cut.given_bytes = bytes_of_file(given);
+      cut.kept = prune_channels(g, sparsity, o);
+    } else prune_graph(g, sparsity, o);
+    pruned = make<PrunedModel>(std::move(g), sparsity, o, quantization, std::move(cut));
   }
   pruned->train(model.training());
   return pruned;

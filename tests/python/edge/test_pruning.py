@@ -329,3 +329,29 @@ print(min(grown))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 300_000, done.stdout  # one leaked integer model in each cycle would be 500,000
     assert "leak" not in done.stderr, done.stderr
+
+
+def test_lamp_equals_its_formula():
+    net = small_net()
+    p = prune_model(net, 0.6, method="lamp")
+    scores = {}
+    for name, w in weights(net).items():
+        square = np.sort((w.astype("float64").ravel()) ** 2)
+        by_value = square / np.cumsum(square[::-1])[::-1]
+        order = np.argsort(np.abs(w.astype("float64")).ravel(), kind="stable")
+        s = np.empty(w.size)
+        s[order] = by_value
+        scores[name] = s.reshape(w.shape)
+    limit = np.sort(np.concatenate([s.ravel() for s in scores.values()]))[round(0.6 * sum(SMALL_WEIGHTS.values()))]
+    for name, mask in p.masks.items():
+        assert np.array_equal(mask.numpy(), scores[name] >= limit), name
+
+
+def test_ratios_of_single_layers():
+    p = prune_model(small_net(), 0.5, ratios={"0": 0.25, "7.weight": 0.75})
+    w = weights(p)
+    assert (w["0.weight"] == 0).sum() == 18 and (w["7.weight"] == 0).sum() == 768
+    assert sum((w[n] == 0).sum() for n in ("3.depthwise.weight", "3.pointwise.weight")) == 100
+    for bad, words in [({"9": 0.5}, "9"), ({"0": 1.0}, "sparsity"), ({"0": -1.0}, "sparsity")]:
+        with pytest.raises(ValueError, match=words):
+            prune_model(small_net(), 0.5, ratios=bad)
