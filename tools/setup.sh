@@ -17,6 +17,8 @@ need() { # need PACKAGE FILE-OR-COMMAND
 }
 need g++ c++
 need zlib1g-dev /usr/include/zlib.h
+need libpng-dev /usr/include/png.h
+need libjpeg62-turbo-dev /usr/include/jpeglib.h
 need libminizip-dev /usr/include/minizip/unzip.h
 need libprotozero-dev /usr/include/protozero/pbf_reader.hpp
 need nlohmann-json3-dev /usr/include/nlohmann/json.hpp

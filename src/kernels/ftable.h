@@ -2,6 +2,7 @@
 #include "kernels/binary.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
+#include "kernels/image.h"
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
@@ -33,7 +34,20 @@
   X(softmax, void, (const float* x, float* y, int64_t n))                                                              \
   X(log_softmax, void, (const float* x, float* y, int64_t n))                                                          \
   X(adam, void, (const AdamStep& step, const float* g, float* p, float* m, float* v, int64_t n))                       \
-  X(sgd, void, (const SgdStep& step, const float* g, float* p, float* buf, int64_t n))
+  X(sgd, void, (const SgdStep& step, const float* g, float* p, float* buf, int64_t n))                                 \
+  X(image_rows_u8, void, (const uint8_t* const* rows, const float* weight, int taps, float* y, int64_t n))             \
+  X(image_rows_u16, void, (const uint16_t* const* rows, const float* weight, int taps, float* y, int64_t n))           \
+  X(image_rows_f32, void, (const float* const* rows, const float* weight, int taps, float* y, int64_t n))              \
+  X(image_taps, void, (const float* x, const float* weight, int taps, int64_t step, float* y, int64_t n))              \
+  X(image_columns, void,                                                                                               \
+    (const float* x, const int32_t* first, const float* weight, int taps, int64_t channels, float* y, int64_t width))  \
+  X(image_store, void, (const float* x, uint8_t* y, int64_t n))                                                        \
+  X(image_scale_u8, void,                                                                                              \
+    (const uint8_t* x, const float* scale, const float* shift, int64_t period, float* y, int64_t n))                   \
+  X(image_scale_f32, void,                                                                                             \
+    (const float* x, const float* scale, const float* shift, int64_t period, float* y, int64_t n))                     \
+  X(image_sobel, void,                                                                                                 \
+    (const uint8_t* a, const uint8_t* b, const uint8_t* e, int64_t channels, int16_t* gx, int16_t* gy, int64_t n))
 
 namespace miniten::kernels {
 

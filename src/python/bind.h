@@ -17,6 +17,7 @@ void bind_interchange(nb::module_&);
 void bind_edge(nb::module_&);                     // after bind_nn and bind_optim
 void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils
 void bind_data(nb::module_&);
+void bind_vision(nb::module_&);                   // after bind_data
 void bind_viz(nb::module_&);
 void bind_cli(nb::module_&);                      // the command line, for __main__.py
 

@@ -16,6 +16,7 @@ NB_MODULE(_core, m) {
   bind_edge(m);
   bind_measure(m);
   bind_data(m);
+  bind_vision(m);
   bind_viz(m);
   bind_cli(m);
 }
