@@ -18,6 +18,7 @@ void bind_edge(nb::module_&);                     // after bind_nn and bind_opti
 void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils
 void bind_data(nb::module_&);
 void bind_vision(nb::module_&);                   // after bind_data
+void bind_transforms(nb::module_&);
 void bind_viz(nb::module_&);
 void bind_cli(nb::module_&);                      // the command line, for __main__.py
 

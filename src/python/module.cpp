@@ -17,6 +17,7 @@ NB_MODULE(_core, m) {
   bind_measure(m);
   bind_data(m);
   bind_vision(m);
+  bind_transforms(m);
   bind_viz(m);
   bind_cli(m);
 }

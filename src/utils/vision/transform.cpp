@@ -1,0 +1,199 @@
+#include "miniten/utils/data.h"
+#include "miniten/utils/transforms.h"
+#include "utils/vision/image.h"
+
+namespace miniten::utils::vision {
+
+namespace {
+thread_local SampleKey* current_key = nullptr;
+
+// (height, width, channels) as (channels, height, width), or back, in memory of its own.
+Tensor moved(const Tensor& image, bool to_first) {
+  if (image.rank() != 3) return image;
+  View v = image.view();
+  constexpr int first[] = {2, 0, 1}, last[] = {1, 2, 0};
+  View source = v;
+  for (int i = 0; i < 3; ++i) {
+    int from = to_first ? first[i] : last[i];
+    source.spec.shape[i] = v.spec.shape[from];
+    source.strides[i] = v.strides[from];
+  }
+  Tensor out = Tensor::empty(source.spec);
+  copy_values(source, out.view());
+  return out;
+}
+}  // namespace
+
+SampleKey::SampleKey(uint64_t seed, uint64_t epoch, uint64_t index) : outer_(current_key) {
+  Philox4 p = philox(seed, epoch, index);
+  seed_ = uint64_t{p.at[0]} << 32 | p.at[1];
+  stream_ = uint64_t{p.at[2]} << 32 | p.at[3];
+  current_key = this;
+}
+SampleKey::~SampleKey() { current_key = outer_; }
+std::optional<Generator> SampleKey::next() {
+  if (!current_key) return {};
+  return Generator(current_key->seed_, current_key->stream_ + current_key->calls_++);
+}
+
+Params& Params::set(std::string name, std::vector<double> numbers) {
+  values.emplace_back(std::move(name), std::move(numbers));
+  return *this;
+}
+const std::vector<double>& Params::at(std::string_view name, size_t count) const {
+  for (auto& [key, numbers] : values)
+    if (key == name) {
+      if (numbers.size() < count) throw Error(ErrorKind::value, "replay", std::to_string(count) + " numbers as " + std::string(name), std::to_string(numbers.size()));
+      return numbers;
+    }
+  throw Error(ErrorKind::value, "replay", "params with " + std::string(name), "none", "pass what .params gave after a call of the same transform");
+}
+
+Layout parse_layout(std::string_view op, std::string_view name) {
+  if (name == "hwc") return Layout::hwc;
+  if (name == "chw") return Layout::chw;
+  throw Error(ErrorKind::value, op, "a layout of 'hwc', 'chw'", "'" + std::string(name.substr(0, 40)) + "'");
+}
+
+Tensor Transform::operator()(const Tensor& image, Layout layout) {
+  std::optional<Generator> g = SampleKey::next();
+  if (!g) {
+    if (!seeded_) {
+      std::lock_guard guard(lock_);
+      if (!seeded_) {
+        seed_ = data::draw_seed();
+        seeded_ = true;
+      }
+    }
+    g = Generator(seed_, calls_++);
+  }
+  Params drawn;
+  Tensor out = call(image, layout, *g, drawn);
+  std::lock_guard guard(lock_);
+  last_ = std::move(drawn);
+  return out;
+}
+Tensor Transform::replay(const Tensor& image, const Params& params, Layout layout) const { return repeat(image, layout, params); }
+Params Transform::params() const {
+  std::lock_guard guard(lock_);
+  return last_;
+}
+void Transform::manual_seed(uint64_t seed) {
+  std::lock_guard guard(lock_);
+  seed_ = seed;
+  calls_ = 0;
+  seeded_ = true;
+}
+
+Tensor Transform::call(const Tensor& image, Layout& layout, Generator& g, Params& drawn) const {
+  if (!image) throw Error(ErrorKind::type, text(), "an image", "none");
+  bool first = channels_first(layout);
+  Tensor x = first ? moved(image, false) : image;
+  drawn = draw(x.spec(), g);
+  Tensor out = apply(x, drawn);
+  layout = first ? Layout::chw : Layout::hwc;
+  return first ? moved(out, true) : out;
+}
+Tensor Transform::repeat(const Tensor& image, Layout& layout, const Params& params) const {
+  if (!image) throw Error(ErrorKind::type, text(), "an image", "none");
+  bool first = channels_first(layout);
+  Tensor out = apply(first ? moved(image, false) : image, params);
+  layout = first ? Layout::chw : Layout::hwc;
+  return first ? moved(out, true) : out;
+}
+
+Compose::Compose(std::vector<TransformRef> parts, std::optional<uint64_t> seed) : parts_(std::move(parts)) {
+  for (auto& p : parts_) if (!p) throw Error(ErrorKind::type, "Compose", "transforms", "a null one");
+  if (seed) manual_seed(*seed);
+}
+std::string Compose::text() const {
+  std::string out = "Compose([";
+  for (size_t i = 0; i < parts_.size(); ++i) out += (i ? ", " : "") + parts_[i]->text();
+  return out + "])";
+}
+Tensor Compose::call(const Tensor& image, Layout& layout, Generator& g, Params& drawn) const {
+  Tensor x = image;
+  drawn.parts.resize(parts_.size());
+  for (size_t i = 0; i < parts_.size(); ++i) x = parts_[i]->call(x, layout, g, drawn.parts[i]);
+  return x;
+}
+Tensor Compose::repeat(const Tensor& image, Layout& layout, const Params& params) const {
+  if (params.parts.size() != parts_.size())
+    throw Error(ErrorKind::value, "replay", "params of " + std::to_string(parts_.size()) + " transforms", std::to_string(params.parts.size()));
+  Tensor x = image;
+  for (size_t i = 0; i < parts_.size(); ++i) x = parts_[i]->repeat(x, layout, params.parts[i]);
+  return x;
+}
+bool Compose::gives_tensor() const {
+  for (auto& p : parts_) if (p->gives_tensor()) return true;
+  return false;
+}
+
+Params SimpleTransform::draw(const Spec& image, Generator& g) const {
+  if (!steps_.draw) return {};
+  const Shape& s = image.shape;
+  if (s.rank != 2 && s.rank != 3) throw Error(ErrorKind::value, steps_.text, "an image (height, width, channels) or (height, width)", image.text());
+  for (Dim d : s) if (d < 1) throw Error(ErrorKind::value, steps_.text, "an image of one pixel and one channel or more", image.text());
+  return steps_.draw(s[0], s[1], s.rank == 3 ? s[2] : 1, g);
+}
+
+// ---- to and from networks ----
+Tensor ToTensor::apply(const Tensor& image, const Params&) const {
+  Pixels p = pixels_of("ToTensor", image);
+  bool wide = p.dtype() == DType::f64;
+  Tensor out = Tensor::empty({wide ? DType::f64 : DType::f32, {p.c, p.h, p.w}});
+  int64_t n = p.h * p.w;
+  if (p.dtype() == DType::u8) {
+    float table[256];
+    for (int i = 0; i < 256; ++i) table[i] = float(i) / 255.0f;
+    for (int64_t c = 0; c < p.c; ++c) {
+      const uint8_t* x = p.as<uint8_t>() + c;
+      float* y = out.view().f32() + c * n;
+      for (int64_t i = 0; i < n; ++i) y[i] = table[x[i * p.c]];
+    }
+    return out;
+  }
+  visit_pixels(p.dtype(), [&](auto t) {
+    using T = decltype(t);
+    using Out = Wide<T>;
+    const T* x = p.as<T>();
+    Out* y = out.view().as<Out>();
+    for (int64_t c = 0; c < p.c; ++c)
+      for (int64_t i = 0; i < n; ++i) *y++ = std::is_integral_v<T> ? Out(x[i * p.c + c]) / Out(range_of(p.dtype())) : Out(x[i * p.c + c]);
+  });
+  return out;
+}
+Tensor ToTensor::repeat(const Tensor& image, Layout& layout, const Params& params) const {
+  Tensor out = apply(layout == Layout::chw ? moved(image, false) : image, params);
+  layout = Layout::chw;
+  return out;
+}
+Tensor ToTensor::call(const Tensor& image, Layout& layout, Generator&, Params& drawn) const { return repeat(image, layout, drawn); }
+
+namespace {
+std::string list_text(const std::vector<double>& v) {
+  std::string out = "[";
+  for (size_t i = 0; i < v.size(); ++i) {
+    char number[32];
+    std::snprintf(number, sizeof number, "%s%g", i ? ", " : "", v[i]);
+    out += number;
+  }
+  return out + "]";
+}
+}  // namespace
+
+Normalize::Normalize(std::vector<double> mean, std::vector<double> std, Layout layout) : mean_(std::move(mean)), std_(std::move(std)), layout_(layout) {
+  if (mean_.empty() || std_.empty()) throw Error(ErrorKind::value, "Normalize", "a mean and a std", "none");
+  for (double s : std_) if (!(std::abs(s) > 0) || !std::isfinite(s)) throw Error(ErrorKind::value, "Normalize", "a finite std other than 0", std::to_string(s));
+}
+std::string Normalize::text() const { return "Normalize(" + list_text(mean_) + ", " + list_text(std_) + ")"; }
+Tensor Normalize::apply(const Tensor& image, const Params&) const {
+  Pixels p = pixels_of("Normalize", image);
+  for (auto* v : {&mean_, &std_})
+    if (v->size() != 1 && int64_t(v->size()) != p.c)
+      throw Error(ErrorKind::value, "Normalize", "an image of " + std::to_string(v->size()) + " channels", std::to_string(p.c) + " channels in " + std::to_string(p.h) + " x " + std::to_string(p.w) + " pixels",
+                  "after ToTensor the channels come first; pass layout='hwc' or 'chw' where it stands alone");
+  return normalize(image, mean_, std_);
+}
+
+}  // namespace miniten::utils::vision
