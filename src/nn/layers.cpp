@@ -1,29 +1,8 @@
 #include "miniten/nn/layers.h"
 #include <cmath>
-#include "miniten/base/random.h"
+#include "nn/layer_parts.h"
 
 namespace miniten::nn {
-
-namespace {
-Tensor uniform_values(const Shape& shape, double bound) {
-  Tensor t = Tensor::empty({DType::f32, shape});
-  for (int64_t i = 0; i < t.numel(); ++i) t.view().f32()[i] = float((2.0 * default_generator().uniform() - 1.0) * bound);
-  return t;
-}
-const Tensor& only(const Module& m, const std::vector<Tensor>& in) {
-  if (in.size() != 1) throw Error(ErrorKind::value, m.type_name(), "one input", std::to_string(in.size()));
-  return in[0];
-}
-std::string pair_text(const Dims& d) { return "(" + std::to_string(d[0]) + ", " + std::to_string(d[1]) + ")"; }
-void require_positive(const char* layer, const char* name, int64_t value) {
-  if (value < 1) throw Error(ErrorKind::value, layer, std::string(name) + " of at least 1", std::to_string(value));
-}
-std::string number(double x) {
-  std::string s = std::to_string(x);
-  while (s.back() == '0') s.pop_back();
-  return s.back() == '.' ? s + "0" : s;
-}
-}  // namespace
 
 // ---- linear, convolution ----
 Linear::Linear(int64_t in, int64_t out, bool bias) : in_features(in), out_features(out) {
@@ -76,46 +55,6 @@ DepthwiseSeparableConv2d::DepthwiseSeparableConv2d(int64_t in, int64_t out, cons
 }
 std::vector<Tensor> DepthwiseSeparableConv2d::forward(const std::vector<Tensor>& in) { return {(*child("pointwise"))((*child("depthwise"))(only(*this, in)))}; }
 
-// ---- batch norm ----
-BatchNorm::BatchNorm(int64_t n, float eps, float momentum, int rank) : num_features(n), eps(eps), momentum(momentum), rank_(rank) {
-  require_positive(rank == 4 ? "BatchNorm2d" : "BatchNorm1d", "num_features", n);
-  register_parameter("weight", Tensor::ones({n}));
-  register_parameter("bias", Tensor::zeros({n}));
-  register_buffer("running_mean", Tensor::zeros({n}));
-  register_buffer("running_var", Tensor::ones({n}));
-  register_buffer("num_batches_tracked", Tensor::zeros({}, DType::i64));
-}
-std::vector<Tensor> BatchNorm::forward(const std::vector<Tensor>& in) {
-  const Tensor& x = only(*this, in);
-  bool fits = rank_ == 4 ? x.rank() == 4 : x.rank() == 2 || x.rank() == 3;
-  if (!fits || x.dim(1) != num_features)
-    throw Error(ErrorKind::value, type_name(), std::string("input (N, ") + std::to_string(num_features) + (rank_ == 4 ? ", H, W)" : ") or (N, C, L)"), x.shape().text());
-  Tensor weight = parameter_of("weight"), bias = parameter_of("bias"), mean_ = buffer_of("running_mean"), var_ = buffer_of("running_var");
-  if (!training()) return {batch_norm(x, weight, bias, mean_, var_, eps)};
-  int64_t channels = num_features;
-  if (x.shape().is_static() && x.numel() <= channels)
-    throw Error(ErrorKind::value, type_name(), "more than one value per channel in training", x.shape().text(), "use a larger batch, or eval()");
-  Axes others;
-  Shape per_channel = Dims::filled(x.rank(), 1);
-  per_channel[1] = channels;
-  for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
-  Tensor batch_mean = mean(x, others, true), centred = x - batch_mean;
-  Tensor batch_var = mean(square(centred), others, true);
-  Tensor y = centred * (reshape(weight, per_channel) * reciprocal(sqrt(batch_var + double(eps)))) + reshape(bias, per_channel);
-  {
-    NoGrad no_grad;
-    Tensor n = count(x) / count(batch_mean);               // running variance: unbiased
-    auto follow = [&](const Tensor& state, const Tensor& value) {
-      assign(state, state * (1.0 - double(momentum)) + reshape(detach(value), {channels}) * double(momentum));
-    };
-    follow(mean_, batch_mean);
-    follow(var_, batch_var * (n / (n - 1.0)));
-    assign(buffer_of("num_batches_tracked"), buffer_of("num_batches_tracked") + 1.0);
-  }
-  return {y};
-}
-std::string BatchNorm::extra_repr() const { return std::to_string(num_features) + ", eps=" + std::to_string(eps) + ", momentum=" + number(momentum); }
-
 // ---- pooling ----
 Pool2d::Pool2d(Kind kind, const Pool2dAttrs& attrs) : kind_(kind), attrs_(attrs) {
   for (const Dims* d : {&attrs.kernel, &attrs.stride})
@@ -127,73 +66,32 @@ std::vector<Tensor> Pool2d::forward(const std::vector<Tensor>& in) {
 std::string Pool2d::extra_repr() const {
   return "kernel_size=" + pair_text(attrs_.kernel) + ", stride=" + pair_text(attrs_.stride) + ", padding=" + pair_text(attrs_.padding);
 }
-static Pool2dAttrs pool_attrs(const Dims& kernel, const Dims& stride, const Dims& padding, bool count_include_pad = true) {
+static Pool2dAttrs pool_attrs(const Dims& kernel, const Dims& stride, const Dims& padding, const Dims& dilation, bool ceil_mode, bool count_include_pad = true) {
   return {.kernel = kernel, .stride = stride.rank ? stride : kernel, .padding = {padding[0], padding[1], padding[0], padding[1]},
-          .count_include_pad = count_include_pad};
+          .dilation = dilation, .ceil_mode = ceil_mode, .count_include_pad = count_include_pad, .extent = {}};
 }
-MaxPool2d::MaxPool2d(Dims kernel, Dims stride, Dims padding) : Pool2d(max, pool_attrs(kernel, stride, padding)) {}
-AvgPool2d::AvgPool2d(Dims kernel, Dims stride, Dims padding, bool count_include_pad) : Pool2d(average, pool_attrs(kernel, stride, padding, count_include_pad)) {}
+MaxPool2d::MaxPool2d(Dims kernel, Dims stride, Dims padding, Dims dilation, bool ceil_mode)
+    : Pool2d(max, pool_attrs(kernel, stride, padding, dilation, ceil_mode)) {}
+AvgPool2d::AvgPool2d(Dims kernel, Dims stride, Dims padding, bool count_include_pad, bool ceil_mode)
+    : Pool2d(average, pool_attrs(kernel, stride, padding, {1, 1}, ceil_mode, count_include_pad)) {}
 AdaptiveAvgPool2d::AdaptiveAvgPool2d(Dims size) : output_size(size) {
-  for (Dim d : size) require_positive("AdaptiveAvgPool2d", "output_size", d);
+  for (Dim d : size) if (d != -1) require_positive("AdaptiveAvgPool2d", "output_size", d);
 }
-std::vector<Tensor> AdaptiveAvgPool2d::forward(const std::vector<Tensor>& in) { return {adaptive_avg_pool2d(only(*this, in), output_size[0], output_size[1])}; }
+std::vector<Tensor> AdaptiveAvgPool2d::forward(const std::vector<Tensor>& in) { return {functional::adaptive_avg_pool(images(*this, in), output_size)}; }
 std::string AdaptiveAvgPool2d::extra_repr() const { return "output_size=" + pair_text(output_size); }
-std::vector<Tensor> GlobalAvgPool2d::forward(const std::vector<Tensor>& in) { return {adaptive_avg_pool2d(only(*this, in), 1, 1)}; }
+std::vector<Tensor> GlobalAvgPool2d::forward(const std::vector<Tensor>& in) { return {mean(images(*this, in), {2, 3}, true)}; }
 
-// ---- shapes, noise, activations ----
+// ---- shapes ----
 std::vector<Tensor> Flatten::forward(const std::vector<Tensor>& in) { return {flatten(only(*this, in), start_dim, end_dim)}; }
 std::string Flatten::extra_repr() const { return "start_dim=" + std::to_string(start_dim) + ", end_dim=" + std::to_string(end_dim); }
 
-Dropout::Dropout(float p) : p(p) {
-  if (!(p >= 0 && p <= 1)) throw Error(ErrorKind::value, "Dropout", "a probability in [0, 1]", std::to_string(p));
-  int64_t key[] = {int64_t(default_generator().next()), 0};
-  key_ = Tensor::of<int64_t>({2}, key);
-}
-std::vector<Tensor> Dropout::forward(const std::vector<Tensor>& in) {
-  const Tensor& x = only(*this, in);
-  if (!training() || p == 0) return {x};
-  Tensor y = dropout(x, p, key_);
-  NoGrad no_grad;
-  static const int64_t one[] = {0, 1};
-  assign(key_, key_ + Tensor::of<int64_t>({2}, one));
-  return {y};
-}
-std::string Dropout::extra_repr() const { return "p=" + number(p); }
-
-std::vector<Tensor> Activation::forward(const std::vector<Tensor>& in) { return {f_(only(*this, in))}; }
-ReLU::ReLU() : Activation("ReLU", relu) {}
-ReLU6::ReLU6() : Activation("ReLU6", [](const Tensor& x) { return clamp(x, 0, 6); }) {}
-Sigmoid::Sigmoid() : Activation("Sigmoid", sigmoid) {}
-Tanh::Tanh() : Activation("Tanh", tanh) {}
-GELU::GELU() : Activation("GELU", gelu) {}
-SiLU::SiLU() : Activation("SiLU", silu) {}
-Softplus::Softplus() : Activation("Softplus", softplus) {}
-std::vector<Tensor> Softmax::forward(const std::vector<Tensor>& in) { return {softmax(only(*this, in), dim)}; }
-std::string Softmax::extra_repr() const { return "dim=" + std::to_string(dim); }
-
-// ---- containers, losses ----
+// ---- containers ----
 Sequential::Sequential(const std::vector<ModuleRef>& modules) { for (const ModuleRef& m : modules) append(m); }
 void Sequential::append(ModuleRef m) { register_module(std::to_string(children().size()), std::move(m)); }
 std::vector<Tensor> Sequential::forward(const std::vector<Tensor>& in) {
   std::vector<Tensor> x = in;
   for (auto& [name, m] : children()) x = (*m)(x);
   return x;
-}
-
-CrossEntropyLoss::CrossEntropyLoss(float label_smoothing) : label_smoothing(label_smoothing) {
-  if (!(label_smoothing >= 0 && label_smoothing <= 1))
-    throw Error(ErrorKind::value, "CrossEntropyLoss", "label_smoothing in [0, 1]", std::to_string(label_smoothing));
-}
-static void require_pair(const Module& m, const std::vector<Tensor>& in) {
-  if (in.size() != 2) throw Error(ErrorKind::value, m.type_name(), "a prediction and a target", std::to_string(in.size()) + " tensors");
-}
-std::vector<Tensor> CrossEntropyLoss::forward(const std::vector<Tensor>& in) {
-  require_pair(*this, in);
-  return {cross_entropy(in[0], in[1], label_smoothing)};
-}
-std::vector<Tensor> MSELoss::forward(const std::vector<Tensor>& in) {
-  require_pair(*this, in);
-  return {mse_loss(in[0], in[1])};
 }
 
 }  // namespace miniten::nn

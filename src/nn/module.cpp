@@ -6,7 +6,46 @@ namespace miniten::nn {
 std::vector<Tensor> Module::operator()(const std::vector<Tensor>& inputs) {
   note_call(inputs);
   LayerScope scope(label_);
-  return forward(inputs);
+  if (pre_hooks_.empty() && hooks_.empty()) return forward(inputs);
+  std::vector<Tensor> in = inputs;
+  auto before = pre_hooks_;                              // a hook may remove itself
+  for (auto& [number, hook] : before) if (auto changed = hook(*this, in)) in = std::move(*changed);
+  std::vector<Tensor> out = forward(in);
+  auto after = hooks_;
+  for (auto& [number, hook] : after) if (auto changed = hook(*this, in, out)) out = std::move(*changed);
+  return out;
+}
+int Module::add_forward_pre_hook(PreHook hook) { return pre_hooks_.emplace_back(next_hook_, std::move(hook)), next_hook_++; }
+int Module::add_forward_hook(Hook hook) { return hooks_.emplace_back(next_hook_, std::move(hook)), next_hook_++; }
+bool Module::remove_hook(int number) {
+  auto same = [&](auto& entry) { return entry.first == number; };
+  return std::erase_if(pre_hooks_, same) + std::erase_if(hooks_, same) > 0;
+}
+ModuleRef Module::find_module(std::string_view path) {
+  ModuleRef m(this);
+  while (m && !path.empty()) {
+    size_t dot = path.find('.');
+    m = m->child(path.substr(0, dot));
+    path = dot == path.npos ? "" : path.substr(dot + 1);
+  }
+  return m;
+}
+void Module::to(DType dtype) {
+  if (!is_float(dtype)) throw Error(ErrorKind::type, "to", "a floating-point dtype", std::string(name_of(dtype)), "quantise with edge.quantize_model");
+  NoGrad no_grad;
+  auto convert = [&](const Tensor& t) {
+    if (!t || !is_float(t.dtype()) || t.dtype() == dtype) return;
+    Tensor c = cast(t, dtype).clone();
+    t->spec = c->spec;
+    t->strides = c->strides;
+    t->offset = c->offset;
+    t->storage = c->storage;
+    t->grad = Tensor();
+  };
+  for (auto& [name, m] : named_modules()) {
+    for (auto& [own, t] : m->own_parameters()) convert(t);
+    for (auto& [own, t] : m->own_buffers()) convert(t);
+  }
 }
 Tensor Module::operator()(const Tensor& x) {
   auto out = (*this)(std::vector<Tensor>{x});

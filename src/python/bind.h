@@ -9,9 +9,11 @@ using TensorClass = nb::class_<Tensor::Impl>;
 TensorClass bind_core(nb::module_&);              // dtypes, Tensor, creation, random numbers, threads
 void bind_indexing(nb::module_&, TensorClass&);
 void bind_ops(nb::module_&, TensorClass&);
+void bind_functional(nb::module_&);                // what nn.functional has beyond ops
 void bind_autograd(nb::module_&, TensorClass&);   // backward, gradient modes, user-defined ops
 void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
+void bind_init(nb::module_&);
 void bind_optim(nb::module_&);
 void bind_interchange(nb::module_&);
 void bind_edge(nb::module_&);                     // after bind_nn and bind_optim

@@ -1,13 +1,12 @@
-#include <nanobind/stl/optional.h>
 #include "miniten/nn/layers.h"
-#include "python/module_type.h"
+#include "miniten/nn/spatial.h"
+#include "python/layer_binding.h"
 
 namespace miniten::python {
 
 namespace {
 
 using namespace nb::literals;
-#define INT2 "int | collections.abc.Sequence[int]"
 
 nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias) {
   nn::Conv2dOptions o;
@@ -34,19 +33,13 @@ nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle 
 
 Dims stride_of(const char* layer, nb::handle stride) { return stride.is_none() ? Dims{} : pair_of(layer, stride); }
 
-// Under a Python subclass the trampoline is made in the layer's place.
-template <class M> void construct(nb::pointer_and_handle<M> at, auto&&... args) {
-  if (nb::inst_python_derived(at.h)) new (static_cast<void*>(at.p)) PyModule<M>(std::forward<decltype(args)>(args)...);
-  else new (static_cast<void*>(at.p)) M(std::forward<decltype(args)>(args)...);
-}
-
-template <class M> void convolution(nb::module_& m, const char* name, const char* doc) {
-  auto c = layer<M>(m, name, doc);
+template <class M, class Base = nn::Module> void convolution(nb::module_& m, const char* name, const char* doc, int dilated = 1) {
+  auto c = layer<M, Base>(m, name, doc);
   c.def("__init__", [name](nb::pointer_and_handle<M> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, int64_t groups, bool bias) {
       construct(at, in, out, conv_options(name, kernel, stride, padding, dilation, groups, bias));
-    }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = 1, "groups"_a = 1, "bias"_a = true,
-    nb::sig("def __init__(self, in_channels: int, out_channels: int, kernel_size: " INT2 ", stride: " INT2 " = 1, padding: " INT2 " | str = 0, dilation: " INT2
-            " = 1, groups: int = 1, bias: bool = True) -> None"));
+    }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = dilated, "groups"_a = 1, "bias"_a = true,
+    nb::sig(("def __init__(self, in_channels: int, out_channels: int, kernel_size: " INT2 ", stride: " INT2 " = 1, padding: " INT2 " | str = 0, dilation: " INT2 " = " +
+             std::to_string(dilated) + ", groups: int = 1, bias: bool = True) -> None").c_str()));
   if constexpr (std::is_same_v<M, nn::Conv2d>)
     c.def_ro("in_channels", &M::in_channels).def_ro("out_channels", &M::out_channels)
         .def_prop_ro("kernel_size", [](const M& l) { return shape_tuple(l.options.kernel_size); }, nb::sig("def kernel_size(self) -> tuple[int, ...]"))
@@ -54,19 +47,6 @@ template <class M> void convolution(nb::module_& m, const char* name, const char
         .def_prop_ro("padding", [](const M& l) { return shape_tuple(l.options.padding); }, nb::sig("def padding(self) -> tuple[int, ...]"))
         .def_prop_ro("dilation", [](const M& l) { return shape_tuple(l.options.dilation); }, nb::sig("def dilation(self) -> tuple[int, ...]"))
         .def_prop_ro("groups", [](const M& l) { return l.options.groups; });
-}
-
-template <class M> void batch_norm(nb::module_& m, const char* name, const char* doc) {
-  layer<M>(m, name, doc)
-      .def("__init__", [](nb::pointer_and_handle<M> at, int64_t n, double eps, double momentum) { construct(at, n, float(eps), float(momentum)); },
-           "num_features"_a, "eps"_a = 1e-5, "momentum"_a = 0.1)
-      .def_prop_ro("num_features", [](const M& l) { return l.num_features; })
-      .def_prop_rw("eps", [](const M& l) { return double(l.eps); }, [](M& l, double v) { l.eps = float(v); })
-      .def_prop_rw("momentum", [](const M& l) { return double(l.momentum); }, [](M& l, double v) { l.momentum = float(v); });
-}
-
-template <class M> void plain(nb::module_& m, const char* name, const char* doc) {
-  layer<M>(m, name, doc).def("__init__", [](nb::pointer_and_handle<M> at) { construct(at); });
 }
 
 nn::ModuleRef item(const nn::Sequential& s, int64_t i) {
@@ -123,49 +103,40 @@ void bind_layers(nb::module_& m) {
            "in_features"_a, "out_features"_a, "bias"_a = true)
       .def_ro("in_features", &nn::Linear::in_features).def_ro("out_features", &nn::Linear::out_features);
   convolution<nn::Conv2d>(m, "Conv2d", "(N, C, H, W) -> (N, O, H', W'); weight (O, C / groups, R, S), bias (O,).");
+  convolution<nn::DilatedConv2d, nn::Conv2d>(m, "DilatedConv2d", "Conv2d whose dilation is 2 by default.", 2);
   layer<nn::DepthwiseSeparableConv2d>(m, "DepthwiseSeparableConv2d", "A depthwise convolution, then a pointwise one.")
       .def("__init__", [](nb::pointer_and_handle<nn::DepthwiseSeparableConv2d> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, bool bias) {
           construct(at, in, out, conv_options("DepthwiseSeparableConv2d", kernel, stride, padding, dilation, 1, bias));
         }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = 1, "bias"_a = true,
         nb::sig("def __init__(self, in_channels: int, out_channels: int, kernel_size: " INT2 ", stride: " INT2 " = 1, padding: " INT2 " | str = 0, dilation: " INT2 " = 1, bias: bool = True) -> None"));
-  batch_norm<nn::BatchNorm1d>(m, "BatchNorm1d", "(N, C) or (N, C, L). Training: the batch's statistics; the running variance is unbiased.");
-  batch_norm<nn::BatchNorm2d>(m, "BatchNorm2d", "(N, C, H, W). Training: the batch's statistics; the running variance is unbiased.");
-
   layer<nn::MaxPool2d>(m, "MaxPool2d", "stride: by default the kernel's size. Padding never wins.")
-      .def("__init__", [](nb::pointer_and_handle<nn::MaxPool2d> at, nb::object kernel, nb::object stride, nb::object padding) {
-          construct(at, pair_of("MaxPool2d", kernel), stride_of("MaxPool2d", stride), pair_of("MaxPool2d", padding));
-        }, "kernel_size"_a, "stride"_a = nb::none(), "padding"_a = 0, nb::sig("def __init__(self, kernel_size: " INT2 ", stride: " INT2 " | None = None, padding: " INT2 " = 0) -> None"));
+      .def("__init__", [](nb::pointer_and_handle<nn::MaxPool2d> at, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, bool ceil_mode) {
+          construct(at, pair_of("MaxPool2d", kernel), stride_of("MaxPool2d", stride), pair_of("MaxPool2d", padding), pair_of("MaxPool2d", dilation), ceil_mode);
+        }, "kernel_size"_a, "stride"_a = nb::none(), "padding"_a = 0, "dilation"_a = 1, "ceil_mode"_a = false,
+        nb::sig("def __init__(self, kernel_size: " INT2 ", stride: " INT2 " | None = None, padding: " INT2 " = 0, dilation: " INT2 " = 1, ceil_mode: bool = False) -> None"));
   layer<nn::AvgPool2d>(m, "AvgPool2d", "stride: by default the kernel's size.")
-      .def("__init__", [](nb::pointer_and_handle<nn::AvgPool2d> at, nb::object kernel, nb::object stride, nb::object padding, bool count_include_pad) {
-          construct(at, pair_of("AvgPool2d", kernel), stride_of("AvgPool2d", stride), pair_of("AvgPool2d", padding), count_include_pad);
-        }, "kernel_size"_a, "stride"_a = nb::none(), "padding"_a = 0, "count_include_pad"_a = true,
-        nb::sig("def __init__(self, kernel_size: " INT2 ", stride: " INT2 " | None = None, padding: " INT2 " = 0, count_include_pad: bool = True) -> None"));
-  layer<nn::AdaptiveAvgPool2d>(m, "AdaptiveAvgPool2d", "output_size must divide the input's height and width.")
-      .def("__init__", [](nb::pointer_and_handle<nn::AdaptiveAvgPool2d> at, nb::object size) { construct(at, pair_of("AdaptiveAvgPool2d", size)); }, "output_size"_a,
-           nb::sig("def __init__(self, output_size: " INT2 ") -> None"));
+      .def("__init__", [](nb::pointer_and_handle<nn::AvgPool2d> at, nb::object kernel, nb::object stride, nb::object padding, bool ceil_mode, bool count_include_pad) {
+          construct(at, pair_of("AvgPool2d", kernel), stride_of("AvgPool2d", stride), pair_of("AvgPool2d", padding), count_include_pad, ceil_mode);
+        }, "kernel_size"_a, "stride"_a = nb::none(), "padding"_a = 0, "ceil_mode"_a = false, "count_include_pad"_a = true,
+        nb::sig("def __init__(self, kernel_size: " INT2 ", stride: " INT2 " | None = None, padding: " INT2 " = 0, ceil_mode: bool = False, count_include_pad: bool = True) -> None"));
+  layer<nn::AdaptiveAvgPool2d>(m, "AdaptiveAvgPool2d", "Means of cells, as torch cuts them; None keeps a size.")
+      .def("__init__", [](nb::pointer_and_handle<nn::AdaptiveAvgPool2d> at, nb::object size) { construct(at, sizes_of("AdaptiveAvgPool2d", size, 2)); }, "output_size"_a,
+           nb::sig("def __init__(self, output_size: int | None | collections.abc.Sequence[int | None]) -> None"));
   plain<nn::GlobalAvgPool2d>(m, "GlobalAvgPool2d", "(N, C, H, W) -> (N, C, 1, 1).");
 
   layer<nn::Flatten>(m, "Flatten", "Axes start_dim .. end_dim as one.")
       .def("__init__", [](nb::pointer_and_handle<nn::Flatten> at, int start, int end) { construct(at, start, end); }, "start_dim"_a = 1, "end_dim"_a = -1);
   layer<nn::Identity>(m, "Identity", "Gives what it gets.").def("__init__", [](nb::pointer_and_handle<nn::Identity> at, nb::args, nb::kwargs) { construct(at); },
            nb::sig("def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None"));
-  layer<nn::Dropout>(m, "Dropout", "In training zeroes with probability p and scales the rest by 1 / (1 - p).")
-      .def("__init__", [](nb::pointer_and_handle<nn::Dropout> at, double p) { construct(at, float(p)); }, "p"_a = 0.5)
-      .def_prop_ro("p", [](const nn::Dropout& d) { return double(d.p); });
-  plain<nn::ReLU>(m, "ReLU", "max(x, 0); NaN stays NaN.");
-  plain<nn::ReLU6>(m, "ReLU6", "x cut to [0, 6].");
-  plain<nn::Sigmoid>(m, "Sigmoid", "1 / (1 + exp(-x)).");
-  plain<nn::Tanh>(m, "Tanh", "");
-  plain<nn::GELU>(m, "GELU", "x * Phi(x), exact.");
-  plain<nn::SiLU>(m, "SiLU", "x * sigmoid(x).");
-  plain<nn::Softplus>(m, "Softplus", "log(1 + exp(x)).");
-  layer<nn::Softmax>(m, "Softmax", "Along dim.").def("__init__", [](nb::pointer_and_handle<nn::Softmax> at, int dim) { construct(at, dim); }, "dim"_a = -1).def_ro("dim", &nn::Softmax::dim);
   bind_sequential(m);
 
-  layer<nn::CrossEntropyLoss>(m, "CrossEntropyLoss", "loss(logits (N, C), labels (N,) integers in [0, C)) -> the mean.")
-      .def("__init__", [](nb::pointer_and_handle<nn::CrossEntropyLoss> at, double label_smoothing) { construct(at, float(label_smoothing)); }, nb::kw_only(), "label_smoothing"_a = 0.0)
-      .def_prop_ro("label_smoothing", [](const nn::CrossEntropyLoss& l) { return double(l.label_smoothing); });
-  plain<nn::MSELoss>(m, "MSELoss", "loss(prediction, target) -> the mean of (prediction - target)^2.");
+  bind_activation_layers(m);
+  bind_normalization_layers(m);
+  bind_spatial_layers(m);
+  bind_loss_layers(m);
+  bind_recurrent_layers(m);
+  bind_attention_layers(m);
+  bind_graph_layers(m);
 
   nb::class_<nn::GraphModule, nn::Module, PyModule<nn::GraphModule>> g(m, "GraphModule", nb::type_slots(ModuleSlots<nn::GraphModule>::slots),
       "A graph as a module: its trainable constants are parameters. Called with arrays in the graph's input order or by name.");
@@ -186,7 +157,6 @@ void bind_layers(nb::module_& m) {
           module->train(self.training());
           return module;
         }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> GraphModule"));
-#undef INT2
 }
 
 }  // namespace miniten::python

@@ -49,10 +49,11 @@ std::vector<Tensor> named_inputs(const nn::GraphModule& g, const nb::args& args,
 
 nb::object call(nb::handle self, nb::args args, nb::kwargs kwargs) {
   auto& m = module_of(self);
-  if (nb::inst_python_derived(self)) {
+  if (nb::inst_python_derived(self) || m.takes_options()) {
     if (!mode().recorder) m.note_call(noted_inputs(args, kwargs));
     LayerScope scope(m.label());
-    return self.attr("forward")(*args, **kwargs);
+    nb::object given = run_pre_hooks(self, args);
+    return run_hooks(self, given, self.attr("forward")(*nb::borrow<nb::args>(given), **kwargs));
   }
   if (auto* g = dynamic_cast<nn::GraphModule*>(&m)) {
     std::vector<Tensor> in = named_inputs(*g, args, kwargs), out;
@@ -175,7 +176,27 @@ void bind_module(nb::module_& m) {
         "Copies arrays or tensors in by name. strict raises ValueError listing every missing, unexpected and mis-shaped name; nothing is changed then.");
   c.def("train", [](nb::handle self, bool on) { return module_of(self).train(on), nb::borrow(self); }, "mode"_a = true, nb::sig("def train(self, mode: bool = True) -> typing.Self"));
   c.def("eval", [](nb::handle self) { return module_of(self).eval(), nb::borrow(self); }, nb::sig("def eval(self) -> typing.Self"));
-  c.def("zero_grad", &nn::Module::zero_grad);
+  c.def("zero_grad", [](nn::Module& self, bool) { self.zero_grad(); }, "set_to_none"_a = true);
+  c.def("to", [](nb::handle self, DTypeLike dtype) { return module_of(self).to(dtype_of("to", dtype.object)), nb::borrow(self); }, "dtype"_a, nb::sig("def to(self, dtype: typing.Any) -> typing.Self"),
+        "Parameters and buffers of floats in another float dtype; gradients are dropped.");
+  for (auto [name, dtype] : {std::pair{"float", DType::f32}, {"double", DType::f64}, {"half", DType::f16}, {"bfloat16", DType::bf16}})
+    c.def(name, [dtype = dtype](nb::handle self) { return module_of(self).to(dtype), nb::borrow(self); }, nb::sig((std::string("def ") + name + "(self) -> typing.Self").c_str()));
+  c.def("get_submodule", [](nn::Module& self, std::string_view path) {
+      nn::ModuleRef m = self.find_module(path);
+      if (!m) throw Error(ErrorKind::value, self.type_name(), "the path of a module", "'" + std::string(path) + "'");
+      return m;
+    }, "target"_a, "The module at a dotted path.");
+  c.def("get_parameter", [](nn::Module& self, const std::string& path) {
+      for (auto& [name, t] : self.named_parameters()) if (name == path) return t;
+      throw Error(ErrorKind::value, self.type_name(), "the path of a parameter", "'" + path + "'");
+    }, "target"_a, "The parameter at a dotted path.");
+  c.def("summary", [](nb::handle self, nb::object input_shape) { return nb::module_::import_("miniten.edge.utils").attr("model_summary")(self, input_shape); }, "input_shape"_a,
+        nb::sig("def summary(self, input_shape: typing.Any) -> str"), "A table of layers, shapes, parameters and operations.");
+  c.def("save", [](nb::handle self, nb::object path) { return nb::module_::import_("miniten").attr("save")(self, path); }, "path"_a, nb::sig("def save(self, path: typing.Any) -> int"),
+        "Writes the model as .npz -> bytes; miniten.load reads it.");
+  c.def_static("load", [](nb::object source) { return nb::module_::import_("miniten").attr("load")(source); }, "source"_a, nb::sig("def load(source: typing.Any) -> typing.Any"),
+        "The model that a file, or bytes, holds.");
+  bind_hooks(m, c);
   c.def("requires_grad_", [](nb::handle self, bool on) { return module_of(self).set_requires_grad(on), nb::borrow(self); }, "requires_grad"_a = true,
         nb::sig("def requires_grad_(self, requires_grad: bool = True) -> typing.Self"));
   c.def("apply", [](nb::handle self, nb::object f) { return apply_to(self, f), nb::borrow(self); }, "fn"_a,

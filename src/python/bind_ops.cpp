@@ -1,6 +1,5 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
-#include "miniten/base/random.h"
 #include "miniten/ops/ops.h"
 #include "python/bind.h"
 
@@ -159,7 +158,7 @@ void bind_elementwise(Both b) {
                               {"ceil", ceil, ""}, {"round", round, "To the nearest integer, halves to even."}, {"sign", sign, ""}, {"log1p", log1p, "log(1 + x)."},
                               {"neg", +[](const Tensor& x) { return -x; }, ""}})
     b.def_x(name, [name = name, f = f](ArrayLike x) { return f(x.tensor(name)); }, doc);
-  for (auto [name, f, doc] : {Row{"gelu", gelu, "x * Phi(x), exact."}, {"silu", silu, "x * sigmoid(x)."}, {"softplus", softplus, "log(1 + exp(x))."}})
+  for (auto [name, f, doc] : {Row{"silu", silu, "x * sigmoid(x)."}})
     b.m.def(name, [name = name, f = f](ArrayLike x) { return f(x.tensor(name)); }, nb::arg("x"), doc);
 
   struct Row2 { const char *name, *reflected, *function; Binary f; };
@@ -322,15 +321,6 @@ Conv2dAttrs conv_attrs(nb::handle stride, nb::handle padding, nb::handle dilatio
   return a;
 }
 
-Pool2dAttrs pool_attrs(const char* op, nb::handle kernel, nb::handle stride, nb::handle padding) {
-  Pool2dAttrs a;
-  a.kernel = pair_of(op, kernel);
-  a.stride = stride.is_none() ? a.kernel : pair_of(op, stride);
-  Dims p = pair_of(op, padding);
-  a.padding = {p[0], p[1], p[0], p[1]};
-  return a;
-}
-
 // ---- what miniten.nn.functional lifts ----
 void bind_functional(Both b) {
   nb::module_& m = b.m;
@@ -343,41 +333,8 @@ void bind_functional(Both b) {
       return conv2d(x.tensor("conv2d"), weight, bias.or_null("conv2d"), conv_attrs(stride, padding, dilation, groups, weight));
     }, nb::arg("input"), nb::arg("weight"), nb::arg("bias") = nb::none(), nb::arg("stride") = 1, nb::arg("padding") = 0, nb::arg("dilation") = 1, nb::arg("groups") = 1,
     "input (N, C, H, W), weight (O, C / groups, R, S) -> (N, O, H', W').");
-  m.def("max_pool2d", [](ArrayLike x, nb::object kernel, nb::object stride, nb::object padding) {
-      return max_pool2d(x.tensor("max_pool2d"), pool_attrs("max_pool2d", kernel, stride, padding));
-    }, nb::arg("input"), nb::arg("kernel_size"), nb::arg("stride") = nb::none(), nb::arg("padding") = 0, "(N, C, H, W); padding never wins.");
-  m.def("avg_pool2d", [](ArrayLike x, nb::object kernel, nb::object stride, nb::object padding, bool count_include_pad) {
-      Pool2dAttrs a = pool_attrs("avg_pool2d", kernel, stride, padding);
-      a.count_include_pad = count_include_pad;
-      return avg_pool2d(x.tensor("avg_pool2d"), a);
-    }, nb::arg("input"), nb::arg("kernel_size"), nb::arg("stride") = nb::none(), nb::arg("padding") = 0, nb::arg("count_include_pad") = true, "(N, C, H, W).");
-  m.def("adaptive_avg_pool2d", [](ArrayLike x, nb::object size) {
-      Dims out = pair_of("adaptive_avg_pool2d", size);
-      return adaptive_avg_pool2d(x.tensor("adaptive_avg_pool2d"), out[0], out[1]);
-    }, nb::arg("input"), nb::arg("output_size"), "Sizes must divide H and W.");
-  m.def("batch_norm", [](ArrayLike x, ArrayLike mean, ArrayLike var, ArrayLike weight, ArrayLike bias, bool training, double, double eps) {
-      if (training) refuse("batch_norm", "training=False", "True", "use nn.BatchNorm2d, which keeps the running statistics", ErrorKind::unsupported);
-      Tensor t = x.tensor("batch_norm"), mu = mean.tensor("batch_norm");
-      return batch_norm(t, weight.none() ? Tensor::ones(mu.shape(), mu.dtype()) : weight.tensor("batch_norm"),
-                        bias.none() ? Tensor::zeros(mu.shape(), mu.dtype()) : bias.tensor("batch_norm"), mu, var.tensor("batch_norm"), float(eps));
-    }, nb::arg("input"), nb::arg("running_mean"), nb::arg("running_var"), nb::arg("weight") = nb::none(), nb::arg("bias") = nb::none(), nb::arg("training") = false,
-    nb::arg("momentum") = 0.1, nb::arg("eps") = 1e-5, "With given statistics; channels are axis 1.");
-  m.def("dropout", [](ArrayLike x, double p, bool training) {
-      Tensor t = x.tensor("dropout");
-      if (!(p >= 0 && p <= 1)) refuse("dropout", "a probability in [0, 1]", std::to_string(p));
-      if (!training || p == 0) return t;
-      if (mode().recorder) refuse("dropout", "noise that a graph can replay", "the function dropout while tracing", "use nn.Dropout, whose key is a state", ErrorKind::unsupported);
-      Generator& g = default_generator();
-      int64_t seed = int64_t(uint64_t(g.next()) << 32 | g.next());
-      return dropout(t, float(p), Tensor::of<int64_t>({2}, std::vector<int64_t>{seed, 0}));
-    }, nb::arg("input"), nb::arg("p") = 0.5, nb::arg("training") = true, "Zeroes with probability p and scales the rest by 1 / (1 - p).");
   m.def("one_hot", [](ArrayLike labels, int64_t num_classes) { return one_hot(labels.tensor("one_hot"), num_classes); }, nb::arg("labels"), nb::arg("num_classes"),
         "float32; a label outside [0, num_classes) raises IndexError.");
-  m.def("cross_entropy", [](ArrayLike logits, ArrayLike labels, double label_smoothing) {
-      return cross_entropy(logits.tensor("cross_entropy"), labels.tensor("cross_entropy"), float(label_smoothing));
-    }, nb::arg("input"), nb::arg("target"), nb::kw_only(), nb::arg("label_smoothing") = 0.0, "logits (N, C), labels (N,) integers in [0, C) -> the mean loss.");
-  m.def("mse_loss", [](ArrayLike x, ArrayLike target) { return mse_loss(x.tensor("mse_loss"), target.tensor("mse_loss")); }, nb::arg("input"), nb::arg("target"), "The mean of (input - target)^2.");
-  m.def("relu6", [](ArrayLike x) { return clamp(x.tensor("relu6"), 0, 6); }, nb::arg("x"), "x cut to [0, 6].");
 }
 
 }  // namespace

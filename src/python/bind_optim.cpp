@@ -1,10 +1,10 @@
+#include <algorithm>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 #include "miniten/core/op.h"
-#include "miniten/optim/lr_scheduler.h"
 #include "miniten/optim/optimizer.h"
-#include "python/bind.h"
+#include "python/bind_optim.h"
 
 namespace miniten::python {
 
@@ -12,9 +12,8 @@ namespace {
 
 using namespace nb::literals;
 using optim::Optimizer;
-using optim::Scheduler;
 
-std::vector<Tensor> parameters_of(const char* op, nb::handle params) {
+std::vector<Tensor> tensors(const char* op, nb::handle params) {
   if (nb::isinstance<Tensor::Impl>(params)) throw Error(ErrorKind::type, op, "an iterable of parameters", "one tensor", "put it in a list");
   nb::object iterator = nb::steal(PyObject_GetIter(params.ptr()));
   if (!iterator.is_valid()) {
@@ -23,12 +22,81 @@ std::vector<Tensor> parameters_of(const char* op, nb::handle params) {
   }
   std::vector<Tensor> out;
   for (nb::handle p : nb::list(iterator)) {
-    if (nb::isinstance<nb::dict>(p)) throw Error(ErrorKind::unsupported, op, "parameters", "parameter groups", "make one optimizer for each group");
     if (!nb::isinstance<Tensor::Impl>(p)) throw Error(ErrorKind::type, op, "parameters", type_text(p));
     out.push_back(nb::cast<Tensor>(p));
   }
   return out;
 }
+optim::GroupSpec group_of(const char* op, nb::dict given) {
+  optim::GroupSpec g;
+  if (!given.contains("params")) throw Error(ErrorKind::value, op, "a group with an entry 'params'", nb::cast<std::string>(nb::str(given)));
+  for (auto [key, value] : given) {
+    std::string name = nb::cast<std::string>(nb::str(key));
+    if (name == "params") g.parameters = nb::isinstance<Tensor::Impl>(value) ? std::vector{nb::cast<Tensor>(value)} : tensors(op, value);
+    else if (name == "betas") {
+      auto betas = nb::cast<std::pair<double, double>>(value);
+      g.options.insert(g.options.end(), {{"beta1", betas.first}, {"beta2", betas.second}});
+    } else if (!nb::isinstance<nb::float_>(value) && !PyIndex_Check(value.ptr())) throw Error(ErrorKind::type, op, "a number for '" + name + "'", type_text(value));
+    else g.options.emplace_back(name, nb::cast<double>(nb::float_(value)));
+  }
+  return g;
+}
+// Parameters, or dicts {"params": .., "lr": ..}.
+optim::Parameters parameters_of(const char* op, nb::handle params) {
+  if (!nb::isinstance<nb::list>(params) && !nb::isinstance<nb::tuple>(params)) return tensors(op, params);
+  std::vector<optim::GroupSpec> groups;
+  for (nb::handle p : nb::list(params)) {
+    if (!nb::isinstance<nb::dict>(p)) break;
+    groups.push_back(group_of(op, nb::borrow<nb::dict>(p)));
+  }
+  if (groups.empty()) return tensors(op, params);
+  if (groups.size() != nb::len(params)) throw Error(ErrorKind::type, op, "parameters, or groups of them", "both");
+  return groups;
+}
+optim::OnNonfinite policy(const char* op, std::string_view name) {
+  if (name == "step") return optim::OnNonfinite::step;
+  if (name == "skip") return optim::OnNonfinite::skip;
+  if (name == "raise") return optim::OnNonfinite::raise;
+  throw Error(ErrorKind::value, op, "on_nonfinite 'step', 'skip' or 'raise'", "'" + std::string(name) + "'");
+}
+const char* name_of(optim::OnNonfinite p) { return p == optim::OnNonfinite::step ? "step" : p == optim::OnNonfinite::skip ? "skip" : "raise"; }
+
+// What param_groups holds: a group's parameters and hyper-parameters by name.
+struct ParamGroup {
+  Ref<Optimizer> optimizer;
+  size_t index;
+  bool has_betas() const { return optimizer->has_option("beta1"); }
+  std::vector<std::string> keys() const {
+    std::vector<std::string> names{"params", "lr"};
+    if (has_betas()) names.push_back("betas");
+    for (auto& [name, value] : optimizer->groups()[index].options) if (name != "beta1" && name != "beta2") names.push_back(name);
+    if (optimizer->groups()[index].initial_lr) names.push_back("initial_lr");
+    return names;
+  }
+  nb::object get(const std::string& key) const {
+    const auto& g = optimizer->groups()[index];
+    if (key == "params") {
+      std::vector<Tensor> members;
+      for (size_t i : g.members) members.push_back(optimizer->parameters()[i]);
+      return nb::cast(members);
+    }
+    if (key == "betas" && has_betas()) return nb::make_tuple(optimizer->option("beta1", index), optimizer->option("beta2", index));
+    if (key == "initial_lr" && g.initial_lr) return nb::float_(*g.initial_lr);
+    if (!optimizer->has_option(key)) throw nb::key_error(key.c_str());
+    double v = optimizer->option(key, index);
+    for (const char* name : {"nesterov", "maximize", "amsgrad", "centered", "decoupled_weight_decay"}) if (key == name) return nb::bool_(v != 0);
+    return nb::float_(v);
+  }
+  void set(const std::string& key, nb::handle value) {
+    if (key == "betas" && has_betas()) {
+      auto betas = nb::cast<std::pair<double, double>>(value);
+      optimizer->set_option("beta1", betas.first, index);
+      optimizer->set_option("beta2", betas.second, index);
+    } else if (key == "initial_lr") optimizer->set_initial_lr(nb::cast<double>(value), index);
+    else if (key == "params") throw Error(ErrorKind::unsupported, "param_groups", "hyper-parameters", "params", "use add_param_group");
+    else optimizer->set_option(key, nb::cast<double>(nb::float_(value)), index);
+  }
+};
 
 nb::object step(Optimizer& o, nb::object closure) {
   nb::object loss = nb::none();
@@ -61,68 +129,158 @@ void load_state(Optimizer& o, nb::handle state) {
 #define PARAMS "params: collections.abc.Iterable[Tensor]"
 
 void bind_optim(nb::module_& m) {
+  nb::class_<ParamGroup>(m, "ParamGroup", "One group of an optimizer, by name as a dict.")
+      .def("__getitem__", &ParamGroup::get, "key"_a, nb::sig("def __getitem__(self, key: str, /) -> typing.Any"))
+      .def("__setitem__", &ParamGroup::set, "key"_a, "value"_a, nb::sig("def __setitem__(self, key: str, value: typing.Any, /) -> None"))
+      .def("__contains__", [](const ParamGroup& g, const std::string& key) { auto k = g.keys(); return std::find(k.begin(), k.end(), key) != k.end(); }, "key"_a)
+      .def("__len__", [](const ParamGroup& g) { return g.keys().size(); })
+      .def("__iter__", [](const ParamGroup& g) { return nb::iter(nb::cast(g.keys())); }, nb::sig("def __iter__(self) -> collections.abc.Iterator[str]"))
+      .def("keys", &ParamGroup::keys)
+      .def("__repr__", [](const ParamGroup& g) {
+        nb::dict d;
+        for (auto& key : g.keys()) if (key != "params") d[key.c_str()] = g.get(key);
+        return nb::cast<std::string>(nb::repr(d));
+      });
   nb::class_<Optimizer>(m, "Optimizer", nb::is_weak_referenceable(),
                         nb::intrusive_ptr<Optimizer>([](Optimizer* o, PyObject* wrapper) noexcept { o->set_host(wrapper); }),
                         "Moves parameters by their gradients.")
       .def("step", step, "closure"_a = nb::none(), nb::sig("def step(self, closure: collections.abc.Callable[[], typing.Any] | None = None) -> typing.Any"),
            "Parameters without gradient are passed over. closure, where given, is called first and its result returned.")
       .def("zero_grad", [](Optimizer& o, bool) { o.zero_grad(); }, "set_to_none"_a = true)
-      .def_prop_rw("lr", &Optimizer::lr, &Optimizer::set_lr)
+      .def_prop_rw("lr", [](const Optimizer& o) { return o.lr(); }, [](Optimizer& o, double lr) { o.set_lr(lr); }, "Of the first group; set: of all.")
+      .def_prop_ro("param_groups", [](Optimizer& o) {
+          std::vector<ParamGroup> out;
+          for (size_t i = 0; i < o.groups().size(); ++i) out.push_back({Ref<Optimizer>(&o), i});
+          return out;
+        }, "Groups: group['lr'], group['params'], ..; hyper-parameters can be set.")
+      .def("add_param_group", [](Optimizer& o, nb::dict group) { o.add_group(group_of(o.type_name().c_str(), group)); }, "param_group"_a)
+      .def_prop_rw("on_nonfinite", [](const Optimizer& o) { return name_of(o.on_nonfinite); }, [](Optimizer& o, std::string_view p) { o.on_nonfinite = policy(o.type_name().c_str(), p); },
+                   "What a step does with NaN or infinite gradients: 'step' (as torch), 'skip' or 'raise'.")
       .def_prop_ro("parameters", [](const Optimizer& o) { return nb::tuple(nb::cast(o.parameters())); }, nb::sig("def parameters(self) -> tuple[Tensor, ...]"))
       .def_prop_ro("steps", &Optimizer::steps, "Steps taken.")
-      .def("state_dict", state_of, nb::sig("def state_dict(self) -> dict[str, Tensor]"), "\"lr\", \"step\" and \"<slot>.<index>\" for each parameter; copies.")
+      .def("state_dict", state_of, nb::sig("def state_dict(self) -> dict[str, Tensor]"), "\"lr\", \"step\", \"<option>:<group>\" and \"<slot>.<index>\" for each parameter; copies.")
       .def("load_state_dict", load_state, "state_dict"_a, nb::sig("def load_state_dict(self, state_dict: collections.abc.Mapping[str, typing.Any]) -> None"))
       .def("__repr__", [](const Optimizer& o) { return o.type_name() + "(" + std::to_string(o.parameters().size()) + " parameters, lr=" + nb::cast<std::string>(nb::repr(nb::float_(o.lr()))) + ")"; });
   nb::class_<optim::SGD, Optimizer>(m, "SGD", "Stochastic gradient descent, with torch's momentum.")
-      .def("__init__", [](optim::SGD* self, nb::object params, double lr, double momentum, double weight_decay, bool nesterov) {
-          new (self) optim::SGD(parameters_of("SGD", params), {lr, momentum, weight_decay, nesterov});
-        }, "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "weight_decay"_a = 0.0, "nesterov"_a = false,
-        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False) -> None"));
-  nb::class_<optim::Adam, Optimizer>(m, "Adam", "Kingma and Ba 2015, with bias correction.")
-      .def("__init__", [](optim::Adam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay) {
-          new (self) optim::Adam(parameters_of("Adam", params), {lr, betas.first, betas.second, eps, weight_decay});
-        }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0,
-        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0) -> None"));
+      .def("__init__", [](optim::SGD* self, nb::object params, double lr, double momentum, double weight_decay, bool nesterov, double dampening, bool maximize, std::string_view on_nonfinite) {
+          optim::SGD::Options o;
+          o.lr = lr;
+          o.momentum = momentum;
+          o.weight_decay = weight_decay;
+          o.nesterov = nesterov;
+          o.dampening = dampening;
+          o.maximize = maximize;
+          auto todo = policy("SGD", on_nonfinite);
+          new (self) optim::SGD(parameters_of("SGD", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "weight_decay"_a = 0.0, "nesterov"_a = false, nb::kw_only(), "dampening"_a = 0.0, "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False, *, dampening: float = 0.0, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::Adam, Optimizer>(m, "Adam", "Kingma and Ba 2015, with bias correction; amsgrad: Reddi et al. 2018.")
+      .def("__init__", [](optim::Adam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool amsgrad, bool maximize, std::string_view on_nonfinite) {
+          optim::Adam::Options o;
+          o.lr = lr;
+          o.beta1 = betas.first;
+          o.beta2 = betas.second;
+          o.eps = eps;
+          o.weight_decay = weight_decay;
+          o.amsgrad = amsgrad;
+          o.maximize = maximize;
+          auto todo = policy("Adam", on_nonfinite);
+          new (self) optim::Adam(parameters_of("Adam", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "amsgrad"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
   nb::class_<optim::AdamW, optim::Adam>(m, "AdamW", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).")
-      .def("__init__", [](optim::AdamW* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay) {
-          new (self) optim::AdamW(parameters_of("AdamW", params), {lr, betas.first, betas.second, eps, weight_decay});
-        }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.01,
-        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.01) -> None"));
+      .def("__init__", [](optim::AdamW* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool amsgrad, bool maximize, std::string_view on_nonfinite) {
+          optim::Adam::Options o;
+          o.lr = lr;
+          o.beta1 = betas.first;
+          o.beta2 = betas.second;
+          o.eps = eps;
+          o.weight_decay = weight_decay;
+          o.amsgrad = amsgrad;
+          o.maximize = maximize;
+          auto todo = policy("AdamW", on_nonfinite);
+          new (self) optim::AdamW(parameters_of("AdamW", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.01, "amsgrad"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.01, amsgrad: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::NAdam, Optimizer>(m, "NAdam", "Adam with Nesterov momentum (Dozat 2016).")
+      .def("__init__", [](optim::NAdam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, double momentum_decay, bool decoupled_weight_decay, bool maximize, std::string_view on_nonfinite) {
+          optim::NAdam::Options o;
+          o.lr = lr;
+          o.beta1 = betas.first;
+          o.beta2 = betas.second;
+          o.eps = eps;
+          o.weight_decay = weight_decay;
+          o.momentum_decay = momentum_decay;
+          o.decoupled_weight_decay = decoupled_weight_decay;
+          o.maximize = maximize;
+          auto todo = policy("NAdam", on_nonfinite);
+          new (self) optim::NAdam(parameters_of("NAdam", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 2e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "momentum_decay"_a = 4e-3, "decoupled_weight_decay"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.002, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, momentum_decay: float = 0.004, decoupled_weight_decay: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::RAdam, Optimizer>(m, "RAdam", "Rectified Adam (Liu et al. 2020).")
+      .def("__init__", [](optim::RAdam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool decoupled_weight_decay, bool maximize, std::string_view on_nonfinite) {
+          optim::RAdam::Options o;
+          o.lr = lr;
+          o.beta1 = betas.first;
+          o.beta2 = betas.second;
+          o.eps = eps;
+          o.weight_decay = weight_decay;
+          o.decoupled_weight_decay = decoupled_weight_decay;
+          o.maximize = maximize;
+          auto todo = policy("RAdam", on_nonfinite);
+          new (self) optim::RAdam(parameters_of("RAdam", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "decoupled_weight_decay"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, decoupled_weight_decay: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::RMSprop, Optimizer>(m, "RMSprop", "Gradients over the root of their mean square.")
+      .def("__init__", [](optim::RMSprop* self, nb::object params, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered, bool maximize, std::string_view on_nonfinite) {
+          optim::RMSprop::Options o;
+          o.lr = lr;
+          o.alpha = alpha;
+          o.eps = eps;
+          o.weight_decay = weight_decay;
+          o.momentum = momentum;
+          o.centered = centered;
+          o.maximize = maximize;
+          auto todo = policy("RMSprop", on_nonfinite);
+          new (self) optim::RMSprop(parameters_of("RMSprop", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-2, "alpha"_a = 0.99, "eps"_a = 1e-8, "weight_decay"_a = 0.0, "momentum"_a = 0.0, "centered"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-08, weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::Adagrad, Optimizer>(m, "Adagrad", "Duchi et al. 2011.")
+      .def("__init__", [](optim::Adagrad* self, nb::object params, double lr, double lr_decay, double weight_decay, double initial_accumulator_value, double eps, bool maximize, std::string_view on_nonfinite) {
+          optim::Adagrad::Options o;
+          o.lr = lr;
+          o.lr_decay = lr_decay;
+          o.weight_decay = weight_decay;
+          o.initial_accumulator_value = initial_accumulator_value;
+          o.eps = eps;
+          o.maximize = maximize;
+          auto todo = policy("Adagrad", on_nonfinite);
+          new (self) optim::Adagrad(parameters_of("Adagrad", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-2, "lr_decay"_a = 0.0, "weight_decay"_a = 0.0, "initial_accumulator_value"_a = 0.0, "eps"_a = 1e-10, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.01, lr_decay: float = 0.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0, eps: float = 1e-10, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
+  nb::class_<optim::Lion, Optimizer>(m, "Lion", "Signs of a blended gradient (Chen et al. 2023).")
+      .def("__init__", [](optim::Lion* self, nb::object params, double lr, std::pair<double, double> betas, double weight_decay, bool maximize, std::string_view on_nonfinite) {
+          optim::Lion::Options o;
+          o.lr = lr;
+          o.beta1 = betas.first;
+          o.beta2 = betas.second;
+          o.weight_decay = weight_decay;
+          o.maximize = maximize;
+          auto todo = policy("Lion", on_nonfinite);
+          new (self) optim::Lion(parameters_of("Lion", params), o);
+          self->on_nonfinite = todo;
+        }, "params"_a, "lr"_a = 1e-4, "betas"_a = std::pair(0.9, 0.99), "weight_decay"_a = 0.0, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step",
+        nb::sig("def __init__(self, " PARAMS ", lr: float = 0.0001, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, *, maximize: bool = False, on_nonfinite: str = 'step') -> None"));
 
-  m.def("clip_grad_norm", [](nb::object params, double max_norm) { return optim::clip_grad_norm(nb::isinstance<Tensor::Impl>(params) ? std::vector{nb::cast<Tensor>(params)} : parameters_of("clip_grad_norm", params), max_norm); },
-        "params"_a, "max_norm"_a, nb::sig("def clip_grad_norm(" PARAMS ", max_norm: float) -> float"), "Scales gradients so that their 2-norm is at most max_norm -> the norm before.");
-  m.def("clip_grad_value", [](nb::object params, double value) { optim::clip_grad_value(nb::isinstance<Tensor::Impl>(params) ? std::vector{nb::cast<Tensor>(params)} : parameters_of("clip_grad_value", params), value); },
-        "params"_a, "clip_value"_a, nb::sig("def clip_grad_value(" PARAMS ", clip_value: float) -> None"), "Cuts gradients to [-clip_value, clip_value].");
-
-  nb::class_<Scheduler>(m, "LRScheduler", nb::is_weak_referenceable(),
-                        nb::intrusive_ptr<Scheduler>([](Scheduler* s, PyObject* wrapper) noexcept { s->set_host(wrapper); }), "Sets an optimizer's rate from a closed form, at once and after each step().")
-      .def("step", &Scheduler::step)
-      .def("lr_at", &Scheduler::lr_at, "step"_a, "The rate at a step, without going there.")
-      .def("get_last_lr", &Scheduler::get_last_lr)
-      .def_prop_ro("last_step", &Scheduler::last_step)
-      .def_prop_ro("base_lr", &Scheduler::base_lr)
-      .def("state_dict", [](const Scheduler& s) {
-          nb::dict d;
-          d["last_step"] = s.last_step();
-          d["base_lr"] = s.base_lr();
-          return d;
-        }, nb::sig("def state_dict(self) -> dict[str, float]"))
-      .def("load_state_dict", [](Scheduler& s, nb::dict d) {
-          for (const char* key : {"last_step", "base_lr"})
-            if (!d.contains(key)) throw Error(ErrorKind::value, "load_state_dict", std::string("an entry '") + key + "'", "none");
-          s.restore(nb::cast<int64_t>(d["last_step"]), nb::cast<double>(d["base_lr"]));
-        }, "state_dict"_a, nb::sig("def load_state_dict(self, state_dict: dict[str, float]) -> None"))
-      .def("__repr__", [](const Scheduler& s) { return s.name() + "(step " + std::to_string(s.last_step()) + ", lr=" + nb::cast<std::string>(nb::repr(nb::float_(s.get_last_lr()))) + ")"; });
-  m.def("StepLR", optim::StepLR, "optimizer"_a, "step_size"_a, "gamma"_a = 0.1, "Times gamma every step_size steps.");
-  m.def("ExponentialLR", optim::ExponentialLR, "optimizer"_a, "gamma"_a, "Times gamma every step.");
-  m.def("CosineAnnealingLR", optim::CosineAnnealingLR, "optimizer"_a, "T_max"_a, "eta_min"_a = 0.0, "Half a cosine down to eta_min at T_max, and there it stays.");
-  m.def("LinearWarmup", optim::LinearWarmup, "optimizer"_a, "warmup_steps"_a, "Times (step + 1) / warmup_steps until 1.");
-  m.def("WarmupCosine", optim::WarmupCosine, "optimizer"_a, "warmup_steps"_a, "total_steps"_a, "eta_min"_a = 0.0, "Linear warm-up, then half a cosine to eta_min at total_steps, and there it stays.");
-  m.def("step_lr", optim::step_lr, "initial_lr"_a, "epoch"_a, "step_size"_a, "gamma"_a = 0.1);
-  m.def("exponential_lr", optim::exponential_lr, "initial_lr"_a, "epoch"_a, "gamma"_a);
-  m.def("cosine_annealing_lr", optim::cosine_annealing_lr, "initial_lr"_a, "epoch"_a, "T_max"_a, "eta_min"_a = 0.0);
-  m.def("warmup_lr", optim::warmup_lr, "target_lr"_a, "current_step"_a, "warmup_steps"_a);
-  m.def("warmup_cosine_lr", optim::warmup_cosine_lr, "initial_lr"_a, "current_step"_a, "warmup_steps"_a, "total_steps"_a, "eta_min"_a = 0.0);
+  bind_averages(m);
+  bind_schedules(m);
 }
 
 }  // namespace miniten::python

@@ -509,6 +509,20 @@ Dims pair_of(std::string_view op, nb::handle o) {
   if (d.rank != 2) refuse(op, "an int or two of them", d.text(), "", ErrorKind::value);
   return d;
 }
+Dims numbers_of(std::string_view op, nb::handle o, int n) {
+  if (!is_sequence(o)) return Dims::filled(n, integer_of(op, o));
+  Dims d = integers_of(op, o);
+  if (d.rank != n) refuse(op, n == 1 ? "an int" : "an int or " + std::to_string(n) + " of them", d.text(), "", ErrorKind::value);
+  return d;
+}
+Dims sizes_of(std::string_view op, nb::handle o, int n) {
+  if (o.is_none()) return Dims::filled(n, -1);
+  if (!is_sequence(o)) return numbers_of(op, o, n);
+  Dims d;
+  for (nb::handle s : nb::steal<nb::tuple>(PySequence_Tuple(o.ptr()))) d.push(s.is_none() ? -1 : integer_of(op, s));
+  if (d.rank != n) refuse(op, std::to_string(n) + " sizes", d.text(), "", ErrorKind::value);
+  return d;
+}
 Axes axes_of(std::string_view op, nb::handle o) { return o.is_none() ? Axes{} : shape_of(op, o); }
 
 nb::tuple shape_tuple(const Shape& shape) {

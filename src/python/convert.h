@@ -48,6 +48,8 @@ nb::tuple shape_tuple(const Shape&);                                 // ints; a 
 Shape shape_of(std::string_view op, nb::handle);                     // int or sequence of ints
 Shape shape_of_args(std::string_view op, const nb::args&);           // f(2, 3) or f((2, 3))
 Dims pair_of(std::string_view op, nb::handle);                       // int, or two of them
+Dims numbers_of(std::string_view op, nb::handle, int n);              // int, or n of them
+Dims sizes_of(std::string_view op, nb::handle, int n);                // the same, where None (-1) keeps a size
 Axes axes_of(std::string_view op, nb::handle);                       // None (all), int or a sequence
 int64_t integer_of(std::string_view op, nb::handle);                 // anything with __index__
 

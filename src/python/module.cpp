@@ -8,9 +8,11 @@ NB_MODULE(_core, m) {
   TensorClass tensor = bind_core(m);
   bind_indexing(m, tensor);
   bind_ops(m, tensor);
+  bind_functional(m);
   bind_autograd(m, tensor);
   bind_graph(m);
   bind_nn(m);
+  bind_init(m);
   bind_optim(m);
   bind_interchange(m);
   bind_edge(m);

@@ -66,13 +66,17 @@ nb::object copied_module(nb::handle self, nb::handle copy, nb::dict memo);   // 
 
 // A layer class with a constructor still to be given. forward and extra_repr are the class's own, not the virtual
 // ones: a Python override may call them by super().
-template <class M, class Base = nn::Module> auto layer(nb::module_& m, const char* name, const char* doc) {
+template <class M, class Base = nn::Module> auto layer_with_own_forward(nb::module_& m, const char* name, const char* doc) {
   nb::class_<M, Base, PyModule<M>> c(m, name, nb::type_slots(ModuleSlots<M>::slots), doc);
   ModuleSlots<M>::dict_offset = nb::cast<Py_ssize_t>(c.attr("__dictoffset__"));
-  c.def("forward", [](M& self, nb::args args) { return single_or_tuple(self.M::forward(module_inputs(self, args))); },
-        nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"));
   c.def("extra_repr", [](const M& self) { return self.M::extra_repr(); });
   c.def("__deepcopy__", copied_layer<M>, nb::arg("memo"), nb::sig("def __deepcopy__(self, memo: dict) -> typing.Any"));
+  return c;
+}
+template <class M, class Base = nn::Module> auto layer(nb::module_& m, const char* name, const char* doc) {
+  auto c = layer_with_own_forward<M, Base>(m, name, doc);
+  c.def("forward", [](M& self, nb::args args) { return single_or_tuple(self.M::forward(module_inputs(self, args))); },
+        nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"));
   return c;
 }
 
@@ -87,6 +91,11 @@ template <class M> nb::object copied_layer(nb::handle self, nb::dict memo) {
   return copied_module(self, copy, memo);
 }
 
+// Python's hooks around a call: what they return, or what they were given.
+nb::object run_pre_hooks(nb::handle self, nb::object args);
+nb::object run_hooks(nb::handle self, nb::object args, nb::object out);
+
+void bind_hooks(nb::module_&, ModuleClass&);
 void bind_layers(nb::module_&);
 
 }  // namespace miniten::python

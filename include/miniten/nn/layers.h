@@ -1,5 +1,8 @@
 #pragma once
+#include "miniten/nn/activations.h"
+#include "miniten/nn/losses.h"
 #include "miniten/nn/module.h"
+#include "miniten/nn/normalization.h"
 
 namespace miniten::nn {
 
@@ -37,22 +40,6 @@ class DepthwiseSeparableConv2d : public Module {   // depthwise (groups = in_cha
   std::string type_name() const override { return "DepthwiseSeparableConv2d"; }
 };
 
-// Channels are axis 1. Training: statistics of the batch, biased for normalising, unbiased in the running variance.
-class BatchNorm : public Module {
- public:
-  BatchNorm(int64_t num_features, float eps, float momentum, int rank);
-  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
-  std::string type_name() const override { return rank_ == 4 ? "BatchNorm2d" : "BatchNorm1d"; }
-  std::string extra_repr() const override;
-  int64_t num_features;
-  float eps, momentum;
-
- private:
-  int rank_;                               // 4: (N, C, H, W); 2: (N, C) or (N, C, L)
-};
-struct BatchNorm1d : BatchNorm { explicit BatchNorm1d(int64_t n, float eps = 1e-5f, float momentum = 0.1f) : BatchNorm(n, eps, momentum, 2) {} };
-struct BatchNorm2d : BatchNorm { explicit BatchNorm2d(int64_t n, float eps = 1e-5f, float momentum = 0.1f) : BatchNorm(n, eps, momentum, 4) {} };
-
 class Pool2d : public Module {
  public:
   enum Kind { max, average };
@@ -66,9 +53,9 @@ class Pool2d : public Module {
   Pool2dAttrs attrs_;
 };
 // stride 0: the kernel's size
-struct MaxPool2d : Pool2d { explicit MaxPool2d(Dims kernel, Dims stride = {}, Dims padding = {0, 0}); };
-struct AvgPool2d : Pool2d { explicit AvgPool2d(Dims kernel, Dims stride = {}, Dims padding = {0, 0}, bool count_include_pad = true); };
-class AdaptiveAvgPool2d : public Module {
+struct MaxPool2d : Pool2d { explicit MaxPool2d(Dims kernel, Dims stride = {}, Dims padding = {0, 0}, Dims dilation = {1, 1}, bool ceil_mode = false); };
+struct AvgPool2d : Pool2d { explicit AvgPool2d(Dims kernel, Dims stride = {}, Dims padding = {0, 0}, bool count_include_pad = true, bool ceil_mode = false); };
+class AdaptiveAvgPool2d : public Module {   // any sizes; -1 keeps the input's
  public:
   explicit AdaptiveAvgPool2d(Dims output_size);
   std::vector<Tensor> forward(const std::vector<Tensor>&) override;
@@ -95,48 +82,6 @@ class Identity : public Module {
   std::vector<Tensor> forward(const std::vector<Tensor>& in) override { return in; }
   std::string type_name() const override { return "Identity"; }
 };
-class Dropout : public Module {            // zeroes with probability p in training and scales the rest by 1 / (1 - p)
- public:
-  explicit Dropout(float p = 0.5f);
-  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
-  std::string type_name() const override { return "Dropout"; }
-  std::string extra_repr() const override;
-  float p;
-
- private:
-  Tensor key_;                             // seed, counter: moved on by each training call, so noise replays
-};
-
-// An activation without parameters: one op function under the name of its layer.
-class Activation : public Module {
- public:
-  using Function = Tensor (*)(const Tensor&);
-  Activation(const char* name, Function f) : name_(name), f_(f) {}
-  std::vector<Tensor> forward(const std::vector<Tensor>& in) override;
-  std::string type_name() const override { return name_; }
-
- private:
-  const char* name_;
-  Function f_;
-};
-#define MINITEN_ACTIVATION(Name) struct Name : Activation { Name(); }
-MINITEN_ACTIVATION(ReLU);
-MINITEN_ACTIVATION(ReLU6);
-MINITEN_ACTIVATION(Sigmoid);
-MINITEN_ACTIVATION(Tanh);
-MINITEN_ACTIVATION(GELU);
-MINITEN_ACTIVATION(SiLU);
-MINITEN_ACTIVATION(Softplus);
-#undef MINITEN_ACTIVATION
-class Softmax : public Module {
- public:
-  explicit Softmax(int dim = -1) : dim(dim) {}
-  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
-  std::string type_name() const override { return "Softmax"; }
-  std::string extra_repr() const override;
-  int dim;
-};
-
 class Sequential : public Module {         // children by number; each gets the one before's output
  public:
   Sequential() = default;
@@ -144,20 +89,6 @@ class Sequential : public Module {         // children by number; each gets the 
   void append(ModuleRef);
   std::vector<Tensor> forward(const std::vector<Tensor>&) override;
   std::string type_name() const override { return "Sequential"; }
-};
-
-// Losses take (prediction, target) and give a scalar.
-class CrossEntropyLoss : public Module {   // logits (N, C), labels (N,) integers in [0, C)
- public:
-  explicit CrossEntropyLoss(float label_smoothing = 0);
-  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
-  std::string type_name() const override { return "CrossEntropyLoss"; }
-  float label_smoothing;
-};
-class MSELoss : public Module {
- public:
-  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
-  std::string type_name() const override { return "MSELoss"; }
 };
 
 }  // namespace miniten::nn

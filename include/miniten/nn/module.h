@@ -18,9 +18,10 @@ class Module : public Object {
   virtual std::string type_name() const = 0;                     // "Conv2d"
   virtual std::string extra_repr() const { return ""; }          // "3, 8, kernel_size=(3, 3)"
   virtual void on_train(bool) {}
+  virtual bool takes_options() const { return false; }           // its own call takes more than tensors by position, as attention's masks
   virtual std::vector<std::pair<std::string, std::string>> config() const { return {}; }   // constructor arguments by name, as text
 
-  // Remembers the inputs' specs, names the layer for traces, then calls forward.
+  // Remembers the inputs' specs, names the layer for traces, then calls forward between its hooks.
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs);
   Tensor operator()(const Tensor& x);                            // throws where forward gives more than one
   const std::vector<Spec>& last_input_specs() const { return last_inputs_; }   // empty: never called
@@ -53,6 +54,16 @@ class Module : public Object {
   bool training() const { return training_; }
   void zero_grad();
   void set_requires_grad(bool);
+  void to(DType);                                                // every parameter and buffer of a float dtype; gradients are dropped
+
+  // Called around forward, in the order of registration; what a hook returns stands in for what it was given, null
+  // leaves it. -> a number for remove_hook.
+  using PreHook = std::function<std::optional<std::vector<Tensor>>(Module&, const std::vector<Tensor>& inputs)>;
+  using Hook = std::function<std::optional<std::vector<Tensor>>(Module&, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs)>;
+  int add_forward_pre_hook(PreHook);
+  int add_forward_hook(Hook);
+  bool remove_hook(int number);                                  // false: no such hook
+  ModuleRef find_module(std::string_view path);                  // "encoder.layers.0"; "" is this one; null: none
   std::string repr() const;                                      // nested, as torch's
 
   void visit_refs(const std::function<void(Object*)>&) const;    // everything this module owns, for a host's cycle collector
@@ -66,6 +77,9 @@ class Module : public Object {
   std::vector<Spec> last_inputs_;
   std::string label_;                                            // name in its parent
   bool training_ = true;
+  int next_hook_ = 0;
+  std::vector<std::pair<int, PreHook>> pre_hooks_;
+  std::vector<std::pair<int, Hook>> hooks_;
 };
 
 // Traces a module in eval mode (restored afterwards). The first axis of every input of rank 2 or more becomes the

@@ -42,6 +42,58 @@ LAYERS = {
     "Softplus": (lambda nn: nn.Softplus(), IMAGE),
     "Softmax": (lambda nn: nn.Softmax(dim=1), IMAGE),
     "Dropout in eval": (lambda nn: nn.Dropout(0.5).eval(), IMAGE),
+    "LeakyReLU": (lambda nn: nn.LeakyReLU(0.2), IMAGE),
+    "ELU": (lambda nn: nn.ELU(0.5), IMAGE),
+    "CELU": (lambda nn: nn.CELU(0.5), IMAGE),
+    "SELU": (lambda nn: nn.SELU(), IMAGE),
+    "PReLU": (lambda nn: nn.PReLU(), IMAGE),
+    "PReLU, channels": (lambda nn: nn.PReLU(4, init=0.1), IMAGE),
+    "GELU, tanh": (lambda nn: nn.GELU(approximate="tanh"), IMAGE),
+    "Mish": (lambda nn: nn.Mish(), IMAGE),
+    "Hardswish": (lambda nn: nn.Hardswish(), IMAGE),
+    "Hardsigmoid": (lambda nn: nn.Hardsigmoid(), IMAGE),
+    "Hardtanh": (lambda nn: nn.Hardtanh(-0.5, 1.5), IMAGE),
+    "Softplus, beta": (lambda nn: nn.Softplus(2.0, 10.0), IMAGE),
+    "LogSigmoid": (lambda nn: nn.LogSigmoid(), IMAGE),
+    "Softsign": (lambda nn: nn.Softsign(), IMAGE),
+    "Tanhshrink": (lambda nn: nn.Tanhshrink(), IMAGE),
+    "GLU": (lambda nn: nn.GLU(1), IMAGE),
+    "LogSoftmax": (lambda nn: nn.LogSoftmax(dim=1), IMAGE),
+    "BatchNorm1d, plain mean": (lambda nn: nn.BatchNorm1d(4, momentum=None), ROWS),
+    "BatchNorm2d without affine": (lambda nn: nn.BatchNorm2d(4, affine=False), IMAGE),
+    "BatchNorm2d without statistics": (lambda nn: nn.BatchNorm2d(4, track_running_stats=False), IMAGE),
+    "LayerNorm": (lambda nn: nn.LayerNorm((8, 6)), IMAGE),
+    "LayerNorm, int": (lambda nn: nn.LayerNorm(4, eps=0.1, elementwise_affine=False), ROWS),
+    "LayerNorm without bias": (lambda nn: nn.LayerNorm(4, bias=False), ROWS),
+    "RMSNorm": (lambda nn: nn.RMSNorm(4), ROWS),
+    "GroupNorm": (lambda nn: nn.GroupNorm(2, 4), IMAGE),
+    "GroupNorm, plain": (lambda nn: nn.GroupNorm(4, 4, eps=0.1, affine=False), IMAGE),
+    "InstanceNorm1d": (lambda nn: nn.InstanceNorm1d(4), (2, 4, 7)),
+    "InstanceNorm2d": (lambda nn: nn.InstanceNorm2d(4, affine=True), IMAGE),
+    "Conv1d": (lambda nn: nn.Conv1d(4, 6, 3, stride=2, padding=1), (2, 4, 9)),
+    "Conv1d, all arguments": (lambda nn: nn.Conv1d(4, 6, 3, padding="same", dilation=2, groups=2, bias=False), (2, 4, 9)),
+    "ConvTranspose1d": (lambda nn: nn.ConvTranspose1d(4, 3, 4, stride=3, padding=1, output_padding=2), (2, 4, 5)),
+    "ConvTranspose2d": (lambda nn: nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), IMAGE),
+    "ConvTranspose2d, all arguments": (lambda nn: nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0), groups=2, bias=False, dilation=(1, 2)), IMAGE),
+    "MaxPool1d": (lambda nn: nn.MaxPool1d(3, stride=2, padding=1), (2, 4, 9)),
+    "AvgPool1d": (lambda nn: nn.AvgPool1d(3, stride=2, padding=1), (2, 4, 9)),
+    "MaxPool2d, ceil": (lambda nn: nn.MaxPool2d(3, 2, dilation=2, ceil_mode=True), IMAGE),
+    "AvgPool2d, ceil": (lambda nn: nn.AvgPool2d(3, 2, ceil_mode=True), IMAGE),
+    "AdaptiveAvgPool2d, any": (lambda nn: nn.AdaptiveAvgPool2d((3, None)), IMAGE),
+    "AdaptiveAvgPool1d": (lambda nn: nn.AdaptiveAvgPool1d(4), (2, 4, 9)),
+    "AdaptiveMaxPool1d": (lambda nn: nn.AdaptiveMaxPool1d(4), (2, 4, 9)),
+    "AdaptiveMaxPool2d": (lambda nn: nn.AdaptiveMaxPool2d((3, 4)), IMAGE),
+    "Upsample": (lambda nn: nn.Upsample(scale_factor=2), IMAGE),
+    "Upsample, bilinear": (lambda nn: nn.Upsample(scale_factor=1.5, mode="bilinear"), IMAGE),
+    "Upsample, size": (lambda nn: nn.Upsample(size=(5, 9), mode="bicubic", align_corners=True), IMAGE),
+    "PixelShuffle": (lambda nn: nn.PixelShuffle(2), IMAGE),
+    "PixelUnshuffle": (lambda nn: nn.PixelUnshuffle(2), IMAGE),
+    "ChannelShuffle": (lambda nn: nn.ChannelShuffle(2), IMAGE),
+    "ZeroPad2d": (lambda nn: nn.ZeroPad2d((1, 2, 0, 3)), IMAGE),
+    "ReflectionPad2d": (lambda nn: nn.ReflectionPad2d(2), IMAGE),
+    "ReplicationPad2d": (lambda nn: nn.ReplicationPad2d((1, 2, 0, 3)), IMAGE),
+    "Unflatten": (lambda nn: nn.Unflatten(1, (2, 2)), IMAGE),
+    "Dropout2d in eval": (lambda nn: nn.Dropout2d(0.5).eval(), IMAGE),
     "a small CNN": (
         lambda nn: nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 5, 1),
                                  nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 3)), IMAGE),
@@ -55,13 +107,13 @@ def test_layer_against_torch(name):
     state = {k: v.numpy() for k, v in theirs.state_dict().items()}
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in state.items()}
     for module in theirs.modules():
-        if hasattr(module, "running_var"):
+        if getattr(module, "running_var", None) is not None:
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
     state = {k: v.numpy().copy() for k, v in theirs.state_dict().items()}
     ours.load_state_dict(state)
     a = np.random.default_rng(3).normal(size=shape).astype("float32") * 2
-    modes = [False] if name == "Dropout in eval" else [True, False]
+    modes = [False] if "in eval" in name else [True, False]
     for training in modes:
         theirs.train(training), ours.train(training), theirs.zero_grad(), ours.zero_grad()
         x, y = torch.tensor(a, requires_grad=True), mt.Tensor(a, requires_grad=True)
@@ -82,10 +134,23 @@ def test_layer_against_torch(name):
         agree(mt.compile(graph, b.shape).run(b).numpy(), ours(b).detach().numpy())
 
 
+def W(nn):
+    weight = np.array([0.5, 1, 2, 0.1], "float32")
+    return torch.tensor(weight) if nn is torch.nn else mt.tensor(weight)
+
+
 LOSSES = {
     "CrossEntropyLoss": (lambda nn: nn.CrossEntropyLoss(), "labels"),
     "CrossEntropyLoss, smoothed": (lambda nn: nn.CrossEntropyLoss(label_smoothing=0.25), "labels"),
+    "CrossEntropyLoss, weight": (lambda nn: nn.CrossEntropyLoss(W(nn), ignore_index=1, reduction="sum"), "labels"),
+    "NLLLoss": (lambda nn: nn.NLLLoss(W(nn)), "labels"),
     "MSELoss": (lambda nn: nn.MSELoss(), "values"),
+    "MSELoss, sum": (lambda nn: nn.MSELoss(reduction="sum"), "values"),
+    "L1Loss": (lambda nn: nn.L1Loss(), "values"),
+    "SmoothL1Loss": (lambda nn: nn.SmoothL1Loss(beta=0.5), "values"),
+    "HuberLoss": (lambda nn: nn.HuberLoss("sum", 0.7), "values"),
+    "BCEWithLogitsLoss": (lambda nn: nn.BCEWithLogitsLoss(pos_weight=W(nn)), "binary"),
+    "KLDivLoss": (lambda nn: nn.KLDivLoss(reduction="batchmean"), "binary"),
 }
 
 
@@ -95,6 +160,8 @@ def test_loss_against_torch(name):
     rng = np.random.default_rng(0)
     a = rng.normal(size=(6, 4)).astype("float32") * 3
     target = rng.integers(0, 4, 6) if kind == "labels" else rng.normal(size=(6, 4)).astype("float32")
+    if kind == "binary":
+        target = (target > 0).astype("float32")
     x, y = torch.tensor(a, requires_grad=True), mt.Tensor(a, requires_grad=True)
     wanted, got = make(torch.nn)(x, torch.tensor(target)), make(mt.nn)(y, target)
     wanted.backward(), got.backward()
@@ -142,7 +209,25 @@ def test_losses_of_extreme_logits():
         (lambda nn: nn.MaxPool2d(0), ValueError, "kernel_size"),
         (lambda nn: nn.MaxPool2d(3)(mt.zeros(1, 1, 2, 2)), ValueError, "max_pool2d"),
         (lambda nn: nn.MaxPool2d(2, padding=2)(mt.zeros(1, 1, 4, 4)), ValueError, "max_pool2d"),
-        (lambda nn: nn.AdaptiveAvgPool2d(3)(mt.zeros(1, 1, 4, 4)), (ValueError, NotImplementedError), "adaptive_avg_pool2d"),
+        (lambda nn: nn.AdaptiveAvgPool2d(0), ValueError, "output_size"),
+        (lambda nn: nn.AdaptiveAvgPool2d(3)(mt.zeros(1, 4, 4)), ValueError, "AdaptiveAvgPool2d"),
+        (lambda nn: nn.GELU("erf"), ValueError, "tanh"),
+        (lambda nn: nn.Hardtanh(2, 1), ValueError, "min_val"),
+        (lambda nn: nn.GroupNorm(3, 4), ValueError, "num_groups"),
+        (lambda nn: nn.GroupNorm(2, 4)(mt.zeros(2, 6)), ValueError, "GroupNorm"),
+        (lambda nn: nn.InstanceNorm2d(3)(mt.zeros(2, 3, 4)), ValueError, "InstanceNorm2d"),
+        (lambda nn: nn.LayerNorm((3, 0)), ValueError, "normalized_shape"),
+        (lambda nn: nn.Conv1d(3, 4, 3, groups=2), ValueError, "groups"),
+        (lambda nn: nn.Conv1d(3, 4, (3, 3)), ValueError, "Conv1d"),
+        (lambda nn: nn.ConvTranspose2d(3, 4, 3, output_padding=1), ValueError, "output_padding"),
+        (lambda nn: nn.Upsample(), ValueError, "scale_factor"),
+        (lambda nn: nn.Upsample(scale_factor=0), ValueError, "scale_factor"),
+        (lambda nn: nn.Embedding(3, 2, padding_idx=3), ValueError, "padding_idx"),
+        (lambda nn: nn.Embedding(3, 2)([3]), IndexError, "3"),
+        (lambda nn: nn.PixelShuffle(0), ValueError, "upscale_factor"),
+        (lambda nn: nn.ZeroPad2d((1, 2)), ValueError, "ZeroPad2d"),
+        (lambda nn: nn.L1Loss("avg"), ValueError, "reduction"),
+        (lambda nn: nn.TripletMarginLoss()(mt.zeros(2), mt.zeros(2)), ValueError, "3 tensors"),
         (lambda nn: nn.Dropout(1.5), ValueError, "probability"),
         (lambda nn: nn.Softmax(3)(mt.zeros(2, 2)), IndexError, "softmax"),
         (lambda nn: nn.Flatten(3)(mt.zeros(2, 2)), (IndexError, ValueError), "flatten"),

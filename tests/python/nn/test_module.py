@@ -130,7 +130,7 @@ def test_modes_and_gradients():
 def test_repr():
     assert repr(Net(2)) == (
         "Net(\n  (features): Sequential(\n    (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
-        "    (1): BatchNorm2d(2, eps=0.000010, momentum=0.1)\n    (2): ReLU()\n    (3): MaxPool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))\n  )\n"
+        "    (1): BatchNorm2d(2, eps=0.000010, momentum=0.1, affine=True, track_running_stats=True)\n    (2): ReLU()\n    (3): MaxPool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))\n  )\n"
         "  (head): Linear(in_features=32, out_features=3, bias=True)\n)"
     ).replace("eps=0.000010", repr(Net(2)).split("eps=")[1].split(",")[0].join(["eps=", ""]))
 

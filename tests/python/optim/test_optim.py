@@ -18,6 +18,17 @@ OPTIMIZERS = {
     "SGD, nesterov, decay": (lambda o, p: o.SGD(p, lr=0.02, momentum=0.8, weight_decay=0.1, nesterov=True)),
     "Adam": (lambda o, p: o.Adam(p, lr=0.05)),
     "Adam, all": (lambda o, p: o.Adam(p, lr=0.03, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1)),
+    "SGD, dampening, maximize": (lambda o, p: o.SGD(p, lr=0.002, momentum=0.5, dampening=0.3, maximize=True)),
+    "Adam, amsgrad": (lambda o, p: o.Adam(p, lr=0.05, amsgrad=True, weight_decay=0.05)),
+    "AdamW, amsgrad": (lambda o, p: o.AdamW(p, lr=0.05, amsgrad=True)),
+    "NAdam": (lambda o, p: o.NAdam(p, lr=0.02)),
+    "NAdam, all": (lambda o, p: o.NAdam(p, lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1, momentum_decay=0.01, decoupled_weight_decay=True)),
+    "RAdam": (lambda o, p: o.RAdam(p, lr=0.02)),
+    "RAdam, all": (lambda o, p: o.RAdam(p, lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1)),
+    "RMSprop": (lambda o, p: o.RMSprop(p, lr=0.005)),
+    "RMSprop, all": (lambda o, p: o.RMSprop(p, lr=0.005, alpha=0.9, eps=1e-3, weight_decay=0.1, momentum=0.5, centered=True)),
+    "Adagrad": (lambda o, p: o.Adagrad(p, lr=0.05)),
+    "Adagrad, all": (lambda o, p: o.Adagrad(p, lr=0.05, lr_decay=0.01, weight_decay=0.1, initial_accumulator_value=0.2, eps=1e-4)),
     "AdamW": (lambda o, p: o.AdamW(p, lr=0.05)),
     "AdamW, all": (lambda o, p: o.AdamW(p, lr=0.03, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.3)),
 }
@@ -74,7 +85,15 @@ def test_wrong_optimizers_are_refused():
         (lambda: optim.SGD(p), TypeError, "iterable"),
         (lambda: optim.SGD(3), TypeError, "iterable"),
         (lambda: optim.SGD([3]), TypeError, "int"),
-        (lambda: optim.SGD([{"params": [p]}]), NotImplementedError, "groups"),
+        (lambda: optim.SGD([{"lr": 1.0}]), ValueError, "params"),
+        (lambda: optim.SGD([{"params": []}]), ValueError, "parameter"),
+        (lambda: optim.SGD([{"params": [p]}, p]), TypeError, "both"),
+        (lambda: optim.SGD([{"params": [p]}, {"params": [p]}]), ValueError, "once"),
+        (lambda: optim.SGD([{"params": [p], "speed": 1}]), ValueError, "speed"),
+        (lambda: optim.SGD([{"params": [p], "lr": -1}]), ValueError, "rate"),
+        (lambda: optim.SGD([p], nesterov=True), ValueError, "momentum"),
+        (lambda: optim.SGD([p], on_nonfinite="stop"), ValueError, "on_nonfinite"),
+        (lambda: optim.RMSprop([p], alpha=2), ValueError, "alpha"),
         (lambda: optim.SGD([p], lr=-1), ValueError, "rate"),
         (lambda: optim.SGD([p], momentum=-1), ValueError, "momentum"),
         (lambda: optim.Adam([p], betas=(1.0, 0.9)), ValueError, "beta"),
@@ -127,16 +146,26 @@ SCHEDULES = {
     "StepLR": (lambda s, o: s.StepLR(o, 7, gamma=0.3)),
     "ExponentialLR": (lambda s, o: s.ExponentialLR(o, 0.93)),
     "CosineAnnealingLR": (lambda s, o: s.CosineAnnealingLR(o, T_max=100, eta_min=0.001)),
+    "MultiStepLR": (lambda s, o: s.MultiStepLR(o, [10, 30, 31], gamma=0.5)),
+    "CosineAnnealingWarmRestarts": (lambda s, o: s.CosineAnnealingWarmRestarts(o, 7, T_mult=2, eta_min=0.01)),
+    "LinearLR": (lambda s, o: s.LinearLR(o, 0.1, 0.7, total_iters=40)),
+    "ConstantLR": (lambda s, o: s.ConstantLR(o, 0.5, total_iters=9)),
+    "PolynomialLR": (lambda s, o: s.PolynomialLR(o, total_iters=60, power=2.0)),
+    "OneCycleLR": (lambda s, o: s.OneCycleLR(o, 0.3, total_steps=101)),
+    "OneCycleLR, linear, three phases": (lambda s, o: s.OneCycleLR(o, 0.3, epochs=10, steps_per_epoch=11, anneal_strategy="linear", three_phase=True, pct_start=0.4, div_factor=10)),
+    "LambdaLR": (lambda s, o: s.LambdaLR(o, lambda step: 0.95**step)),
+    "SequentialLR": (lambda s, o: s.SequentialLR(o, [s.ConstantLR(o, 0.1, total_iters=20), s.ExponentialLR(o, 0.9)], milestones=[20])),
 }
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedule_against_torch(name):
     q = torch.zeros(1, requires_grad=True)
-    their_opt, our_opt = torch.optim.SGD([q], lr=0.1), optim.SGD([mt.Parameter([0.0])], lr=0.1)
+    their_opt, our_opt = torch.optim.SGD([q], lr=0.1, momentum=0.9), optim.SGD([mt.Parameter([0.0])], lr=0.1, momentum=0.9)
     theirs, ours = SCHEDULES[name](torch.optim.lr_scheduler, their_opt), SCHEDULES[name](optim.lr_scheduler, our_opt)
     for step in range(100):
         assert our_opt.lr == pytest.approx(their_opt.param_groups[0]["lr"], rel=1e-5)
+        assert our_opt.param_groups[0]["momentum"] == pytest.approx(their_opt.param_groups[0]["momentum"], rel=1e-6)
         assert ours.get_last_lr() == ours.lr_at(step) == pytest.approx(their_opt.param_groups[0]["lr"], rel=1e-6) and ours.last_step == step
         their_opt.step(), theirs.step(), ours.step()
 
