@@ -55,7 +55,7 @@ Tensor shifted(const Tensor& images, Generator& random) {
 }
 
 // AdamW with warm-up and cosine decay.
-void train(nn::Module& model, const data::DatasetRef& dataset, int epochs, double lr, uint64_t seed) {
+void fit(nn::Module& model, const data::DatasetRef& dataset, int epochs, double lr, uint64_t seed) {
   data::DataLoader loader(dataset, {.batch_size = 32, .shuffle = true, .drop_last = true, .seed = seed});
   auto optimizer = make<optim::AdamW>(model.parameters(), optim::Adam::Options{.lr = lr, .weight_decay = 0.01});
   auto scheduler = optim::WarmupCosine(optimizer, loader.size(), epochs * loader.size());
@@ -107,10 +107,10 @@ int main(int argc, char** argv) {
   data::Sample test = whole(*digits.test), calibration = whole(*digits.train);
 
   Ref<nn::Module> model = make_model();
-  train(*model, digits.train, epochs, 4e-3, seed);
+  fit(*model, digits.train, epochs, 4e-3, seed);
   auto quantized = edge::quantize_model(*model, {}, {{calibration[0]}});
   auto pruned = edge::prune_model(*model, 0.5);
-  train(*pruned, digits.train, epochs / 3, 2e-3, seed + 1);
+  fit(*pruned, digits.train, epochs / 3, 2e-3, seed + 1);
   const Variant variants[] = {{"float32", model},
                               {"int8", quantized},
                               {"int8, then 50 % pruned", edge::prune_model(*quantized, 0.5)},

@@ -19,5 +19,6 @@
 #include "miniten/nn/spatial.h"
 #include "miniten/ops/ops.h"
 #include "miniten/optim/lr_scheduler.h"
+#include "miniten/train/compile_step.h"
 #include "miniten/utils/data.h"
 #include "miniten/viz/figure.h"

@@ -111,6 +111,8 @@ void Optimizer::step() {
   for (const Tensor& p : parameters_) grads.push_back(p.grad());
   if (!passes(grads)) return;
   assign(step_, step_ + 1.0);
+  if (mode().recorder)                                         // a state, or the rate of now would be folded into the graph
+    for (const Group& group : groups_) assign(group.lr, group.lr * 1.0);
   for (const Group& group : groups_)
     for (size_t i : group.members) {
       if (!grads[i]) { ++missed_[i]; continue; }

@@ -15,6 +15,7 @@ void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
 void bind_init(nb::module_&);
 void bind_optim(nb::module_&);
+void bind_train(nb::module_&);                     // after bind_nn and bind_optim
 void bind_interchange(nb::module_&);
 void bind_edge(nb::module_&);                     // after bind_nn and bind_optim
 void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils

@@ -14,6 +14,7 @@ NB_MODULE(_core, m) {
   bind_nn(m);
   bind_init(m);
   bind_optim(m);
+  bind_train(m);
   bind_interchange(m);
   bind_edge(m);
   bind_measure(m);

@@ -22,6 +22,7 @@ class Loss : public Module {
 };
 struct CrossEntropyLoss : Loss {           // logits (N, C, ..); labels (N, ..) integers in [0, C), or probabilities
   explicit CrossEntropyLoss(const ClassOptions& = {});
+  explicit CrossEntropyLoss(double label_smoothing) : CrossEntropyLoss(ClassOptions{{}, -100, label_smoothing, Reduction::mean}) {}
   double label_smoothing;
 };
 struct NLLLoss : Loss { explicit NLLLoss(const ClassOptions& = {}); };
