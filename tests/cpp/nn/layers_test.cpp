@@ -64,18 +64,18 @@ TEST(GraphConv, SparseIsDense) {
 }
 
 TEST(Module, HooksAndDtypes) {
-  nn::Sequential net({make<nn::Linear>(3, 4), make<nn::LeakyReLU>(0.1), make<nn::Dropout>(0.5)});
+  auto net = make<nn::Sequential>(std::vector<nn::ModuleRef>{make<nn::Linear>(3, 4), make<nn::LeakyReLU>(0.1), make<nn::Dropout>(0.5)});
   int calls = 0;
-  int number = net.child("0")->add_forward_hook([&](nn::Module&, auto&, auto& out) -> std::optional<std::vector<Tensor>> { ++calls; return std::vector<Tensor>{out[0] * 0.0}; });
-  net.eval();
-  EXPECT_EQ(sum(abs(net(normal({2, 3}, 1)))).item(), 0);
-  EXPECT_TRUE(net.child("0")->remove_hook(number));
-  EXPECT_NE(sum(abs(net(normal({2, 3}, 1)))).item(), 0);
+  int number = net->child("0")->add_forward_hook([&](nn::Module&, auto&, auto& out) -> std::optional<std::vector<Tensor>> { ++calls; return std::vector<Tensor>{out[0] * 0.0}; });
+  net->eval();
+  EXPECT_EQ(sum(abs((*net)(normal({2, 3}, 1)))).item(), 0);
+  EXPECT_TRUE(net->child("0")->remove_hook(number));
+  EXPECT_NE(sum(abs((*net)(normal({2, 3}, 1)))).item(), 0);
   EXPECT_EQ(calls, 1);
-  net.to(DType::f64);
-  EXPECT_EQ(net(normal({2, 3}, 1, DType::f64)).dtype(), DType::f64);
-  EXPECT_EQ(net.find_module("1")->type_name(), "LeakyReLU");
-  EXPECT_FALSE(net.find_module("1.x"));
+  net->to(DType::f64);
+  EXPECT_EQ((*net)(normal({2, 3}, 1, DType::f64)).dtype(), DType::f64);
+  EXPECT_EQ(net->find_module("1")->type_name(), "LeakyReLU");
+  EXPECT_FALSE(net->find_module("1.x"));
 }
 
 TEST(Init, IsOrthogonal) {
