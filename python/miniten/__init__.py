@@ -108,7 +108,6 @@ from miniten import autograd, nn, optim
 from miniten._noise import deterministic
 from miniten._state import load, save
 from miniten.autograd import enable_grad, no_grad, set_grad_enabled
-from miniten.nn import metrics
 
 float32 = DType.float32
 float64 = DType.float64
@@ -128,6 +127,7 @@ int4 = DType.int4
 uint4 = DType.uint4
 
 _lazy = ("edge", "utils", "viz")
+_later = {"metrics": "miniten.nn"}
 
 
 def __getattr__(name: str):
@@ -135,21 +135,26 @@ def __getattr__(name: str):
         import importlib
 
         return importlib.import_module(f"miniten.{name}")
+    if name in _later:
+        import importlib
+
+        return getattr(importlib.import_module(_later[name]), name)
     raise AttributeError(f"module 'miniten' has no attribute '{name}'")
 
 
 def __dir__():
-    return sorted({*globals(), *_lazy})
+    return sorted({*globals(), *_lazy, *_later})
 
 
 __all__ = [
-    "DType", "Graph", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "ValueInfo", "__version__", "abs", "add", "all", "any",
-    "arange", "argmax", "argmin", "as_tensor", "autograd", "bfloat16", "bool_", "cast", "cat", "ceil", "clamp", "clip", "compile", "cos", "cpu_info",
-    "deterministic", "div", "enable_grad", "eq", "erf", "exp", "expand", "eye", "flatten", "float16", "float32", "float64", "floor", "floor_divide",
-    "from_dlpack", "from_numpy", "full", "gather", "ge", "get_num_threads", "gt", "int16", "int32", "int4", "int64", "int8", "is_grad_enabled", "le",
-    "list_ops", "load", "log", "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "lt", "manual_seed", "matmul",
-    "max", "maximum", "mean", "metrics", "min", "minimum", "mul", "ne", "neg", "nn", "no_grad", "nonzero", "ones", "optim", "pad", "permute", "pow",
-    "promote_types", "rand", "randn", "reciprocal", "register_op", "relu", "remainder", "reshape", "round", "save", "set_grad_enabled", "set_isa",
-    "set_num_threads", "sigmoid", "sign", "sin", "softmax", "sparse_coo", "sparse_csr", "split", "sqrt", "square", "squeeze", "stack", "std", "sub",
-    "sum", "take", "tanh", "tensor", "trace", "transpose", "uint16", "uint32", "uint4", "uint64", "uint8", "unsqueeze", "var", "where", "zeros",
+    "DType", "Graph", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "ValueInfo",
+    "__version__", "abs", "add", "all", "any", "arange", "argmax", "argmin", "as_tensor", "autograd", "bfloat16", "bool_", "cast", "cat", "ceil",
+    "clamp", "clip", "compile", "cos", "cpu_info", "deterministic", "div", "enable_grad", "eq", "erf", "exp", "expand", "eye",
+    "flatten", "float16", "float32", "float64", "floor", "floor_divide", "from_dlpack", "from_numpy", "full", "gather", "ge", "get_num_threads",
+    "gt", "int16", "int32", "int4", "int64", "int8", "is_grad_enabled", "le", "list_ops", "load", "log", "log1p", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "lt", "manual_seed", "matmul", "max", "maximum", "mean", "metrics", "min", "minimum", "mul", "ne",
+    "neg", "nn", "no_grad", "nonzero", "ones", "optim", "pad", "permute", "pow", "promote_types", "rand", "randn", "reciprocal", "register_op",
+    "relu", "remainder", "reshape", "round", "save", "set_grad_enabled", "set_isa", "set_num_threads", "sigmoid", "sign", "sin", "softmax",
+    "sparse_coo", "sparse_csr", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "take", "tanh", "tensor", "trace", "transpose",
+    "uint16", "uint32", "uint4", "uint64", "uint8", "unsqueeze", "var", "where", "zeros",
 ]

@@ -96,13 +96,22 @@ from miniten._core import (
     ZeroPad2d,
     scaled_dot_product_attention,
 )
-from miniten.nn import functional, init, metrics, utils
+from miniten.nn import functional, init, utils
 from miniten.nn.containers import ModuleDict, ModuleList
 from miniten.nn.graphs import MessagePassing
 from miniten.nn.transformer import TransformerDecoder, TransformerEncoder
 
 Conv2dTranspose = ConvTranspose2d
 MultiHeadAttention = MultiheadAttention
+
+
+def __getattr__(name: str):
+    if name == "metrics":  # needs NumPy: not before it is asked for
+        import importlib
+
+        return importlib.import_module("miniten.nn.metrics")
+    raise AttributeError(f"module 'miniten.nn' has no attribute '{name}'")
+
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss",

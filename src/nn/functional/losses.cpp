@@ -90,7 +90,8 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const ClassOpti
   int axis = logits.rank() == 1 ? 0 : 1;
   Tensor log_p = log_softmax(logits, axis);
   if (!is_float(target.dtype())) return class_loss(picked(op, log_p, target, o), o, o.label_smoothing);
-  same_shape(op, logits, target);
+  if (target.shape() != logits.shape())
+    throw Error(ErrorKind::value, op, "integer labels, or probabilities of shape " + logits.shape().text(), target.spec().text(), "convert labels with cast first");
   int64_t classes = logits.dim(axis);
   Tensor aim = cast(target, log_p.dtype());
   if (o.label_smoothing > 0) aim = aim * (1 - o.label_smoothing) + o.label_smoothing / double(classes);
