@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: demo test install cpp-test python-test asan tsan bench wheel clean
+.PHONY: gallery demo test install cpp-test python-test asan tsan bench wheel clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -41,6 +41,10 @@ wheel:
 	@tools/setup.sh
 	@rm -f dist/miniten-*.whl
 	@$(path) .venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+
+# docs/viz/gallery.md and its pictures
+gallery: install
+	@.venv/bin/python examples/python/gallery.py
 
 clean:
 	rm -rf build dist .venv/miniten-installed

@@ -33,9 +33,35 @@ char checked_marker(std::string_view op, std::string_view marker) {
   return marker[0];
 }
 
+void check_style(std::string_view op, const LineStyle& style) {
+  static constexpr std::string_view known[] = {"-", "--", ":", "-.", "none", ""};
+  if (std::find(std::begin(known), std::end(known), style.linestyle) == std::end(known)) {
+    refuse(op, "a line style", quoted(style.linestyle), "one of '-', '--', ':', '-.', 'none'");
+  }
+  check_positive(op, "linewidth", style.linewidth, true);
+  check_positive(op, "markersize", style.markersize, true);
+  check_alpha(op, style.alpha);
+}
+
+Pen pen_of(const LineStyle& style, Color color) {
+  return {color, style.linewidth, style.linestyle.empty() ? "none" : style.linestyle};
+}
+
+void check_finite(std::string_view op, std::string_view what, double value) {
+  if (!std::isfinite(value)) refuse(op, "a finite " + std::string(what), format_value(value, "g"));
+}
+
+void check_text(std::string_view op, const TextOptions& options) {
+  if (options.ha != "left" && options.ha != "center" && options.ha != "right") refuse(op, "ha 'left', 'center' or 'right'", quoted(options.ha));
+  if (options.va != "top" && options.va != "center" && options.va != "baseline" && options.va != "bottom") {
+    refuse(op, "va 'top', 'center', 'baseline' or 'bottom'", quoted(options.va));
+  }
+  check_positive(op, "size", options.size);
+  check_finite(op, "rotation", options.rotation);
+}
+
 Color pick_color(AxesScene& scene, std::string_view name, double alpha) {
-  Color color = name.empty() ? scene.theme->cycle_color(scene.next_color) : scene.theme->resolve(name);
-  if (name.empty()) ++scene.next_color;
+  Color color = name.empty() ? scene.theme->cycle_color(scene.take_color()) : scene.theme->resolve(name);
   color.a *= alpha;
   return color;
 }

@@ -14,6 +14,10 @@ void check_lengths(std::string_view op, std::string_view names, size_t a, size_t
 void check_alpha(std::string_view op, double alpha);
 void check_positive(std::string_view op, std::string_view what, double value, bool or_zero = false);
 char checked_marker(std::string_view op, std::string_view marker);  // 0 for none
+void check_style(std::string_view op, const LineStyle& style);
+void check_finite(std::string_view op, std::string_view what, double value);
+void check_text(std::string_view op, const TextOptions& options);
+Pen pen_of(const LineStyle& style, Color color);
 // The named colour, or the cycle's next where the name is empty; alpha is multiplied in.
 Color pick_color(AxesScene& scene, std::string_view name, double alpha);
 

@@ -27,14 +27,14 @@ void draw_grid(Canvas& canvas, const AxesLayout& layout) {
   }
 }
 
-void draw_marks(Canvas& canvas, const AxesLayout& layout) {
+void draw_marks(Canvas& canvas, const AxesScene& scene, const Frame& frame) {
   std::vector<const Mark*> order;
-  for (const auto& mark : layout.scene->marks) order.push_back(mark.get());
+  for (const auto& mark : scene.marks) order.push_back(mark.get());
   std::stable_sort(order.begin(), order.end(), [](const Mark* a, const Mark* b) { return a->layer < b->layer; });
-  canvas.push_clip(layout.frame.area);
-  for (const Mark* mark : order) if (mark->clipped) mark->draw(canvas, layout.frame);
+  canvas.push_clip(frame.area);
+  for (const Mark* mark : order) if (mark->clipped) mark->draw(canvas, frame);
   canvas.pop_clip();
-  for (const Mark* mark : order) if (!mark->clipped) mark->draw(canvas, layout.frame);
+  for (const Mark* mark : order) if (!mark->clipped) mark->draw(canvas, frame);
 }
 
 void draw_frame(Canvas& canvas, const AxesLayout& layout) {
@@ -60,8 +60,9 @@ void draw_frame(Canvas& canvas, const AxesLayout& layout) {
       draw_label(canvas, {at, below}, layout.x.ticks.labels[i], style, VAlign::top);
     } else {
       TextStyle turned = style;
-      turned.rotation = layout.x.rotation, turned.anchor = Anchor::end;
-      draw_label(canvas, {at, below + (layout.x.rotation == 45 ? cap_height(size) * 0.35 : 0)}, layout.x.ticks.labels[i], turned, VAlign::middle);
+      turned.rotation = layout.x.rotation, turned.anchor = layout.x.rotation < 0 ? Anchor::start : Anchor::end;
+      const double tilt = std::abs(std::cos(layout.x.rotation * M_PI / 180));
+      draw_label(canvas, {at, below + tilt * cap_height(size) * 0.5}, layout.x.ticks.labels[i], turned, VAlign::middle);
     }
   }
   for (double v : layout.x.ticks.minor) {
@@ -84,6 +85,36 @@ void draw_frame(Canvas& canvas, const AxesLayout& layout) {
   if (!layout.ylabel.empty()) {
     const double baseline = a.x - layout.y.depth - space::label_pad * px - descent(label);
     draw_label(canvas, {baseline, a.y + a.height / 2}, {layout.ylabel}, {f.theme->text, label, Anchor::middle, 90}, VAlign::baseline);
+  }
+}
+
+void draw_twins(Canvas& canvas, const AxesLayout& layout) {
+  const Rect& a = layout.frame.area;
+  const double px = layout.frame.px, size = type::tick * px, label = type::label * px, width = line_width(0.8, px);
+  const Theme& theme = *layout.frame.theme;
+  const Stroke spine{theme.spine, width, {}, true}, tick{theme.spine, width};
+  if (const TwinLayout& twin = layout.twinx; twin.scene && twin.scene->visible) {
+    const double right = crisp(a.right()), length = twin.axis.tick_length;
+    line(canvas, {right, a.y}, {right, a.bottom()}, spine);
+    for (size_t i = 0; i < twin.axis.ticks.major.size(); ++i) {
+      const double at = twin.frame.y_at(twin.axis.ticks.major[i]);
+      if (!inside(at, a.y, a.bottom())) continue;
+      line(canvas, {right, crisp(at)}, {right + length, crisp(at)}, tick);
+      draw_label(canvas, {a.right() + length + space::tick_pad * px, at}, twin.axis.ticks.labels[i], {theme.muted, size}, VAlign::middle);
+    }
+    const double baseline = a.right() + twin.axis.depth + space::label_pad * px + cap_height(label);
+    if (!twin.label.empty()) draw_label(canvas, {baseline, a.y + a.height / 2}, {twin.label}, {theme.text, label, Anchor::middle, 90}, VAlign::baseline);
+  }
+  if (const TwinLayout& twin = layout.twiny; twin.scene && twin.scene->visible) {
+    const double top = crisp(a.y), length = twin.axis.tick_length;
+    line(canvas, {a.x, top}, {a.right(), top}, spine);
+    for (size_t i = 0; i < twin.axis.ticks.major.size(); ++i) {
+      const double at = twin.frame.x_at(twin.axis.ticks.major[i]);
+      if (!inside(at, a.x, a.right())) continue;
+      line(canvas, {crisp(at), top}, {crisp(at), top - length}, tick);
+      draw_label(canvas, {at, a.y - length - space::tick_pad * px}, twin.axis.ticks.labels[i], {theme.muted, size, Anchor::middle}, VAlign::baseline);
+    }
+    if (!twin.label.empty()) draw_label(canvas, {a.x + a.width / 2, a.y - twin.axis.depth - space::label_pad * px}, {twin.label}, {theme.text, label, Anchor::middle}, VAlign::baseline);
   }
 }
 
@@ -116,7 +147,7 @@ void draw_color_bar(Canvas& canvas, const AxesLayout& layout) {
 void draw_title(Canvas& canvas, const AxesLayout& layout) {
   const Frame& f = layout.frame;
   const double size = type::title * f.px;
-  double baseline = f.area.y - space::title_pad * f.px - double(layout.title.size() - 1) * line_height(size);
+  double baseline = f.area.y - layout.title_rise - double(layout.title.size() - 1) * line_height(size);
   for (const std::string& text : layout.title) {
     draw_label(canvas, {f.area.x + f.area.width / 2, baseline}, {text}, {f.theme->text, size, Anchor::middle, 0, true}, VAlign::baseline);
     baseline += line_height(size);
@@ -135,11 +166,19 @@ void draw_page(Canvas& canvas, const PageLayout& page, const Theme& theme, doubl
   }
   for (const AxesLayout& layout : page.axes) {
     if (layout.scene->visible) draw_grid(canvas, layout);
-    draw_marks(canvas, layout);
+    draw_marks(canvas, *layout.scene, layout.frame);
+    for (const TwinLayout* twin : {&layout.twinx, &layout.twiny}) if (twin->scene) draw_marks(canvas, *twin->scene, twin->frame);
     if (layout.scene->visible) draw_frame(canvas, layout);
+    draw_twins(canvas, layout);
     if (layout.scene->colorbar && layout.scene->mappable) draw_color_bar(canvas, layout);
     if (!layout.title.empty()) draw_title(canvas, layout);
-    draw_legend(canvas, *layout.scene, layout.frame, layout.cell_width, layout.frame.area.right() + layout.legend_offset);
+    draw_legend(canvas, layout);
+    for (const TwinLayout* twin : {&layout.twinx, &layout.twiny}) {
+      if (!twin->scene) continue;
+      AxesLayout own;
+      own.scene = twin->scene, own.frame = twin->frame, own.cell_width = layout.cell_width, own.legend_offset = layout.legend_offset;
+      draw_legend(canvas, own);
+    }
   }
 }
 

@@ -29,14 +29,35 @@ Figure::~Figure() = default;
 Figure::Figure(Figure&&) noexcept = default;
 Figure& Figure::operator=(Figure&&) noexcept = default;
 
-Axes& Figure::add_subplot(int rows, int cols, int index) {
+Axes& Figure::add_subplot(int rows, int cols, int index, int last) {
+  if (last == 0) last = index;
   if (rows < 1 || cols < 1 || rows > 100 || cols > 100) {
     refuse("add_subplot", "1 to 100 rows and columns", std::to_string(rows) + " and " + std::to_string(cols));
   }
   if (index < 1 || index > rows * cols) refuse("add_subplot", "an index of 1 to " + std::to_string(rows * cols), std::to_string(index));
-  for (Cell& cell : cells_) if (cell.rows == rows && cell.cols == cols && cell.index == index) return *cell.axes;
-  cells_.push_back({rows, cols, index, std::make_unique<Axes>(options_.theme)});
+  if (last < index || last > rows * cols || (last - 1) % cols < (index - 1) % cols) {
+    refuse("add_subplot", "a last cell below and right of the first, up to " + std::to_string(rows * cols), std::to_string(index) + " to " + std::to_string(last));
+  }
+  for (Cell& cell : cells_) if (cell.rows == rows && cell.cols == cols && cell.index == index && cell.last == last) return *cell.axes;
+  cells_.push_back({rows, cols, index, last, std::make_unique<Axes>(options_.theme)});
   return *cells_.back().axes;
+}
+
+std::vector<Axes*> Figure::axes() const {
+  std::vector<Axes*> all;
+  for (const Cell& cell : cells_) all.push_back(cell.axes.get());
+  return all;
+}
+
+void Figure::share(bool x, bool y) {
+  for (Cell& cell : cells_) {
+    for (bool of_x : {true, false}) {
+      if (!(of_x ? x : y)) continue;
+      cells_[0].axes->share(*cell.axes, of_x ? "x" : "y");
+    }
+    if (x) cell.axes->set_inner("x", (cell.last - 1) / cell.cols + 1 < cell.rows);
+    if (y) cell.axes->set_inner("y", (cell.index - 1) % cell.cols > 0);
+  }
 }
 
 void Figure::suptitle(const std::string& title) { suptitle_ = title; }
@@ -55,7 +76,7 @@ Figure::Sheet Figure::sheet(double dpi) const {
   Sheet sheet{{}, suptitle_, std::round(options_.width * dpi), std::round(options_.height * dpi), dpi / 72,
               options_.background.empty() ? theme.background : theme.resolve(options_.background), &theme};
   for (const Cell& cell : cells_) {
-    sheet.cells.push_back({cell.rows, cell.cols, cell.index, &cell.axes->scene()});
+    sheet.cells.push_back({cell.rows, cell.cols, cell.index, cell.last, &cell.axes->scene()});
     const std::string& title = cell.axes->scene().title;
     if (!title.empty()) sheet.title += (sheet.title.empty() ? "" : "; ") + title;
   }

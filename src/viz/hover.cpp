@@ -42,8 +42,17 @@ void append_plot(std::string& out, const AxesLayout& layout) {
   const Rect& a = layout.frame.area;
   out += "{\"area\":[" + fixed(a.x, 0) + "," + fixed(a.y, 0) + "," + fixed(a.width, 0) + "," + fixed(a.height, 0) + "],\"series\":[";
   bool first = true;
-  for (const auto& mark : scene.marks) {
-    HoverPoints all = mark->hover(layout.frame);
+  struct Part { const Mark* mark; const Frame* frame; const Axis *x, *y; };
+  std::vector<Part> parts;
+  auto add = [&](const AxesScene& from, const Frame& frame, const Axis& x, const Axis& y) {
+    for (const auto& mark : from.marks) parts.push_back({mark.get(), &frame, &x, &y});
+  };
+  add(scene, layout.frame, scene.x, scene.y);
+  if (layout.twinx.scene) add(*layout.twinx.scene, layout.twinx.frame, scene.x, layout.twinx.scene->y);
+  if (layout.twiny.scene) add(*layout.twiny.scene, layout.twiny.frame, layout.twiny.scene->x, scene.y);
+  for (const Part& part : parts) {
+    const Mark* mark = part.mark;
+    HoverPoints all = mark->hover(*part.frame);
     const Rect view = a.grown(1);
     std::erase_if(all.points, [&](const HoverPoint& p) { return !finite(p.at) || p.at.x < view.x || p.at.x > view.right() || p.at.y < view.y || p.at.y > view.bottom(); });
     if (all.points.empty()) continue;
@@ -64,7 +73,7 @@ void append_plot(std::string& out, const AxesLayout& layout) {
       auto line = [&](const Axis& axis, const char* name, double v) {
         if (!std::isnan(v)) out += "," + json((axis.label.empty() ? name : split_lines(axis.label)[0]) + ": " + named(axis, v));
       };
-      line(scene.x, "x", p.x), line(scene.y, "y", p.y);
+      line(*part.x, "x", p.x), line(*part.y, "y", p.y);
       if (!p.note.empty()) out += "," + json(p.note);
       out += "]";
     }

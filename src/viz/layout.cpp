@@ -1,6 +1,7 @@
 #include "viz/layout.h"
 #include <algorithm>
 #include <cmath>
+#include "miniten/viz/axes.h"
 #include "viz/legend.h"
 #include "viz/number.h"
 #include "viz/text.h"
@@ -42,22 +43,26 @@ bool labels_fit(const Ticks& ticks, const Scale& scale, double length, double si
   return true;
 }
 
-AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest, bool integral) {
+AxisLayout lay_x(const Axis& from, const Frame& frame, double longest, bool integral) {
   AxisLayout axis;
   const double size = type::tick * frame.px, length = frame.area.width;
-  axis.tick_length = marked(scene.x) ? space::tick * frame.px : 0;
-  if (given_ticks(scene.x, frame.x, size, longest, axis.ticks)) {
-    if (!labels_fit(axis.ticks, frame.x, length, size)) {
+  axis.tick_length = marked(from) ? space::tick * frame.px : 0;
+  if (given_ticks(from, frame.x, size, longest, axis.ticks)) {
+    if (from.rotation) {
+      axis.rotation = *from.rotation;
+    } else if (!labels_fit(axis.ticks, frame.x, length, size)) {
       const double slot = slot_of(axis.ticks, frame.x, length);
       axis.rotation = slot >= size * 1.6 ? 45 : 90;
       if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
     }
   } else {
     for (int most = std::clamp(int(length / (size * 4)), 2, 10); most >= 1; --most) {
-      axis.ticks = choose_ticks(frame.x, most, integral);
-      if (labels_fit(axis.ticks, frame.x, length, size)) break;
+      axis.ticks = axis_ticks(from, frame.x, most, integral);
+      if (from.rotation) axis.rotation = *from.rotation;
+      if (from.rotation || labels_fit(axis.ticks, frame.x, length, size)) break;
     }
   }
+  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {});
   double widest = 0;
   size_t lines = 1;
   for (const Label& label : axis.ticks.labels) {
@@ -65,8 +70,8 @@ AxisLayout lay_x(const AxesScene& scene, const Frame& frame, double longest, boo
     lines = std::max(lines, size_t(std::count(label.text.begin(), label.text.end(), '\n')) + 1);
   }
   const double upright = cap_height(size) + double(lines - 1) * line_height(size);
-  const double s = axis.rotation == 0 ? 0 : axis.rotation == 45 ? 0.7071 : 1, c = axis.rotation == 45 ? 0.7071 : axis.rotation == 0 ? 1 : 0;
-  const bool any = !axis.ticks.labels.empty();
+  const double turn = axis.rotation * M_PI / 180, s = std::abs(std::sin(turn)), c = std::cos(turn);
+  const bool any = !axis.ticks.labels.empty() && !from.inner;
   axis.depth = any ? axis.tick_length + space::tick_pad * frame.px + widest * s + upright * c + descent(size) : axis.tick_length;
   return axis;
 }
@@ -79,12 +84,13 @@ AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double lon
     const double slot = slot_of(axis.ticks, scale, length);
     if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
   } else {
-    axis.ticks = choose_ticks(scale, std::clamp(int(length / (size * 2.8)), 1, 9), integral);
-    if (axis.ticks.major.size() < 2) axis.ticks = choose_ticks(scale, 2, integral);
+    axis.ticks = axis_ticks(from, scale, std::clamp(int(length / (size * 2.8)), 1, 9), integral);
+    if (axis.ticks.major.size() < 2) axis.ticks = axis_ticks(from, scale, 2, integral);
   }
+  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {});
   double widest = 0;
   for (const Label& label : axis.ticks.labels) widest = std::max(widest, label_width(label, size));
-  axis.depth = axis.ticks.labels.empty() ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
+  axis.depth = axis.ticks.labels.empty() || from.inner ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
   return axis;
 }
 
@@ -97,33 +103,48 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
   layout.left = layout.right = layout.bottom = layout.top = 0;
   layout.x = layout.y = {};
   if (scene.visible) {
-    layout.x = lay_x(scene, frame, std::max(cell_height * 0.5, 6 * size), layout.integral_x);
+    layout.x = lay_x(scene.x, frame, std::max(cell_height * 0.5, 6 * size), layout.integral_x);
     layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), layout.integral_y, px);
     layout.bottom = layout.x.depth;
     layout.left = layout.y.depth;
     layout.top = layout.y.ticks.labels.empty() ? 0 : cap_height(size) / 2;
-    const double c = layout.x.rotation == 45 ? 0.7071 : 0;
+    const double turn = layout.x.rotation * M_PI / 180, c = std::cos(turn);
     for (size_t i = 0; i < layout.x.ticks.labels.size(); ++i) {
       const double width = label_width(layout.x.ticks.labels[i], size), at = frame.x_at(layout.x.ticks.major[i]);
-      const double before = layout.x.rotation == 0 ? width / 2 : width * c + size / 2, after = layout.x.rotation == 0 ? width / 2 : size / 2;
+      const double far = layout.x.rotation == 0 ? width / 2 : width * c + size / 2, near = layout.x.rotation == 0 ? width / 2 : size / 2;
+      const double before = layout.x.rotation < 0 ? near : far, after = layout.x.rotation < 0 ? far : near;
       layout.left = std::max(layout.left, before - (at - frame.area.x));
       layout.right = std::max(layout.right, after - (frame.area.right() - at));
     }
-    layout.xlabel = elide(scene.x.label, label, std::max(cell_width, 4 * label));
-    layout.ylabel = elide(scene.y.label, label, std::max(frame.area.height * 1.2, 4 * label));
+    layout.xlabel = scene.x.inner ? "" : elide(scene.x.label, label, std::max(cell_width, 4 * label));
+    layout.ylabel = scene.y.inner ? "" : elide(scene.y.label, label, std::max(frame.area.height * 1.2, 4 * label));
     if (!layout.xlabel.empty()) layout.bottom += space::label_pad * px + cap_height(label) + descent(label);
     if (!layout.ylabel.empty()) layout.left += space::label_pad * px + cap_height(label) + descent(label);
   }
+  if (layout.twinx.scene) {
+    TwinLayout& twin = layout.twinx;
+    twin.axis = lay_y(twin.scene->y, twin.frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), twin.integral, px);
+    twin.label = elide(twin.scene->y.label, label, std::max(frame.area.height * 1.2, 4 * label));
+    layout.right = std::max(layout.right, twin.axis.depth + (twin.label.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+  }
+  if (layout.twiny.scene) {
+    TwinLayout& twin = layout.twiny;
+    twin.axis = lay_x(twin.scene->x, twin.frame, std::max(cell_height * 0.5, 6 * size), twin.integral);
+    twin.label = elide(twin.scene->x.label, label, std::max(cell_width, 4 * label));
+    layout.top = std::max(layout.top, twin.axis.depth + (twin.label.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+  }
   if (!scene.title.empty()) {
-    const double title = type::title * px;
+    const double title = type::title * px, over = layout.twiny.scene ? layout.top : 0;
     layout.title = wrap(scene.title, title, std::max(cell_width, 4 * title), true);
-    layout.top = std::max(layout.top, space::title_pad * px + cap_height(title) + double(layout.title.size() - 1) * line_height(title));
+    layout.title_rise = over + space::title_pad * px;
+    layout.top = std::max(layout.top, layout.title_rise + cap_height(title) + double(layout.title.size() - 1) * line_height(title));
   }
   if (scene.colorbar && scene.mappable) {
     const Axis plain;
     const Scale scale{ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi};
     layout.bar = lay_y(plain, scale, frame.area.height, std::max(cell_width * 0.35, 5 * size), false, px);
-    layout.right = std::max(layout.right, (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
+    layout.bar_offset = layout.twinx.scene ? layout.right : 0;
+    layout.right = std::max(layout.right, layout.bar_offset + (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
     layout.bar_label = elide(scene.colorbar_label, label, std::max(frame.area.height * 1.2, 4 * label));
     if (!layout.bar_label.empty()) layout.right += space::label_pad * px + cap_height(label) + descent(label);
   }
@@ -146,7 +167,8 @@ void place(AxesLayout& layout, Rect area) {
   layout.frame.area = {snap(area.x), snap(area.y), std::max(1.0, snap(area.width)), std::max(1.0, snap(area.height))};
   const Rect& a = layout.frame.area;
   const double px = layout.frame.px;
-  layout.color_bar = {snap(a.right() + space::color_bar_gap * px), a.y, snap(space::color_bar * px), a.height};
+  layout.twinx.frame.area = layout.twiny.frame.area = a;
+  layout.color_bar = {snap(a.right() + layout.bar_offset + space::color_bar_gap * px), a.y, snap(space::color_bar * px), a.height};
 }
 
 // What one direction of a grid asks for, by row or column.
@@ -178,11 +200,15 @@ Tracks tracks_of(std::span<const CellScene> cells, const std::vector<AxesLayout>
   std::vector<double> after(size_t(rows * cols), 0), before(size_t(rows * cols), 0);
   for (size_t k = 0; k < cells.size(); ++k) {
     if (cells[k].rows != rows || cells[k].cols != cols) continue;
-    const size_t at = size_t(cells[k].index - 1), track = across ? at % size_t(cols) : at / size_t(cols);
-    before[at] = across ? axes[k].left : axes[k].top;
-    after[at] = across ? axes[k].right : axes[k].bottom;
-    tracks.before[track] = std::max(tracks.before[track], before[at]);
-    tracks.after[track] = std::max(tracks.after[track], after[at]);
+    const CellScene& cell = cells[k];
+    const size_t first = size_t(across ? cell.column() : cell.row()), last = size_t((across ? cell.end_column() : cell.end_row()) - 1);
+    const double ahead = across ? axes[k].left : axes[k].top, behind = across ? axes[k].right : axes[k].bottom;
+    for (int i = across ? cell.row() : cell.column(); i < (across ? cell.end_row() : cell.end_column()); ++i) {
+      const size_t begin = across ? size_t(i * cols) + first : first * size_t(cols) + size_t(i), end = across ? size_t(i * cols) + last : last * size_t(cols) + size_t(i);
+      before[begin] = std::max(before[begin], ahead), after[end] = std::max(after[end], behind);
+    }
+    tracks.before[first] = std::max(tracks.before[first], ahead);
+    tracks.after[last] = std::max(tracks.after[last], behind);
   }
   for (size_t at = 0; at < after.size(); ++at) {
     const size_t track = across ? at % size_t(cols) : at / size_t(cols), next = at + (across ? 1 : size_t(cols));
@@ -237,21 +263,33 @@ PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle
     const DataLimits limits = cell.scene->limits();
     layout.integral_x = limits.integral_x, layout.integral_y = limits.integral_y;
     layout.frame = {{0, 0, free.width / cell.cols * 0.8, free.height / cell.rows * 0.75}, limits.x, limits.y, px, cell.scene->theme};
+    auto twin = [&](const std::unique_ptr<Axes>& axes, bool right) {
+      TwinLayout out;
+      if (!axes) return out;
+      const DataLimits own = axes->scene().limits();
+      out.scene = &axes->scene(), out.frame = layout.frame;
+      (right ? out.frame.y : out.frame.x) = right ? own.y : own.x;
+      out.integral = right ? own.integral_y : own.integral_x;
+      return out;
+    };
+    layout.twinx = twin(cell.scene->twinx, true), layout.twiny = twin(cell.scene->twiny, false);
     page.axes.push_back(std::move(layout));
   }
   // Margins depend on the ticks, these on the frame's size, and that on the margins: three rounds settle it.
   for (int round = 0; round < 3; ++round) {
-    for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width / cells[i].cols - space::columns * px, free.height / cells[i].rows);
+    for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width * (cells[i].end_column() - cells[i].column()) / cells[i].cols - space::columns * px,
+                                                        free.height * (cells[i].end_row() - cells[i].row()) / cells[i].rows);
     for (size_t i = 0; i < cells.size(); ++i) {
       std::vector<double> columns, rows;
       const double w = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, true), free.x, free.width, space::columns * px, mixed, columns);
       const double h = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, false), free.y, free.height, space::rows * px, mixed, rows);
-      const size_t c = size_t((cells[i].index - 1) % cells[i].cols), r = size_t((cells[i].index - 1) / cells[i].cols);
-      place(page.axes[i], {columns[c], rows[r], w, h});
+      const size_t c = size_t(cells[i].column()), r = size_t(cells[i].row()), c1 = size_t(cells[i].end_column() - 1), r1 = size_t(cells[i].end_row() - 1);
+      place(page.axes[i], {columns[c], rows[r], columns[c1] - columns[c] + w, rows[r1] - rows[r] + h});
     }
   }
   // Ticks of the last size, the frames standing still.
-  for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width / cells[i].cols - space::columns * px, free.height / cells[i].rows);
+  for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width * (cells[i].end_column() - cells[i].column()) / cells[i].cols - space::columns * px,
+                                                        free.height * (cells[i].end_row() - cells[i].row()) / cells[i].rows);
   return page;
 }
 

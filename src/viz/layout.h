@@ -17,9 +17,18 @@ inline constexpr double color_bar_gap = 10, color_bar = 11;
 
 struct AxisLayout {
   Ticks ticks;
-  double rotation = 0;          // of the tick labels: 0, 45 or 90 degrees
+  double rotation = 0;          // of the tick labels, degrees
   double tick_length = 0;       // pixels
   double depth = 0;             // from the frame to the end of the tick labels
+};
+
+// Axes on the frame of others: an axis of its own on the right (twinx) or on top (twiny).
+struct TwinLayout {
+  const AxesScene* scene = nullptr;
+  Frame frame;
+  AxisLayout axis;
+  std::string label;
+  bool integral = false;
 };
 
 struct AxesLayout {
@@ -30,11 +39,21 @@ struct AxesLayout {
   std::vector<std::string> title;
   std::string xlabel, ylabel, bar_label;
   double left = 0, right = 0, top = 0, bottom = 0;  // what stands around the frame
+  TwinLayout twinx, twiny;
+  double title_rise = 0, bar_offset = 0;            // from the frame up to the title, right to the colour bar's place
   double cell_width = 0, legend_offset = 0;         // from the frame to a legend outside of it
   bool integral_x = false, integral_y = false;
 };
 
-struct CellScene { int rows, cols, index; const AxesScene* scene; };
+// From the cell `index` to the cell `last` of a grid, both counted from 1 row by row.
+struct CellScene {
+  int rows, cols, index, last;
+  const AxesScene* scene;
+  int row() const { return (index - 1) / cols; }
+  int column() const { return (index - 1) % cols; }
+  int end_row() const { return (last - 1) / cols + 1; }
+  int end_column() const { return (last - 1) % cols + 1; }
+};
 
 struct PageLayout {
   std::vector<AxesLayout> axes;

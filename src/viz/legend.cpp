@@ -1,6 +1,7 @@
 #include "viz/legend.h"
 #include <algorithm>
 #include <cmath>
+#include "miniten/viz/axes.h"
 #include "viz/geometry.h"
 #include "viz/layout.h"
 #include "viz/text.h"
@@ -29,13 +30,22 @@ double covered(const Obstacles& obstacles, const Rect& box) {
 
 }  // namespace
 
+std::vector<const Mark*> legend_marks(const AxesScene& scene) {
+  std::vector<const Mark*> marks;
+  auto add = [&](const AxesScene& from) {
+    for (const auto& mark : from.marks) if (!mark->label.empty()) marks.push_back(mark.get());
+  };
+  add(scene);
+  for (const auto* twin : {&scene.twinx, &scene.twiny}) if (*twin && !(*twin)->scene().legend) add((*twin)->scene());
+  return marks;
+}
+
 LegendBox measure_legend(const AxesScene& scene, double px, double cell_width) {
   LegendBox box;
   const double size = type::legend * px;
   if (!scene.legend) return box;
-  for (const auto& mark : scene.marks) {
-    if (mark->label.empty()) continue;
-    box.marks.push_back(mark.get());
+  for (const Mark* mark : legend_marks(scene)) {
+    box.marks.push_back(mark);
     box.texts.push_back(elide(split_lines(mark->label)[0], size, std::max(cell_width * 0.4, 5 * size)));
   }
   if (box.marks.empty()) return box;
@@ -49,18 +59,23 @@ LegendBox measure_legend(const AxesScene& scene, double px, double cell_width) {
   return box;
 }
 
-void draw_legend(Canvas& canvas, const AxesScene& scene, const Frame& frame, double cell_width, double outside_x) {
-  const LegendBox legend = measure_legend(scene, frame.px, cell_width);
+void draw_legend(Canvas& canvas, const AxesLayout& layout) {
+  const AxesScene& scene = *layout.scene;
+  const Frame& frame = layout.frame;
+  const LegendBox legend = measure_legend(scene, frame.px, layout.cell_width);
   if (legend.marks.empty()) return;
   const double px = frame.px, size = type::legend * px, width = legend.width, height = legend.height, gap = 7 * px;
   auto box_at = [&](const Place& place) {
     return Rect{frame.area.x + gap + place.x * (frame.area.width - 2 * gap - width), frame.area.y + gap + place.y * (frame.area.height - 2 * gap - height), width, height};
   };
   Rect box = box_at(places[0]);
-  if (*scene.legend == outside_right) box.x = outside_x, box.y = frame.area.y;
+  if (*scene.legend == outside_right) box.x = frame.area.right() + layout.legend_offset, box.y = frame.area.y;
   if (*scene.legend == "best") {
     Obstacles obstacles;
     for (const auto& mark : scene.marks) mark->avoid(frame, obstacles);
+    for (const TwinLayout* twin : {&layout.twinx, &layout.twiny}) {
+      if (twin->scene) for (const auto& mark : twin->scene->marks) mark->avoid(twin->frame, obstacles);
+    }
     double least = HUGE_VAL;
     for (const Place& place : places) {
       const double cost = covered(obstacles, box_at(place).grown(2 * px));

@@ -1,4 +1,5 @@
 #pragma once
+#include "viz/layout.h"
 #include "viz/scene.h"
 
 namespace miniten::viz {
@@ -13,7 +14,8 @@ struct LegendBox {
 LegendBox measure_legend(const AxesScene& scene, double px, double cell_width);
 
 inline constexpr std::string_view outside_right = "outside right";
-// outside_x: where it begins if it stands outside of the frame.
-void draw_legend(Canvas& canvas, const AxesScene& scene, const Frame& frame, double cell_width, double outside_x);
+void draw_legend(Canvas& canvas, const AxesLayout& layout);
+// The marks a legend of these axes tells of: their own, and those of twins that have no legend themselves.
+std::vector<const Mark*> legend_marks(const AxesScene& scene);
 
 }  // namespace miniten::viz

@@ -57,12 +57,18 @@ struct Axis {
   std::optional<std::pair<double, double>> limits;
   std::string label;
   bool grid = false, fixed_ticks = false;
+  bool dates = false;                     // values are seconds since 1970-01-01 UTC
+  bool minor = false;                     // ticks between the ticks
+  bool inner = false;                     // shares its numbers with the next plot of the grid: none here
+  std::optional<double> rotation;         // of the tick labels; by default as they need it
+  double threshold = 1;                   // symlog
   std::vector<double> tick_values;        // with fixed_ticks
   std::vector<std::string> tick_texts;    // one per value; empty: numbers
   std::vector<std::string> categories;    // at 0, 1, 2, ...
 };
 
 std::string axis_value(const Axis& axis, double v);  // one value, as exact as one wants to read it
+Ticks axis_ticks(const Axis& axis, const Scale& scale, int most, bool integral);  // where none were set
 
 struct ColorScale { Lut table; Norm norm; };
 
@@ -71,7 +77,11 @@ struct DataLimits {
   bool integral_x, integral_y;            // all data are integers there
 };
 
+class Axes;
+
 struct AxesScene {
+  AxesScene();
+  ~AxesScene();
   const Theme* theme;
   std::vector<std::unique_ptr<Mark>> marks;
   Axis x, y;
@@ -79,13 +89,19 @@ struct AxesScene {
   int next_color = 0;
   bool visible = true, boxed = false;     // boxed: a frame on all four sides
   bool equal_aspect = false;
+  bool x_turned = false, y_turned = false;
   std::optional<ColorScale> mappable;     // what colorbar() would show
   bool colorbar = false;
   std::string colorbar_label;
   std::optional<std::string> legend;      // where
   int legend_columns = 1;
+  std::unique_ptr<Axes> twinx, twiny;     // on the same frame: with a y axis of its own on the right, an x axis on top
+  AxesScene* twin_of = nullptr;
+  std::shared_ptr<std::vector<AxesScene*>> shared_x, shared_y;  // those with the same limits, this one too
 
   DataLimits limits() const;              // those that were set, else the data's
+  int take_color();                       // the next of the cycle; twins take from one
+  void share(AxesScene& other, bool x);   // from now on
 };
 
 }  // namespace miniten::viz

@@ -1,6 +1,8 @@
 #include "viz/terminal.h"
 #include <algorithm>
 #include <cmath>
+#include "miniten/viz/axes.h"
+#include "viz/legend.h"
 #include "viz/terminal_canvas.h"
 #include "viz/text.h"
 
@@ -17,7 +19,8 @@ struct Side {                           // an axis, in cells
 
 Side side_of(const Axis& axis, const Scale& scale, int most, bool integral, int longest) {
   Side side;
-  if (!given_ticks(axis, scale, 1, 1e9, side.ticks)) side.ticks = choose_ticks(scale, most, integral);
+  if (!given_ticks(axis, scale, 1, 1e9, side.ticks)) side.ticks = axis_ticks(axis, scale, most, integral);
+  if (axis.inner) side.ticks.labels.assign(side.ticks.labels.size(), {});
   for (const Label& label : side.ticks.labels) {
     side.texts.push_back(cut_columns(split_lines(superscript(label))[0], longest));
     side.widest = std::max(side.widest, columns_of(side.texts.back()));
@@ -36,11 +39,10 @@ std::vector<std::vector<std::pair<const Mark*, int>>> legend_rows(const AxesScen
   std::vector<std::vector<std::pair<const Mark*, int>>> rows;
   if (!scene.legend) return rows;
   int used = width;
-  for (const auto& mark : scene.marks) {
-    if (mark->label.empty()) continue;
+  for (const Mark* mark : legend_marks(scene)) {
     const int wanted = std::min(columns_of(split_lines(mark->label)[0]) + 5, width);
     if (used + wanted > width) rows.emplace_back(), used = 0;
-    rows.back().push_back({mark.get(), used});
+    rows.back().push_back({mark, used});
     used += wanted;
   }
   return rows;
@@ -72,6 +74,13 @@ void Plot::draw(TerminalCanvas& canvas, const Theme& theme) const {
     bar = side_of({}, bar_scale, std::clamp((y1 - y0) / 4, 1, 6), false, 10);
     x1 -= 4 + bar.widest;
   }
+  Side right;
+  DataLimits right_limits{};
+  if (scene->twinx && scene->twinx->scene().visible) {
+    right_limits = scene->twinx->scene().limits();
+    right = side_of(scene->twinx->scene().y, right_limits.y, std::clamp((y1 - y0) / 3, 1, 9), right_limits.integral_y, std::max(width / 3, 4));
+    x1 -= right.widest + 1;
+  }
   x1 = std::max(x1, x0 + 2), y1 = std::max(y1, y0 + 1);
   Frame frame{{2.0 * x0, 4.0 * y0, 2.0 * (x1 - x0), 4.0 * (y1 - y0)}, limits.x, limits.y, dots_per_point, &theme};
   if (scene->equal_aspect) {
@@ -87,7 +96,25 @@ void Plot::draw(TerminalCanvas& canvas, const Theme& theme) const {
   std::stable_sort(order.begin(), order.end(), [](const Mark* p, const Mark* q) { return p->layer < q->layer; });
   canvas.push_clip(a);
   for (const Mark* mark : order) mark->draw(canvas, frame);
+  for (const auto* twin : {&scene->twinx, &scene->twiny}) {
+    if (!*twin) continue;
+    Frame own = frame;
+    const DataLimits other = (*twin)->scene().limits();
+    own.x = other.x, own.y = other.y;
+    for (const auto& mark : (*twin)->scene().marks) mark->draw(canvas, own);
+  }
   canvas.pop_clip();
+  if (!right.texts.empty()) {
+    Frame own = frame;
+    own.y = right_limits.y;
+    for (int line = int(a.y / 4); line < fy1; ++line) canvas.write(fx1, line, "│", theme.muted);
+    for (size_t i = 0; i < right.ticks.major.size(); ++i) {
+      const double at = own.y_at(right.ticks.major[i]);
+      if (std::isnan(at) || at < a.y - 0.01 || at > a.bottom() + 0.01) continue;
+      canvas.write(fx1, std::min(int(at / 4), fy1 - 1), "├", theme.muted);
+      canvas.write(fx1 + 1, std::min(int(at / 4), fy1 - 1), right.texts[i], theme.muted);
+    }
+  }
   if (scene->visible) {
     Side x = side_of(scene->x, limits.x, std::clamp((fx1 - fx0) / 8, 1, 10), limits.integral_x, std::max(width / 3, 4));
     for (int line = int(a.y / 4); line < fy1; ++line) canvas.write(fx0 - 1, line, "│", theme.muted);
@@ -149,10 +176,10 @@ std::string draw_terminal(std::span<const CellScene> cells, const std::string& s
     canvas.write((columns - columns_of(title)) / 2, 0, title, theme.text, true);
   }
   for (const CellScene& cell : cells) {
-    const int c = (cell.index - 1) % cell.cols, r = (cell.index - 1) / cell.cols, gap = 2;
+    const int gap = 2;
     auto begin = [](int i, int n, int length, int space) { return i * (length + space) / n; };
-    const int left = begin(c, cell.cols, columns, gap), right = begin(c + 1, cell.cols, columns, gap) - gap;
-    const int top = begin(r, cell.rows, lines - heading, 1), bottom = begin(r + 1, cell.rows, lines - heading, 1) - 1;
+    const int left = begin(cell.column(), cell.cols, columns, gap), right = begin(cell.end_column(), cell.cols, columns, gap) - gap;
+    const int top = begin(cell.row(), cell.rows, lines - heading, 1), bottom = begin(cell.end_row(), cell.rows, lines - heading, 1) - 1;
     Plot{cell.scene, left, heading + top, std::max(right - left, 4), bottom - top}.draw(canvas, theme);
   }
   return canvas.finish(color);

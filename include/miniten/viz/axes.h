@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace miniten::viz {
@@ -95,6 +96,40 @@ struct FillStyle {
   std::string label;
 };
 
+// Lengths of error bars; empty: none.
+struct Errors {
+  std::vector<double> low, high;
+};
+struct ErrorBarStyle {
+  LineStyle line;                     // of the points themselves
+  std::string color;                  // of the bars; empty: the line's
+  double linewidth = 1.2, capsize = 3;
+};
+
+struct BoxStyle {
+  std::vector<std::string> labels;    // one per box
+  double width = 0.5, whis = 1.5;     // whiskers reach the last value within whis interquartile ranges
+  bool horizontal = false, fliers = true;
+  std::string color;                  // empty: the cycle's next, one for all
+};
+
+struct PieStyle {
+  std::vector<std::string> labels, colors;
+  std::string value_format;           // of each share, such as ".0%"
+  double startangle = 90;             // degrees, counterclockwise from the right
+  bool clockwise = true;
+  double hole = 0;                    // of the radius: 0.6 makes a ring
+};
+
+struct ContourStyle {
+  std::vector<double> levels;         // empty: about `count` nice ones
+  int count = 8;
+  std::string cmap = "viridis";
+  std::string color;                  // one colour, instead of cmap
+  double linewidth = 1.2;
+  bool labels = false;                // each level's value on its longest line
+};
+
 struct TextOptions {
   std::string color;
   double size = 10;
@@ -102,6 +137,12 @@ struct TextOptions {
   std::string va = "baseline";        // "top", "center", "baseline", "bottom"
   double rotation = 0;                // degrees, counterclockwise
   bool bold = false;
+};
+
+struct ArrowOptions {
+  TextOptions text;
+  bool arrow = true;                  // from the text to the point
+  std::string arrow_color;            // empty: the theme's
 };
 
 // One plot of a Figure. Data are copied. Points that are NaN or infinite, or not positive on a log axis, are gaps; they do not
@@ -138,22 +179,58 @@ class Axes {
   void fill_between(std::span<const double> x, std::span<const double> y1, std::span<const double> y2, const FillStyle& style = {});
   void axhline(double y, const LineStyle& style = {});
   void axvline(double x, const LineStyle& style = {});
+  void axhspan(double low, double high, const FillStyle& style = {});
+  void axvspan(double low, double high, const FillStyle& style = {});
+  void errorbar(std::span<const double> x, std::span<const double> y, const Errors& yerr, const Errors& xerr = {}, const ErrorBarStyle& style = {});
+  // where: 'pre' (y[i] holds up to x[i]), 'post' (from x[i] on), 'mid'.
+  void step(std::span<const double> x, std::span<const double> y, std::string_view where = "pre", const LineStyle& style = {});
+  // One box per group at 1, 2, ...: quartiles by linear interpolation, median, whiskers, and what lies beyond them.
+  void boxplot(std::span<const std::vector<double>> groups, const BoxStyle& style = {});
+  void pie(std::span<const double> values, const PieStyle& style = {});
+  // Lines of equal value of z (rows x cols, row-major) over the columns' x and the rows' y; empty: 0, 1, 2, ...
+  void contour(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x = {}, std::span<const double> y = {},
+               const ContourStyle& style = {});
   void text(double x, double y, const std::string& text, const TextOptions& options = {});  // in data coordinates
+
+  // Text at (text_x, text_y) with an arrow to (x, y), all in data coordinates.
+  void annotate(const std::string& text, double x, double y, double text_x, double text_y, const ArrowOptions& options = {});
+
+  // Axes on the same frame that share x and have a y axis of their own on the right; twiny: an x axis of their own on top.
+  // The same call gives the same axes. Their marks take colours from one cycle, and stand in one legend unless they have two.
+  Axes& twinx();
+  Axes& twiny();
+  void set_inner(std::string_view axis, bool inner);  // true: no numbers and no label, as a neighbour has the same
+  void share(Axes& other, std::string_view axis);  // "x" or "y": one scale, one set of limits from now on
 
   void set_title(const std::string& title);
   void set_xlabel(const std::string& label);
   void set_ylabel(const std::string& label);
   void set_xlim(double left, double right);      // left > right turns the axis round
   void set_ylim(double bottom, double top);
-  void set_xscale(std::string_view scale);       // "linear" or "log"
-  void set_yscale(std::string_view scale);
-  void set_xticks(std::span<const double> positions, std::span<const std::string> labels = {});
+  std::pair<double, double> get_xlim() const;
+  std::pair<double, double> get_ylim() const;
+  void invert_xaxis();
+  void invert_yaxis();
+  // "linear", "log", or "symlog": logarithmic both ways, linear from -linthresh to linthresh.
+  void set_xscale(std::string_view scale, double linthresh = 1);
+  void set_yscale(std::string_view scale, double linthresh = 1);
+  void set_aspect(std::string_view aspect);      // "equal": a unit is as long on both axes; "auto"
+  void set_dates(std::string_view axis);         // "x" or "y": values are seconds since 1970-01-01 UTC
+  void minorticks(bool on = true);
+  std::vector<double> categories(std::string_view axis, std::span<const std::string> names);  // their positions, new ones added
+  // rotation: of the labels, -90 to 90 degrees; by default upright where they fit.
+  void set_xticks(std::span<const double> positions, std::span<const std::string> labels = {}, std::optional<double> rotation = {});
+  void set_xtick_rotation(double degrees);
   void set_yticks(std::span<const double> positions, std::span<const std::string> labels = {});
   void set_axis(bool visible);                   // false: no frame, ticks or axis labels
   void grid(bool on = true, std::string_view axis = "both");  // "x", "y" or "both"
   // loc: 'best' (where it hides least of the data), 'upper right', 'upper left', 'lower left', 'lower right', 'right',
   // 'center left', 'center right', 'lower center', 'upper center', 'center', and 'outside right', beside the frame.
   void legend(const std::string& loc = "best", int columns = 1);
+
+  size_t mark_count() const;
+  std::string mark_label(size_t mark) const;                  // in the order of the calls that made them
+  void set_mark_label(size_t mark, const std::string& label);
 
   const AxesScene& scene() const { return *scene_; }
 

@@ -31,7 +31,11 @@ class Figure {
 
   // The cell `index` (from 1, row by row) of a grid. The reference stays good for the figure's life; the same cell again
   // gives the same axes.
-  Axes& add_subplot(int rows = 1, int cols = 1, int index = 1);
+  // With `last`, the axes span from the one cell to the other.
+  Axes& add_subplot(int rows = 1, int cols = 1, int index = 1, int last = 0);
+  std::vector<Axes*> axes() const;  // in the order of their making
+  // All axes there are now get one x scale (and y scale); only the lowest (leftmost) ones carry its numbers.
+  void share(bool x, bool y);
   void suptitle(const std::string& title);
 
   // A whole <svg> element: valid XML, real text, no script, no outside reference; the same figure gives the same bytes.
@@ -52,7 +56,7 @@ class Figure {
  private:
   struct Sheet;
   Sheet sheet(double dpi) const;
-  struct Cell { int rows, cols, index; std::unique_ptr<Axes> axes; };
+  struct Cell { int rows, cols, index, last; std::unique_ptr<Axes> axes; };
   FigureOptions options_;
   std::string suptitle_;
   std::vector<Cell> cells_;

@@ -112,6 +112,78 @@ class TextMark : public Mark {
   TextOptions options;
 };
 
+// Whiskers around points.
+class ErrorMark : public Mark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  std::vector<double> x, y;
+  Errors x_error, y_error;
+  Pen pen;
+  double cap = 3;                        // points
+};
+
+// A band across the frame.
+class SpanMark : public Mark {
+ public:
+  SpanMark() { layer = layer_area; }
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const override;
+  bool horizontal = true;
+  double low = 0, high = 0;
+  Color color;
+};
+
+class ArrowMark : public TextMark {
+ public:
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  double to_x = 0, to_y = 0;
+  bool arrow = true;
+  Color arrow_color;
+};
+
+class BoxMark : public Mark {
+ public:
+  struct Box { double at, low, q1, median, q3, high; std::vector<double> fliers; };
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  void avoid(const Frame& frame, Obstacles& obstacles) const override;
+  HoverPoints hover(const Frame& frame) const override;
+  std::vector<Box> boxes;
+  bool horizontal = false;
+  double width = 0.5;
+  Color color;
+};
+
+class PieMark : public Mark {
+ public:
+  PieMark() { layer = layer_area, clipped = false; }
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  HoverPoints hover(const Frame& frame) const override;
+  std::vector<double> shares;            // of 1
+  std::vector<std::string> labels, texts;
+  std::vector<Color> fills;
+  double start = 90, hole = 0;
+  bool clockwise = true;
+};
+
+class ContourMark : public Mark {
+ public:
+  struct Line { double level; std::vector<std::vector<std::pair<double, double>>> parts; Color color; };
+  void extend(Range& x, Range& y) const override;
+  void draw(Canvas& canvas, const Frame& frame) const override;
+  std::vector<double> x, y;              // the grid's
+  std::vector<Line> lines;
+  double width = 1.2;
+  bool texts = false;
+};
+// Lines of equal value by squares; they end at the border and at values that are not finite.
+std::vector<std::vector<std::pair<double, double>>> contour_lines(std::span<const double> z, std::span<const double> x, std::span<const double> y, double level);
+
 bool known_marker(char marker);
 // size: pixels across; fills: one, or one per point.
 void draw_markers(Canvas& canvas, char marker, std::span<const Point> points, double size, const Color& edge, double edge_width,

@@ -1,0 +1,468 @@
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/vector.h>
+#include <cmath>
+#include <limits>
+#include "miniten/viz/figure.h"
+#include "python/bind.h"
+#include "python/bind_viz.h"
+
+namespace miniten::python {
+
+using namespace nb::literals;
+using viz::Axes;
+
+std::string word(nb::handle o) { return o.is_none() ? "" : nb::cast<std::string>(nb::str(o)); }
+
+std::vector<std::string> strings(nb::handle o) {
+  std::vector<std::string> out;
+  if (o.is_none()) return out;
+  for (nb::handle s : o) out.push_back(nb::cast<std::string>(nb::str(s)));
+  return out;
+}
+
+std::vector<double> numbers(const char* op, nb::handle o) {
+  Tensor t = to_tensor(op, o, {DType::f64});
+  if (t.rank() > 1) throw Error(ErrorKind::value, op, "numbers along one axis", t.shape().text());
+  return t.to_vector<double>();
+}
+
+namespace {
+
+// What a plotting call gave: the mark, for fig.colorbar(mark) and for a label set later.
+struct Mark {
+  nb::object axes;
+  size_t index;
+};
+nb::object last_mark(nb::handle self) {
+  const size_t n = nb::cast<Axes&>(self).mark_count();
+  return nb::cast(Mark{nb::borrow(self), n - 1});
+}
+
+std::vector<double> flat(const char* op, nb::handle o) { return to_tensor(op, o, {DType::f64}).to_vector<double>(); }
+
+std::string kind_of(nb::handle o) {  // NumPy's kind of dtype, "" where there is none
+  return nb::hasattr(o, "dtype") && nb::hasattr(o.attr("dtype"), "kind") ? word(o.attr("dtype").attr("kind")) : "";
+}
+bool first_is(nb::handle o, bool (*test)(nb::handle)) {
+  if (!PySequence_Check(o.ptr()) || PyUnicode_Check(o.ptr()) || nb::hasattr(o, "dtype") || nb::len(o) == 0) return false;
+  return test(nb::object(o[0]));
+}
+bool is_text(nb::handle o) {
+  return kind_of(o) == "U" || first_is(o, [](nb::handle v) { return PyUnicode_Check(v.ptr()) != 0; });
+}
+bool is_date(nb::handle o) {
+  if (kind_of(o) == "M") return true;
+  return first_is(o, [](nb::handle v) {
+    return kind_of(v) == "M" || PyObject_IsInstance(v.ptr(), nb::module_::import_("datetime").attr("date").ptr()) == 1;
+  });
+}
+
+// Positions along an axis: numbers, names of categories, or dates.
+std::vector<double> positions(Axes& a, const char* axis, const char* op, nb::handle o) {
+  if (is_text(o)) return a.categories(axis, strings(o));
+  if (!is_date(o)) return numbers(op, o);
+  nb::object numpy = nb::module_::import_("numpy");
+  nb::object ticks = numpy.attr("asarray")(o, "datetime64[us]").attr("astype")("int64");
+  Tensor t = to_tensor(op, ticks, {DType::i64});
+  std::vector<double> out;
+  for (int64_t us : t.to_vector<int64_t>()) out.push_back(us == std::numeric_limits<int64_t>::min() ? NAN : double(us) / 1e6);
+  a.set_dates(axis);
+  return out;
+}
+double position(Axes& a, const char* axis, const char* op, nb::handle o) {
+  if (PyFloat_Check(o.ptr()) || PyLong_Check(o.ptr())) return nb::cast<double>(o);
+  nb::list one;
+  one.append(o);
+  return positions(a, axis, op, PyUnicode_Check(o.ptr()) || is_date(one) ? nb::handle(one) : o).at(0);
+}
+
+struct Grid {                        // a matrix of numbers
+  std::vector<double> values;
+  int64_t rows, cols;
+};
+Grid matrix(const char* what, nb::handle o) {
+  Tensor t = to_tensor(what, o, {DType::f64});
+  if (t.rank() != 2) throw Error(ErrorKind::value, what, "data of two axes", t.shape().text());
+  return {t.to_vector<double>(), t.dim(0), t.dim(1)};
+}
+
+// A colour as text, or as (r, g, b) or (r, g, b, a) of [0, 1].
+std::string color_of(const char* op, nb::handle o) {
+  if (o.is_none() || PyUnicode_Check(o.ptr())) return word(o);
+  const std::vector<double> v = numbers(op, o);
+  if (v.size() != 3 && v.size() != 4) throw Error(ErrorKind::value, op, "a colour's name, or 3 or 4 numbers", std::to_string(v.size()) + " numbers");
+  for (double x : v) if (!(x >= 0 && x <= 1)) throw Error(ErrorKind::value, op, "parts of a colour in [0, 1]", viz::format_value(x, "g"));
+  return viz::to_hex({uint8_t(std::lround(v[0] * 255)), uint8_t(std::lround(v[1] * 255)), uint8_t(std::lround(v[2] * 255)), v.size() > 3 ? v[3] : 1.0});
+}
+std::vector<std::string> colors_of(const char* op, nb::handle o) {
+  std::vector<std::string> out;
+  if (o.is_none()) return out;
+  for (nb::handle c : o) out.push_back(color_of(op, c));
+  return out;
+}
+bool is_color_list(nb::handle o) {
+  return first_is(o, [](nb::handle v) { return PyUnicode_Check(v.ptr()) != 0 || PyTuple_Check(v.ptr()) != 0; });
+}
+
+// matplotlib's short names: c, lw, ls, ms.
+void line_aliases(const char* op, const nb::kwargs& more, viz::LineStyle& s) {
+  for (auto [key, value] : more) {
+    const std::string name = word(key);
+    if (name == "c") s.color = color_of(op, value);
+    else if (name == "ls") s.linestyle = word(value);
+    else if (name == "lw") s.linewidth = nb::cast<double>(nb::float_(value));
+    else if (name == "ms") s.markersize = nb::cast<double>(nb::float_(value));
+    else throw Error(ErrorKind::type, op, "an argument it knows", "'" + name + "'", "color (c), linestyle (ls), linewidth (lw), marker, markersize (ms), label, alpha");
+  }
+}
+viz::LineStyle line_style(const char* op, nb::handle format, nb::handle color, nb::handle linestyle, double linewidth, nb::handle marker, double markersize,
+                          nb::handle label, double alpha, const nb::kwargs& more) {
+  viz::LineStyle s = format.is_none() ? viz::LineStyle{} : viz::line_format(nb::cast<std::string>(format));
+  if (!color.is_none()) s.color = color_of(op, color);
+  if (!linestyle.is_none()) s.linestyle = word(linestyle);
+  if (!marker.is_none()) s.marker = word(marker);
+  s.linewidth = linewidth;
+  s.markersize = markersize;
+  if (!PyList_Check(label.ptr())) s.label = word(label);
+  s.alpha = alpha;
+  line_aliases(op, more, s);
+  if (s.linestyle == "solid") s.linestyle = "-";
+  if (s.linestyle == "dashed") s.linestyle = "--";
+  if (s.linestyle == "dotted") s.linestyle = ":";
+  if (s.linestyle == "dashdot") s.linestyle = "-.";
+  return s;
+}
+
+nb::list plot(nb::handle self, nb::object x, nb::object y, nb::object format, nb::object color, nb::object linestyle, double linewidth, nb::object marker,
+              double markersize, nb::object label, double alpha, nb::kwargs more) {
+  Axes& a = nb::cast<Axes&>(self);
+  if (nb::isinstance<nb::str>(y)) std::swap(y, format);  // plot(y, 'r--')
+  viz::LineStyle s = line_style("plot", format, color, linestyle, linewidth, marker, markersize, label, alpha, more);
+  nb::object values = y.is_none() ? x : y;
+  nb::list marks;
+  Tensor t = is_text(values) || is_date(values) ? Tensor() : to_tensor("plot", values, {DType::f64});
+  const bool table = bool(t) && t.rank() == 2;
+  const std::vector<double> all = table ? t.to_vector<double>() : positions(a, "y", "plot", values);
+  const size_t rows = table ? size_t(t.dim(0)) : all.size(), columns = table ? size_t(t.dim(1)) : 1;
+  std::vector<double> across;
+  if (!y.is_none()) across = positions(a, "x", "plot", x);
+  else for (size_t i = 0; i < rows; ++i) across.push_back(double(i));
+  const std::vector<std::string> labels = PyList_Check(label.ptr()) ? strings(label) : std::vector<std::string>();
+  if (!labels.empty() && labels.size() != columns)
+    throw Error(ErrorKind::value, "plot", "a label for each of " + std::to_string(columns) + " columns", std::to_string(labels.size()));
+  for (size_t c = 0; c < columns; ++c) {
+    std::vector<double> along(rows);
+    for (size_t r = 0; r < rows; ++r) along[r] = all[r * columns + c];
+    if (!labels.empty()) s.label = labels[c];
+    a.plot(across, along, s);
+    marks.append(last_mark(self));
+  }
+  return marks;
+}
+
+viz::LineStyle rule(const char* op, nb::handle color, nb::handle linestyle, double linewidth, nb::handle label, double alpha, const nb::kwargs& more) {
+  return line_style(op, nb::none(), color, linestyle, linewidth, nb::none(), 6, label, alpha, more);
+}
+
+nb::object bar(nb::handle self, bool horizontal, nb::handle x, nb::handle height, double width, nb::handle bottom, nb::handle color, nb::handle edgecolor,
+               nb::handle label, nb::handle value_format, double alpha) {
+  Axes& a = nb::cast<Axes&>(self);
+  const char* op = horizontal ? "barh" : "bar";
+  viz::BarStyle s;
+  s.width = width;
+  if (is_color_list(color)) s.colors = colors_of(op, color);
+  else s.color = color_of(op, color);
+  s.edgecolor = color_of(op, edgecolor);
+  if (!bottom.is_none()) s.bottom = numbers(op, bottom);
+  s.label = word(label);
+  s.value_format = word(value_format);
+  s.alpha = alpha;
+  std::vector<double> h = numbers(op, height);
+  if (is_text(x)) horizontal ? a.barh(strings(x), h, s) : a.bar(strings(x), h, s);
+  else {
+    const std::vector<double> at = positions(a, horizontal ? "y" : "x", op, x);
+    if (h.size() == 1 && at.size() > 1) h.assign(at.size(), h[0]);
+    horizontal ? a.barh(at, h, s) : a.bar(at, h, s);
+  }
+  return last_mark(self);
+}
+
+nb::object array_of(const std::vector<double>& v) { return numpy_of(Tensor::of<double>({int64_t(v.size())}, v)); }
+
+nb::tuple hist(nb::handle self, nb::handle data, nb::handle bins, bool density, nb::handle range, nb::handle color, nb::handle edgecolor, nb::handle label, double alpha) {
+  Axes& a = nb::cast<Axes&>(self);
+  viz::HistStyle s;
+  s.density = density;
+  if (!range.is_none()) {
+    std::vector<double> r = numbers("hist", range);
+    if (r.size() != 2) throw Error(ErrorKind::value, "hist", "range as (low, high)", std::to_string(r.size()) + " values");
+    s.lo = r[0];
+    s.hi = r[1];
+  }
+  s.color = color_of("hist", color);
+  s.edgecolor = color_of("hist", edgecolor);
+  s.label = word(label);
+  s.alpha = alpha;
+  std::vector<double> x = flat("hist", data);
+  viz::Histogram h = PyIndex_Check(bins.ptr()) && !nb::hasattr(bins, "__len__") ? a.hist(x, int(integer_of("hist", bins)), s) : a.hist(x, numbers("hist", bins), s);
+  return nb::make_tuple(array_of(h.counts), array_of(h.edges), last_mark(self));
+}
+
+nb::object imshow(nb::handle self, nb::handle data, const std::string& cmap, std::optional<double> vmin, std::optional<double> vmax, const std::string& aspect, const std::string& origin) {
+  Axes& a = nb::cast<Axes&>(self);
+  viz::ImageStyle s{cmap, vmin, vmax, aspect, origin};
+  Tensor t = to_tensor("imshow", data);
+  if (t.rank() == 2) {
+    Grid g = matrix("imshow", data);
+    a.imshow(g.values, g.rows, g.cols, s);
+    return last_mark(self);
+  }
+  if (t.rank() != 3) throw Error(ErrorKind::value, "imshow", "data (H, W) or an image (H, W, 1, 3 or 4)", t.shape().text());
+  std::vector<uint8_t> pixels;
+  if (t.dtype() == DType::u8) pixels = t.to_vector<uint8_t>();
+  else if (is_float(t.dtype())) {
+    for (double v : to_tensor("imshow", data, {DType::f64}).to_vector<double>()) pixels.push_back(uint8_t(std::min(1.0, std::max(0.0, v == v ? v : 0.0)) * 255 + 0.5));
+  } else throw Error(ErrorKind::type, "imshow", "an image of uint8, or floats in [0, 1]", t.spec().text());
+  a.imshow(pixels, t.dim(0), t.dim(1), t.dim(2), s);
+  return last_mark(self);
+}
+
+viz::Errors errors_of(const char* op, nb::handle o, size_t points) {
+  viz::Errors e;
+  if (o.is_none()) return e;
+  Tensor t = to_tensor(op, o, {DType::f64});
+  const std::vector<double> v = t.to_vector<double>();
+  if (t.rank() == 2 && t.dim(0) == 2) {
+    e.low.assign(v.begin(), v.begin() + t.dim(1)), e.high.assign(v.begin() + t.dim(1), v.end());
+  } else if (t.rank() < 2) {
+    e.low = e.high = v.size() == 1 ? std::vector<double>(points, v[0]) : v;
+  } else {
+    throw Error(ErrorKind::value, op, "errors (n,) or (2, n)", t.shape().text());
+  }
+  return e;
+}
+
+// A list of arrays, one array, or the columns of a matrix.
+std::vector<std::vector<double>> groups_of(nb::handle o) {
+  std::vector<std::vector<double>> groups;
+  const bool nested = !nb::hasattr(o, "dtype") && first_is(o, [](nb::handle v) { return nb::hasattr(v, "__len__") || nb::hasattr(v, "dtype"); });
+  if (nested) {
+    for (nb::handle one : o) groups.push_back(flat("boxplot", one));
+    return groups;
+  }
+  Tensor t = to_tensor("boxplot", o, {DType::f64});
+  const std::vector<double> v = t.to_vector<double>();
+  if (t.rank() != 2) return {v};
+  groups.resize(size_t(t.dim(1)));
+  for (size_t i = 0; i < v.size(); ++i) groups[i % groups.size()].push_back(v[i]);
+  return groups;
+}
+
+std::pair<double, double> limits(nb::handle a, nb::handle b, std::pair<double, double> now) {
+  if (b.is_none() && (PyTuple_Check(a.ptr()) || PyList_Check(a.ptr()))) return nb::cast<std::pair<double, double>>(a);
+  return {a.is_none() ? now.first : nb::cast<double>(nb::float_(a)), b.is_none() ? now.second : nb::cast<double>(nb::float_(b))};
+}
+
+// set(title='Loss', xlabel='epoch', ...): the setter of each name.
+void set_all(nb::handle self, nb::kwargs all) {
+  for (auto [key, value] : all) {
+    const std::string name = "set_" + word(key);
+    if (!nb::hasattr(self, name.c_str())) throw Error(ErrorKind::type, "set", "names that Axes has a setter for", "'" + word(key) + "'");
+    self.attr(name.c_str())(value);
+  }
+}
+
+void bind_marks(nb::class_<Axes>& axes);
+void bind_settings(nb::class_<Axes>& axes);
+
+}  // namespace
+
+#define ARRAY "numpy.typing.ArrayLike"
+
+void bind_axes(nb::module_& m) {
+  nb::class_<Axes> axes(m, "Axes", nb::is_weak_referenceable(), "One plot of a Figure. Data are copied; NaN and infinities are gaps.");
+  nb::class_<Mark>(m, "Mark", "What a plotting call drew.")
+      .def_prop_ro("axes", [](const Mark& mark) { return mark.axes; }, nb::sig("def axes(self) -> Axes"))
+      .def_prop_rw("label", [](const Mark& mark) { return nb::cast<Axes&>(mark.axes).mark_label(mark.index); },
+                   [](Mark& mark, std::string label) { nb::cast<Axes&>(mark.axes).set_mark_label(mark.index, label); })
+      .def("set_label", [](Mark& mark, std::string label) { nb::cast<Axes&>(mark.axes).set_mark_label(mark.index, label); }, "label"_a);
+  bind_marks(axes);
+  bind_settings(axes);
+}
+
+namespace {
+
+void bind_marks(nb::class_<Axes>& axes) {
+  axes.def("plot", plot, "x"_a, "y"_a = nb::none(), "fmt"_a = nb::none(), "color"_a = nb::none(), "linestyle"_a = nb::none(), "linewidth"_a = 1.5, "marker"_a = nb::none(), "markersize"_a = 6.0,
+           "label"_a = nb::none(), "alpha"_a = 1.0, "more"_a,
+           "plot(y), plot(x, y), plot(x, y, 'r--o'): a line, with markers where asked; of a matrix y, a line per column -> the marks.")
+      .def("step", [](nb::handle self, nb::object x, nb::object y, std::string where, nb::object color, nb::object linestyle, double linewidth, nb::object label, double alpha, nb::kwargs more) {
+          Axes& a = nb::cast<Axes&>(self);
+          a.step(positions(a, "x", "step", x), numbers("step", y), where, rule("step", color, linestyle, linewidth, label, alpha, more));
+          return last_mark(self);
+        }, "x"_a, "y"_a, "where"_a = "pre", "color"_a = nb::none(), "linestyle"_a = nb::none(), "linewidth"_a = 1.5, "label"_a = nb::none(), "alpha"_a = 1.0, "more"_a)
+      .def("errorbar", [](nb::handle self, nb::object x, nb::object y, nb::object yerr, nb::object xerr, nb::object fmt, nb::object color, nb::object ecolor, double elinewidth, double capsize,
+                          nb::object linestyle, double linewidth, nb::object marker, double markersize, nb::object label, double alpha, nb::kwargs more) {
+          Axes& a = nb::cast<Axes&>(self);
+          const std::vector<double> across = positions(a, "x", "errorbar", x), along = numbers("errorbar", y);
+          viz::ErrorBarStyle s;
+          s.line = line_style("errorbar", fmt, color, linestyle, linewidth, marker, markersize, label, alpha, more);
+          s.color = color_of("errorbar", ecolor);
+          s.linewidth = elinewidth, s.capsize = capsize;
+          a.errorbar(across, along, errors_of("errorbar", yerr, across.size()), errors_of("errorbar", xerr, across.size()), s);
+          return last_mark(self);
+        }, "x"_a, "y"_a, "yerr"_a = nb::none(), "xerr"_a = nb::none(), "fmt"_a = nb::none(), "color"_a = nb::none(), "ecolor"_a = nb::none(), "elinewidth"_a = 1.2, "capsize"_a = 3.0,
+        "linestyle"_a = nb::none(), "linewidth"_a = 1.5, "marker"_a = nb::none(), "markersize"_a = 6.0, "label"_a = nb::none(), "alpha"_a = 1.0, "more"_a,
+        "A line with whiskers: an error for all, (n,), or (2, n) for lower and upper.")
+      .def("scatter", [](nb::handle self, nb::object x, nb::object y, double s, nb::object c, std::string marker, std::string cmap, std::optional<double> vmin, std::optional<double> vmax,
+                         nb::object edgecolor, nb::object label, double alpha, nb::object color) {
+          Axes& a = nb::cast<Axes&>(self);
+          viz::ScatterStyle style;
+          style.size = s;
+          const bool one = c.is_none() || nb::isinstance<nb::str>(c) || PyTuple_Check(c.ptr());
+          if (one) style.color = color_of("scatter", c.is_none() ? color : c);
+          else style.values = flat("scatter", c);
+          style.marker = marker;
+          style.cmap = cmap;
+          style.vmin = vmin;
+          style.vmax = vmax;
+          style.edgecolor = color_of("scatter", edgecolor);
+          style.label = word(label);
+          style.alpha = alpha;
+          a.scatter(positions(a, "x", "scatter", x), positions(a, "y", "scatter", y), style);
+          return last_mark(self);
+        }, "x"_a, "y"_a, "s"_a = 20.0, "c"_a = nb::none(), "marker"_a = "o", "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "edgecolor"_a = nb::none(),
+        "label"_a = nb::none(), "alpha"_a = 1.0, "color"_a = nb::none(), "c: a colour, or a number for each point, coloured by cmap.")
+      .def("bar", [](nb::handle self, nb::object x, nb::object height, double width, nb::object bottom, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha) {
+          return bar(self, false, x, height, width, bottom, color, edgecolor, label, value_format, alpha);
+        }, "x"_a, "height"_a, "width"_a = 0.8, "bottom"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "value_format"_a = nb::none(), "alpha"_a = 1.0,
+        "x: positions or category names. value_format ('.1f') writes each bar's value.")
+      .def("barh", [](nb::handle self, nb::object y, nb::object width, double height, nb::object left, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha) {
+          return bar(self, true, y, width, height, left, color, edgecolor, label, value_format, alpha);
+        }, "y"_a, "width"_a, "height"_a = 0.8, "left"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "value_format"_a = nb::none(), "alpha"_a = 1.0)
+      .def("grouped_bar", [](Axes& a, nb::object categories, nb::object series, nb::object values, double width, nb::object colors, nb::object value_format, bool stacked, bool horizontal) {
+          Grid g = matrix("grouped_bar", values);
+          std::vector<std::string> names = strings(series), groups = strings(categories);
+          if (g.rows != int64_t(names.size()) || g.cols != int64_t(groups.size()))
+            throw Error(ErrorKind::value, "grouped_bar", "values (" + std::to_string(names.size()) + ", " + std::to_string(groups.size()) + ")", "(" + std::to_string(g.rows) + ", " + std::to_string(g.cols) + ")");
+          a.grouped_bar(groups, names, g.values, {width, colors_of("grouped_bar", colors), word(value_format), stacked, horizontal});
+        }, "categories"_a, "series"_a, "values"_a, "width"_a = 0.8, "colors"_a = nb::none(), "value_format"_a = nb::none(), "stacked"_a = false, "horizontal"_a = false,
+        "values: a row for each series, a column for each category.")
+      .def("hist", [](nb::handle self, ArrayLike x, nb::object bins, bool density, nb::object range, nb::object color, nb::object edgecolor, nb::object label, double alpha) {
+          return hist(self, x.object, bins, density, range, color, edgecolor, label, alpha);
+        }, "x"_a, "bins"_a = 10, "density"_a = false, "range"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "alpha"_a = 1.0,
+        "-> (counts, edges, mark), counts and edges as NumPy's histogram. bins: a number, or the edges.")
+      .def("boxplot", [](nb::handle self, nb::object x, nb::object labels, double width, double whis, bool horizontal, bool showfliers, nb::object color) {
+          nb::cast<Axes&>(self).boxplot(groups_of(x), {strings(labels), width, whis, horizontal, showfliers, color_of("boxplot", color)});
+          return last_mark(self);
+        }, "x"_a, "labels"_a = nb::none(), "width"_a = 0.5, "whis"_a = 1.5, "horizontal"_a = false, "showfliers"_a = true, "color"_a = nb::none(),
+        "A box for each array of a list, or for each column of a matrix.")
+      .def("pie", [](nb::handle self, ArrayLike x, nb::object labels, nb::object colors, nb::object value_format, double startangle, bool clockwise, double hole) {
+          nb::cast<Axes&>(self).pie(numbers("pie", x.object), {strings(labels), colors_of("pie", colors), word(value_format), startangle, clockwise, hole});
+          return last_mark(self);
+        }, "x"_a, "labels"_a = nb::none(), "colors"_a = nb::none(), "value_format"_a = nb::none(), "startangle"_a = 90.0, "clockwise"_a = true, "hole"_a = 0.0,
+        "value_format: of each share, such as '.0%'. hole: of the radius, 0.6 makes a ring.")
+      .def("contour", [](nb::handle self, ArrayLike z, nb::object x, nb::object y, nb::object levels, std::string cmap, nb::object color, double linewidth, bool labels) {
+          Grid g = matrix("contour", z.object);
+          viz::ContourStyle s{{}, 8, cmap, color_of("contour", color), linewidth, labels};
+          if (PyLong_Check(levels.ptr())) s.count = int(integer_of("contour", levels));
+          else if (!levels.is_none()) s.levels = numbers("contour", levels);
+          std::vector<double> across, along;
+          if (!x.is_none()) across = numbers("contour", x);
+          if (!y.is_none()) along = numbers("contour", y);
+          nb::cast<Axes&>(self).contour(g.values, g.rows, g.cols, across, along, s);
+          return last_mark(self);
+        }, "z"_a, "x"_a = nb::none(), "y"_a = nb::none(), "levels"_a = nb::none(), "cmap"_a = "viridis", "color"_a = nb::none(), "linewidth"_a = 1.2, "labels"_a = false,
+        "Lines of equal value of a matrix. levels: the values, or about how many.")
+      .def("imshow", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, std::string aspect, std::string origin) {
+          return imshow(self, data.object, cmap, vmin, vmax, aspect, origin);
+        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "aspect"_a = "equal", "origin"_a = "upper", "(H, W) numbers by colour map, or an image (H, W, 1, 3 or 4).")
+      .def("heatmap", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, bool annot, std::string fmt, bool cbar, nb::object xlabels, nb::object ylabels,
+                         nb::object cbar_label, bool square, double linewidth) {
+          Grid g = matrix("heatmap", data.object);
+          nb::cast<Axes&>(self).heatmap(g.values, g.rows, g.cols, {cmap, vmin, vmax, annot, fmt, strings(xlabels), strings(ylabels), cbar, word(cbar_label), square, linewidth});
+          return last_mark(self);
+        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "annot"_a = false, "fmt"_a = ".2f", "cbar"_a = true, "xlabels"_a = nb::none(), "ylabels"_a = nb::none(),
+        "cbar_label"_a = nb::none(), "square"_a = false, "linewidth"_a = 0.0, "A matrix by colour; annot writes the values.")
+      .def("colorbar", [](Axes& a, nb::object label) { a.colorbar(word(label)); }, "label"_a = nb::none(), "Of the last image, heatmap, contour or coloured scatter.")
+      .def("fill_between", [](nb::handle self, nb::object x, nb::object y1, nb::object y2, nb::object color, double alpha, nb::object label) {
+          Axes& a = nb::cast<Axes&>(self);
+          std::vector<double> across = positions(a, "x", "fill_between", x), low = numbers("fill_between", y1), high = numbers("fill_between", y2);
+          if (low.size() == 1) low.assign(across.size(), low[0]);
+          if (high.size() == 1) high.assign(across.size(), high[0]);
+          a.fill_between(across, low, high, {color_of("fill_between", color), alpha, word(label)});
+          return last_mark(self);
+        }, "x"_a, "y1"_a, "y2"_a = 0.0, "color"_a = nb::none(), "alpha"_a = 0.3, "label"_a = nb::none());
+  for (bool horizontal : {true, false}) {
+    axes.def(horizontal ? "axhline" : "axvline", [horizontal](nb::handle self, nb::object at, nb::object color, nb::object linestyle, double linewidth, nb::object label, double alpha, nb::kwargs more) {
+          Axes& a = nb::cast<Axes&>(self);
+          const char* op = horizontal ? "axhline" : "axvline";
+          const viz::LineStyle s = rule(op, color, linestyle, linewidth, label, alpha, more);
+          horizontal ? a.axhline(position(a, "y", op, at), s) : a.axvline(position(a, "x", op, at), s);
+          return last_mark(self);
+        }, horizontal ? "y"_a = 0.0 : "x"_a = 0.0, "color"_a = nb::none(), "linestyle"_a = nb::none(), "linewidth"_a = 1.5, "label"_a = nb::none(), "alpha"_a = 1.0, "more"_a);
+    axes.def(horizontal ? "axhspan" : "axvspan", [horizontal](nb::handle self, nb::object low, nb::object high, nb::object color, double alpha, nb::object label) {
+          Axes& a = nb::cast<Axes&>(self);
+          const char *op = horizontal ? "axhspan" : "axvspan", *axis = horizontal ? "y" : "x";
+          const viz::FillStyle s{color_of(op, color), alpha, word(label)};
+          const double from = position(a, axis, op, low), to = position(a, axis, op, high);
+          horizontal ? a.axhspan(from, to, s) : a.axvspan(from, to, s);
+          return last_mark(self);
+        }, "low"_a, "high"_a, "color"_a = nb::none(), "alpha"_a = 0.2, "label"_a = nb::none());
+  }
+  axes.def("text", [](Axes& a, nb::object x, nb::object y, std::string s, nb::object color, double fontsize, std::string ha, std::string va, double rotation, bool bold) {
+          a.text(position(a, "x", "text", x), position(a, "y", "text", y), s, {color_of("text", color), fontsize, ha, va, rotation, bold});
+        }, "x"_a, "y"_a, "s"_a, "color"_a = nb::none(), "fontsize"_a = 10.0, "ha"_a = "left", "va"_a = "baseline", "rotation"_a = 0.0, "bold"_a = false, "In data coordinates.")
+      .def("annotate", [](Axes& a, std::string text, std::pair<nb::object, nb::object> xy, std::optional<std::pair<nb::object, nb::object>> xytext, bool arrow, nb::object color, nb::object arrow_color, double fontsize,
+                          std::string ha, std::string va, bool bold) {
+          auto at = [&](const std::pair<nb::object, nb::object>& p) { return std::pair(position(a, "x", "annotate", p.first), position(a, "y", "annotate", p.second)); };
+          const auto [x, y] = at(xy);
+          const auto [tx, ty] = at(xytext.value_or(xy));
+          a.annotate(text, x, y, tx, ty, {{color_of("annotate", color), fontsize, ha, va, 0, bold}, arrow && xytext, color_of("annotate", arrow_color)});
+        }, "text"_a, "xy"_a, "xytext"_a = nb::none(), "arrow"_a = true, "color"_a = nb::none(), "arrow_color"_a = nb::none(), "fontsize"_a = 10.0, "ha"_a = "center", "va"_a = "center", "bold"_a = false,
+        "Text at xytext with an arrow to xy, in data coordinates.");
+}
+
+void bind_settings(nb::class_<Axes>& axes) {
+  axes.def("twinx", &Axes::twinx, nb::rv_policy::reference_internal, "Axes on the same frame with a y axis of their own on the right.")
+      .def("twiny", &Axes::twiny, nb::rv_policy::reference_internal, "Axes on the same frame with an x axis of their own on top.")
+      .def("set_title", &Axes::set_title, "title"_a)
+      .def("set_xlabel", &Axes::set_xlabel, "label"_a)
+      .def("set_ylabel", &Axes::set_ylabel, "label"_a)
+      .def("set_xlim", [](Axes& a, nb::object left, nb::object right) {
+          const auto [lo, hi] = limits(left, right, a.get_xlim());
+          a.set_xlim(lo, hi);
+          return std::pair(lo, hi);
+        }, "left"_a = nb::none(), "right"_a = nb::none(), "set_xlim(0, 1), set_xlim((0, 1)), or one side alone -> both.")
+      .def("set_ylim", [](Axes& a, nb::object bottom, nb::object top) {
+          const auto [lo, hi] = limits(bottom, top, a.get_ylim());
+          a.set_ylim(lo, hi);
+          return std::pair(lo, hi);
+        }, "bottom"_a = nb::none(), "top"_a = nb::none())
+      .def("get_xlim", &Axes::get_xlim)
+      .def("get_ylim", &Axes::get_ylim)
+      .def("invert_xaxis", &Axes::invert_xaxis)
+      .def("invert_yaxis", &Axes::invert_yaxis)
+      .def("set_xscale", [](Axes& a, std::string scale, double linthresh) { a.set_xscale(scale, linthresh); }, "scale"_a, "linthresh"_a = 1.0, "'linear', 'log' or 'symlog' (linear from -linthresh to linthresh).")
+      .def("set_yscale", [](Axes& a, std::string scale, double linthresh) { a.set_yscale(scale, linthresh); }, "scale"_a, "linthresh"_a = 1.0, "'linear', 'log' or 'symlog' (linear from -linthresh to linthresh).")
+      .def("set_aspect", [](Axes& a, std::string aspect) { a.set_aspect(aspect); }, "aspect"_a, "'equal': a unit is as long on both axes; 'auto'.")
+      .def("set_xticks", [](Axes& a, nb::object at, nb::object labels, std::optional<double> rotation) { a.set_xticks(positions(a, "x", "set_xticks", at), strings(labels), rotation); },
+           "positions"_a, "labels"_a = nb::none(), "rotation"_a = nb::none(), "rotation: of the labels, -90 to 90 degrees; by default upright where they fit.")
+      .def("set_yticks", [](Axes& a, nb::object at, nb::object labels) { a.set_yticks(positions(a, "y", "set_yticks", at), strings(labels)); }, "positions"_a, "labels"_a = nb::none())
+      .def("set_xtick_rotation", &Axes::set_xtick_rotation, "degrees"_a)
+      .def("minorticks_on", [](Axes& a) { a.minorticks(true); })
+      .def("minorticks_off", [](Axes& a) { a.minorticks(false); })
+      .def("set_axis", &Axes::set_axis, "visible"_a, "False: no frame, ticks or labels.")
+      .def("axis", [](Axes& a, std::string what) {
+          if (what == "off" || what == "on") a.set_axis(what == "on");
+          else a.set_aspect(what);
+        }, "what"_a, "'off', 'on', 'equal' or 'auto'.")
+      .def("set", set_all, "names"_a, "set(title='Loss', yscale='log', ...): the setter of each name.")
+      .def("grid", [](Axes& a, bool on, std::string axis) { a.grid(on, axis); }, "visible"_a = true, "axis"_a = "both")
+      .def("legend", [](Axes& a, std::string loc, int ncols) { a.legend(loc, ncols); }, "loc"_a = "best", "ncols"_a = 1);
+}
+
+}  // namespace
+
+}  // namespace miniten::python

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cmath>
+#include "miniten/viz/axes.h"
+#include "viz/checks.h"
+#include "viz/number.h"
+
+namespace miniten::viz {
+
+void Axes::errorbar(std::span<const double> x, std::span<const double> y, const Errors& yerr, const Errors& xerr, const ErrorBarStyle& style) {
+  check_lengths("errorbar", "x and y", x.size(), y.size());
+  for (const Errors* errors : {&yerr, &xerr}) {
+    check_lengths("errorbar", "lower and upper errors", errors->low.size(), errors->high.size());
+    if (!errors->low.empty()) check_lengths("errorbar", "points and errors", x.size(), errors->low.size());
+    for (const auto* side : {&errors->low, &errors->high}) {
+      for (double v : *side) if (v < 0) refuse("errorbar", "errors of 0 or more", format_value(v, "g"));
+    }
+  }
+  check_style("errorbar", style.line);
+  checked_marker("errorbar", style.line.marker);
+  check_positive("errorbar", "linewidth", style.linewidth, true);
+  check_positive("errorbar", "capsize", style.capsize, true);
+  auto mark = std::make_unique<ErrorMark>();
+  const Color line = pick_color(*scene_, style.line.color, style.line.alpha);
+  mark->pen = {style.color.empty() ? line : scene_->theme->resolve(style.color), style.linewidth, "-"};
+  mark->x.assign(x.begin(), x.end()), mark->y.assign(y.begin(), y.end());
+  mark->x_error = xerr, mark->y_error = yerr;
+  mark->cap = style.capsize;
+  LineStyle points = style.line;
+  points.color = to_hex({line.r, line.g, line.b});
+  scene_->marks.push_back(std::move(mark));
+  plot(x, y, points);
+}
+
+static double quantile(const std::vector<double>& sorted, double q) {
+  const double at = q * double(sorted.size() - 1);
+  const size_t below = size_t(at), above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (sorted[above] - sorted[below]) * (at - double(below));
+}
+
+void Axes::boxplot(std::span<const std::vector<double>> groups, const BoxStyle& style) {
+  if (!style.labels.empty()) check_lengths("boxplot", "groups and labels", groups.size(), style.labels.size());
+  check_positive("boxplot", "width", style.width);
+  check_positive("boxplot", "whis", style.whis, true);
+  auto mark = std::make_unique<BoxMark>();
+  for (size_t i = 0; i < groups.size(); ++i) {
+    std::vector<double> sorted;
+    for (double v : groups[i]) if (std::isfinite(v)) sorted.push_back(v);
+    std::sort(sorted.begin(), sorted.end());
+    BoxMark::Box box{double(i + 1), NAN, NAN, NAN, NAN, NAN, {}};
+    if (!sorted.empty()) {
+      box.q1 = quantile(sorted, 0.25), box.median = quantile(sorted, 0.5), box.q3 = quantile(sorted, 0.75);
+      const double reach = style.whis * (box.q3 - box.q1);
+      box.low = box.q1, box.high = box.q3;
+      for (double v : sorted) {
+        if (v >= box.q1 - reach && v <= box.q3 + reach) box.low = std::min(box.low, v), box.high = std::max(box.high, v);
+        else if (style.fliers) box.fliers.push_back(v);
+      }
+    }
+    mark->boxes.push_back(std::move(box));
+  }
+  mark->horizontal = style.horizontal, mark->width = style.width;
+  mark->color = pick_color(*scene_, style.color, 1);
+  Axis& axis = style.horizontal ? scene_->y : scene_->x;
+  axis.fixed_ticks = true;
+  axis.tick_values.clear();
+  for (size_t i = 0; i < groups.size(); ++i) axis.tick_values.push_back(double(i + 1));
+  axis.tick_texts = style.labels;
+  scene_->marks.push_back(std::move(mark));
+}
+
+void Axes::contour(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x, std::span<const double> y, const ContourStyle& style) {
+  constexpr int64_t most = 4096;
+  if (rows < 2 || cols < 2 || rows > most || cols > most) refuse("contour", "2 to 4096 rows and columns", std::to_string(rows) + " x " + std::to_string(cols));
+  check_lengths("contour", "rows x cols and z", size_t(rows * cols), z.size());
+  if (!x.empty()) check_lengths("contour", "columns and x", size_t(cols), x.size());
+  if (!y.empty()) check_lengths("contour", "rows and y", size_t(rows), y.size());
+  if (style.count < 1 || style.count > 100) refuse("contour", "1 to 100 levels", std::to_string(style.count));
+  check_positive("contour", "linewidth", style.linewidth);
+  auto mark = std::make_unique<ContourMark>();
+  for (int64_t c = 0; c < cols; ++c) mark->x.push_back(x.empty() ? double(c) : x[size_t(c)]);
+  for (int64_t r = 0; r < rows; ++r) mark->y.push_back(y.empty() ? double(r) : y[size_t(r)]);
+  for (const auto* axis : {&mark->x, &mark->y}) for (double v : *axis) check_finite("contour", "x and y", v);
+  std::vector<double> levels = style.levels;
+  for (double v : levels) check_finite("contour", "level", v);
+  const Norm range = norm_of(z, NAN, NAN, "contour");
+  if (levels.empty()) levels = choose_ticks({ScaleKind::linear, range.lo, range.hi}, style.count, false).major;
+  std::sort(levels.begin(), levels.end());
+  const ColorScale colors{colormap_table(style.cmap), levels.size() > 1 ? Norm{levels.front(), levels.back()} : range};
+  for (double level : levels) {
+    const Color color = style.color.empty() ? colors.table[size_t(colors.norm.index(level))] : scene_->theme->resolve(style.color);
+    mark->lines.push_back({level, contour_lines(z, mark->x, mark->y, level), color});
+  }
+  mark->width = style.linewidth, mark->texts = style.labels;
+  if (style.color.empty()) scene_->mappable = colors;
+  scene_->marks.push_back(std::move(mark));
+}
+
+}  // namespace miniten::viz
