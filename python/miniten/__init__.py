@@ -1,6 +1,7 @@
 """MiniTen: edge deep learning in one small install. Train, quantise, prune, benchmark, estimate, export, deploy."""
 
 from miniten._core import (
+    CompiledStep,
     DType,
     Graph,
     Op,
@@ -25,6 +26,7 @@ from miniten._core import (
     clamp,
     clip,
     compile,
+    compile_step,
     cos,
     cpu_info,
     div,
@@ -127,7 +129,7 @@ int4 = DType.int4
 uint4 = DType.uint4
 
 _lazy = ("edge", "utils", "viz")
-_later = {"metrics": "miniten.nn"}
+_later = {"History": "miniten.trainer", "Trainer": "miniten.trainer", "metrics": "miniten.nn"}
 
 
 def __getattr__(name: str):
@@ -147,9 +149,9 @@ def __dir__():
 
 
 __all__ = [
-    "DType", "Graph", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "ValueInfo",
+    "CompiledStep", "DType", "Graph", "History", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "Trainer", "ValueInfo",
     "__version__", "abs", "add", "all", "any", "arange", "argmax", "argmin", "as_tensor", "autograd", "bfloat16", "bool_", "cast", "cat", "ceil",
-    "clamp", "clip", "compile", "cos", "cpu_info", "deterministic", "div", "enable_grad", "eq", "erf", "exp", "expand", "eye",
+    "clamp", "clip", "compile", "compile_step", "cos", "cpu_info", "deterministic", "div", "enable_grad", "eq", "erf", "exp", "expand", "eye",
     "flatten", "float16", "float32", "float64", "floor", "floor_divide", "from_dlpack", "from_numpy", "full", "gather", "ge", "get_num_threads",
     "gt", "int16", "int32", "int4", "int64", "int8", "is_grad_enabled", "le", "list_ops", "load", "log", "log1p", "log_softmax", "logical_and",
     "logical_not", "logical_or", "logical_xor", "lt", "manual_seed", "matmul", "max", "maximum", "mean", "metrics", "min", "minimum", "mul", "ne",

@@ -52,10 +52,10 @@ void bind_train(nb::module_& m) {
       if (!target_dtypes.is_none()) return made();
       try {
         return made();
-      } catch (const Error&) {                               // labels: classes are integers
+      } catch (const std::exception&) {                      // an Error, or Python's from the loss: labels are integers
         std::vector<Spec> floats = targets;
         for (Spec& s : targets) s.dtype = DType::i64;
-        try { return made(); } catch (const Error&) { targets = floats; }
+        try { return made(); } catch (const std::exception&) { targets = floats; }
       }
       return made();
     }, "model"_a, "loss"_a, "optimizer"_a, "input_shape"_a, "target_shape"_a, "input_dtypes"_a = nb::none(), "target_dtypes"_a = nb::none(), "threads"_a = nb::none(), "exact"_a = false,
