@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from miniten import viz
+import miniten as mt
+from miniten import nn, viz
 
 rng = np.random.default_rng(7)
 
@@ -138,7 +139,23 @@ def trade():
     return viz.pareto([{"name": n, "kilobytes": k, "accuracy": a} for n, k, a in rows], x="kilobytes")
 
 
-PICTURES = [lines, training, bars, statistics, confusion, fields, scatter, scales, twins, shares, results, trade]
+def network():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(8, 8, 3, padding=1)
+            self.norm = nn.BatchNorm2d(8)
+
+        def forward(self, x):
+            return mt.relu(self.norm(self.conv(x))) + x
+
+    mt.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), Residual(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)).eval()
+    small = mt.edge.quantize_model(model, dtype="int8", calibration_data=[rng.random((4, 1, 28, 28), np.float32)])
+    return viz.graph(small, (1, 1, 28, 28))
+
+
+PICTURES = [lines, training, bars, statistics, confusion, fields, scatter, scales, twins, shares, results, trade, network]
 
 
 def source(draw):

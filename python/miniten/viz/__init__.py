@@ -270,11 +270,12 @@ def grid(visible: bool = True, axis: str = "both") -> None:
     gca().grid(visible, axis)
 
 
-from miniten.viz.networks import confusion_matrix, filters, pareto, roc_curve, training_curves, weight_histogram  # noqa: E402  they draw with the above
+from miniten.viz.diagram import graph  # noqa: E402  these draw with the above
+from miniten.viz.networks import confusion_matrix, filters, pareto, roc_curve, training_curves, weight_histogram  # noqa: E402
 
 __all__ = [
     "Axes", "Figure", "annotate", "axhline", "axhspan", "axvline", "axvspan", "bar", "barh", "boxplot", "close", "colorbar", "colormap",
-    "colormap_names", "confusion_matrix", "contour", "errorbar", "figure", "fill_between", "filters", "gca", "gcf", "get_color", "grid",
+    "colormap_names", "confusion_matrix", "contour", "errorbar", "figure", "fill_between", "filters", "gca", "gcf", "get_color", "graph", "grid",
     "heatmap", "hist", "imshow", "legend", "pareto", "pie", "plot", "roc_curve", "save_figure", "savefig", "scatter", "show", "step",
     "subplot", "subplots", "suptitle", "text", "theme", "tight_layout", "title", "training_curves", "twinx", "weight_histogram", "xlabel",
     "xlim", "xscale", "xticks", "ylabel", "ylim", "yscale", "yticks",

@@ -15,9 +15,12 @@ def _grid(n: int, widest: int = 3) -> tuple[int, int]:
     return -(-n // columns), columns
 
 
-def _series(history: Any) -> dict[str, list[tuple[float, float]]]:
-    """name -> [(step, value)] of a History, a dict of lists, or a dict of (step, value[, time]) rows as runs are read back."""
+def _series(history: Any, metrics: Any) -> dict[str, list[tuple[float, float]]]:
+    """name -> [(step, value)] of a History, a dict of lists or of (step, value[, time]) rows, or what a logger has of `metrics`."""
     found = getattr(history, "history", history)
+    if hasattr(history, "get_metric"):
+        wanted = ["loss", "accuracy"] if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
+        found = {name: history.get_metric(name) for m in wanted for name in (m, "val_" + m)}
     if not isinstance(found, dict):
         raise TypeError(f"[training_curves] expected a History or a dict of metrics, got {type(history).__name__}")
     series = {}
@@ -31,8 +34,11 @@ def _series(history: Any) -> dict[str, list[tuple[float, float]]]:
 
 
 def training_curves(history: Any, metrics: Any = None, figsize: tuple[float, float] | None = None, theme: str | None = None) -> Figure:
-    """A panel for each metric of a History (or a dict name -> values, or name -> [(step, value)]), 'val_' beside its own."""
-    series = _series(history)
+    """A panel for each metric of a History, a MetricsLogger, or a dict name -> values or [(step, value)]; 'val_' beside its own.
+
+    metrics: which ones, without 'val_'; all by default, of a logger 'loss' and 'accuracy'.
+    """
+    series = _series(history, metrics)
     panels: dict[str, list[str]] = {}
     for name in series:
         panels.setdefault(name.removeprefix("val_"), []).append(name)

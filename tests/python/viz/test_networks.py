@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from judges import judge
 
 import miniten as mt
 from miniten import nn, viz
@@ -34,6 +35,12 @@ def test_training_curves_of_dicts_and_histories():
     steps = {name: list(enumerate(values, 1)) for name, values in history.items()}
     assert viz.training_curves(steps).to_svg() == fig.to_svg()
     assert len(viz.training_curves(history, metrics="accuracy").axes) == 1
+
+    class Logger:
+        def get_metric(self, name):
+            return [(step, value, 1.7e9) for step, value in steps.get(name, [])]
+
+    assert viz.training_curves(Logger()).to_svg() == fig.to_svg()
     with pytest.raises(ValueError, match="accuracy"):
         viz.training_curves(history, metrics=["f1"])
     with pytest.raises(ValueError, match="at least one"):
@@ -43,7 +50,7 @@ def test_training_curves_of_dicts_and_histories():
 
 
 def test_confusion_matrix_counts_as_sklearn():
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = judge("sklearn.metrics")
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 300)
     scores = rng.random((300, 4)) + 2 * np.eye(4)[y] * (rng.random((300, 1)) < 0.7)
@@ -60,7 +67,7 @@ def test_confusion_matrix_counts_as_sklearn():
 
 
 def test_roc_area_is_sklearns():
-    metrics = pytest.importorskip("sklearn.metrics")
+    metrics = judge("sklearn.metrics")
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 500)
     scores = np.round(rng.random(500) + 0.4 * y, 1)          # many ties
@@ -96,3 +103,29 @@ def test_pareto_joins_what_nothing_beats():
     assert [t.strip() for t in shown if t.strip() in {"float32", "int8", "int4", "clumsy"}] == ["int4", "int8", "float32"]
     with pytest.raises(ValueError, match="latency"):
         viz.pareto(rows, x="latency")
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return mt.relu(self.norm(self.conv(x))) + x
+
+
+def test_graph_shows_layers_shapes_weights_and_skips():
+    mt.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), Residual(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8 * 14 * 14, 10)).eval()
+    fig = viz.graph(model, (1, 1, 28, 28))
+    shown = texts(fig)
+    for part in ("input", "0: conv2d", "2.conv: conv2d", "2.norm: batch_norm", "3: max_pool2d"):
+        assert part in shown, shown
+    assert any(t.startswith("5: matmul") for t in shown)
+    assert any("weights float32(8, 8, 3, 3)" in t for t in shown)
+    assert viz.graph(mt.trace(model, (1, 1, 28, 28))).to_svg() == fig.to_svg()
+    assert fig.to_png()[:4] == b"\x89PNG" and "conv2d" in fig.to_text(100)
+    small = mt.edge.quantize_model(model, dtype="int8", calibration_data=[np.random.default_rng(0).random((4, 1, 28, 28), np.float32)])
+    shown = texts(viz.graph(small, (1, 1, 28, 28)))
+    assert any("qconv2d" in t for t in shown) and any("weights int8(8, 8, 3, 3)" in t for t in shown)

@@ -9,12 +9,13 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from judges import judge
 
 from miniten import viz
 
 
 def pixels(data):
-    image = pytest.importorskip("PIL.Image")
+    image = judge("PIL.Image")
     return np.asarray(image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
@@ -36,7 +37,7 @@ def forget():
 
 
 def test_png_is_one_for_others():
-    image = pytest.importorskip("PIL.Image")
+    image = judge("PIL.Image")
     fig = sample(figsize=(4, 3), dpi=100)
     with image.open(io.BytesIO(fig.to_png())) as opened:
         opened.load()
@@ -78,7 +79,7 @@ def test_savefig_by_extension_format_and_file(tmp_path):
 
 
 def test_cairo_draws_the_svg_as_we_draw_the_png():
-    cairosvg = pytest.importorskip("cairosvg")
+    cairosvg = judge("cairosvg")
     fig, axes = viz.subplots(2, 2, figsize=(9, 7))
     axes[0][0].plot([1, 2, 3], [3, 1, 2], "C1--o", linewidth=3)
     axes[0][1].bar(["a", "b", "c"], [3, 1, 2], color=["C0", "C2", "C3"])

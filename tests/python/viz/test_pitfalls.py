@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from judges import judge
 
 from miniten import viz
 
-Image = pytest.importorskip("PIL.Image")
+Image = judge("PIL.Image")
 
 
 def pixels(fig, **options):
