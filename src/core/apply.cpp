@@ -1,7 +1,7 @@
 #include <chrono>
 #include "core/tape.h"
 #include "miniten/base/parallel.h"
-#include "miniten/core/op.h"
+#include "miniten/core/observer.h"
 
 namespace miniten {
 
@@ -12,6 +12,11 @@ void Call::fail(std::string want, std::string got, std::string hint, ErrorKind k
 Mode& mode() {
   static thread_local Mode m;
   return m;
+}
+
+Watcher* watcher() {
+  Observer* observer = mode().observer;
+  return observer ? dynamic_cast<Watcher*>(observer) : nullptr;
 }
 
 void infer_outputs(const OpDef& op, const void* attrs, std::span<const Spec> in, Specs& out, std::span<const Input> known) {
@@ -192,7 +197,10 @@ void apply(const OpDef& op, std::span<const Input> in, const void* attrs, std::s
   if (Recorder* recorder = mode().recorder) recorder->record(call, in, out);
   else eval_now(call, in, out);
   if (needs_grad) push_tape(op, in, attrs, out);
-  if (observer) observer->saw(call, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+  if (observer && observer == mode().observer) {
+    observer->saw(call, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+    if (Watcher* w = watcher()) w->gave(call, out);
+  }
 }
 
 }  // namespace miniten

@@ -2,6 +2,7 @@
 #include <queue>
 #include <unordered_map>
 #include "miniten/core/autograd.h"
+#include "miniten/core/observer.h"
 
 namespace miniten {
 
@@ -36,6 +37,7 @@ void push_tape(const OpDef& op, std::span<const Input> in, const void* attrs, st
   node->order = order.fetch_add(1, std::memory_order_relaxed) + 1;
   node->op = &op;
   if (attrs && op.attrs.clone) node->attrs = op.attrs.clone(attrs);
+  if (Watcher* w = watcher()) node->place = w->place();
   node->inputs = int(in.size());
   node->outputs = int(out.size());
   node->saved.reset(new Saved[in.size() + out.size()]);
@@ -95,6 +97,7 @@ void walk_back(const Tensor& from, bool create_graph, const Tensor& seed, const 
     throw Error(ErrorKind::value, "backward", "a scalar, or a gradient of shape " + from.shape().text(), from.shape().text(), "reduce it by sum() or mean()");
   if (seed && seed.spec() != from.spec()) throw Error(ErrorKind::value, "backward", "a gradient like " + from.spec().text(), seed.spec().text());
   Swap grad(mode().grad, create_graph);
+  WatchedScope watched(Watcher::backward, "");
   auto later = [](TapeNode* a, TapeNode* b) { return a->order < b->order; };
   std::priority_queue<TapeNode*, std::vector<TapeNode*>, decltype(later)> queue(later);
   std::unordered_map<TapeNode*, Pending> pending;
@@ -116,6 +119,7 @@ void walk_back(const Tensor& from, bool create_graph, const Tensor& seed, const 
     pending.erase(node);
     if (!node->op->vjp) throw Error(ErrorKind::unsupported, node->op->name, "an op with a gradient", "one without", "detach() its result");
     check_versions(*node);
+    if (Watcher* w = watcher()) w->gradient_at(node->place);
     std::vector<Tensor> in, out, result(size_t(node->inputs));
     for (int i = 0; i < node->inputs; ++i) in.push_back(node->saved[size_t(i)].tensor);
     for (int i = 0; i < node->outputs; ++i) {          // the saved output joins the tape again, for second derivatives

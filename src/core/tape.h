@@ -15,6 +15,7 @@ struct TapeNode {
   const OpDef* op = nullptr;
   Attrs attrs;
   int inputs = 0, outputs = 0;
+  uint32_t place = 0;                          // of the watcher that was there
   std::unique_ptr<Saved[]> saved;              // inputs, then outputs
   void inc_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
   void dec_ref() noexcept { if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(this); }

@@ -216,12 +216,23 @@ struct Session::Impl {
       input_data[i] = staged[i].view().data;
     }
     for (const Bound& b : bound) b.view->data = input_data[size_t(b.input)] + b.bytes;
+    if (mode().observer) return run_observed(*mode().observer);
     if (!parallel || in_region()) return run_alone();
     for (auto& stage : stages) {
       stage->next.store(0, std::memory_order_relaxed);
       stage->done.store(0, std::memory_order_relaxed);
     }
     run_team(workers, [](void* self, int worker) { static_cast<Impl*>(self)->run_stages(worker); }, this);
+  }
+  void run_observed(Observer& observer) {
+    for (const Step& step : steps) {
+      const Node& n = graph.nodes[size_t(step.node)];
+      LayerScope layer(n.name);
+      std::vector<Spec> in = graph.specs(n.in), out = graph.specs(n.out);
+      auto start = std::chrono::steady_clock::now();
+      run_pieces(step.context, step.work);
+      observer.saw({*n.op, n.attributes(), in, out}, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+    }
   }
   void run_dynamic(std::span<const Tensor> inputs) {
     NoGrad no_grad;

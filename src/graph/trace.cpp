@@ -1,3 +1,4 @@
+#include "miniten/core/observer.h"
 #include "miniten/graph/graph.h"
 
 namespace miniten {
@@ -69,8 +70,14 @@ struct GraphRecorder : Recorder {
 
 }  // namespace
 
-LayerScope::LayerScope(std::string_view name) { layer_names.emplace_back(name); }
-LayerScope::~LayerScope() { layer_names.pop_back(); }
+LayerScope::LayerScope(std::string_view name) {
+  layer_names.emplace_back(name);
+  if (Watcher* w = watcher()) w->enter(Watcher::layer, name);
+}
+LayerScope::~LayerScope() {
+  layer_names.pop_back();
+  if (Watcher* w = watcher()) w->leave();
+}
 std::string LayerScope::current() {
   std::string path;
   for (const std::string& n : layer_names) if (!n.empty()) path += (path.empty() ? "" : ".") + n;

@@ -1,5 +1,6 @@
 #include "miniten/optim/optimizer.h"
 #include <cmath>
+#include "miniten/core/observer.h"
 #include "miniten/ops/ops.h"
 
 namespace miniten::optim {
@@ -107,6 +108,7 @@ bool Optimizer::passes(const std::vector<Tensor>& grads) const {
 }
 void Optimizer::step() {
   NoGrad no_grad;
+  WatchedScope watched(Watcher::optimizer, "");
   std::vector<Tensor> grads;
   for (const Tensor& p : parameters_) grads.push_back(p.grad());
   if (!passes(grads)) return;
