@@ -128,18 +128,18 @@ bool = DType.bool_
 int4 = DType.int4
 uint4 = DType.uint4
 
-_lazy = ("edge", "utils", "viz")
-_later = {"History": "miniten.trainer", "Trainer": "miniten.trainer", "metrics": "miniten.nn"}
+_lazy = ("edge", "monitor", "utils", "viz")
+_later = {
+    "History": "miniten.trainer", "Trainer": "miniten.trainer", "metrics": "miniten.nn", "profile": "miniten.monitor.profiler", "profiler": "miniten.monitor.profiler",
+}
 
 
 def __getattr__(name: str):
-    if name in _lazy:
-        import importlib
+    import importlib
 
+    if name in _lazy:
         return importlib.import_module(f"miniten.{name}")
     if name in _later:
-        import importlib
-
         return getattr(importlib.import_module(_later[name]), name)
     raise AttributeError(f"module 'miniten' has no attribute '{name}'")
 

@@ -24,6 +24,7 @@ void bind_vision(nb::module_&);                   // after bind_data
 void bind_transforms(nb::module_&);
 void bind_viz(nb::module_&);
 void bind_cli(nb::module_&);                      // the command line, for __main__.py
+void bind_monitor(nb::module_&);
 
 std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"
 

@@ -23,4 +23,5 @@ NB_MODULE(_core, m) {
   bind_transforms(m);
   bind_viz(m);
   bind_cli(m);
+  bind_monitor(m);
 }
