@@ -1,5 +1,5 @@
 #include "miniten/ops/ops.h"
-#include "ops/onnx_rules.h"
+#include "ops/onnx_windows.h"
 
 namespace miniten {
 
@@ -21,28 +21,10 @@ Names cut(ForeignWriter& w, std::string y, float lo, float hi) {         // what
 std::vector<int64_t> list(const Dims& d) { return {d.begin(), d.end()}; }
 Dims dims(const std::vector<int64_t>& v) { return Dims(std::span<const Dim>(v)); }
 
-// Padding of each side for one spatial axis, from pads or auto_pad.
 struct Window { Dims kernel, stride, dilation, padding; };               // of two axes
-Window window_of(const ForeignNode& n, const Shape& x, const std::vector<int64_t>& kernel) {
-  size_t axes = kernel.size();
-  if (axes < 1 || axes > 2) n.fail("one or two spatial axes", std::to_string(axes));
-  auto strides = n.integers("strides", std::vector<int64_t>(axes, 1)), dilations = n.integers("dilations", std::vector<int64_t>(axes, 1));
-  auto pads = n.integers("pads", std::vector<int64_t>(2 * axes, 0));
-  if (strides.size() != axes || dilations.size() != axes || pads.size() != 2 * axes) n.fail("a stride, dilation and two pads for each spatial axis", "others");
-  std::string automatic = n.text("auto_pad", "NOTSET");
-  for (size_t i = 0; i < axes; ++i) {
-    if (strides[i] < 1 || dilations[i] < 1 || kernel[i] < 1) n.fail("kernel, strides and dilations of at least 1", "others");
-    if (automatic == "NOTSET" || automatic.empty()) continue;
-    if (automatic == "VALID") { pads[i] = pads[axes + i] = 0; continue; }
-    if (automatic != "SAME_UPPER" && automatic != "SAME_LOWER") n.fail("auto_pad NOTSET, VALID, SAME_UPPER or SAME_LOWER", automatic);
-    Dim size = x[int(i) + 2];
-    if (is_symbol(size)) n.fail("a known size for auto_pad", x.text());
-    int64_t total = std::max<int64_t>(0, ((size + strides[i] - 1) / strides[i] - 1) * strides[i] + dilations[i] * (kernel[i] - 1) + 1 - size);
-    pads[i] = automatic == "SAME_UPPER" ? total / 2 : total - total / 2;
-    pads[axes + i] = total - pads[i];
-  }
-  if (axes == 2) return {dims(kernel), dims(strides), dims(dilations), {pads[0], pads[1], pads[2], pads[3]}};
-  return {{1, kernel[0]}, {1, strides[0]}, {1, dilations[0]}, {0, pads[0], 0, pads[1]}};       // one axis: height 1
+Window two_axes(const onnx::Windows& w) {
+  if (w.kernel.size() == 2) return {dims(w.kernel), dims(w.stride), dims(w.dilation), {w.before[0], w.before[1], w.after[0], w.after[1]}};
+  return {{1, w.kernel[0]}, {1, w.stride[0]}, {1, w.dilation[0]}, {0, w.before[0], 0, w.after[0]}};   // one axis: height 1
 }
 
 Names write_conv(ForeignWriter& w, const ForeignCall& f) {
@@ -52,16 +34,108 @@ Names write_conv(ForeignWriter& w, const ForeignCall& f) {
                       {"pads", list(at.padding)}, {"strides", list(at.stride)}};
   return cut(w, w.emit_one("Conv", {f.in.begin(), f.in.end()}, a), at.lo, at.hi);
 }
+// Three spatial axes: for each plane of the kernel, a convolution of the planes it meets.
+Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias, const onnx::Windows& w, int64_t groups) {
+  Dims before = Dims::filled(5, 0), after = before;
+  before[2] = w.before[0];
+  after[2] = w.after[0];
+  Tensor padded = miniten::pad(x, before, after), total;
+  int64_t depth = (padded.dim(2) - w.dilation[0] * (w.kernel[0] - 1) - 1) / w.stride[0] + 1;
+  Conv2dAttrs at{.stride = {w.stride[1], w.stride[2]}, .padding = {w.before[1], w.before[2], w.after[1], w.after[2]}, .dilation = {w.dilation[1], w.dilation[2]}, .groups = groups};
+  for (int64_t k = 0; k < w.kernel[0]; ++k) {
+    int64_t first = k * w.dilation[0];
+    Tensor planes = miniten::permute(miniten::slice(padded, 2, first, first + (depth - 1) * w.stride[0] + 1, w.stride[0]), {0, 2, 1, 3, 4});
+    Tensor y = miniten::conv2d(miniten::reshape(planes, {planes.dim(0) * depth, planes.dim(2), planes.dim(3), planes.dim(4)}), select(weight, 2, k), k ? Tensor() : bias, at);
+    total = total ? total + y : y;
+  }
+  Tensor y = miniten::reshape(total, {x.dim(0), depth, total.dim(1), total.dim(2), total.dim(3)});
+  return miniten::permute(y, {0, 2, 1, 3, 4});
+}
 Tensors read_conv(const ForeignNode& n) {
   Tensor x = n.required(0), weight = n.required(1), bias = n.inputs() > 2 ? n.input(2) : Tensor();
-  if (weight.rank() < 3 || weight.rank() > 4 || x.rank() != weight.rank()) n.fail("one or two spatial axes", x.spec().text() + " and " + weight.spec().text());
+  if (weight.rank() < 3 || weight.rank() > 5 || x.rank() != weight.rank()) n.fail("one to three spatial axes", x.spec().text() + " and " + weight.spec().text());
   std::vector<int64_t> kernel;
   for (int i = 2; i < weight.rank(); ++i) kernel.push_back(weight.dim(i));
-  Window win = window_of(n, x.shape(), kernel);
+  onnx::Windows windows = onnx::windows_of(n, x.shape(), kernel);
+  if (x.rank() == 5) {
+    onnx::require_static(n, x);
+    return {conv3d(x, weight, bias, windows, n.integer("group", 1))};
+  }
+  Window win = two_axes(windows);
   bool line = x.rank() == 3;
   if (line) { x = unsqueeze(x, 2); weight = unsqueeze(weight, 2); }
   Tensor y = miniten::conv2d(x, weight, bias, {.stride = win.stride, .padding = win.padding, .dilation = win.dilation, .groups = n.integer("group", 1)});
   return {line ? squeeze(y, 2) : y};
+}
+Tensors read_conv_transpose(const ForeignNode& n) {
+  Tensor x = n.required(0), weight = n.required(1), bias = n.inputs() > 2 ? n.input(2) : Tensor();
+  if (weight.rank() < 3 || weight.rank() > 4 || x.rank() != weight.rank()) n.fail("one or two spatial axes", x.spec().text() + " and " + weight.spec().text());
+  size_t axes = size_t(weight.rank()) - 2;
+  std::vector<int64_t> one(axes, 1), none(axes, 0), stride = n.integers("strides", one), dilation = n.integers("dilations", one), extra = n.integers("output_padding", none),
+      pads = n.integers("pads", std::vector<int64_t>(2 * axes, 0)), wanted = n.integers("output_shape", {});
+  if (stride.size() != axes || dilation.size() != axes || extra.size() != axes || pads.size() != 2 * axes || (!wanted.empty() && wanted.size() < axes))
+    n.fail("a stride, dilation, output padding and two pads for each spatial axis", "others");
+  std::string automatic = n.text("auto_pad", "NOTSET");
+  std::vector<int64_t> size(axes);
+  for (size_t i = 0; i < axes; ++i) {
+    Dim in = x.dim(int(i) + 2);
+    if (is_symbol(in)) n.fail("known sizes", x.spec().text(), "call it with arrays, or fix the sizes");
+    int64_t whole = stride[i] * (in - 1) + extra[i] + dilation[i] * (weight.dim(int(i) + 2) - 1) + 1;
+    bool same = automatic == "SAME_UPPER" || automatic == "SAME_LOWER";
+    if (!wanted.empty() || same) {
+      int64_t total = whole - (wanted.empty() ? in * stride[i] : wanted[wanted.size() - axes + i]);
+      int64_t half = total >= 0 ? total / 2 : -((-total) / 2);
+      pads[i] = automatic == "SAME_UPPER" ? half : total - half;
+      pads[axes + i] = total - pads[i];
+    } else if (automatic == "VALID") pads[i] = pads[axes + i] = 0;
+    size[i] = whole - std::max<int64_t>(pads[i], 0) - std::max<int64_t>(pads[axes + i], 0);
+    if (size[i] < 1) n.fail("an output of at least 1", std::to_string(size[i]));
+  }
+  auto cut = [&](size_t i) { return std::max<int64_t>(pads[i], 0); };
+  bool line = axes == 1;
+  if (line) { x = unsqueeze(x, 2); weight = unsqueeze(weight, 2); }
+  Conv2dAttrs at{.groups = n.integer("group", 1)};
+  at.stride = line ? Dims{1, stride[0]} : dims(stride);
+  at.dilation = line ? Dims{1, dilation[0]} : dims(dilation);
+  at.padding = line ? Dims{0, cut(0), 0, cut(1)} : Dims{cut(0), cut(1), cut(2), cut(3)};
+  at.extent = line ? Shape{1, size[0]} : dims(size);
+  DType t = x.dtype(), wide = t == DType::f64 ? t : DType::f32;
+  Tensor y = miniten::cast(apply(conv2d_input_op, {miniten::cast(x, wide), miniten::cast(weight, wide)}, at), t);
+  if (line) y = squeeze(y, 2);
+  Dims before = Dims::filled(y.rank(), 0), after = before;               // an output shape beyond what the kernel reaches
+  for (size_t i = 0; i < axes; ++i) {
+    before[int(i) + 2] = std::max<int64_t>(-pads[i], 0);
+    after[int(i) + 2] = std::max<int64_t>(-pads[axes + i], 0);
+  }
+  if (before.count() + after.count() != 0 || before != Dims::filled(y.rank(), 0) || after != Dims::filled(y.rank(), 0)) y = miniten::pad(y, before, after);
+  Shape by_channel = Dims::filled(y.rank(), 1);
+  by_channel[1] = y.dim(1);
+  return {bias ? y + miniten::reshape(bias, by_channel) : y};
+}
+
+Tensors read_fused_conv(const ForeignNode& n) {                           // onnxruntime's: a convolution, perhaps a sum, an activation
+  Tensor y = read_conv(n)[0];
+  if (n.inputs() > 3 && n.input(3)) y = y + n.input(3);
+  std::string f = n.text("activation", "");
+  auto p = n.numbers("activation_params", {});
+  auto at = [&](size_t i, double otherwise) { return i < p.size() ? double(p[i]) : otherwise; };
+  if (f.empty()) return {y};
+  if (f == "Relu") return {relu(y)};
+  if (f == "Sigmoid") return {sigmoid(y)};
+  if (f == "Tanh") return {miniten::tanh(y)};
+  if (f == "LeakyRelu") return {miniten::where(greater(y, number_like(y, 0)), y, y * at(0, 0.01))};
+  if (f == "Clip") return {miniten::clamp(y, float(at(0, -double(infinity))), float(at(1, double(infinity))))};
+  if (f == "HardSigmoid") return {miniten::clamp(y * at(0, 0.2) + at(1, 0.5), 0, 1)};
+  n.fail("an activation that MiniTen fuses", f);
+}
+Tensors read_dropout(const ForeignNode& n) {
+  Tensor x = n.required(0);
+  bool trains = n.version() >= 12 && n.inputs() > 2 && n.input(2) && n.constant(2).item() != 0;
+  double ratio = n.version() >= 12 ? (n.inputs() > 1 && n.input(1) ? n.constant(1).item() : 0.5) : n.number("ratio", 0.5);
+  if (trains && ratio > 0) n.fail("dropout for inference", "training_mode with ratio " + std::to_string(ratio), "train with nn.Dropout");
+  Tensor mask = n.outputs() > 1 ? equal(x, x) : Tensor();
+  if (mask) mask = miniten::where(mask, mask, Tensor::full({}, 1, DType::boolean));
+  return {x, mask};
 }
 
 Names write_matmul(ForeignWriter& w, const ForeignCall& f) {
@@ -74,7 +148,11 @@ Names write_matmul(ForeignWriter& w, const ForeignCall& f) {
   }
   return cut(w, y, at.lo, at.hi);
 }
-Tensors read_matmul(const ForeignNode& n) { return {miniten::matmul(n.required(0), n.required(1))}; }
+Tensors read_matmul(const ForeignNode& n) {
+  Tensor a = n.required(0), b = n.required(1);
+  if (is_float(a.dtype())) return {miniten::matmul(a, b)};
+  return {miniten::cast(miniten::matmul(miniten::cast(a, DType::f64), miniten::cast(b, DType::f64)), a.dtype())};
+}
 
 ForeignAttributes pool_attributes(const Pool2dAttrs& at, int version) {
   ForeignAttributes a{{"kernel_shape", list(at.kernel)}, {"pads", list(at.padding)}, {"strides", list(at.stride)}};
@@ -97,9 +175,8 @@ Names write_avg_pool(ForeignWriter& w, const ForeignCall& f) {
 }
 Tensors read_pool(const ForeignNode& n, bool greatest) {
   Tensor x = n.required(0);
-  if (n.outputs() > 1) n.fail("pooling without indices", "a second output");
-  if (x.rank() < 3 || x.rank() > 4) n.fail("one or two spatial axes", x.spec().text());
-  Window win = window_of(n, x.shape(), n.integers("kernel_shape", {}));
+  if (n.outputs() > 1 || x.rank() > 4 || !is_float(x.dtype())) return greatest ? onnx::max_pool_at_once(n) : onnx::avg_pool_at_once(n);
+  Window win = two_axes(onnx::windows_of(n, x.shape(), n.integers("kernel_shape", {})));
   bool line = x.rank() == 3;
   if (line) x = unsqueeze(x, 2);
   Pool2dAttrs at{.kernel = win.kernel, .stride = win.stride, .padding = win.padding, .dilation = win.dilation, .ceil_mode = n.integer("ceil_mode", 0) != 0,
@@ -112,7 +189,15 @@ Names write_batch_norm(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("BatchNormalization", {f.in.begin(), f.in.end()}, {{"epsilon", f.call.as<BatchNormAttrs>().eps}})};
 }
 Tensors read_batch_norm(const ForeignNode& n) {
-  if (n.integer("training_mode", 0) != 0) n.fail("inference", "training_mode=1");
+  if (n.integer("training_mode", 0) != 0) {                               // statistics of this batch, and the running ones moved
+    Tensor x = n.required(0);
+    Axes others;
+    for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
+    double keep = n.number("momentum", double(0.9f));
+    Tensor m = mean(x, others), v = var(x, others, false, 0);
+    return {miniten::batch_norm(x, n.required(1), n.required(2), m, v, float(n.number("epsilon", 1e-5))), n.required(3) * keep + m * (1 - keep),
+            n.required(4) * keep + v * (1 - keep)};
+  }
   if (n.version() < 9 && n.integer("spatial", 1) != 1) n.fail("one statistic per channel", "spatial=0");
   return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), n.required(3), n.required(4), float(n.number("epsilon", 1e-5)))};
 }
@@ -157,8 +242,8 @@ Tensors read_arithmetic(const ForeignNode& n) {
     case 'A': return {a + b};
     case 'S': return {a - b};
     case 'M': return {a * b};
-    case 'D': return {a / b};
-    default: return {pow(a, b)};
+    case 'D': return onnx::read_div(n);
+    default: return onnx::read_pow(n);
   }
 }
 Tensors read_variadic(const ForeignNode& n) {
@@ -189,6 +274,10 @@ Tensors read_clamp(const ForeignNode& n) {
 }  // namespace
 
 namespace onnx {
+Compositions layer_rules() {
+  static constexpr ForeignComposition rules[] = {{"onnx", "ConvTranspose", read_conv_transpose}, {"onnx", "com.microsoft.FusedConv", read_fused_conv}, {"onnx", "Dropout", read_dropout}};
+  return rules;
+}
 constinit const ForeignRules conv2d{write_conv, read_conv}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
     batch_norm{write_batch_norm, read_batch_norm}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
     arithmetic{write_arithmetic, read_arithmetic}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},

@@ -42,18 +42,36 @@ Tensors read_reduce(const ForeignNode& n) {
   bool keep = n.integer("keepdims", 1) != 0;
   std::string_view t = n.type();
   DType type = x.dtype();
+  bool none = false;                                                      // of no elements: the least or greatest there is
+  for (int i = 0; i < x.rank(); ++i) none |= x.dim(i) == 0 && (axes.rank == 0 || axes.has(i));
+  if (none && (t == "ReduceMax" || t == "ReduceMin")) {
+    Shape to;
+    for (int i = 0; i < x.rank(); ++i) {
+      bool gone = axes.rank == 0 || axes.has(i);
+      if (!gone || keep) to.push(gone ? 1 : x.dim(i));
+    }
+    double edge = t == "ReduceMax" ? -double(infinity) : double(infinity);
+    if (type == DType::boolean) edge = t != "ReduceMax";
+    else if (!is_float(type)) visit_dtype(type, [&](auto zero) { using T = decltype(zero); edge = double(t == "ReduceMax" ? std::numeric_limits<T>::lowest() : std::numeric_limits<T>::max()); });
+    return {expand(Tensor::full({}, edge, type), to)};
+  }
+  if (type == DType::boolean) x = cast(x, DType::u8);
   if (t == "ReduceSum") return {cast(sum(x, axes, keep), type)};
   if (t == "ReduceMean") return {cast(mean(is_float(type) ? x : cast(x, DType::f64), axes, keep), type)};
-  return {t == "ReduceMax" ? max(x, axes, keep) : min(x, axes, keep)};
+  return {cast(t == "ReduceMax" ? max(x, axes, keep) : min(x, axes, keep), type)};
 }
 Names write_arg(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one(f.call.op.onnx.name, {f.in[0]}, {{"axis", f.call.as<AxisAttrs>().axis}, {"keepdims", int64_t{1}}})};
 }
 Tensors read_arg(const ForeignNode& n) {
-  if (n.integer("select_last_index", 0)) n.fail("the first of equals", "select_last_index=1");
-  int axis = int(n.integer("axis", 0));
+  Tensor x = n.required(0);
+  int axis = onnx::axis_of(n, n.integer("axis", 0), x.rank());
   bool keep = n.integer("keepdims", 1) != 0;
-  return {n.type() == "ArgMax" ? argmax(n.required(0), axis, keep) : argmin(n.required(0), axis, keep)};
+  if (n.integer("select_last_index", 0)) {
+    Tensor back = onnx::flip(x, axis);
+    return {double(x.dim(axis) - 1) - (n.type() == "ArgMax" ? argmax(back, axis, keep) : argmin(back, axis, keep))};
+  }
+  return {n.type() == "ArgMax" ? argmax(x, axis, keep) : argmin(x, axis, keep)};
 }
 
 Names write_reshape(ForeignWriter& w, const ForeignCall& f) {
@@ -138,7 +156,8 @@ Names write_pad(ForeignWriter& w, const ForeignCall& f) {
 }
 Tensors read_pad(const ForeignNode& n) {
   Tensor x = n.required(0);
-  if (std::string m = n.text("mode", "constant"); m != "constant") n.fail("mode constant", m);
+  std::string mode = n.text("mode", "constant");
+  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap") n.fail("mode constant, reflect, edge or wrap", mode);
   Ints pads = n.version() < 11 ? n.integers("pads", {}) : n.constant_integers(1), axes;
   double value = n.version() < 11 ? n.number("value", 0) : n.inputs() > 2 && n.input(2) ? n.constant(2).item() : 0;
   if (n.inputs() > 3 && n.input(3)) axes = n.constant_integers(3);
@@ -148,6 +167,17 @@ Tensors read_pad(const ForeignNode& n) {
   Axes normal = normal_axes(n, axes, x.rank());
   for (int i = 0; i < normal.rank; ++i) {
     int64_t low = pads[size_t(i)], high = pads[size_t(i) + axes.size()];
+    if (mode != "constant" && (low != 0 || high != 0)) {
+      Dim size = x.dim(int(normal[i]));
+      if (is_symbol(size) || size < 1) n.fail("a known size on the padded axis", x.spec().text(), "call it with arrays, or fix the sizes");
+      Ints rows;
+      for (int64_t k = -low; k < size + high; ++k) {
+        int64_t period = mode == "reflect" ? std::max<int64_t>(1, 2 * (size - 1)) : size, at = ((k % period) + period) % period;
+        rows.push_back(mode == "edge" ? std::clamp<int64_t>(k, 0, size - 1) : at < size ? at : period - at);
+      }
+      x = miniten::gather(x, onnx::ints(rows), int(normal[i]));
+      continue;
+    }
     before[int(normal[i])] = std::max<int64_t>(low, 0);
     after[int(normal[i])] = std::max<int64_t>(high, 0);
     if (low < 0) x = miniten::slice(x, int(normal[i]), -low, INT64_MAX);
@@ -181,12 +211,16 @@ Names write_one_hot(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("OneHot", {f.in[0], ints(w, {f.call.as<SizeAttrs>().size}, "depth"), w.constant(Tensor::of({2}, {0, 1}), "values")}, {{"axis", int64_t{-1}}})};
 }
 Tensors read_one_hot(const ForeignNode& n) {
-  if (n.integer("axis", -1) != -1) n.fail("the last axis", "axis=" + std::to_string(n.integer("axis", -1)));
-  Tensor values = n.constant(2);
+  Tensor values = n.constant(2), given = n.required(0), labels = cast(given, DType::i64);
+  auto depth = int64_t(n.constant(1).item());
   if (values.numel() != 2) n.fail("an off and an on value", values.spec().text());
-  Tensor hot = miniten::one_hot(cast(n.required(0), DType::i64), int64_t(n.constant(1).item()));
-  Tensor off = select(values, 0, 0), on = select(values, 0, 1);
-  return {where(greater(hot, Tensor::full({}, 0.5)), on, off)};
+  if (n.constant(1).numel() != 1 || depth < 1) n.fail("a depth of at least 1", std::to_string(depth));
+  int rank = labels.rank() + 1, axis = onnx::axis_of(n, n.integer("axis", -1), rank);
+  Shape by_class = Dims::filled(rank, 1);
+  by_class[axis] = depth;
+  Tensor at = where(less(labels, Tensor::full({}, 0, DType::i64)), labels + double(depth), labels);     // outside: off everywhere
+  Tensor hit = equal(unsqueeze(at, axis), miniten::reshape(onnx::counting(depth), by_class));
+  return {where(hit, select(miniten::reshape(values, {2}), 0, 1), select(miniten::reshape(values, {2}), 0, 0))};
 }
 Names write_nonzero(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("Transpose", {w.emit_one("NonZero", {f.in[0]})}, {{"perm", Ints{1, 0}}})};
@@ -199,13 +233,15 @@ Tensors read_where(const ForeignNode& n) { return {miniten::where(n.required(0),
 Tensors read_gemm(const ForeignNode& n) {
   Tensor a = n.required(0), b = n.required(1);
   if (a.rank() != 2 || b.rank() != 2) n.fail("two matrices", a.spec().text() + " and " + b.spec().text());
+  DType given = a.dtype();
+  if (!is_float(given)) { a = cast(a, DType::f64); b = cast(b, DType::f64); }
   if (n.integer("transA", 0)) a = transpose(a);
   if (n.integer("transB", 0)) b = transpose(b);
   Tensor y = miniten::matmul(a, b);
   double alpha = n.number("alpha", 1), beta = n.number("beta", 1);
   if (alpha != 1) y = y * alpha;
-  if (Tensor c = n.inputs() > 2 ? n.input(2) : Tensor()) y = y + (beta == 1 ? c : c * beta);
-  return {y};
+  if (Tensor c = n.inputs() > 2 ? n.input(2) : Tensor()) y = y + (beta == 1 ? cast(c, y.dtype()) : cast(c, y.dtype()) * beta);
+  return {cast(y, given)};
 }
 Tensors read_flatten(const ForeignNode& n) {
   Tensor x = n.required(0);
@@ -248,32 +284,6 @@ Tensors read_unsqueeze(const ForeignNode& n) {
   }
   return {miniten::reshape(x, to)};
 }
-Tensors read_shape(const ForeignNode& n) {
-  Tensor x = n.required(0);
-  if (!x.shape().is_static()) n.fail("a known shape", x.spec().text(), "export the model with fixed shapes");
-  int64_t rank = x.rank(), start = n.integer("start", 0), end = n.integer("end", rank);
-  start = std::clamp<int64_t>(start < 0 ? start + rank : start, 0, rank);
-  end = std::clamp<int64_t>(end < 0 ? end + rank : end, 0, rank);
-  Ints sizes(x.shape().begin(), x.shape().end());
-  Ints part(sizes.begin() + start, sizes.begin() + std::max(start, end));
-  return {Tensor::of<int64_t>({int64_t(part.size())}, part)};
-}
-Tensors read_constant(const ForeignNode& n) {
-  if (Tensor t = n.tensor("value")) return {t};
-  if (n.has("value_float")) return {Tensor::full({}, n.number("value_float", 0))};
-  if (n.has("value_int")) return {Tensor::full({}, double(n.integer("value_int", 0)), DType::i64)};
-  if (n.has("value_ints")) { Ints v = n.integers("value_ints", {}); return {Tensor::of<int64_t>({int64_t(v.size())}, v)}; }
-  if (n.has("value_floats")) { auto v = n.numbers("value_floats", {}); return {Tensor::of<float>({int64_t(v.size())}, v)}; }
-  n.fail("a tensor, number or list of numbers", "another kind of constant");
-}
-Tensors read_constant_of_shape(const ForeignNode& n) {
-  Ints shape = n.constant_integers(0);
-  Tensor value = n.tensor("value");
-  Shape to{std::span<const Dim>(shape)};
-  check_sizes("ConstantOfShape", to);
-  if (to.count() > (int64_t{1} << 28)) n.fail("at most 2^28 elements", to.text());
-  return {value ? Tensor::full(to, value.item(), value.dtype()) : Tensor::zeros(to)};
-}
 Tensors read_split(const ForeignNode& n) {
   Tensor x = n.required(0);
   int axis = int(n.integer("axis", 0));
@@ -281,35 +291,17 @@ Tensors read_split(const ForeignNode& n) {
   Dim whole = x.dim(axis);
   if (is_symbol(whole)) n.fail("a known size on the split axis", x.spec().text());
   int64_t count = n.outputs();
-  if (sizes.empty()) for (int64_t i = 0, each = (whole + count - 1) / std::max<int64_t>(count, 1); i < count; ++i) sizes.push_back(std::min(each, whole - i * each));
+  if (sizes.empty() && n.has("num_outputs")) count = n.integer("num_outputs", 1);
+  if (sizes.empty()) for (int64_t i = 0, each = (whole + count - 1) / std::max<int64_t>(count, 1); i < count; ++i) sizes.push_back(std::clamp<int64_t>(whole - i * each, 0, each));
   int64_t at = 0;
   Tensors parts;
   for (int64_t s : sizes) { parts.push_back(miniten::slice(x, axis, at, at + s)); at += s; }
   if (at != whole || int64_t(sizes.size()) != count) n.fail("sizes that sum to " + std::to_string(whole), std::to_string(at));
   return parts;
 }
-Tensors read_leaky_relu(const ForeignNode& n) {
-  Tensor x = n.required(0);
-  return {where(greater(x, number_like(x, 0)), x, x * n.number("alpha", 0.01))};
-}
-Tensors read_elu(const ForeignNode& n) {
-  Tensor x = n.required(0);
-  return {where(greater(x, number_like(x, 0)), x, (exp(x) - 1.0) * n.number("alpha", 1))};
-}
-Tensors read_hard_sigmoid(const ForeignNode& n) { return {miniten::clamp(n.required(0) * n.number("alpha", 0.2) + n.number("beta", 0.5), 0, 1)}; }
-Tensors read_hard_swish(const ForeignNode& n) { return {n.required(0) * miniten::clamp(n.required(0) * (1.0 / 6) + 0.5, 0, 1)}; }
-Tensors read_not(const ForeignNode& n) { return {equal(n.required(0), Tensor::full({}, 0, DType::boolean))}; }
-Tensors read_sum(const ForeignNode& n) {
-  Tensor y = n.required(0);
-  for (int i = 1; i < n.inputs(); ++i) y = y + n.required(i);
-  return {y};
-}
 constexpr ForeignComposition compositions[] = {
     {"onnx", "Gemm", read_gemm}, {"onnx", "Flatten", read_flatten}, {"onnx", "GlobalAveragePool", read_global_pool}, {"onnx", "GlobalMaxPool", read_global_pool},
-    {"onnx", "Squeeze", read_squeeze}, {"onnx", "Unsqueeze", read_unsqueeze}, {"onnx", "Shape", read_shape}, {"onnx", "Constant", read_constant},
-    {"onnx", "ConstantOfShape", read_constant_of_shape}, {"onnx", "Split", read_split}, {"onnx", "LeakyRelu", read_leaky_relu}, {"onnx", "Elu", read_elu},
-    {"onnx", "HardSigmoid", read_hard_sigmoid}, {"onnx", "HardSwish", read_hard_swish}, {"onnx", "Not", read_not}, {"onnx", "Sum", read_sum},
-    {"onnx", "Dropout", read_identity}, {"onnx", "Identity", read_identity}};
+    {"onnx", "Squeeze", read_squeeze}, {"onnx", "Unsqueeze", read_unsqueeze}, {"onnx", "Split", read_split}, {"onnx", "Identity", read_identity}};
 
 }  // namespace
 
@@ -322,5 +314,5 @@ constinit const ForeignRules reduce{write_reduce, read_reduce}, arg{write_arg, r
     where{write_where, read_where};
 }  // namespace onnx
 
-std::span<const ForeignComposition> foreign_compositions() { return compositions; }
+onnx::Compositions onnx::shape_rules() { return compositions; }
 }  // namespace miniten

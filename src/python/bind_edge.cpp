@@ -248,6 +248,12 @@ void bind_pruning(nb::module_& m) {
       .def_prop_ro("last_step", &G::last_step);
 }
 
+// As the class it is.
+nb::object module_object(const nn::ModuleRef& m) {
+  if (auto* g = dynamic_cast<nn::GraphModule*>(m.get())) return nb::cast(Ref<nn::GraphModule>(g));
+  return nb::cast(Ref<edge::OnnxModule>(dynamic_cast<edge::OnnxModule*>(m.get())));
+}
+
 void bind_export(nb::module_& m) {
   m.def("export_onnx", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, int opset_version, nb::object input_dtypes, std::string quantization, std::vector<std::string> input_names,
                           std::vector<std::string> output_names, nb::object dynamic_axes) {
@@ -267,10 +273,16 @@ void bind_export(nb::module_& m) {
         "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(),
         "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
   m.def("load_onnx", [](nb::object source, bool fold_batch_norm) {
-          if (!nb::isinstance<nb::bytes>(source)) return edge::load_onnx(path_of(source), {fold_batch_norm});
+          if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), {fold_batch_norm}));
           nb::bytes b = nb::borrow<nb::bytes>(source);
-          return edge::load_onnx(std::span(static_cast<const std::byte*>(b.data()), b.size()), {fold_batch_norm});
-        }, "source"_a, nb::kw_only(), "fold_batch_norm"_a = false, nb::sig("def load_onnx(source: str | os.PathLike[str] | bytes, *, fold_batch_norm: bool = False) -> GraphModule"), "A model from a path or bytes.");
+          return module_object(edge::load_onnx(std::span(static_cast<const std::byte*>(b.data()), b.size()), {fold_batch_norm}));
+        }, "source"_a, nb::kw_only(), "fold_batch_norm"_a = false, nb::sig("def load_onnx(source: str | os.PathLike[str] | bytes, *, fold_batch_norm: bool = False) -> GraphModule | OnnxModule"),
+        "A model from a path or bytes: a GraphModule, or an OnnxModule where sizes or branches depend on the inputs.");
+  using O = edge::OnnxModule;
+  nb::class_<O, nn::Module> o(m, "OnnxModule", nb::type_slots(ModuleSlots<O>::slots), "An ONNX model whose sizes or branches depend on its inputs. Called with arrays in order or by name.");
+  ModuleSlots<O>::dict_offset = nb::cast<Py_ssize_t>(o.attr("__dictoffset__"));
+  o.def("forward", [](O& self, nb::args args) { return single_or_tuple(self.O::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
+      .def_prop_ro("runs_by_node", [](const O& self) { return self.runs_by_node(); }, "Why the last call ran node by node; empty where it ran as a compiled graph.");
   m.def("export_miniten", [](nn::ModuleRef model, nb::object output_path, bool include_optimizer, nb::object optimizer, nb::object input_shape, nb::object input_dtypes) {
           if (include_optimizer && optimizer.is_none()) throw Error(ErrorKind::value, "export_miniten", "the optimizer to include", "none", "pass optimizer=");
           return write_native(*model, output_path, optimizer, input_shape, input_dtypes);

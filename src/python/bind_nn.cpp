@@ -2,6 +2,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 #include "miniten/nn/layers.h"
+#include "miniten/edge/export.h"
 #include "python/module_type.h"
 
 namespace miniten::python {
@@ -24,16 +25,25 @@ std::vector<Tensor> noted_inputs(const nb::args& args, const nb::kwargs& kwargs)
   return in;
 }
 
-std::vector<Tensor> named_inputs(const nn::GraphModule& g, const nb::args& args, const nb::kwargs& kwargs) {
+// Names of the inputs of a model from a file; none for others.
+std::vector<std::string> input_names(const nn::Module& m) {
+  std::vector<std::string> names;
+  if (auto* program = dynamic_cast<const edge::OnnxModule*>(&m))
+    for (const OnnxProgram::Input& i : program->program().inputs()) names.push_back(i.name);
+  if (auto* g = dynamic_cast<const nn::GraphModule*>(&m))
+    for (int id : g->graph().inputs) names.push_back(g->graph().values[size_t(id)].name);
+  return names;
+}
+std::vector<Tensor> named_inputs(const nn::Module& g, const nb::args& args, const nb::kwargs& kwargs) {
   std::vector<Tensor> in = module_inputs(g, args);
   if (kwargs.size() == 0) return in;
-  const Graph& graph = g.graph();
-  in.resize(graph.inputs.size());
+  const std::vector<std::string> names = input_names(g);
+  in.resize(names.size());
   for (auto [key, value] : kwargs) {
     std::string name = nb::cast<std::string>(key), known;
     bool found = false;
-    for (size_t i = 0; i < graph.inputs.size(); ++i) {
-      const std::string& own = graph.values[size_t(graph.inputs[i])].name;
+    for (size_t i = 0; i < names.size(); ++i) {
+      const std::string& own = names[i];
       known += (known.empty() ? "" : ", ") + own;
       if (own != name) continue;
       if (in[i]) throw Error(ErrorKind::type, g.type_name(), "each input once", "'" + name + "' twice");
@@ -43,7 +53,7 @@ std::vector<Tensor> named_inputs(const nn::GraphModule& g, const nb::args& args,
     if (!found) throw Error(ErrorKind::type, g.type_name(), "inputs named " + known, "'" + name + "'");
   }
   for (size_t i = 0; i < in.size(); ++i)
-    if (!in[i]) throw Error(ErrorKind::value, g.type_name(), "input '" + graph.values[size_t(graph.inputs[i])].name + "'", "none");
+    if (!in[i]) throw Error(ErrorKind::value, g.type_name(), "input '" + names[i] + "'", "none");
   return in;
 }
 
@@ -55,8 +65,8 @@ nb::object call(nb::handle self, nb::args args, nb::kwargs kwargs) {
     nb::object given = run_pre_hooks(self, args);
     return run_hooks(self, given, self.attr("forward")(*nb::borrow<nb::args>(given), **kwargs));
   }
-  if (auto* g = dynamic_cast<nn::GraphModule*>(&m)) {
-    std::vector<Tensor> in = named_inputs(*g, args, kwargs), out;
+  if (dynamic_cast<nn::GraphModule*>(&m) || dynamic_cast<edge::OnnxModule*>(&m)) {
+    std::vector<Tensor> in = named_inputs(m, args, kwargs), out;
     {
       nb::gil_scoped_release release;
       out = m(in);

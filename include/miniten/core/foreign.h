@@ -27,6 +27,10 @@ class ForeignNode {
   virtual std::vector<int64_t> integers(std::string_view attribute, std::vector<int64_t> otherwise) const = 0;
   virtual std::vector<float> numbers(std::string_view attribute, std::vector<float> otherwise) const = 0;
   virtual Tensor tensor(std::string_view attribute) const = 0;   // null where absent
+  virtual std::vector<std::string> texts(std::string_view) const { return {}; }
+  // Control flow: the graph that an attribute holds, applied to tensors here and now. It sees the values around the node.
+  virtual int body_inputs(std::string_view) const { return 0; }
+  virtual std::vector<Tensor> body(std::string_view attribute, std::span<const Tensor>) const { fail("a graph as attribute", std::string(attribute)); }
 
   Tensor required(int i) const;                           // throws naming node and input
   Tensor constant(int i) const;                           // input i, whose values must be known while reading
@@ -61,7 +65,8 @@ struct ForeignRules {
   ReadRule read = nullptr;                                // null: attributes by name
 };
 
-// Foreign ops that have no op of their own and are read as a composition.
+// Foreign ops that have no op of their own and are read as a composition. type: "com.microsoft.Gelu" where the domain is
+// not the format's own.
 struct ForeignComposition { std::string_view format, type; ReadRule read; };
 std::span<const ForeignComposition> foreign_compositions();   // defined by ops
 

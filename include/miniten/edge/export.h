@@ -22,8 +22,26 @@ struct ExportReport {
 // MiniTen's own reader and run once beside the model (random inputs): a difference above 1e-3, a step of the output for
 // quantised models, throws. Nothing is written where a layer has no form: the error names it.
 ExportReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, bool dynamic_batch = false);
-Ref<nn::GraphModule> load_onnx(const std::string& path, const OnnxOptions& = {});
-Ref<nn::GraphModule> load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
+
+// A model whose sizes or branches need the inputs: one graph for each set of input shapes where shapes decide alone, else
+// (loops, values that shape others) its nodes one by one. Trains, and is traced, as any module.
+class OnnxModule : public nn::Module {
+ public:
+  explicit OnnxModule(OnnxProgram);
+  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
+  std::string type_name() const override { return "OnnxModule"; }
+  const OnnxProgram& program() const { return program_; }
+  const std::string& runs_by_node() const { return by_node_; }   // why, after a call; empty: as compiled graphs
+
+ private:
+  OnnxProgram program_;
+  std::string by_node_;
+  struct Compiled { std::vector<Spec> inputs; Ref<nn::GraphModule> graph; };
+  std::vector<Compiled> compiled_;
+};
+// A GraphModule where the file's open sizes can stay symbols, else an OnnxModule.
+nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& = {});
+nn::ModuleRef load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 
 // Native file of any model; with an optimizer its state goes along, by the names of its parameters. Throws for an optimizer
 // of another model.

@@ -3,8 +3,32 @@
 
 namespace miniten {
 
+namespace onnx_model { struct Model; }
+
 // ONNX, read and written without the onnx package. Reads opsets 7 and up of what docs/interchange/onnx.md lists; what
 // it does not know is refused by op, version and node name.
+
+// A model as its nodes: applied one by one through op functions, so eagerly, with gradients, or into a trace. What shapes
+// and branches depend on need only be known where it is run.
+class OnnxProgram {
+ public:
+  explicit OnnxProgram(std::span<const std::byte>, const std::string& folder = "");   // folder: where external data lies
+  explicit OnnxProgram(const std::string& path);
+  struct Input { std::string name; Spec spec; };                 // open sizes are symbols
+  const std::vector<Input>& inputs() const { return inputs_; }
+  const std::vector<std::string>& outputs() const;
+  const std::vector<std::pair<Tensor, std::string>>& weights() const { return weights_; }   // float ones are parameters
+  const std::string& name() const;
+  const std::map<std::string, std::string>& metadata() const;
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs) const;
+  Graph trace(const std::vector<Spec>& inputs) const;            // throws where a size or a branch depends on values
+
+ private:
+  std::shared_ptr<const onnx_model::Model> model_;
+  std::vector<Input> inputs_;
+  std::vector<std::pair<Tensor, std::string>> weights_;
+};
+
 struct OnnxOptions { bool fold_batch_norm = false; };
 Graph load_onnx(const std::string& path, const OnnxOptions& = {});
 Graph load_onnx(std::span<const std::byte>, const OnnxOptions& = {});

@@ -105,8 +105,6 @@ static Ref<nn::GraphModule> imported(Graph g) {
   m->eval();
   return m;
 }
-Ref<nn::GraphModule> load_onnx(const std::string& path, const OnnxOptions& o) { return imported(miniten::load_onnx(path, o)); }
-Ref<nn::GraphModule> load_onnx(std::span<const std::byte> bytes, const OnnxOptions& o) { return imported(miniten::load_onnx(bytes, o)); }
 
 // ---- native files ----
 namespace {

@@ -3,8 +3,8 @@
 namespace miniten {
 
 // Law: the producer does what its only reader did, by the rule in its own row; neither writes, and nothing between
-// them writes what the producer reads.
-void fuse(Graph& g) {
+// them writes what the producer reads. into_constants: only where the reader goes up in new constants (a batch norm in weights).
+static void absorb(Graph& g, bool into_constants) {
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     Node& first = g.nodes[i];
     if (!first.op->absorb || first.out.size() != 1 || first.op->traits.writes.n) continue;
@@ -24,7 +24,7 @@ void fuse(Graph& g) {
     std::vector<Input> first_known(first_values.begin(), first_values.end()), next_known(next_values.begin(), next_values.end());
     auto absorbed = first.op->absorb({{*first.op, first.attributes(), first_in, first_out, first_known},
                                       {*next.op, next.attributes(), next_in, next_out, next_known}, slot});
-    if (!absorbed) continue;
+    if (!absorbed || (into_constants && absorbed->constants.empty())) continue;
     Node merged = first;
     for (int k : absorbed->inputs_of_next) merged.in.push_back(next.in[size_t(k)]);
     for (auto& [input, constant] : absorbed->constants) {
@@ -34,6 +34,7 @@ void fuse(Graph& g) {
         const Tensor mask = g.values[size_t(merged.in[size_t(input)])].mask;
         if (mask && mask.shape() == constant.shape()) g.values[size_t(id)].mask = mask;
       }
+      g.values[size_t(id)].trainable = g.values[size_t(first.in[1])].trainable;
       if (size_t(input) < merged.in.size()) merged.in[size_t(input)] = id;
       else merged.in.push_back(id);
     }
@@ -44,5 +45,7 @@ void fuse(Graph& g) {
     --i;
   }
 }
+void fuse(Graph& g) { absorb(g, false); }
+void fold_batch_norm(Graph& g) { absorb(g, true); }
 
 }  // namespace miniten

@@ -1,7 +1,6 @@
-#include <map>
-#include "interchange/onnx/proto.h"
-#include "interchange/onnx/wire.h"
-#include "miniten/core/foreign.h"
+#include <filesystem>
+#include <set>
+#include "interchange/onnx/model.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
 
@@ -9,201 +8,53 @@ namespace miniten {
 
 namespace {
 
-namespace P = onnx_proto;
-using protozero::data_view;
-using onnx_proto::Wire;
+namespace M = onnx_model;
 
-[[noreturn]] void refuse(std::string want, std::string got, std::string hint = "") {
-  throw Error(ErrorKind::value, "load_onnx", std::move(want), std::move(got), std::move(hint));
+constexpr int newest_opset = 28, deepest_call = 64;
+
+// How nodes of this kind are read; an empty one where MiniTen does not know it.
+M::Reader reader_of(const std::string& key) {
+  for (const OpDef* op : all_ops()) {
+    if (op->onnx.name != key) continue;
+    auto* rules = static_cast<const ForeignRules*>(op->onnx.rules);
+    if (rules && rules->read) return {op, rules->read};
+    if (!rules) return {op, nullptr};
+  }
+  for (const ForeignComposition& c : foreign_compositions())
+    if (c.format == "onnx" && c.type == key) return {nullptr, c.read};
+  return {};
 }
 
-struct Named { std::string name; Tensor tensor; };
-Named read_tensor(Wire m) {
-  Named n;
-  std::vector<int64_t> sizes, i64;
-  std::vector<float> f32;
-  std::vector<double> f64;
-  std::vector<int32_t> i32;
-  std::vector<uint64_t> u64;
-  data_view raw;
-  bool has_raw = false;
-  int64_t type = 0;
-  while (m.next()) {
-    switch (m.tag()) {
-      case P::dims: m.integers(sizes); break;
-      case P::data_type: type = m.integer(); break;
-      case P::float_data: m.reals(f32); break;
-      case P::int32_data: m.integers(i32); break;
-      case P::int64_data: m.integers(i64); break;
-      case P::double_data: m.reals(f64); break;
-      case P::uint64_data: m.integers(u64); break;
-      case P::tensor_name: n.name = m.text(); break;
-      case P::raw_data: raw = m.bytes(); has_raw = true; break;
-      case P::data_location: if (m.integer() != 0) refuse("weights inside the file", "external data for \"" + n.name + "\"", "save the model as one file"); break;
-      default: m.skip();
+// Names of one graph; what is not here is looked up in the graph around it.
+struct Scope {
+  const M::Model& model;
+  const M::Opsets& opsets;
+  const Scope* outer = nullptr;
+  int depth = 0;
+  std::map<std::string, Tensor, std::less<>> values = {};
+  const Tensor* find(std::string_view name) const {
+    for (const Scope* s = this; s; s = s->outer) {
+      auto v = s->values.find(name);
+      if (v != s->values.end()) return &v->second;
     }
+    return nullptr;
   }
-  Spec spec;
-  if (!from_onnx_type(type, spec.dtype)) refuse("tensors of numbers", "type " + std::to_string(type) + " for \"" + n.name + "\"");
-  for (int64_t d : sizes) { if (d < 0) refuse("sizes of 0 or more for \"" + n.name + "\"", std::to_string(d)); spec.shape.push(d); }
-  check_sizes("load_onnx", spec.shape);
-  size_t count = size_t(spec.shape.count());
-  auto wrong = [&](size_t got) { refuse(std::to_string(count) + " values for \"" + n.name + "\" " + spec.text(), std::to_string(got)); };
-  if (has_raw) {
-    if (raw.size() != spec.bytes()) wrong(raw.size() * 8 / size_t(bits_of(spec.dtype)));
-    n.tensor = Tensor::empty(spec);
-    if (raw.size()) std::memcpy(n.tensor.view().data, raw.data(), raw.size());
-    return n;
-  }
-  auto convert = [&](auto& values) {
-    if (values.size() != count) wrong(values.size());
-    n.tensor = Tensor::empty(spec);
-    for (size_t i = 0; i < count; ++i) {
-      if (spec.dtype == DType::f16 || spec.dtype == DType::bf16) n.tensor.view().as<uint16_t>()[i] = uint16_t(values[i]);
-      else visit_dtype(spec.dtype, [&](auto zero) { n.tensor.view().as<decltype(zero)>()[i] = decltype(zero)(values[i]); });
-    }
-  };
-  if (bits_of(spec.dtype) < 8) refuse("4-bit tensors as raw data", "\"" + n.name + "\"");
-  if (spec.dtype == DType::f32) convert(f32);
-  else if (spec.dtype == DType::f64) convert(f64);
-  else if (spec.dtype == DType::i64) convert(i64);
-  else if (spec.dtype == DType::u64 || spec.dtype == DType::u32) convert(u64);
-  else convert(i32);
-  return n;
-}
-
-struct Attribute {
-  int64_t i = 0;
-  float f = 0;
-  std::string s;
-  std::vector<int64_t> ints;
-  std::vector<float> floats;
-  Tensor t;
 };
-struct OnnxNode {
-  std::string type, name, domain;
-  std::vector<std::string> in, out;
-  std::map<std::string, Attribute, std::less<>> attributes;
-};
-void read_attribute(Wire m, OnnxNode& n) {
-  Attribute a;
-  std::string name;
-  while (m.next()) {
-    switch (m.tag()) {
-      case P::attribute_name: name = m.text(); break;
-      case P::f: a.f = m.real(); break;
-      case P::i: a.i = m.integer(); break;
-      case P::s: a.s = m.text(); break;
-      case P::t: a.t = read_tensor(m.message()).tensor; break;
-      case P::g: refuse("nodes without subgraphs", n.type + " \"" + n.name + "\" with attribute " + name, "control flow is not read yet");
-      case P::floats: m.reals(a.floats); break;
-      case P::ints: m.integers(a.ints); break;
-      default: m.skip();
-    }
-  }
-  n.attributes[name] = std::move(a);
-}
-OnnxNode read_node(Wire m) {
-  OnnxNode n;
-  std::vector<data_view> attributes;
-  while (m.next()) switch (m.tag()) {
-    case P::node_input: n.in.push_back(m.text()); break;
-    case P::node_output: n.out.push_back(m.text()); break;
-    case P::node_name: n.name = m.text(); break;
-    case P::op_type: n.type = m.text(); break;
-    case P::attribute: attributes.push_back(m.bytes()); break;
-    case P::node_domain: n.domain = m.text(); break;
-    default: m.skip();
-  }
-  for (data_view v : attributes) read_attribute(Wire(v), n);
-  return n;
-}
+void run_nodes(const std::vector<M::Node>&, Scope&);
 
-struct OnnxInput { std::string name; Spec spec; };
-OnnxInput read_value_info(Wire m) {
-  OnnxInput v;
-  bool typed = false;
-  int unnamed = 0;
-  auto read_dim = [&](Wire d) {
-    Dim size = 0;
-    bool known = false;
-    while (d.next()) switch (d.tag()) {
-      case P::dim_value: size = d.integer(); known = size > 0 || (size == 0); break;
-      case P::dim_param: { std::string p = d.text(); if (!p.empty()) { size = symbol(p); known = true; } break; }
-      default: d.skip();
-    }
-    v.spec.shape.push(known && size != -1 ? size : symbol(unnamed ? "dim_" + std::to_string(unnamed) : "batch"));
-    ++unnamed;
-  };
-  auto read_shape = [&](Wire s) { while (s.next()) if (s.tag() == P::dim) read_dim(s.message()); else s.skip(); };
-  auto read_tensor_type = [&](Wire t) {
-    while (t.next()) switch (t.tag()) {
-      case P::elem_type: { int64_t number = t.integer(); if (!from_onnx_type(number, v.spec.dtype)) refuse("inputs of numbers", "type " + std::to_string(number) + " for \"" + v.name + "\""); typed = true; break; }
-      case P::shape: read_shape(t.message()); break;
-      default: t.skip();
-    }
-  };
-  while (m.next()) switch (m.tag()) {
-    case P::value_name: v.name = m.text(); break;
-    case P::value_type: { auto t = m.message(); while (t.next()) if (t.tag() == P::tensor_type) read_tensor_type(t.message()); else t.skip(); break; }
-    default: m.skip();
+std::vector<Tensor> outputs_of(const std::vector<std::string>& names, const Scope& s) {
+  std::vector<Tensor> out;
+  for (const std::string& name : names) {
+    const Tensor* t = s.find(name);
+    if (!t) M::refuse("outputs that are computed", "\"" + name + "\"");
+    out.push_back(*t);
   }
-  if (!typed) refuse("a tensor type for input \"" + v.name + "\"", "another or none");
-  for (Dim d : v.spec.shape) if (!is_symbol(d) && d < 0) refuse("sizes of 0 or more for input \"" + v.name + "\"", std::to_string(d));
-  return v;
-}
-
-struct OnnxModel {
-  std::vector<OnnxNode> nodes;
-  std::vector<Named> initializers;
-  std::vector<OnnxInput> inputs;
-  std::vector<std::string> outputs;
-  std::map<std::string, int64_t> opsets;
-  std::map<std::string, std::string> metadata;
-  std::string name;
-};
-void read_graph(Wire m, OnnxModel& model) {
-  while (m.next()) switch (m.tag()) {
-    case P::node: model.nodes.push_back(read_node(m.message())); break;
-    case P::graph_name: model.name = m.text(); break;
-    case P::initializer: model.initializers.push_back(read_tensor(m.message())); break;
-    case P::input: model.inputs.push_back(read_value_info(m.message())); break;
-    case P::output: { auto o = m.message(); while (o.next()) if (o.tag() == P::value_name) model.outputs.push_back(o.text()); else o.skip(); break; }
-    case P::sparse_initializer: refuse("dense weights", "a sparse initializer");
-    default: m.skip();
-  }
-}
-OnnxModel read_model(std::span<const std::byte> bytes) {
-  OnnxModel model;
-  bool has_graph = false;
-  Wire m({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  while (m.next()) switch (m.tag()) {
-    case P::graph: if (!has_graph) read_graph(m.message(), model); else m.skip(); has_graph = true; break;
-    case P::opset_import: {
-      std::string domain;
-      int64_t version = 0;
-      auto o = m.message();
-      while (o.next()) if (o.tag() == P::opset_domain) domain = o.text(); else if (o.tag() == P::opset_version) version = o.integer(); else o.skip();
-      model.opsets[domain] = version;
-      break;
-    }
-    case P::metadata_props: {
-      std::string key, value;
-      auto e = m.message();
-      while (e.next()) if (e.tag() == P::entry_key) key = e.text(); else if (e.tag() == P::entry_value) value = e.text(); else e.skip();
-      model.metadata[key] = value;
-      break;
-    }
-    case P::functions: refuse("a model without local functions", "one with", "inline them first");
-    default: m.skip();
-  }
-  if (!has_graph) refuse("an ONNX model", "bytes without a graph");
-  return model;
+  return out;
 }
 
 class Reading final : public ForeignNode {
  public:
-  Reading(const OnnxNode& n, int version, const std::map<std::string, Tensor>& values) : n_(n), version_(version), values_(values) {}
+  Reading(const M::Node& n, int version, const Scope& scope) : n_(n), version_(version), scope_(scope) {}
   std::string_view type() const override { return n_.type; }
   std::string_view name() const override { return n_.name; }
   int version() const override { return version_; }
@@ -212,23 +63,44 @@ class Reading final : public ForeignNode {
   Tensor input(int i) const override {
     const std::string& name = n_.in.at(size_t(i));
     if (name.empty()) return {};
-    auto v = values_.find(name);
-    if (v == values_.end()) fail("inputs computed before", "\"" + name + "\"");
-    return v->second;
+    const Tensor* t = scope_.find(name);
+    if (!t) fail("inputs computed before", "\"" + name + "\"");
+    return *t;
   }
-  bool has(std::string_view a) const override { return n_.attributes.find(a) != n_.attributes.end(); }
+  bool has(std::string_view a) const override { return find(a) != nullptr; }
   int64_t integer(std::string_view a, int64_t other) const override { auto* v = find(a); return v ? v->i : other; }
   double number(std::string_view a, double other) const override { auto* v = find(a); return v ? double(v->f) : other; }
   std::string text(std::string_view a, std::string other) const override { auto* v = find(a); return v ? v->s : other; }
   std::vector<int64_t> integers(std::string_view a, std::vector<int64_t> other) const override { auto* v = find(a); return v ? v->ints : other; }
   std::vector<float> numbers(std::string_view a, std::vector<float> other) const override { auto* v = find(a); return v ? v->floats : other; }
-  Tensor tensor(std::string_view a) const override { auto* v = find(a); return v ? v->t : Tensor(); }
+  std::vector<std::string> texts(std::string_view a) const override { auto* v = find(a); return v ? v->strings : std::vector<std::string>(); }
+  Tensor tensor(std::string_view a) const override {
+    auto* v = find(a);
+    if (v && !v->t && !v->unread.empty()) fail("tensors of numbers that MiniTen has", v->unread);
+    return v ? v->t : Tensor();
+  }
+  int body_inputs(std::string_view a) const override { return int(graph(a).inputs.size()); }
+  std::vector<Tensor> body(std::string_view a, std::span<const Tensor> in) const override {
+    const M::Graph& g = graph(a);
+    if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
+    if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
+    Scope inner{scope_.model, scope_.opsets, &scope_, scope_.depth + 1};
+    for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
+    for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
+    run_nodes(g.nodes, inner);
+    return outputs_of(g.outputs, inner);
+  }
 
  private:
-  const Attribute* find(std::string_view a) const { auto v = n_.attributes.find(a); return v == n_.attributes.end() ? nullptr : &v->second; }
-  const OnnxNode& n_;
+  const M::Attribute* find(std::string_view a) const { auto v = n_.attributes.find(a); return v == n_.attributes.end() ? nullptr : &v->second; }
+  const M::Graph& graph(std::string_view a) const {
+    auto* v = find(a);
+    if (!v || !v->g) fail("a graph as attribute " + std::string(a), "none");
+    return *v->g;
+  }
+  const M::Node& n_;
   int version_;
-  const std::map<std::string, Tensor>& values_;
+  const Scope& scope_;
 };
 
 // Attributes of a 1:1 op by their names.
@@ -242,96 +114,186 @@ Attrs attributes_by_name(const OpDef& op, const ForeignNode& n) {
   });
   return attrs;
 }
+std::vector<Tensor> run_one_to_one(const OpDef& op, const ForeignNode& n) {
+  std::vector<Tensor> in;
+  for (int i = 0; i < n.inputs(); ++i) in.push_back(n.required(i));
+  std::vector<Input> inputs(in.begin(), in.end());
+  std::vector<Tensor> out(size_t(op.outputs));
+  Attrs attrs = attributes_by_name(op, n);
+  apply(op, inputs, attrs.get(), out);
+  return out;
+}
 
-std::vector<Tensor> run_node(const Reading& n) {
-  for (const OpDef* op : all_ops()) {
-    if (op->onnx.name != n.type()) continue;
-    auto* rules = static_cast<const ForeignRules*>(op->onnx.rules);
-    if (rules && rules->read) return rules->read(n);
-    if (rules) continue;
-    std::vector<Tensor> in;
-    for (int i = 0; i < n.inputs(); ++i) in.push_back(n.required(i));
-    std::vector<Input> inputs(in.begin(), in.end());
-    std::vector<Tensor> out(size_t(op->outputs));
-    Attrs attrs = attributes_by_name(*op, n);
-    apply(*op, inputs, attrs.get(), out);
-    return out;
+const M::Function* function_of(const M::Model& model, const M::Node& n) {
+  for (const M::Function& f : model.functions) if (f.name == n.type && f.domain == n.domain) return &f;
+  return nullptr;
+}
+// The nodes of a function with what they take from the caller's attributes; what neither side gives is left out.
+std::vector<M::Node> filled_in(const std::vector<M::Node>& nodes, const M::Function& f, const M::Node& caller) {
+  std::vector<M::Node> out = nodes;
+  for (M::Node& n : out)
+    for (auto at = n.attributes.begin(); at != n.attributes.end();) {
+      M::Attribute& a = at->second;
+      if (!a.refers.empty()) {
+        auto given = caller.attributes.find(a.refers), otherwise = f.defaults.find(a.refers);
+        if (given != caller.attributes.end()) a = given->second;
+        else if (otherwise != f.defaults.end()) a = otherwise->second;
+        else { at = n.attributes.erase(at); continue; }
+      } else if (a.g) {
+        auto g = std::make_shared<M::Graph>(*a.g);
+        g->nodes = filled_in(g->nodes, f, caller);
+        a.g = g;
+      }
+      ++at;
+    }
+  return out;
+}
+std::vector<Tensor> call(const M::Function& f, const M::Node& n, const Scope& s) {
+  if (s.depth >= deepest_call) M::refuse("functions that do not call themselves", "\"" + f.name + "\"");
+  Scope inner{s.model, f.opsets, nullptr, s.depth + 1};
+  for (size_t i = 0; i < f.in.size() && i < n.in.size(); ++i) {
+    if (n.in[i].empty()) continue;
+    const Tensor* t = s.find(n.in[i]);
+    if (!t) M::refuse("inputs computed before", "\"" + n.in[i] + "\"");
+    inner.values[f.in[i]] = *t;
   }
-  for (const ForeignComposition& c : foreign_compositions())
-    if (c.format == "onnx" && c.type == n.type()) return c.read(n);
-  throw Error(ErrorKind::unsupported, "load_onnx", "an operator that MiniTen reads", std::string(n.type()) + "-" + std::to_string(n.version()) +
-              (n.name().empty() ? "" : " in node \"" + std::string(n.name()) + "\""), "docs/interchange/onnx.md lists them");
+  for (const std::string& name : f.in) inner.values.try_emplace(name);     // left out: null
+  run_nodes(filled_in(f.nodes, f, n), inner);
+  std::vector<std::string> names(f.out.begin(), f.out.begin() + int64_t(std::min(f.out.size(), n.out.size())));
+  return outputs_of(names, inner);
+}
+
+[[noreturn]] void unknown(const M::Node& n, int version) {
+  throw Error(ErrorKind::unsupported, "load_onnx", "operators that MiniTen reads",
+              n.key() + "-" + std::to_string(version) + (n.name.empty() ? "" : " in node \"" + n.name + "\""), "docs/interchange/onnx.md lists them");
+}
+int version_of(const M::Opsets& opsets, const M::Node& n) {
+  auto v = opsets.find(n.domain == "ai.onnx" ? "" : n.domain);
+  return v == opsets.end() ? 1 : int(v->second);
+}
+
+void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
+  for (const M::Node& n : nodes) {
+    LayerScope layer(n.name);
+    Reading node(n, version_of(s.opsets, n), s);
+    auto run = [&]() -> std::vector<Tensor> {
+      if (n.reader.rule) return n.reader.rule(node);
+      if (n.reader.op) return run_one_to_one(*n.reader.op, node);
+      if (const M::Function* f = function_of(s.model, n)) return call(*f, n, s);
+      n.reader = reader_of(n.key());
+      if (n.reader.rule) return n.reader.rule(node);
+      if (n.reader.op) return run_one_to_one(*n.reader.op, node);
+      unknown(n, node.version());
+    };
+    std::vector<Tensor> out;
+    bool known = mode().recorder && !n.in.empty();      // of constants alone: computed now, so shapes follow
+    for (const std::string& name : n.in) {
+      const Tensor* t = known ? s.find(name) : nullptr;
+      known &= name.empty() || (t && *t && t->has_data() && !is_parameter(*t));
+    }
+    for (auto& [name, a] : n.attributes) known &= !a.g; // a body sees traced values
+    if (n.reader.op && n.reader.op->traits.converts == Conversion::to_floats) known = false;   // what stands for integers stays
+    if (known) {
+      NoGrad no_grad;
+      Swap<Recorder*> eager(mode().recorder, nullptr);
+      out = run();
+    } else out = run();
+    if (out.size() < n.out.size()) node.fail(std::to_string(out.size()) + " outputs", std::to_string(n.out.size()));
+    for (size_t i = 0; i < n.out.size(); ++i) {
+      if (n.out[i].empty()) continue;
+      if (!s.values.emplace(n.out[i], out[i]).second) node.fail("one writer per value", "two for \"" + n.out[i] + "\"");
+    }
+  }
+}
+
+// Every operator is known before anything runs.
+void check_operators(const std::vector<M::Node>& nodes, const M::Model& model, const M::Opsets& opsets, int depth = 0) {
+  if (depth > deepest_call) M::refuse("graphs within graphs to a bounded depth", "deeper ones");
+  for (const M::Node& n : nodes) {
+    if (!function_of(model, n)) {
+      n.reader = reader_of(n.key());
+      if (!n.reader.rule && !n.reader.op) unknown(n, version_of(opsets, n));
+    }
+    for (auto& [name, a] : n.attributes) if (a.g) check_operators(a.g->nodes, model, opsets, depth + 1);
+  }
+}
+
+void add_weights(M::Graph& g, std::vector<std::pair<Tensor, std::string>>& weights) {
+  for (M::Initializer& i : g.initializers) {
+    if (is_float(i.tensor.dtype()) && i.tensor.rank() > 0) i.tensor = parameter(i.tensor);
+    weights.emplace_back(i.tensor, i.name);
+  }
+  for (M::Node& n : g.nodes)
+    for (auto& [name, a] : n.attributes)
+      if (a.g) {
+        auto inner = std::make_shared<M::Graph>(*a.g);
+        add_weights(*inner, weights);
+        a.g = inner;
+      }
 }
 
 }  // namespace
 
-Graph load_onnx(std::span<const std::byte> bytes, const OnnxOptions&) {
-  OnnxModel model;
-  try {
-    model = read_model(bytes);
-  } catch (const protozero::exception& e) {
-    refuse("an ONNX model", std::string("bytes that are none: ") + e.what(), "the file may be truncated");
+OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& folder) {
+  auto model = std::make_shared<M::Model>(M::parse(bytes, folder));
+  model_ = model;
+  int64_t opset = model->opsets.contains("") ? model->opsets[""] : model->graph.nodes.empty() ? newest_opset : 0;
+  if (model->opsets.size() == 1 && !model->opsets.contains("")) opset = newest_opset;      // of another domain alone
+  if (opset < 1 || opset > newest_opset)
+    throw Error(ErrorKind::unsupported, "load_onnx", "an opset from 1 to " + std::to_string(newest_opset), std::to_string(opset));
+  check_operators(model->graph.nodes, *model, model->opsets);
+  for (const M::Function& f : model->functions) check_operators(f.nodes, *model, f.opsets);
+  add_weights(model->graph, weights_);
+  std::set<std::string> given;
+  for (auto& [t, name] : weights_) given.insert(name);
+  for (const M::Input& i : model->graph.inputs) {
+    if (given.contains(i.name)) continue;               // an initializer, listed as input too
+    if (!i.typed)
+      throw Error(ErrorKind::unsupported, "load_onnx", "a tensor of numbers of known rank as input \"" + i.name + "\"", i.other.empty() ? "no type" : i.other);
+    inputs_.push_back({i.name, i.spec});
   }
-  int opset = int(model.opsets.contains("") ? model.opsets[""] : model.opsets.contains("ai.onnx") ? model.opsets["ai.onnx"] : 0);
-  if (opset < 7 || opset > 25) throw Error(ErrorKind::unsupported, "load_onnx", "an opset from 7 to 25", std::to_string(opset));
-  std::map<std::string, Tensor> values;
-  TraceNames names;
-  for (Named& i : model.initializers) {
-    Tensor t = is_float(i.tensor.dtype()) && i.tensor.rank() > 0 ? parameter(i.tensor) : i.tensor;
-    values[i.name] = t;
-    names.constants.emplace_back(t, i.name);
+  if (model->graph.outputs.empty()) M::refuse("at least one output", "none");
+}
+OnnxProgram::OnnxProgram(const std::string& path)
+    : OnnxProgram(std::span<const std::byte>(read_file(path)), [&] {
+        std::string folder = std::filesystem::path(path).parent_path().string();
+        return folder.empty() ? std::string(".") : folder;
+      }()) {}
+
+const std::vector<std::string>& OnnxProgram::outputs() const { return model_->graph.outputs; }
+const std::string& OnnxProgram::name() const { return model_->graph.name; }
+const std::map<std::string, std::string>& OnnxProgram::metadata() const { return model_->metadata; }
+
+std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs) const {
+  if (inputs.size() != inputs_.size()) throw Error(ErrorKind::value, "onnx", std::to_string(inputs_.size()) + " inputs", std::to_string(inputs.size()));
+  Scope s{*model_, model_->opsets};
+  for (const M::Initializer& i : model_->graph.initializers) s.values[i.name] = i.tensor;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Input& want = inputs_[i];
+    if (inputs[i].dtype() != want.spec.dtype || inputs[i].rank() != want.spec.shape.rank)
+      throw Error(inputs[i].dtype() != want.spec.dtype ? ErrorKind::type : ErrorKind::value, "onnx", "input \"" + want.name + "\" of " + want.spec.text(), inputs[i].spec().text());
+    s.values[want.name] = inputs[i];
   }
-  std::vector<Spec> specs;
-  std::vector<std::string> input_names;
-  for (const OnnxInput& i : model.inputs) {
-    if (values.contains(i.name)) continue;             // an initializer, listed as input too
-    specs.push_back(i.spec);
-    input_names.push_back(i.name);
-  }
-  names.inputs = input_names;
-  Graph g = trace(specs, [&](const std::vector<Tensor>& in) {
-    for (size_t i = 0; i < in.size(); ++i) values[input_names[i]] = in[i];
-    for (const OnnxNode& n : model.nodes) {
-      if (!n.domain.empty() && n.domain != "ai.onnx")
-        throw Error(ErrorKind::unsupported, "load_onnx", "operators of ONNX itself", n.domain + "." + n.type + " in node \"" + n.name + "\"");
-      LayerScope layer(n.name);
-      Reading node(n, opset, values);
-      std::vector<Tensor> out;
-      bool known = !n.in.empty();                      // of constants alone: computed now, so shapes follow
-      for (const std::string& name : n.in) {
-        auto v = values.find(name);
-        known &= name.empty() || (v != values.end() && v->second.has_data() && !is_parameter(v->second));
-      }
-      bool converts = n.type == "DequantizeLinear";    // what stands for integers stays
-      if (known && !converts) {
-        NoGrad no_grad;
-        Swap<Recorder*> eager(mode().recorder, nullptr);
-        out = run_node(node);
-      } else out = run_node(node);
-      if (out.size() < n.out.size()) node.fail(std::to_string(out.size()) + " outputs", std::to_string(n.out.size()));
-      for (size_t i = 0; i < n.out.size(); ++i) {
-        if (n.out[i].empty()) continue;
-        if (!values.emplace(n.out[i], out[i]).second) node.fail("one writer per value", "two for \"" + n.out[i] + "\"");
-      }
-    }
-    std::vector<Tensor> out;
-    for (const std::string& name : model.outputs) {
-      auto v = values.find(name);
-      if (v == values.end()) refuse("outputs that are computed", "\"" + name + "\"");
-      out.push_back(v->second);
-    }
-    if (out.empty()) refuse("at least one output", "none");
-    return out;
-  }, names);
-  for (size_t i = 0; i < g.outputs.size(); ++i) g.values[size_t(g.outputs[i])].name = model.outputs[i];
-  g.name = model.name;
-  g.metadata = model.metadata;
+  run_nodes(model_->graph.nodes, s);
+  return outputs_of(model_->graph.outputs, s);
+}
+
+Graph OnnxProgram::trace(const std::vector<Spec>& inputs) const {
+  TraceNames names{weights_, {}};
+  for (const Input& i : inputs_) names.inputs.push_back(i.name);
+  Graph g = miniten::trace(inputs, [&](const std::vector<Tensor>& in) { return run(in); }, names);
+  for (size_t i = 0; i < g.outputs.size(); ++i) g.values[size_t(g.outputs[i])].name = outputs()[i];
+  g.name = name();
+  g.metadata = metadata();
   return g;
 }
 
-Graph load_onnx(const std::string& path, const OnnxOptions& o) {
-  auto bytes = read_file(path);
-  return load_onnx(std::span<const std::byte>(bytes), o);
+static Graph traced(const OnnxProgram& p) {
+  std::vector<Spec> specs;
+  for (const OnnxProgram::Input& i : p.inputs()) specs.push_back(i.spec);
+  return p.trace(specs);
 }
+Graph load_onnx(std::span<const std::byte> bytes, const OnnxOptions&) { return traced(OnnxProgram(bytes)); }
+Graph load_onnx(const std::string& path, const OnnxOptions&) { return traced(OnnxProgram(path)); }
 
 }  // namespace miniten
