@@ -235,12 +235,12 @@ template <class Compare> constexpr OpDef compare_row(std::string_view name, std:
           .traits = {.stops_gradient = true}, .onnx = onnx, .attrs = codec<ClampAttrs>};
 }
 }  // namespace
-constinit const OpDef equal_op = compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7});
+constinit const OpDef equal_op = compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7, &onnx::compare});
 constinit const OpDef not_equal_op = compare_row<std::not_equal_to<>>("not_equal", "a != b", {"Equal", 7, &onnx::not_equal});
-constinit const OpDef less_op = compare_row<std::less<>>("less", "a < b", {"Less", 7});
-constinit const OpDef less_equal_op = compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12});
-constinit const OpDef greater_op = compare_row<std::greater<>>("greater", "a > b", {"Greater", 7});
-constinit const OpDef greater_equal_op = compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12});
+constinit const OpDef less_op = compare_row<std::less<>>("less", "a < b", {"Less", 7, &onnx::compare});
+constinit const OpDef less_equal_op = compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12, &onnx::compare});
+constinit const OpDef greater_op = compare_row<std::greater<>>("greater", "a > b", {"Greater", 7, &onnx::compare});
+constinit const OpDef greater_equal_op = compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12, &onnx::compare});
 Tensor equal(const Tensor& a, const Tensor& b) { return combine(equal_op, a, b); }
 Tensor not_equal(const Tensor& a, const Tensor& b) { return combine(not_equal_op, a, b); }
 Tensor less(const Tensor& a, const Tensor& b) { return combine(less_op, a, b); }

@@ -76,7 +76,7 @@ Tensors read_attention(const ForeignNode& n) {
   Tensor p = miniten::cast(masked_softmax(miniten::cast(scores, precise), may_be_empty), t);
   Tensor y = miniten::matmul(p, v);
   int64_t mode = n.integer("qk_matmul_output_mode", 0);
-  Tensor shown = mode == 3 ? p : mode == 0 ? raw : (mode == 1) == (n.version() < 24) ? scores : capped;
+  Tensor shown = mode == 3 ? p : mode == 0 ? raw : mode == 1 ? capped : scores;
   return {flat ? join_heads(y) : y, present_k, present_v, shown};
 }
 

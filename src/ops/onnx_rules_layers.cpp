@@ -84,7 +84,7 @@ Tensors read_conv_transpose(const ForeignNode& n) {
     bool same = automatic == "SAME_UPPER" || automatic == "SAME_LOWER";
     if (!wanted.empty() || same) {
       int64_t total = whole - (wanted.empty() ? in * stride[i] : wanted[wanted.size() - axes + i]);
-      int64_t half = total >= 0 ? total / 2 : -((-total) / 2);
+      int64_t half = (total - (total & 1)) / 2;                            // downwards
       pads[i] = automatic == "SAME_UPPER" ? half : total - half;
       pads[axes + i] = total - pads[i];
     } else if (automatic == "VALID") pads[i] = pads[axes + i] = 0;

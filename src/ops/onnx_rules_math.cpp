@@ -17,7 +17,9 @@ Tensors read_elu(const ForeignNode& n) { Tensor x = x_of(n); return {positive(x,
 Tensors read_celu(const ForeignNode& n) {
   Tensor x = x_of(n);
   double alpha = n.number("alpha", 1);
-  return {positive(x, x, (exp(x / alpha) - 1.0) * alpha)};
+  DType t = x.dtype();
+  x = miniten::cast(x, t == DType::f64 ? t : DType::f32);                  // one rounding
+  return {miniten::cast(positive(x, x, (exp(x / alpha) - 1.0) * alpha), t)};
 }
 Tensors read_selu(const ForeignNode& n) {
   Tensor x = x_of(n);
@@ -106,8 +108,17 @@ Tensors read_bit_not(const ForeignNode& n) {
   return {by_elements(n, x, x, [](auto a, auto) { return ~uint64_t(a); })};
 }
 Tensors read_shift(const ForeignNode& n) {
+  Tensor x = x_of(n);
+  if (is_float(x.dtype())) n.fail("integers", x.spec().text());
   bool left = n.text("direction", "") == "LEFT";
-  return bits(n, [left](uint64_t a, uint64_t b) { return b >= 64 ? 0 : left ? a << b : a >> b; });
+  int width = bits_of(x.dtype());
+  return {by_elements(n, x, n.required(1), [&](auto a, auto b) {           // beyond the width all bits are the sign's, or 0
+    uint64_t by = uint64_t(b);
+    if constexpr (std::is_signed_v<decltype(a)>) if (b < 0) by = 64;
+    if (left) return by >= uint64_t(width) ? uint64_t(0) : uint64_t(a) << by;
+    if constexpr (std::is_signed_v<decltype(a)>) return uint64_t(int64_t(a) >> std::min<uint64_t>(by, 63));
+    else return by >= uint64_t(width) ? uint64_t(0) : uint64_t(a) >> by;
+  })};
 }
 Tensors read_bit_cast(const ForeignNode& n) {
   DType t;

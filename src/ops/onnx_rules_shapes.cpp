@@ -128,6 +128,11 @@ Names write_slice(ForeignWriter& w, const ForeignCall& f) {
     step.push_back(at.step[i]);
   }
   if (axes.empty()) return {w.emit_one("Identity", {f.in[0]})};
+  if (w.version() < 10) {
+    if (std::count(step.begin(), step.end(), 1) != int64_t(step.size()))
+      throw Error(ErrorKind::unsupported, "export", "opset 10 or later for slices with steps", "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");
+    return {w.emit_one("Slice", {f.in[0]}, {{"starts", start}, {"ends", stop}, {"axes", axes}})};
+  }
   return {w.emit_one("Slice", {f.in[0], ints(w, start, "starts"), ints(w, stop, "ends"), ints(w, axes, "axes"), ints(w, step, "steps")})};
 }
 Tensors read_slice(const ForeignNode& n) {
@@ -206,7 +211,24 @@ Names write_square(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one(
 Names write_log1p(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("Log", {w.emit_one("Add", {f.in[0], w.constant(Tensor::full({}, 1, f.call.in[0].dtype), "one")})})};
 }
-Names write_not_equal(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Not", {w.emit_one("Equal", {f.in[0], f.in[1]})})}; }
+// Comparisons have nothing to say but their operands; each dtype has its first opset.
+Names write_compare(ForeignWriter& w, const ForeignCall& f) {
+  DType t = f.call.in[0].dtype;
+  std::string_view type = f.call.op.onnx.name;
+  int since = type == "Equal" ? (t == DType::boolean || t == DType::i32 || t == DType::i64 ? 7 : 11) : type.ends_with("OrEqual") ? 12 : is_float(t) ? 7 : 9;
+  if (w.version() < since)
+    throw Error(ErrorKind::unsupported, "export", "opset " + std::to_string(since) + " or later for " + std::string(type) + " of " + std::string(name_of(t)),
+                "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");
+  return {w.emit_one(type, {f.in[0], f.in[1]})};
+}
+Tensors read_compare(const ForeignNode& n) {
+  Tensor a = n.required(0), b = n.required(1);
+  if (n.type() == "Equal") return {equal(a, b)};
+  if (n.type() == "Less") return {less(a, b)};
+  if (n.type() == "LessOrEqual") return {less_equal(a, b)};
+  return {n.type() == "Greater" ? greater(a, b) : greater_equal(a, b)};
+}
+Names write_not_equal(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Not", write_compare(w, f))}; }
 Names write_one_hot(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("OneHot", {f.in[0], ints(w, {f.call.as<SizeAttrs>().size}, "depth"), w.constant(Tensor::of({2}, {0, 1}), "values")}, {{"axis", int64_t{-1}}})};
 }
@@ -309,7 +331,7 @@ namespace onnx {
 constinit const ForeignRules reduce{write_reduce, read_reduce}, arg{write_arg, read_arg}, reshape{write_reshape, read_reshape},
     permute{write_permute, read_permute}, expand{write_expand, read_expand}, slice{write_slice, read_slice}, pad{write_pad, read_pad},
     concat{write_concat, read_concat}, cast{write_cast, read_cast}, gather{write_gather, read_gather}, identity{write_identity, nullptr},
-    square{write_square, nullptr}, log1p{write_log1p, nullptr}, not_equal{write_not_equal, nullptr},
+    square{write_square, nullptr}, log1p{write_log1p, nullptr}, not_equal{write_not_equal, nullptr}, compare{write_compare, read_compare},
     one_hot{write_one_hot, read_one_hot}, nonzero{write_nonzero, read_nonzero},
     where{write_where, read_where};
 }  // namespace onnx

@@ -5,6 +5,7 @@ namespace miniten {
 
 // Graph -> Graph; each keeps the law in its comment, and verify holds after it.
 void fold_constants(Graph&);             // nodes of constants alone (and of sizes) become constants; states, randomness and writes stay
+void cancel_moves(Graph&);               // views that lead back to an earlier value give it, also from behind an elementwise op
 void fold_batch_norm(Graph&);            // a convolution or product whose only reader is a batch norm takes it up in its weights
 void fuse(Graph&);                       // a producer absorbs its only reader where its row allows; no node crosses a write
 void lower_quantized(Graph&);            // dequantize -> op -> quantize becomes the op's integer form, same integers

@@ -1,0 +1,169 @@
+#include "check.h"
+#include "miniten/base/random.h"
+#include "miniten/graph/passes.h"
+#include "miniten/graph/session.h"
+
+namespace miniten {
+namespace {
+
+using check::difference;
+using check::error_of;
+using check::normal;
+
+using F = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
+std::string ops_of(const Graph& g) {
+  std::string s;
+  for (const Node& n : g.nodes) s += (s.empty() ? "" : " ") + std::string(n.op->name);
+  return s;
+}
+// The graph after a pass, which gives the same values as before.
+Graph after(void (*pass)(Graph&), const std::vector<Tensor>& in, const F& f, double tolerance = 0) {
+  std::vector<Spec> specs;
+  for (const Tensor& t : in) specs.push_back(t.spec());
+  Graph g = trace(specs, f);
+  auto want = replay(g, in);
+  Graph done = g;
+  pass(done);
+  verify(done);
+  auto got = replay(done, in);
+  EXPECT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].spec(), want[i].spec());
+    EXPECT_LE(difference(got[i], want[i]), tolerance) << done.to_text();
+    EXPECT_EQ(done.values[size_t(done.outputs[i])].name, g.values[size_t(g.outputs[i])].name);
+  }
+  return done;
+}
+
+TEST(Passes, CancelMovesGivesTheEarlierValue) {
+  Tensor x = normal({2, 3, 4}, 1);
+  auto one = [&](auto f) { return ops_of(after(cancel_moves, {x}, [&](auto& in) { return std::vector{relu(f(in[0]))}; })); };
+  EXPECT_EQ(one([](const Tensor& t) { return permute(permute(t, {1, 2, 0}), {2, 0, 1}); }), "relu");
+  EXPECT_EQ(one([](const Tensor& t) { return reshape(reshape(t, {6, 4}), {2, 3, 4}); }), "relu");
+  EXPECT_EQ(one([](const Tensor& t) { return slice(slice(t, 1, INT64_MAX, INT64_MIN, -1), 1, INT64_MAX, INT64_MIN, -1); }), "relu");      // reversed twice
+  EXPECT_EQ(one([](const Tensor& t) { return permute(reshape(reshape(permute(t, {2, 0, 1}), {4, 6}), {4, 2, 3}), {1, 2, 0}); }), "relu");
+  EXPECT_EQ(one([](const Tensor& t) { return permute(permute(t, {1, 2, 0}), {1, 2, 0}); }), "permute permute relu");                      // not undone
+  EXPECT_EQ(one([](const Tensor& t) { return reshape(permute(t, {1, 0, 2}), {2, 3, 4}); }), "permute reshape relu");                      // the same shape, other elements
+}
+
+TEST(Passes, CancelMovesPullsViewsThroughElementwiseOps) {
+  Tensor x = normal({1, 3, 4, 5}, 2), y = normal({1, 3, 4, 5}, 3);
+  auto last = [](const Tensor& t) { return permute(t, {0, 2, 3, 1}); };
+  auto first = [](const Tensor& t) { return permute(t, {0, 3, 1, 2}); };
+  EXPECT_EQ(ops_of(after(cancel_moves, {x}, [&](auto& in) { return std::vector{first(relu(last(in[0])))}; })), "relu");
+  EXPECT_EQ(ops_of(after(cancel_moves, {x, y}, [&](auto& in) { return std::vector{first(last(in[0]) + last(in[1]))}; })), "add");
+  EXPECT_EQ(ops_of(after(cancel_moves, {x}, [&](auto& in) { return std::vector{exp(first(tanh(last(in[0])) * 2.0))}; })), "permute tanh mul permute exp");   // two ops between: left
+  EXPECT_EQ(ops_of(after(cancel_moves, {x, y}, [&](auto& in) { return std::vector{first(last(in[0]) + in[1].shape()[1] * 1.0)}; })), "add");
+  Graph kept = after(cancel_moves, {x}, [&](auto& in) { Tensor r = relu(last(in[0])); return std::vector{first(r), r}; });               // the middle is wanted too
+  EXPECT_EQ(ops_of(kept), "permute relu permute");
+  Tensor channels = normal({3}, 4);
+  EXPECT_EQ(ops_of(after(cancel_moves, {x}, [&](auto& in) { return std::vector{first(last(in[0]) + channels)}; })), "permute add permute");                // an operand along an axis
+}
+
+TEST(Passes, CancelMovesKeepsOutputsAndStates) {
+  Tensor x = normal({2, 3}, 5);
+  EXPECT_EQ(ops_of(after(cancel_moves, {x}, [](auto& in) { return std::vector{transpose(transpose(in[0]))}; })), "permute permute");   // an output keeps its name
+  Tensor state = Tensor::zeros({2, 3});
+  Graph g = trace({x.spec()}, [&](auto& in) { assign(state, transpose(transpose(in[0]))); return std::vector{sum(in[0])}; });
+  size_t nodes = g.nodes.size();
+  cancel_moves(g);
+  EXPECT_EQ(g.nodes.size(), nodes);
+}
+
+TEST(Passes, FoldBatchNormTakesItUpInWeightsOnly) {
+  Tensor w = normal({4, 3, 3, 3}, 1), gamma = normal({4}, 2), beta = normal({4}, 3), mean = normal({4}, 4), variance = Tensor::full({4}, 1.5);
+  Graph g = after(fold_batch_norm, {normal({2, 3, 6, 6}, 5)}, [&](auto& in) { return std::vector{relu(batch_norm(conv2d(in[0], w), gamma, beta, mean, variance))}; }, 1e-5);
+  EXPECT_EQ(ops_of(g), "conv2d relu");                         // relu is not a constant's: it stays for fuse
+  Graph m = after(fold_batch_norm, {normal({2, 3}, 5)}, [&](auto& in) { return std::vector{batch_norm(matmul(in[0], normal({3, 4}, 6)), gamma, beta, mean, variance)}; }, 1e-5);
+  EXPECT_EQ(ops_of(m), "matmul");
+  Graph two = after(fold_batch_norm, {normal({2, 3, 6, 6}, 5)}, [&](auto& in) {
+    Tensor y = conv2d(in[0], w);
+    return std::vector{batch_norm(y, gamma, beta, mean, variance), y};
+  }, 0);
+  EXPECT_EQ(ops_of(two), "conv2d batch_norm");                 // the convolution has another reader
+}
+
+TEST(Passes, FoldConstantsComputesWhatIsKnown) {
+  Tensor a = normal({3, 4}, 1);
+  Graph g = after(fold_constants, {normal({2, 4}, 2)}, [&](auto& in) { return std::vector{matmul(in[0], transpose(exp(a))) / cast(count(in[0]), DType::f32)}; }, 1e-6);
+  EXPECT_EQ(ops_of(g), "matmul div");
+  Graph random = trace({{DType::f32, {2}}}, [](auto& in) { return std::vector{uniform(Tensor::zeros({2}, DType::i64), {2}) + in[0]}; });
+  fold_constants(random);
+  EXPECT_EQ(ops_of(random), "uniform add");                    // drawn anew at each run
+}
+
+TEST(Passes, FuseLetsProducersDoWhatTheirReaderDid) {
+  Tensor w = normal({4, 3}, 1), b = normal({3}, 2);
+  EXPECT_EQ(ops_of(after(fuse, {normal({2, 4}, 3)}, [&](auto& in) { return std::vector{relu(matmul(in[0], w) + b)}; }, 1e-6)), "matmul");
+  EXPECT_EQ(ops_of(after(fuse, {normal({2, 4}, 3)}, [&](auto& in) { Tensor y = matmul(in[0], w); return std::vector{relu(y), y}; })), "matmul relu");
+}
+
+TEST(Passes, RemoveDeadKeepsWhatIsWanted) {
+  Graph g = after(remove_dead, {normal({2, 4}, 3)}, [&](auto& in) { exp(in[0]); return std::vector{relu(in[0])}; });
+  EXPECT_EQ(ops_of(g), "relu");
+}
+
+TEST(Passes, AreNamedAndOrdered) {
+  Graph g = trace({{DType::f32, {2}}}, [](auto& in) { return std::vector{relu(in[0])}; });
+  EXPECT_NE(error_of([&] { optimize(g, {"fold_everything"}); }).find("cancel_moves"), std::string::npos);
+  for (const Pass& p : passes()) {
+    Graph one = g;
+    optimize(one, {std::string(p.name)});
+    EXPECT_LE(difference(replay(one, {normal({2}, 1)})[0], relu(normal({2}, 1))), 0) << p.name;
+  }
+}
+
+// Graphs drawn at random: with all passes, with none and with each alone the results agree.
+struct Drawn {
+  Generator random;
+  std::vector<Tensor> constants;
+  std::vector<Tensor> build(const std::vector<Tensor>& in) {
+    std::vector<Tensor> have{in[0], in[1]};
+    size_t next = 0;
+    auto constant = [&](const Shape& s) {
+      if (next == constants.size()) constants.push_back(normal(s, random.next()) * 0.5);
+      return constants[next++];
+    };
+    auto any = [&] { return have[size_t(random.below(have.size()))]; };
+    for (int i = 0; i < 14; ++i) {
+      Tensor x = any(), y;
+      switch (random.below(13)) {
+        case 0: y = relu(x); break;
+        case 1: y = tanh(x); break;
+        case 2: y = x * 0.5; break;
+        case 3: y = transpose(x); break;
+        case 4: y = permute(x, x.rank() == 4 ? Axes{0, 2, 3, 1} : Dims::iota(x.rank())); break;
+        case 5: y = reshape(x, {x.numel()}); break;
+        case 6: y = x.rank() == 1 && x.numel() % 6 == 0 ? reshape(x, {6, x.numel() / 6}) : reshape(x, {x.numel() / x.dim(-1), x.dim(-1)}); break;
+        case 7: y = x + sigmoid(x); break;
+        case 8: y = x.rank() >= 2 ? matmul(x, constant({x.dim(-1), 4})) : x; break;
+        case 9: y = x.rank() == 4 ? conv2d(x, constant({3, x.dim(1), 3, 3}), {}, {.padding = {1, 1, 1, 1}}) : x; break;
+        case 10: y = x.rank() == 4 ? batch_norm(x, constant({x.dim(1)}), constant({x.dim(1)}), constant({x.dim(1)}), square(constant({x.dim(1)})) + 0.5) : clamp(x, -1, 1); break;
+        case 11: y = mean(x, {-1}, true); break;
+        default: y = slice(x, 0, 0, std::max<int64_t>(1, x.dim(0) - 1)); break;
+      }
+      have.push_back(y);
+    }
+    return {have.back(), any(), exp(clamp(have[have.size() - 2], -2, 2))};
+  }
+};
+TEST(Passes, AgreeOnRandomGraphs) {
+  std::vector<Tensor> in{normal({2, 3, 4, 6}, 1), normal({6, 5}, 2)};
+  for (uint64_t seed = 0; seed < 120; ++seed) {
+    Drawn d{Generator(seed), {}};
+    Graph g = trace({in[0].spec(), in[1].spec()}, [&](const std::vector<Tensor>& x) { return d.build(x); });
+    auto want = replay(g, in);
+    std::vector<std::vector<std::string>> choices{{"all"}, {"none"}};
+    for (const Pass& p : passes()) choices.push_back({std::string(p.name)});
+    for (auto& names : choices) {
+      auto got = Session(g, {.threads = 1, .exact = true, .passes = names}).run(in);
+      for (size_t i = 0; i < want.size(); ++i) {
+        ASSERT_EQ(got[i].spec(), want[i].spec()) << names[0] << " " << seed;
+        ASSERT_LE(difference(got[i], want[i]), 2e-4) << names[0] << " " << seed << "\n" << g.to_text();
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace miniten
