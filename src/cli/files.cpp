@@ -75,11 +75,25 @@ std::string output_name(const Graph& g, size_t i) {
   return name.empty() ? "output_" + std::to_string(i) : name;
 }
 
+// Where a file's open sizes decide how it runs, they are taken as 1.
+static Ref<nn::GraphModule> graph_from_onnx(const std::string& path) {
+  nn::ModuleRef m = edge::load_onnx(path);
+  if (auto* g = dynamic_cast<nn::GraphModule*>(m.get())) return Ref<nn::GraphModule>(g);
+  const OnnxProgram& program = dynamic_cast<edge::OnnxModule&>(*m).program();
+  std::vector<Spec> specs;
+  for (const OnnxProgram::Input& i : program.inputs()) {
+    specs.push_back(i.spec);
+    for (Dim& d : specs.back().shape) if (is_symbol(d)) d = 1;
+  }
+  auto g = make<nn::GraphModule>(program.trace(specs));
+  g->eval();
+  return g;
+}
 Ref<nn::GraphModule> open_model(const std::string& path) {
   std::string ending = ending_of(path);
   if (ending != ".npz" && ending != ".onnx")
     throw WrongUse{"a model is a .npz or .onnx file, got " + in_quotes(path)};
-  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : edge::load_onnx(path); });
+  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : graph_from_onnx(path); });
 }
 size_t file_bytes(const std::string& path) { return size_t(fs::file_size(path)); }
 
