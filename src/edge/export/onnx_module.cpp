@@ -51,7 +51,11 @@ static nn::ModuleRef module_of(OnnxProgram p, const OnnxOptions& o) {
   for (const OnnxProgram::Input& i : p.inputs()) specs.push_back(i.spec);
   try {
     Graph g = p.trace(specs);
-    if (o.fold_batch_norm) fold_batch_norm(g);
+    if (o.fold_batch_norm) {
+      fold_batch_norm(g);
+      for (size_t i = 0; i < g.values.size(); ++i)       // what went up in other weights is none any more
+        if (g.readers(int(i)).empty() && !std::count(g.outputs.begin(), g.outputs.end(), int(i))) g.values[i].constant = {};
+    }
     auto m = make<nn::GraphModule>(std::move(g));
     m->eval();
     return m;

@@ -26,7 +26,7 @@ void write_value_info(pbf_writer& w, const std::string& name, const Spec& spec) 
   pbf_writer type(w, P::value_type);
   pbf_writer tensor(type, P::tensor_type);
   tensor.add_int32(P::elem_type, int32_t(onnx_type(spec.dtype)));
-  if (spec.shape.rank == 0) { tensor.add_message(P::shape, ""); return; }   // a scalar's shape is there, and empty
+  if (spec.shape.rank == 0) { tensor.add_message(P::shape, std::string()); return; }   // a scalar's shape is there, and empty
   pbf_writer shape(tensor, P::shape);
   for (Dim d : spec.shape) {
     pbf_writer dim(shape, P::dim);
