@@ -175,7 +175,8 @@ Names write_avg_pool(ForeignWriter& w, const ForeignCall& f) {
 }
 Tensors read_pool(const ForeignNode& n, bool greatest) {
   Tensor x = n.required(0);
-  if (n.outputs() > 1 || x.rank() > 4 || !is_float(x.dtype())) return greatest ? onnx::max_pool_at_once(n) : onnx::avg_pool_at_once(n);
+  bool fast = is_float(x.dtype()) || (greatest && (x.dtype() == DType::i8 || x.dtype() == DType::u8));
+  if (n.outputs() > 1 || x.rank() > 4 || !fast) return greatest ? onnx::max_pool_at_once(n) : onnx::avg_pool_at_once(n);
   Window win = two_axes(onnx::windows_of(n, x.shape(), n.integers("kernel_shape", {})));
   bool line = x.rank() == 3;
   if (line) x = unsqueeze(x, 2);
