@@ -22,6 +22,7 @@ void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils
 void bind_data(nb::module_&);
 void bind_vision(nb::module_&);                   // after bind_data
 void bind_transforms(nb::module_&);
+void bind_datasets(nb::module_&);                 // after bind_transforms
 void bind_viz(nb::module_&);
 void bind_cli(nb::module_&);                      // the command line, for __main__.py
 void bind_monitor(nb::module_&);

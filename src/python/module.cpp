@@ -21,6 +21,7 @@ NB_MODULE(_core, m) {
   bind_data(m);
   bind_vision(m);
   bind_transforms(m);
+  bind_datasets(m);
   bind_viz(m);
   bind_cli(m);
   bind_monitor(m);

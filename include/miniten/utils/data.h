@@ -1,4 +1,6 @@
 #pragma once
+#include <deque>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -27,6 +29,7 @@ class Dataset {
   virtual Sample get(int64_t index) const = 0;
   // The samples stacked along a new first axis, in fresh memory. Samples must agree in number, shapes and dtypes.
   virtual Sample batch(std::span<const int64_t> indices) const;
+  virtual bool draws() const { return false; } // do its samples depend on random draws?
 };
 using DatasetRef = std::shared_ptr<const Dataset>;
 
@@ -49,6 +52,7 @@ class Subset : public Dataset {
   int64_t size() const override { return int64_t(indices_.size()); }
   Sample get(int64_t index) const override;
   Sample batch(std::span<const int64_t> indices) const override;
+  bool draws() const override { return dataset_->draws(); }
   const Indices& indices() const { return indices_; }
 
  private:
@@ -61,11 +65,15 @@ class ConcatDataset : public Dataset {
   explicit ConcatDataset(std::vector<DatasetRef> datasets);          // one or more
   int64_t size() const override { return ends_.back(); }
   Sample get(int64_t index) const override;
+  bool draws() const override;
 
  private:
   std::vector<DatasetRef> datasets_;
   Indices ends_;                               // where each dataset ends in the whole
 };
+
+// dataset.batch(indices), where each sample's draws come from (seed, epoch, its index) alone; an error names its sample.
+Sample keyed_batch(const Dataset&, std::span<const int64_t> indices, uint64_t seed, uint64_t epoch);
 
 // array[indices] along the first axis as a new row-major tensor, without history.
 Tensor gather_rows(const Tensor& array, std::span<const int64_t> indices);
@@ -81,6 +89,22 @@ struct SplitOptions {
 // (train, test). Throws where a side would be empty.
 std::pair<Indices, Indices> split_indices(int64_t size, const SplitOptions& = {});
 std::pair<std::shared_ptr<Subset>, std::shared_ptr<Subset>> train_test_split(const DatasetRef&, const SplitOptions& = {});
+
+// (train, test) by whole groups: test_size is the share of groups, rounded up, or test_count their number.
+std::pair<Indices, Indices> split_groups(std::span<const int64_t> groups, const SplitOptions& = {});
+// Parts of the given lengths, which sum to size and are 1 or more, in random order.
+std::vector<Indices> random_split_indices(int64_t size, std::span<const int64_t> lengths, Seed = {});
+// Lengths in proportion to shares that sum to 1: rounded down, what is left one each from the first on.
+std::vector<int64_t> split_lengths(int64_t size, std::span<const double> shares);
+
+struct FoldOptions {
+  int64_t n_splits = 5;                        // 2 up to the number of samples
+  bool shuffle = false;
+  Seed seed;
+  std::span<const int64_t> stratify;           // a label per sample, or none: every fold keeps the classes' shares
+};
+// (train, test) of each fold: every sample is tested once; folds differ by one sample at most, per class where stratified.
+std::vector<std::pair<Indices, Indices>> kfold_indices(int64_t size, const FoldOptions& = {});
 
 // Which samples an epoch visits, in which order: the same for the same epoch.
 class Sampler {
@@ -143,6 +167,19 @@ class WeightedRandomSampler : public Sampler {
   uint64_t seed_;
 };
 
+// Every sample once, so that each run of batch_size holds the classes in the shares of what is left: within one of exact.
+class StratifiedSampler : public Sampler {
+ public:
+  StratifiedSampler(std::span<const int64_t> labels, int64_t batch_size, Seed seed = {});
+  int64_t size() const override { return size_; }
+  Indices indices(uint64_t epoch) const override;
+
+ private:
+  std::vector<Indices> classes_;
+  int64_t size_, batch_size_;
+  uint64_t seed_;
+};
+
 // A sampler's indices in runs of batch_size; the last one is shorter, or left out.
 class BatchSampler {
  public:
@@ -164,6 +201,7 @@ struct LoaderOptions {
   bool drop_last = false;
   Seed seed;
   SamplerRef sampler = nullptr;                // instead of shuffle
+  int workers = 0;                             // batches prepared ahead, each on a thread of its own; the same for any number
 };
 
 // for (const Sample& batch : loader) {...} is one epoch; each begin() starts the next. Throws for an empty dataset.
@@ -178,15 +216,18 @@ class DataLoader {
   class Iterator {                             // holds its epoch's order: several may run side by side
    public:
     const Sample& operator*() const { return batch_; }
-    Iterator& operator++();
+    Iterator& operator++();                    // errors of a worker come out here
     bool operator==(std::default_sentinel_t) const { return at_ >= end_; }
 
    private:
     friend class DataLoader;
     void fetch();
+    Sample load(int64_t batch) const;
     const DataLoader* loader_ = nullptr;
-    Indices order_;
-    int64_t at_ = 0, end_ = 0;
+    std::shared_ptr<const Indices> order_;
+    uint64_t epoch_ = 0;
+    int64_t at_ = 0, end_ = 0, asked_ = 0;
+    std::deque<std::future<Sample>> ahead_;
     Sample batch_;
   };
   Iterator begin();
@@ -195,12 +236,18 @@ class DataLoader {
  private:
   DatasetRef dataset_;
   BatchSampler batches_;
-  uint64_t epoch_ = 0;
+  uint64_t epoch_ = 0, seed_ = 0;
+  int workers_ = 0;
 };
 
 // A .npy file (format versions 1 to 3) of little-endian numbers or bools, C or Fortran order -> a row-major tensor.
 // Throws ErrorKind::io where the file cannot be read, ErrorKind::value for anything that is not such an array; sizes are
 // checked against the file's before memory is taken. Objects, structures and big-endian numbers are refused.
 Tensor load_npy(const std::string& path);
+// The same array as a read-only view of the file from byte `offset` on (an uncompressed member of an .npz): nothing is read
+// before it is used. Copies bools, and what the file does not align. The file must not shrink while the tensor lives.
+Tensor map_npy(const std::string& path, uint64_t offset = 0);
+// `shape` numbers of a dtype, little-endian and row-major, from byte `offset` of a file on, as map_npy.
+Tensor map_raw(const std::string& path, DType, const Shape& shape, uint64_t offset = 0);
 
 }  // namespace miniten::utils::data

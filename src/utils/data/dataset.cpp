@@ -2,6 +2,7 @@
 #include "miniten/core/autograd.h"
 #include "miniten/ops/ops.h"
 #include "miniten/utils/data.h"
+#include "miniten/utils/transforms.h"
 
 namespace miniten::utils::data {
 
@@ -50,29 +51,60 @@ Tensor gather_rows(const Tensor& array, std::span<const int64_t> indices) {
   return out;
 }
 
+namespace {
+Sample stacked(const std::vector<Sample>& samples, std::span<const int64_t> indices) {
+  Sample out;
+  for (size_t i = 1; i < samples.size(); ++i)
+    if (samples[i].size() != samples[0].size())
+      throw Error(ErrorKind::value, "Dataset", std::to_string(samples[0].size()) + " tensors in each sample",
+                  std::to_string(samples[i].size()) + " in sample " + std::to_string(indices[i]));
+  for (size_t k = 0; k < samples[0].size(); ++k) {
+    Spec spec = samples[0][k].spec();
+    for (size_t s = 1; s < samples.size(); ++s)
+      if (samples[s][k].spec() != spec)
+        throw Error(ErrorKind::value, "Dataset", spec.text() + " as in sample " + std::to_string(indices[0]),
+                    samples[s][k].spec().text() + " in sample " + std::to_string(indices[s]), "bring images to one size: Resize or a crop as transform");
+    Spec all{spec.dtype, {int64_t(samples.size())}};
+    for (Dim d : spec.shape) all.shape.push(d);
+    Tensor batch = Tensor::empty(all);
+    View to = batch.view();
+    for (size_t s = 0; s < samples.size(); ++s) {
+      View from = samples[s][k].view();
+      if (from.is_contiguous() && bits_of(spec.dtype) >= 8) std::memcpy(to.data + s * spec.bytes(), from.data, spec.bytes());
+      else if (spec.shape.count()) copy_values(from, row_of(to, int64_t(s)));
+    }
+    out.push_back(std::move(batch));
+  }
+  return out;
+}
+Sample got(const Dataset& d, int64_t index) {
+  try {
+    return d.get(index);
+  } catch (const Error& e) {
+    throw Error(e.kind(), e.op(), e.want(), e.got() + " in sample " + std::to_string(index), e.hint());
+  }
+}
+}  // namespace
+
 Sample Dataset::batch(std::span<const int64_t> indices) const {
   if (indices.empty()) throw Error(ErrorKind::value, "Dataset", "a batch of at least one index", "none");
   NoGrad guard;
   std::vector<Sample> samples;
   samples.reserve(indices.size());
+  for (int64_t i : indices) samples.push_back(got(*this, i));
+  return stacked(samples, indices);
+}
+
+Sample keyed_batch(const Dataset& dataset, std::span<const int64_t> indices, uint64_t seed, uint64_t epoch) {
+  if (!dataset.draws() || indices.empty()) return dataset.batch(indices);
+  NoGrad guard;
+  std::vector<Sample> samples;
+  samples.reserve(indices.size());
   for (int64_t i : indices) {
-    samples.push_back(get(i));
-    if (samples.back().size() != samples[0].size())
-      throw Error(ErrorKind::value, "Dataset", std::to_string(samples[0].size()) + " tensors in each sample",
-                  std::to_string(samples.back().size()) + " in sample " + std::to_string(i));
+    vision::SampleKey key(seed, epoch, uint64_t(i));
+    samples.push_back(got(dataset, i));
   }
-  Sample out;
-  for (size_t k = 0; k < samples[0].size(); ++k) {
-    std::vector<Tensor> column;
-    for (size_t s = 0; s < samples.size(); ++s) {
-      column.push_back(samples[s][k]);
-      if (column[s].spec() != column[0].spec())
-        throw Error(ErrorKind::value, "Dataset", column[0].spec().text() + " as in sample " + std::to_string(indices[0]),
-                    column[s].spec().text() + " in sample " + std::to_string(indices[s]));
-    }
-    out.push_back(stack(column));
-  }
-  return out;
+  return stacked(samples, indices);
 }
 
 ArrayDataset::ArrayDataset(std::vector<Tensor> arrays) : arrays_(std::move(arrays)) {
@@ -124,6 +156,9 @@ Sample ConcatDataset::get(int64_t index) const {
   int64_t i = checked_index("ConcatDataset", index, size());
   size_t k = size_t(std::upper_bound(ends_.begin(), ends_.end(), i) - ends_.begin());
   return datasets_[k]->get(k ? i - ends_[k - 1] : i);
+}
+bool ConcatDataset::draws() const {
+  return std::any_of(datasets_.begin(), datasets_.end(), [](auto& d) { return d->draws(); });
 }
 
 }  // namespace miniten::utils::data

@@ -15,13 +15,17 @@ SamplerRef sampler_of(const DatasetRef& dataset, const LoaderOptions& o) {
 }  // namespace
 
 DataLoader::DataLoader(DatasetRef dataset, const LoaderOptions& o)
-    : dataset_(std::move(dataset)), batches_(sampler_of(dataset_, o), o.batch_size, o.drop_last) {}
+    : dataset_(std::move(dataset)), batches_(sampler_of(dataset_, o), o.batch_size, o.drop_last), seed_(o.seed ? *o.seed : 0), workers_(o.workers) {
+  if (o.workers < 0) throw Error(ErrorKind::value, "DataLoader", "workers of 0 or more", std::to_string(o.workers));
+  if (!o.seed && dataset_->draws()) seed_ = draw_seed();
+}
 
 DataLoader::Iterator DataLoader::begin() {
   Iterator it;
   it.loader_ = this;
-  it.order_ = batches_.sampler().indices(epoch_++);
-  int64_t whole = int64_t(it.order_.size()) / batches_.batch_size(), rest = int64_t(it.order_.size()) % batches_.batch_size();
+  it.epoch_ = epoch_++;
+  it.order_ = std::make_shared<const Indices>(batches_.sampler().indices(it.epoch_));
+  int64_t whole = int64_t(it.order_->size()) / batches_.batch_size(), rest = int64_t(it.order_->size()) % batches_.batch_size();
   it.end_ = std::min(batches_.size(), whole + (rest != 0));
   it.fetch();
   return it;
@@ -33,11 +37,28 @@ DataLoader::Iterator& DataLoader::Iterator::operator++() {
   fetch();
   return *this;
 }
+Sample DataLoader::Iterator::load(int64_t batch) const {
+  int64_t size = loader_->batches_.batch_size(), begin = batch * size;
+  int64_t count = std::min(size, int64_t(order_->size()) - begin);
+  return keyed_batch(*loader_->dataset_, std::span(*order_).subspan(size_t(begin), size_t(count)), loader_->seed_, epoch_);
+}
 void DataLoader::Iterator::fetch() {
   if (at_ >= end_) return;
-  int64_t size = loader_->batches_.batch_size(), begin = at_ * size;
-  int64_t count = std::min(size, int64_t(order_.size()) - begin);
-  batch_ = loader_->dataset_->batch(std::span(order_).subspan(size_t(begin), size_t(count)));
+  if (loader_->workers_ == 0) {
+    batch_ = load(at_);
+    return;
+  }
+  for (; asked_ < end_ && asked_ < at_ + loader_->workers_; ++asked_)
+    ahead_.push_back(std::async(std::launch::async, [loader = loader_, order = order_, epoch = epoch_, batch = asked_] {
+      Iterator it;
+      it.loader_ = loader;
+      it.order_ = order;
+      it.epoch_ = epoch;
+      return it.load(batch);
+    }));
+  std::future<Sample> next = std::move(ahead_.front());
+  ahead_.pop_front();
+  batch_ = next.get();
 }
 
 }  // namespace miniten::utils::data

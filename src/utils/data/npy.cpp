@@ -1,3 +1,7 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <bit>
 #include <charconv>
 #include <fstream>
@@ -162,6 +166,82 @@ Tensor load_npy(const std::string& path) {
   }
   copy_values(from, out.view());
   return out;
+}
+
+namespace {
+// A file in memory, unmapped with its last owner.
+struct Mapping {
+  std::byte* data = nullptr;
+  size_t bytes = 0;
+  ~Mapping() { if (data) munmap(data, bytes); }
+};
+std::shared_ptr<Mapping> mapped(std::string_view op, const std::string& path) {
+  auto m = std::make_shared<Mapping>();
+  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat s {};
+  bool ok = file >= 0 && fstat(file, &s) == 0 && S_ISREG(s.st_mode);
+  if (ok && s.st_size > 0) {
+    void* at = mmap(nullptr, size_t(s.st_size), PROT_READ, MAP_SHARED, file, 0);
+    ok = at != MAP_FAILED;
+    if (ok) { m->data = static_cast<std::byte*>(at); m->bytes = size_t(s.st_size); }
+  }
+  if (file >= 0) close(file);
+  if (!ok) throw Error(ErrorKind::io, op, "a file that can be read", "\"" + path + "\"");
+  return m;
+}
+Tensor viewed(const std::shared_ptr<Mapping>& m, const Spec& spec, const Strides& strides, uint64_t at) {
+  Ref<Storage> storage = Storage::borrow(m->data + at, spec.bytes(), m, false);
+  View v{m->data + at, spec, strides};
+  if (spec.dtype == DType::boolean || reinterpret_cast<uintptr_t>(v.data) % size_t(bits_of(spec.dtype) / 8)) {
+    Tensor out = Tensor::empty(spec);
+    View to = out.view();
+    if (strides == contiguous(spec.shape) || spec.dtype != DType::boolean) {
+      std::vector<std::byte> aligned(v.data, v.data + spec.bytes());
+      v.data = aligned.data();
+      copy_values(v, to);
+    } else {
+      copy_values(v, to);
+    }
+    if (spec.dtype == DType::boolean) for (size_t i = 0; i < spec.bytes(); ++i) to.data[i] = std::byte(to.data[i] != std::byte{0});
+    return out;
+  }
+  return Tensor::wrap(std::move(storage), spec, strides);
+}
+}  // namespace
+
+Tensor map_npy(const std::string& path, uint64_t offset) {
+  auto m = mapped("map_npy", path);
+  if (offset > m->bytes) refuse(path, "no byte " + std::to_string(offset));
+  std::span<const std::byte> b(m->data + offset, m->bytes - offset);
+  if (b.size() < 12 || std::memcmp(b.data(), "\x93NUMPY", 6) != 0) refuse(path, b.size() < 12 ? std::to_string(b.size()) + " bytes" : "other bytes");
+  int version = int(b[6]);
+  if (version < 1 || version > 3) refuse(path, "format version " + std::to_string(version));
+  size_t begin = version == 1 ? 10 : 12, length = size_t(b[8]) | size_t(b[9]) << 8;
+  if (version > 1) length |= size_t(b[10]) << 16 | size_t(b[11]) << 24;
+  if (length > b.size() - begin || length > header_limit) refuse(path, "a header of " + std::to_string(length) + " bytes");
+  Header h = HeaderParser({reinterpret_cast<const char*>(b.data()) + begin, length}, path).parse();
+  check_sizes("map_npy", h.spec.shape);
+  uint64_t at = offset + begin + length;
+  if (h.spec.bytes() > m->bytes - at || (offset == 0 && h.spec.bytes() != m->bytes - at)) refuse(path, std::to_string(m->bytes - at) + " bytes for " + h.spec.text());
+  Strides strides = contiguous(h.spec.shape);
+  if (h.fortran) {
+    int64_t step = 1;
+    for (int i = 0; i < strides.rank; ++i) {
+      strides[i] = step;
+      step *= h.spec.shape[i];
+    }
+  }
+  return viewed(m, h.spec, strides, at);
+}
+
+Tensor map_raw(const std::string& path, DType dtype, const Shape& shape, uint64_t offset) {
+  if (bits_of(dtype) < 8) throw Error(ErrorKind::type, "map_raw", "a dtype of whole bytes", std::string(name_of(dtype)));
+  check_sizes("map_raw", shape);
+  auto m = mapped("map_raw", path);
+  Spec spec{dtype, shape};
+  if (offset > m->bytes || spec.bytes() > m->bytes - offset)
+    throw Error(ErrorKind::value, "map_raw", std::to_string(spec.bytes()) + " bytes for " + spec.text() + " from byte " + std::to_string(offset) + " on", "a file of " + std::to_string(m->bytes) + " bytes");
+  return viewed(m, spec, contiguous(shape), offset);
 }
 
 }  // namespace miniten::utils::data
