@@ -20,6 +20,31 @@ ElementLoop::ElementLoop(const Shape& shape, std::span<const View> operands) : o
   for (int k = 0; k < operands_ && rank_ > 0; ++k) step_[k] = stride_[k][rank_ - 1];
 }
 
+void ElementLoop::walk(const Context& c, void (*row)(void*, const int64_t*, const int64_t*, int64_t), void* f) const {
+  int64_t at[max_operands] = {};
+  if (rank_ == 0) {
+    if (c.piece == 0) row(f, at, step_, 1);
+    return;
+  }
+  if (rows_ == 1) {                                                    // one long row: cut it
+    auto [begin, end] = c.slice(size_[rank_ - 1], 16);
+    for (int k = 0; k < operands_; ++k) at[k] = begin * step_[k];
+    if (begin < end) row(f, at, step_, end - begin);
+    return;
+  }
+  auto [begin, end] = c.slice(rows_);
+  for (int64_t r = begin; r < end; ++r) {
+    int64_t rest = r;
+    std::fill_n(at, operands_, 0);
+    for (int i = rank_ - 2; i >= 0; --i) {
+      int64_t index = rest % size_[i];
+      rest /= size_[i];
+      for (int k = 0; k < operands_; ++k) at[k] += index * stride_[k][i];
+    }
+    row(f, at, step_, size_[rank_ - 1]);
+  }
+}
+
 Tensor sample_values(const Shape& shape, float from, float to) {
   Tensor t = Tensor::empty({DType::f32, shape});
   int64_t n = shape.count();

@@ -15,30 +15,14 @@ class ElementLoop {
   ElementLoop(const Shape&, std::span<const View> operands);           // operands broadcast to the shape
   // Calls f(offsets, steps, n) for the rows of c's piece; offsets and steps count elements, by operand.
   template <class F> void run(const Context& c, F f) const {
-    if (rank_ == 0) { if (c.piece == 0) f(zero_, step_, int64_t{1}); return; }
-    if (rows_ == 1) {                                                  // one long row: cut it
-      auto [begin, end] = c.slice(size_[rank_ - 1], 16);
-      int64_t at[max_operands];
-      for (int k = 0; k < operands_; ++k) at[k] = begin * step_[k];
-      if (begin < end) f(at, step_, end - begin);
-      return;
-    }
-    auto [begin, end] = c.slice(rows_);
-    for (int64_t row = begin; row < end; ++row) {
-      int64_t at[max_operands] = {}, rest = row;
-      for (int i = rank_ - 2; i >= 0; --i) {
-        int64_t index = rest % size_[i];
-        rest /= size_[i];
-        for (int k = 0; k < operands_; ++k) at[k] += index * stride_[k][i];
-      }
-      f(at, step_, size_[rank_ - 1]);
-    }
+    walk(c, [](void* row, const int64_t* at, const int64_t* step, int64_t n) { (*static_cast<F*>(row))(at, step, n); }, &f);
   }
 
  private:
+  // One walk for all: each op and dtype adds its row alone to the program.
+  void walk(const Context&, void (*row)(void*, const int64_t* at, const int64_t* step, int64_t n), void*) const;
   int rank_ = 0, operands_ = 0;
   int64_t rows_ = 1, size_[Dims::capacity], stride_[max_operands][Dims::capacity], step_[max_operands] = {};
-  static constexpr int64_t zero_[max_operands] = {};
 };
 
 inline void require_floats(const Call& call) {
