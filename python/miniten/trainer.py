@@ -131,6 +131,7 @@ class Trainer:
         self.total_epochs = self.steps_per_epoch = None
         self.history = History()
         self._steps: dict[tuple, Any] = {}
+        self._callbacks: Sequence[Any] = ()
 
     # ---- training ----
     def fit(self, train: Any, val: Any = None, epochs: int = 1, callbacks: Sequence[Any] = (), verbose: bool | str = "auto", resume: Any = None, *, logger: Any = None,
@@ -152,6 +153,7 @@ class Trainer:
             for name, value in (("model", self.model), ("trainer", self)):
                 setter = getattr(c, f"set_{name}", None)
                 setter(value) if callable(setter) else setattr(c, name, value)
+        self._callbacks = callbacks
         self.stop_training = False
         self.total_epochs = epochs
         self.steps_per_epoch = len(loader) if hasattr(loader, "__len__") else None
@@ -167,6 +169,7 @@ class Trainer:
         finally:
             self.optimizer.on_nonfinite = policy
             self._steps.clear()
+            self._callbacks = ()
         return self.history
 
     def _one_epoch(self, loader: Iterable, validation: Iterable | None, callbacks: Sequence[Any], verbose: bool | str) -> dict[str, Any]:
@@ -250,6 +253,9 @@ class Trainer:
             for p in parameters:
                 if p.grad is not None:
                     p.grad = p.grad * scale
+        for c in self._callbacks:  # gradients are whole and not yet clipped; not every callback looks at them
+            if hasattr(c, "on_update_begin"):
+                c.on_update_begin(self.step, {})
         if self.clip_norm is not None:
             _core.clip_grad_norm(list(parameters), self.clip_norm)
         if self.clip_value is not None:

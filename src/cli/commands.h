@@ -58,6 +58,9 @@ int estimate(const Estimate&, Output);
 struct Check { std::string file; std::vector<std::string> shapes; std::map<std::string, double> limits; };
 int check(const Check&, Output);
 
+struct Monitor { std::string dir, run; int width = 0; std::optional<double> follow; bool plain = false; };   // width 0: the terminal's
+int watch_runs(const Monitor&, Output);
+
 int version(Output);
 
 }  // namespace miniten::cli

@@ -151,6 +151,16 @@ struct Program {
                                        {"--max-flash-kb", "max_flash_kb", "Parameters"}, {"--max-ram-kb", "max_ram_kb", "Input and activations"}})
         last().add_option_function<double>(option, [&o, key = std::string(key)](double limit) { o.limits[key] = limit; }, what);
     }
+    {
+      Monitor& o = add<Monitor>("monitor", "Runs that were logged: a table and curves",
+                                "--json gives every run and point.\n\n"
+                                "Examples:\n  miniten monitor runs\n  miniten monitor runs --follow 2 --run baseline_20260131-120000", watch_runs);
+      last().add_option("DIR", o.dir, "Folder of runs")->required();
+      last().add_option("--run", o.run, "Whose curves (default: the newest)");
+      last().add_option("--follow", o.follow, "Draw again every so many seconds until the run ends")->check(CLI::Range(0.1, 3600.0));
+      last().add_option("--width", o.width, "Columns")->check(CLI::Range(40, 1000));
+      last().add_flag("--plain", o.plain, "No colours");
+    }
     begin("version", "Version of MiniTen", "").call = version;
   }
 };

@@ -4,6 +4,7 @@
 #include "miniten/monitor/dashboard.h"
 #include "miniten/monitor/experiment.h"
 #include "miniten/monitor/profiler.h"
+#include "miniten/monitor/terminal.h"
 #include "python/bind.h"
 
 namespace miniten::python {
@@ -130,6 +131,8 @@ void bind_experiment(nb::module_& m) {
           return nb::none();
         }, "path"_a = nb::none(), nb::sig("def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None"), "run,metric,step,value,time: the text, or into a file.")
       .def("to_dict", [](const Experiment& self) { return from_json(self.to_json()); }, nb::sig("def to_dict(self) -> dict[str, typing.Any]"))
+      .def("to_text", [](const Experiment& self, std::optional<std::string> run, int width, bool color) { return monitor::terminal_text(self, {.run = run.value_or(""), .width = width, .color = color}); },
+           "run"_a = nb::none(), "width"_a = 80, "color"_a = false, "For a terminal: the runs as a table, and curves of one, by default the newest.")
       .def("delete_run", &Experiment::delete_run, "run"_a, "Removes the run's folder. Refuses what is no run of this folder, and a run that is being written.");
 }
 

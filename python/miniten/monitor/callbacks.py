@@ -47,6 +47,8 @@ class Callback:
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None: ...
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None: ...
     def on_batch_end(self, batch: int, logs: Logs = None) -> None: ...
+    def on_update_begin(self, step: int, logs: Logs = None) -> None:
+        """Before an eager update: gradients are there, not yet clipped. A step compiled as a whole has none to show."""
 
     def _stop(self) -> None:
         """The trainer ends after this batch or epoch."""
@@ -89,6 +91,11 @@ class CallbackList(Callback):
         for c in self.callbacks:
             c.on_train_end(logs)
 
+    def on_update_begin(self, step: int, logs: Logs = None) -> None:
+        for c in self.callbacks:
+            if hasattr(c, "on_update_begin"):
+                c.on_update_begin(step, logs)
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         for c in self.callbacks:
             c.on_epoch_begin(epoch, logs)
@@ -104,6 +111,23 @@ class CallbackList(Callback):
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         for c in self.callbacks:
             c.on_batch_end(batch, logs)
+
+
+class _Borrowed:
+    """Settings of a trainer that a callback changes while it trains."""
+
+    def __init__(self) -> None:
+        self._old: list[tuple[Any, str, Any]] = []
+
+    def set(self, owner: Any, name: str, value: Any) -> None:
+        if hasattr(owner, name) and getattr(owner, name) != value:
+            self._old.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, value)
+
+    def give_back(self) -> None:
+        while self._old:
+            owner, name, value = self._old.pop()
+            setattr(owner, name, value)
 
 
 _EVENTS = ("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
@@ -333,7 +357,7 @@ class ProgressBar(Callback):
             left = (total_epochs - self._epoch - (share or 0.0)) * (now - self._train_start) / epochs_done if epochs_done > 0 else 0
             if left >= 1:
                 parts.append(f"left {_clock(left)}")
-        parts += [f"{_shown(k)} {n:.4g}" if (n := _number(v)) is not None else f"{_shown(k)} {_shown(v)}" for k, v in (logs or {}).items()]
+        parts += [f"{_shown(k)} {n:.4g}" if (n := _number(v)) is not None else f"{_shown(k)} {_shown(v)}" for k, v in (logs or {}).items() if k != "size"]
         return "  ".join(parts)
 
     def _draw(self, text: str, end: str) -> None:
@@ -465,17 +489,26 @@ class ReduceLROnPlateau(_Watching, _WithOptimizer):
 class TerminateOnNaN(Callback):
     """Stops when a batch's loss is NaN or infinite, and says where it began: .reason.
 
-    watch=True looks at what every op gives (eager steps; slower) and names the first layer and op that gave a NaN; else the
-    first parameter or gradient that is not finite is named. raises=True raises FloatingPointError instead of stopping.
+    watch=True looks at what every op gives (the Trainer's steps are eager then, and slower) and names the first layer and op that
+    gave a NaN; else the first parameter or gradient that is not finite is named. A Trainer that would raise goes on to here instead;
+    an eager step is passed over, so the weights stay sound. raises=True raises FloatingPointError.
     """
 
     def __init__(self, monitor: str = "loss", *, watch: bool = False, raises: bool = False) -> None:
         self.monitor, self.watch, self.raises = monitor, watch, raises
         self.reason: str | None = None
         self._finder: Any = None
+        self._borrowed = _Borrowed()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.reason = None
+        self._end_watch()
+        self._borrowed.give_back()
+        if getattr(self.trainer, "on_nonfinite", None) == "raise":
+            self._borrowed.set(self.trainer, "on_nonfinite", "skip")
+            self._borrowed.set(self.trainer.optimizer, "on_nonfinite", "skip")
+        if self.watch:
+            self._borrowed.set(self.trainer, "compile", False)
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if self.watch:
@@ -490,11 +523,13 @@ class TerminateOnNaN(Callback):
         self.reason = f"{self.monitor} is {loss} in batch {batch}; {found or self._not_finite()}"
         self._stop()
         if self.raises:
+            self._borrowed.give_back()
             raise FloatingPointError(f"[TerminateOnNaN] {self.reason}")
         warnings.warn(f"[TerminateOnNaN] {self.reason}", RuntimeWarning, stacklevel=2)
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._end_watch()
+        self._borrowed.give_back()
 
     def _end_watch(self) -> str:
         if self._finder is None:
@@ -591,8 +626,9 @@ class LearningRateMonitor(_WithOptimizer):
 class GradientMonitor(Callback):
     """Norms of gradients after every `every`-th batch: into .history ([{layer: norm}]) and, where given, the logger.
 
-    The 2-norm of all is logged as grad_norm, each parameter's as grad_norm/<name>; histograms=True adds their values. Gradients are
-    those that the last backward left: a step compiled as a whole leaves none, which is said once.
+    The 2-norm of all is logged as grad_norm, each parameter's as grad_norm/<name>; histograms=True adds their values. The Trainer's
+    steps are eager meanwhile: one compiled as a whole leaves no gradients. With a Trainer `every` counts updates, and the norms are
+    those before clipping.
     """
 
     def __init__(self, logger: Any = None, every: int = 1, *, per_parameter: bool = True, histograms: bool = False) -> None:
@@ -600,9 +636,28 @@ class GradientMonitor(Callback):
             raise ValueError(f"[GradientMonitor] expected every of 1 or more, got {every}")
         self.logger, self.every, self.per_parameter, self.histograms = logger, every, per_parameter, histograms
         self.history: list[dict[str, float]] = []
-        self._batches, self._warned = 0, False
+        self._batches, self._warned, self._by_update = 0, False, False
+        self._borrowed = _Borrowed()
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self._borrowed.give_back()
+        self._borrowed.set(self.trainer, "compile", False)
+        self._by_update = False
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        self._borrowed.give_back()
+
+    def on_update_begin(self, step: int, logs: Logs = None) -> None:
+        self._by_update = True
+        self._look(None)
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        if not self._by_update:
+            self._look(logs)
+        elif logs is not None and self.history:
+            logs["grad_norm"] = self.history[-1]["grad_norm"]
+
+    def _look(self, logs: Logs) -> None:
         import numpy as np
 
         self._batches += 1
@@ -619,7 +674,7 @@ class GradientMonitor(Callback):
         if not norms:
             if not self._warned:
                 self._warned = True
-                warnings.warn("[GradientMonitor] expected parameters with gradients after a batch, got none (train eagerly, and zero gradients before a step, not after)", RuntimeWarning, stacklevel=2)
+                warnings.warn("[GradientMonitor] expected parameters with gradients after a batch, got none (train eagerly; zero gradients before a step, not after, or call on_update_begin)", RuntimeWarning, stacklevel=2)
             return
         total = math.sqrt(sum(n * n for n in norms.values()))
         self.history.append({"grad_norm": total, **norms})

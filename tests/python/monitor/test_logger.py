@@ -219,3 +219,11 @@ def test_filter_evaluates_no_python(tmp_path):
         with pytest.raises(ValueError, match=r"\[filter\] expected"):
             Experiment(tmp_path / "runs").filter(text)
     assert not bait.exists()
+
+
+def test_text_for_a_terminal_holds_no_commands_for_it(tmp_path):
+    with MetricsLogger(tmp_path, "\x1b[31mred") as log:
+        for i in range(20):
+            log.log("loss\x1b[2J", 1 / (i + 1))
+    text = Experiment(tmp_path).to_text(width=100)
+    assert "> " + log.run_name in text and "closed" in text and "\x1b" not in text and "0.05" in text
