@@ -161,7 +161,7 @@ constinit const OpDef gate_op = binary_row<K::gate>("gate", "a where b > 0, else
     [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate});
 
 // ---- operators: dtypes are promoted first ----
-static std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
+std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
   DType t = promote(a.dtype(), b.dtype());
   // A tensor of no dimensions is weaker than one with them, within and below its kind (bool, integer, float), as torch.
   auto kind = [](DType d) { return d == DType::boolean ? 0 : is_integer(d) ? 1 : 2; };

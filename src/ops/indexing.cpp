@@ -5,9 +5,6 @@
 
 namespace miniten {
 
-namespace {
-
-// Throws at the first index outside [low, size), naming it; where the values are not known yet, eval clamps.
 void check_range(const Call& c, int input, int64_t low, Dim size, std::string_view what) {
   const Tensor* t = c.value(input);
   if (!t || is_symbol(size)) return;
@@ -23,6 +20,9 @@ void check_range(const Call& c, int input, int64_t low, Dim size, std::string_vi
              std::to_string(index) + " at position " + std::to_string(i), "", ErrorKind::index);
   }
 }
+
+namespace {
+
 int64_t safe_index(const View& rows, int64_t i, int64_t size) {    // negative ones count from the end
   int64_t index = index_at(rows, i);
   if (index < 0) index += size;

@@ -46,6 +46,12 @@ inline int normal_axis(std::string_view op, int64_t axis, int rank) {
 // The index at i of an int64 or int32 view read in row-major order.
 inline int64_t index_at(const View& v, int64_t offset) { return v.spec.dtype == DType::i64 ? v.i64()[offset] : v.as<int32_t>()[offset]; }
 
+// Throws at the first index outside [low, size), naming it; where the values are not known yet, eval clamps.
+void check_range(const Call&, int input, int64_t low, Dim size, std::string_view what);
+
+// Both in the dtype of `a op b`: a tensor without axes is weaker than one with them, as in torch.
+std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b);
+
 // A few values for the contract tests: distinct, away from kinks and ties.
 Tensor sample_values(const Shape&, float from = -1.5f, float to = 1.5f);
 

@@ -28,6 +28,12 @@ struct Pool2dAttrs    { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, di
                         void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("dilation", dilation);
                                               f("ceil_mode", ceil_mode); f("count_include_pad", count_include_pad); f("extent", extent); } };
 struct BatchNormAttrs { float eps = 1e-5f;                       void fields(auto f) { f("eps", eps); } };
+struct ScatterAttrs   { int64_t axis = 0; std::string reduction = "none";    // none (the last of equals stays), add, mul, max, min
+                        void fields(auto f) { f("axis", axis); f("reduction", reduction); } };
+struct SortAttrs      { int64_t axis = 0; bool descending = false; int64_t k = -1;     // k: the first k only, -1: all
+                        void fields(auto f) { f("axis", axis); f("descending", descending); f("k", k); } };
+struct ScanAttrs      { int64_t axis = 0; bool exclusive = false, reverse = false;
+                        void fields(auto f) { f("axis", axis); f("exclusive", exclusive); f("reverse", reverse); } };
 struct SizeAttrs      { int64_t size = 0;                        void fields(auto f) { f("size", size); } };
 struct RandomAttrs    { Shape shape; int64_t stream = 0;         void fields(auto f) { f("shape", shape); f("stream", stream); } };
 struct AdamAttrs      { float beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0; bool decoupled = false;

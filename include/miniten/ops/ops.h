@@ -60,6 +60,23 @@ Tensor greater(const Tensor& a, const Tensor& b);
 Tensor greater_equal(const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor cast(const Tensor& x, DType dtype);                     // the gradient is cast back; integers have none
+Tensor floor_divide(const Tensor& a, const Tensor& b);         // towards minus infinity; an integer 0 as divisor throws; no gradient
+Tensor remainder(const Tensor& a, const Tensor& b);            // has the divisor's sign, as Python's %
+Tensor bitwise_and(const Tensor& a, const Tensor& b);          // integers and bool
+Tensor bitwise_or(const Tensor& a, const Tensor& b);
+Tensor bitwise_xor(const Tensor& a, const Tensor& b);
+Tensor bitwise_not(const Tensor& x);
+Tensor left_shift(const Tensor& a, const Tensor& b);           // integers; by the width or more: 0
+Tensor right_shift(const Tensor& a, const Tensor& b);          // arithmetic
+Tensor logical_not(const Tensor& x);                           // any dtype: what is not 0 is true
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor isnan(const Tensor& x);
+Tensor isinf(const Tensor& x);
+Tensor isfinite(const Tensor& x);
+Tensor isclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);   // |a - b| <= atol + rtol * |b|
+bool allclose(const Tensor& a, const Tensor& b, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
 Tensor number_like(const Tensor& x, double value);             // a scalar of the dtype that `x op value` computes in
 
 // ---- reductions; no axes: all of them ----
@@ -70,6 +87,18 @@ Tensor min(const Tensor& x, Axes axes = {}, bool keepdim = false);
 Tensor var(const Tensor& x, Axes axes = {}, bool keepdim = false, int correction = 1);
 Tensor argmax(const Tensor& x, int axis, bool keepdim = false);          // int64, the first of equals
 Tensor argmin(const Tensor& x, int axis, bool keepdim = false);
+Tensor prod(const Tensor& x, Axes axes = {}, bool keepdim = false);      // integers and bool give int64
+Tensor logsumexp(const Tensor& x, Axes axes = {}, bool keepdim = false);
+Tensor norm(const Tensor& x, double p = 2, Axes axes = {}, bool keepdim = false);   // p also 0, 1, inf, -inf; the gradient of |0| is 0
+Tensor cumsum(const Tensor& x, int axis, bool exclusive = false, bool reverse = false);   // integers and bool give int64
+Tensor cumprod(const Tensor& x, int axis);
+Tensor median(const Tensor& x, int axis, bool keepdim = false);          // the lower of two; NaN wins
+struct Sorted { Tensor values, indices; };                               // stable; NaN is greatest
+Sorted sort(const Tensor& x, int axis = -1, bool descending = false);
+Sorted topk(const Tensor& x, int64_t k, int axis = -1, bool largest = true);        // in order
+Tensor argsort(const Tensor& x, int axis = -1, bool descending = false);            // int64
+struct Unique { Tensor values, inverse, counts; };
+Unique unique(const Tensor& x);                                          // of all elements, ascending; not while tracing
 Tensor sum_to(const Tensor& x, const Shape& shape);                      // undoes broadcasting
 Tensor count(const Tensor& x);                                           // elements, a float32 scalar known from the shape
 
@@ -88,11 +117,32 @@ Tensor pad(const Tensor& x, Dims before, Dims after, double value = 0);
 Tensor concat(std::span<const Tensor> parts, int axis = 0);
 Tensor stack(std::span<const Tensor> parts, int axis = 0);
 std::vector<Tensor> split(const Tensor& x, int64_t size, int axis = 0);
+Tensor flip(const Tensor& x, Axes axes);
+Tensor roll(const Tensor& x, Dims shifts, Axes axes = {});     // no axes: over all elements
+Tensor repeat(const Tensor& x, Dims counts);                   // torch.repeat: a count for each axis, more of them in front
+Tensor repeat_interleave(const Tensor& x, int64_t count, int axis);
+Tensor movedim(const Tensor& x, Axes from, Axes to);
+Tensor tril(const Tensor& x, int64_t diagonal = 0);            // of the last two axes; 0 elsewhere
+Tensor triu(const Tensor& x, int64_t diagonal = 0);
+Tensor diagonal(const Tensor& x, int64_t offset = 0, int a = 0, int b = 1);         // becomes the last axis
+Tensor diag(const Tensor& x, int64_t offset = 0);              // a vector as a matrix, or a matrix's diagonal
+Tensor unfold(const Tensor& x, int axis, int64_t size, int64_t step);               // windows; their elements become the last axis
+std::vector<Tensor> chunk(const Tensor& x, int64_t count, int axis = 0);
+std::vector<Tensor> unbind(const Tensor& x, int axis = 0);
 Tensor detach(const Tensor& x);                                // an op: a replayed graph must know where gradients end
 Tensor copy(const Tensor& x);
 
 // ---- linear algebra, convolution, pooling, normalisation ----
 Tensor matmul(const Tensor& a, const Tensor& b);               // torch.matmul: vectors, matrices, batches that broadcast
+Tensor einsum(std::string_view equation, std::span<const Tensor> operands);         // "bij,bjk->bik", "...i,i", "ii"
+Tensor tensordot(const Tensor& a, const Tensor& b, Axes of_a, Axes of_b);
+Tensor dot(const Tensor& a, const Tensor& b);                  // these five refuse any other rank than their own
+Tensor mv(const Tensor& a, const Tensor& b);
+Tensor mm(const Tensor& a, const Tensor& b);
+Tensor bmm(const Tensor& a, const Tensor& b);
+Tensor outer(const Tensor& a, const Tensor& b);
+Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);     // beta * x + alpha * a @ b
+Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});            // x (.., in) @ weight (out, in)^T + bias
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dAttrs& = {});
                                                                // x (N, C, H, W), weight (O, C / groups, R, S)
@@ -106,6 +156,16 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
 // ---- indexing and randomness ----
 Tensor gather(const Tensor& table, const Tensor& rows, int axis = 0);    // rows: any shape of integers, negative ones count from the end
 Tensor scatter_add(const Tensor& values, const Tensor& rows, int64_t size);   // adds rows of values into zeros (size, ...)
+Tensor gather_elements(const Tensor& x, const Tensor& index, int axis);  // torch.gather: out[i][j] = x[index[i][j]][j] along axis 0
+Tensor scatter_elements(const Tensor& x, const Tensor& index, const Tensor& values, int axis, std::string_view reduction = "none");
+                                                               // its opposite, on a copy of x; reduction none, add, mul, max or min
+Tensor index_select(const Tensor& x, int axis, const Tensor& index);     // index: 1-D
+Tensor index_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source, double alpha = 1);
+Tensor index_copy(const Tensor& x, int axis, const Tensor& index, const Tensor& source);
+Tensor index_fill(const Tensor& x, int axis, const Tensor& index, double value);
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
+Tensor masked_select(const Tensor& x, const Tensor& mask);     // 1-D; its size is known at run time
+Tensor put(const Tensor& x, const Tensor& positions, const Tensor& values, bool accumulate = false);    // positions count x's elements in row-major order
 Tensor one_hot(const Tensor& labels, int64_t size);            // float32; a label outside [0, size) throws
 Tensor nonzero(const Tensor& x);                               // (n, rank) int64; n is known at run time
 Tensor uniform(const Tensor& key, const Shape& shape, int64_t stream = 0);    // [0, 1), Philox of key (2,) int64: seed, counter

@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <cmath>
+#include "miniten/base/half.h"
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
+
+namespace miniten {
+
+// Order along an axis: stable, NaN greatest, as torch.
+namespace {
+
+template <class T> bool before(T a, T b, bool descending) {
+  if (a != a || b != b) return descending ? a != a && b == b : a == a && b != b;
+  return descending ? a > b : a < b;
+}
+void argsort_eval(const Context& c) {
+  const auto& at = c.as<SortAttrs>();
+  const View &x = c.in[0], &y = c.out[0];
+  int axis = int(at.axis);
+  int64_t n = x.shape()[axis], k = y.shape()[axis], step = x.strides[axis], to_step = y.strides[axis];
+  View operands[] = {y, x};
+  Shape lines = y.shape();
+  lines[axis] = operands[0].spec.shape[axis] = operands[1].spec.shape[axis] = 1;
+  auto* order = reinterpret_cast<int64_t*>(c.scratch);
+  auto run = [&](auto zero) {
+    using T = decltype(zero);
+    using A = std::conditional_t<std::is_class_v<T>, float, T>;
+    ElementLoop(lines, operands).run(c, [&](const int64_t* start, const int64_t* s, int64_t rows) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const T* from = x.as<T>() + start[1] + r * s[1];
+        int64_t* to = y.i64() + start[0] + r * s[0];
+        for (int64_t i = 0; i < n; ++i) order[i] = i;
+        auto earlier = [&](int64_t i, int64_t j) {
+          A a = A(from[i * step]), b = A(from[j * step]);
+          return before(a, b, at.descending) || (!before(b, a, at.descending) && i < j);
+        };
+        if (k < n) std::partial_sort(order, order + k, order + n, earlier);
+        else std::sort(order, order + n, earlier);
+        for (int64_t i = 0; i < k; ++i) to[i * to_step] = order[i];
+      }
+    });
+  };
+  if (x.spec.dtype == DType::f16) run(Half(0.0f));
+  else if (x.spec.dtype == DType::bf16) run(BFloat16(0.0f));
+  else visit_dtype(x.spec.dtype, run);
+}
+
+}  // namespace
+
+constinit const OpDef argsort_op{.name = "argsort", .doc = "indices in the order of the values along an axis",
+    .infer = [](const Call& c, Specs& out) {
+      const auto& at = c.as<SortAttrs>();
+      Spec spec{DType::i64, c.in[0].shape};
+      if (at.axis < 0 || at.axis >= spec.shape.rank) c.fail("an axis below " + std::to_string(spec.shape.rank), std::to_string(at.axis), "", ErrorKind::index);
+      if (bits_of(c.in[0].dtype) < 8) c.fail("whole bytes", c.in[0].text(), "convert with cast first", ErrorKind::type);
+      Dim& n = spec.shape[int(at.axis)];
+      if (is_symbol(n)) c.fail("a known size on the sorted axis", c.in[0].shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
+      if (at.k < -1 || at.k > n) c.fail("k in [0, " + std::to_string(n) + "]", std::to_string(at.k));
+      if (at.k >= 0) n = at.k;
+      out.push(spec);
+    },
+    .eval = argsort_eval,
+    .work = [](const Call& c) {
+      return Work{.pieces = pieces_for(c.in[0].shape.count()), .scratch = size_t(c.in[0].shape[int(c.as<SortAttrs>().axis)]) * 8};
+    },
+    .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count() * int64_t(std::log2(double(c.in[0].shape[int(c.as<SortAttrs>().axis)]) + 1) + 1)}; },
+    .samples = []() -> std::vector<Sample> {
+      return {{{sample_values({2, 5})}, std::make_shared<SortAttrs>(SortAttrs{1})}, {{transpose(sample_values({2, 5}))}, std::make_shared<SortAttrs>(SortAttrs{0, true, 3})}};
+    },
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .attrs = codec<SortAttrs>};
+
+// ---- functions ----
+static Tensor one_axis(const Tensor& x) { return x.rank() ? x : reshape(x, {1}); }
+
+Tensor argsort(const Tensor& x, int axis, bool descending) {
+  axis = normal_axis("argsort", axis, x.rank());
+  return reshape(apply(argsort_op, {one_axis(x)}, SortAttrs{axis, descending, -1}), x.shape());
+}
+Sorted sort(const Tensor& x, int axis, bool descending) {
+  axis = normal_axis("sort", axis, x.rank());
+  Tensor line = one_axis(x), order = apply(argsort_op, {line}, SortAttrs{axis, descending, -1});
+  return {reshape(gather_elements(line, order, axis), x.shape()), reshape(order, x.shape())};
+}
+Sorted topk(const Tensor& x, int64_t k, int axis, bool largest) {
+  axis = normal_axis("topk", axis, x.rank());
+  Tensor line = one_axis(x);
+  if (k < 0) throw Error(ErrorKind::value, "topk", "k of 0 or more", std::to_string(k));
+  Tensor order = apply(argsort_op, {line}, SortAttrs{axis, largest, k});
+  Tensor values = gather_elements(line, order, axis);
+  if (x.rank() == 0 && k == 1) return {reshape(values, {}), reshape(order, {})};
+  return {values, order};
+}
+Tensor median(const Tensor& x, int axis, bool keepdim) {
+  axis = normal_axis("median", axis, x.rank());
+  Tensor line = one_axis(x);
+  int64_t n = line.dim(axis);
+  if (n == 0) throw Error(ErrorKind::value, "median", "an axis of at least one element", x.shape().text());
+  Tensor sorted = sort(line, axis).values, middle = slice(sorted, axis, (n - 1) / 2, (n - 1) / 2 + 1);
+  if (is_float(x.dtype())) {                                  // NaN, sorted last, wins
+    Tensor last = slice(sorted, axis, n - 1, n);
+    middle = where(not_equal(last, last), last, middle);
+  }
+  return keepdim || x.rank() == 0 ? reshape(middle, x.rank() ? middle.shape() : Shape{}) : squeeze(middle, axis);
+}
+Unique unique(const Tensor& x) {
+  if (!x.has_data()) throw Error(ErrorKind::unsupported, "unique", "values to look at", "a traced " + x.spec().text(), "how many differ is known at run time only");
+  Tensor flat = detach(reshape(x, {-1})), sorted, order;
+  int64_t n = flat.numel();
+  Unique u{{}, Tensor::empty({DType::i64, x.shape()}), {}};
+  std::vector<int64_t> firsts, counts;
+  if (n) {
+    order = argsort(flat);
+    sorted = gather(flat, order);
+    Tensor same = equal(slice(sorted, 0, 1, n), slice(sorted, 0, 0, n - 1));
+    const int64_t* at = order.view().i64();
+    const bool* repeats = same.view().as<bool>();
+    for (int64_t i = 0; i < n; ++i) {
+      if (i == 0 || !repeats[i - 1]) { firsts.push_back(i); counts.push_back(0); }
+      ++counts.back();
+      u.inverse.view().i64()[at[i]] = int64_t(firsts.size()) - 1;
+    }
+  }
+  auto list = [](const std::vector<int64_t>& v) { return Tensor::of<int64_t>({int64_t(v.size())}, v); };
+  u.values = n ? gather(sorted, list(firsts)) : flat;
+  u.counts = list(counts);
+  return u;
+}
+
+}  // namespace miniten
