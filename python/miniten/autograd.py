@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any, Callable, Sequence
 
 from miniten import _core
-from miniten._core import Tensor, grad, is_grad_enabled
+from miniten._core import Tensor, grad, is_anomaly_enabled, is_grad_enabled, is_inference_mode_enabled
 
-__all__ = ["Function", "FunctionContext", "enable_grad", "grad", "gradcheck", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function", "FunctionContext", "RemovableHandle", "checkpoint", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode",
+    "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
+]
 
 
 class set_grad_enabled:
@@ -63,6 +67,103 @@ class enable_grad(_Scope):
     """Gradients are recorded inside, also within no_grad. `with enable_grad():`, or a decorator."""
 
     _mode = True
+
+
+class inference_mode(_Scope):
+    """As no_grad, and what is made inside can never be part of a tape. `with inference_mode():`, or a decorator."""
+
+    def __enter__(self):
+        self._before.append((_core._set_grad_enabled(False), _core._set_inference(True)))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        grad_before, inference_before = self._before.pop()
+        _core._set_inference(inference_before)
+        _core._set_grad_enabled(grad_before)
+
+    def __call__(self, function: Callable) -> Callable:
+        @functools.wraps(function)
+        def inside(*args, **kwargs):
+            with inference_mode():
+                return function(*args, **kwargs)
+
+        return inside
+
+
+class detect_anomaly:
+    """Ops remember where they were called, and a gradient with NaN raises ValueError naming op and place. Slower."""
+
+    _mode = True
+
+    def __init__(self):
+        self._before: list[bool] = []
+
+    def __enter__(self):
+        self._before.append(_core._set_anomaly(self._mode))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _core._set_anomaly(self._before.pop())
+
+
+class set_detect_anomaly(detect_anomaly):
+    """detect_anomaly on or off: at once, and until the end of a with block where it is used as one."""
+
+    def __init__(self, mode: bool):
+        self._before = [_core._set_anomaly(bool(mode))]
+
+    def __enter__(self):
+        return self
+
+
+def _place() -> str:
+    """Where the program is, outside of this package."""
+    import linecache
+
+    package = __file__.rpartition("autograd")[0]
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    name = frame.f_code.co_filename
+    line = linecache.getline(name, frame.f_lineno).strip()
+    return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}" + (f": {line}" if line else "")
+
+
+class RemovableHandle:
+    """What register_hook returns: remove() takes the hook away; so does the end of a with block."""
+
+    def __init__(self, tensor: Tensor, number: int):
+        self._tensor, self._number = tensor, number
+
+    def remove(self) -> None:
+        self._tensor._remove_hook(self._number)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def checkpoint(fn: Callable[..., Any], *args: Any, use_reentrant: bool = False, **kwargs: Any) -> Any:
+    """fn(*args, **kwargs) without keeping what its gradient needs; backward runs fn once more.
+
+    fn returns a tensor or a tuple of them. Tensors it captured get their gradients too, and its random numbers, batch-norm
+    statistics and dropout keys are the same the second time. use_reentrant is torch's and changes nothing.
+    """
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+    shape: list[Any] = []
+
+    def run(*tensors):
+        given = list(args)
+        for i, t in zip(places, tensors):
+            given[i] = t
+        result = fn(*given, **kwargs)
+        shape[:] = [type(result) if isinstance(result, (tuple, list)) else None]
+        return result if shape[0] else (result,)
+
+    results = _core._checkpoint(run, [args[i] for i in places])
+    return results[0] if shape[0] is None else shape[0](results)
 
 
 class FunctionContext:
@@ -183,3 +284,33 @@ def gradcheck(
                         f"[gradcheck] expected d output {o}[{j}] / d input {i}[{k}] = {wanted[k, j]:.8g} (central difference), got {got[k]:.8g}"
                     )
     return True
+
+
+def gradgradcheck(
+    fn: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+) -> bool:
+    """gradcheck of the gradients of fn: second derivatives against central differences of first ones, in float64."""
+    import numpy as np
+
+    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    wanted = [i for i, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]
+
+    def gradients(*arguments):
+        tensors = [arguments[i] for i in wanted]
+        live = [t if t.requires_grad else Tensor(t, requires_grad=True) for t in tensors]
+        full = list(arguments)
+        for i, t in zip(wanted, live):
+            full[i] = t
+        with enable_grad():
+            result = fn(*full)
+            outputs = [r for r in (result if isinstance(result, (tuple, list)) else (result,)) if isinstance(r, Tensor) and r.requires_grad]
+            total = sum((o * Tensor(np.cos(np.arange(o.numel(), dtype="float64")).reshape(o.shape))).sum() for o in outputs)
+            found = grad(total, live, create_graph=True, allow_unused=True)
+        return tuple(t * 0 if g is None else g for g, t in zip(found, live))
+
+    return gradcheck(gradients, given, eps, atol, rtol, raise_exception)

@@ -139,6 +139,7 @@ static void eval_now(const Call& call, std::span<const Input> in, std::span<Tens
     if (auto strides = call.op.view(call, source.strides(), offset)) {
       out[0] = Tensor(new Tensor::Impl(call.out[0], *strides));
       out[0]->storage = source->storage;
+      out[0]->history = call.op.traits.stops_gradient ? Tensor::Impl::any_history : source->history;
       out[0]->offset = source->offset + size_t(offset) * bytes_of(source.dtype(), 1);
       return;
     }
@@ -165,6 +166,7 @@ static void eval_now(const Call& call, std::span<const Input> in, std::span<Tens
     if (int(i) < writes.n) {
       out[i] = *in[size_t(writes.at[i])].tensor;
       if (!out[i]->storage->writable) call.fail("memory it may write", "a read-only array", "copy the array first");
+      if (mode().states) mode().states->before_write(out[i]);
     } else out[i] = Tensor::empty(call.out[i], output_strides(call, strides.span(), int(i)));
     to.push(out[i].view());
   }
@@ -181,21 +183,25 @@ void apply(const OpDef& op, std::span<const Input> in, const void* attrs, std::s
   Few<Spec, max_inputs> in_specs;
   Specs out_specs;
   bool needs_grad = false;
+  Mode& m = mode();
   for (const Input& i : in) {
-    in_specs.push(i.tensor->spec());
-    needs_grad |= i.tensor->requires_grad();
+    const Tensor& t = *i.tensor;
+    in_specs.push(t.spec());
+    needs_grad |= t->requires_grad;
+    if (m.grad && t->storage && t->history != t->storage->history && !op.traits.stops_gradient) check_history(op, t);
   }
   infer_outputs(op, attrs, in_specs.span(), out_specs, in);
   Call call{op, attrs, in_specs.span(), out_specs.span(), in};
   if (int(out.size()) != out_specs.n) call.fail(std::to_string(out_specs.n) + " outputs", std::to_string(out.size()));
-  needs_grad &= mode().grad && !op.traits.stops_gradient && is_float(out_specs.at[0].dtype);
+  needs_grad &= m.grad && !op.traits.stops_gradient && is_float(out_specs.at[0].dtype);
   if (needs_grad && op.traits.writes.n)
     call.fail("a state outside the tape", "one that needs a gradient", "wrap the update in no_grad");
 
-  Observer* observer = mode().observer;
+  Observer* observer = m.observer;
   auto start = observer ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
-  if (Recorder* recorder = mode().recorder) recorder->record(call, in, out);
+  if (Recorder* recorder = m.recorder) recorder->record(call, in, out);
   else eval_now(call, in, out);
+  if (m.inference) for (Tensor& t : out) t->inference = true;
   if (needs_grad) push_tape(op, in, attrs, out);
   if (observer && observer == mode().observer) {
     observer->saw(call, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());

@@ -36,7 +36,9 @@ void Storage::destroy(Storage* s) {
 
 // ---- tensor ----
 Tensor::Impl::Impl(const Spec& spec, const Strides& strides) : spec(spec), strides(strides) {}
-Tensor::Impl::~Impl() = default;
+Tensor::Impl::~Impl() {
+  if (extra) extra->self = nullptr;
+}
 
 const Tensor::Impl& Tensor::checked() const {
   if (!impl_) throw Error(ErrorKind::value, "tensor", "a tensor", "none");
@@ -126,6 +128,7 @@ Tensor Tensor::wrap(Ref<Storage> storage, const Spec& spec, const Strides& strid
     throw Error(ErrorKind::value, "tensor", "a view inside its storage of " + std::to_string(storage->bytes) + " bytes",
                 spec.text() + " with strides " + strides.text());
   Tensor t(new Impl(spec, strides));
+  t->history = storage->history;
   t->storage = std::move(storage);
   t->offset = byte_offset;
   return t;
@@ -157,6 +160,7 @@ Tensor parameter(const Tensor& data, bool requires_grad) {
   Tensor p(new ParameterImpl(data.spec(), data.strides()));
   p->storage = data->storage;
   p->offset = data->offset;
+  p->history = data->history;
   if (requires_grad) p.set_requires_grad();
   return p;
 }

@@ -1,4 +1,4 @@
-#include <numeric>
+#include <algorithm>
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
 
@@ -82,7 +82,7 @@ Tensor repeat(const Tensor& x, Dims counts) {
   return reshape(expand(reshape(x, apart), spread), joined);
 }
 Tensor repeat_interleave(const Tensor& x, int64_t count, int axis) {
-  axis = normal_axis("repeat_interleave", axis, x.rank());
+  axis = std::max(normal_axis("repeat_interleave", axis, x.rank()), 0);
   if (count < 0) throw Error(ErrorKind::value, "repeat_interleave", "a count of 0 or more", std::to_string(count));
   Tensor line = x.rank() ? x : reshape(x, {1});
   Shape spread, joined;
@@ -139,7 +139,7 @@ Tensor diag(const Tensor& x, int64_t offset) {
   return where(logical_and(triangle(n, n, offset, true), triangle(n, n, offset, false)), columns, Tensor::zeros({}, x.dtype()));
 }
 Tensor unfold(const Tensor& x, int axis, int64_t size, int64_t step) {
-  axis = normal_axis("unfold", axis, x.rank());
+  axis = std::max(normal_axis("unfold", axis, x.rank()), 0);
   Tensor line = x.rank() ? x : reshape(x, {1});
   int64_t n = known("unfold", line, axis);
   if (size < 0 || size > n || step < 1)

@@ -70,19 +70,20 @@ constinit const OpDef argsort_op{.name = "argsort", .doc = "indices in the order
     .traits = {.stops_gradient = true, .out = Layout::dense}, .attrs = codec<SortAttrs>};
 
 // ---- functions ----
+static int axis_of(std::string_view op, const Tensor& x, int axis) { return std::max(normal_axis(op, axis, x.rank()), 0); }
 static Tensor one_axis(const Tensor& x) { return x.rank() ? x : reshape(x, {1}); }
 
 Tensor argsort(const Tensor& x, int axis, bool descending) {
-  axis = normal_axis("argsort", axis, x.rank());
+  axis = axis_of("argsort", x, axis);
   return reshape(apply(argsort_op, {one_axis(x)}, SortAttrs{axis, descending, -1}), x.shape());
 }
 Sorted sort(const Tensor& x, int axis, bool descending) {
-  axis = normal_axis("sort", axis, x.rank());
+  axis = axis_of("sort", x, axis);
   Tensor line = one_axis(x), order = apply(argsort_op, {line}, SortAttrs{axis, descending, -1});
   return {reshape(gather_elements(line, order, axis), x.shape()), reshape(order, x.shape())};
 }
 Sorted topk(const Tensor& x, int64_t k, int axis, bool largest) {
-  axis = normal_axis("topk", axis, x.rank());
+  axis = axis_of("topk", x, axis);
   Tensor line = one_axis(x);
   if (k < 0) throw Error(ErrorKind::value, "topk", "k of 0 or more", std::to_string(k));
   Tensor order = apply(argsort_op, {line}, SortAttrs{axis, largest, k});
@@ -91,7 +92,7 @@ Sorted topk(const Tensor& x, int64_t k, int axis, bool largest) {
   return {values, order};
 }
 Tensor median(const Tensor& x, int axis, bool keepdim) {
-  axis = normal_axis("median", axis, x.rank());
+  axis = axis_of("median", x, axis);
   Tensor line = one_axis(x);
   int64_t n = line.dim(axis);
   if (n == 0) throw Error(ErrorKind::value, "median", "an axis of at least one element", x.shape().text());

@@ -10,6 +10,13 @@ TensorClass bind_core(nb::module_&);              // dtypes, Tensor, creation, r
 void bind_indexing(nb::module_&, TensorClass&);
 void bind_ops(nb::module_&, TensorClass&);
 void bind_functional(nb::module_&);                // what nn.functional has beyond ops
+void bind_arrange(nb::module_&, TensorClass&);    // order of elements, products over axes, questions about values
+void bind_selection(nb::module_&, TensorClass&);  // sorting, running sums, places
+void bind_in_place(nb::module_&, TensorClass&);
+void bind_linalg(nb::module_&);
+void bind_creation(nb::module_&);                 // zeros, arange, random numbers and the like
+void bind_random(nb::module_&);
+void bind_machine(nb::module_&);                  // threads, instruction sets
 void bind_autograd(nb::module_&, TensorClass&);   // backward, gradient modes, user-defined ops
 void bind_graph(nb::module_&);
 void bind_nn(nb::module_&);
@@ -27,6 +34,7 @@ void bind_viz(nb::module_&);
 void bind_cli(nb::module_&);                      // the command line, for __main__.py
 void bind_monitor(nb::module_&);
 
+Tensor with_grad(std::string_view op, Tensor, bool requires_grad);       // throws for a dtype that has no gradient
 std::string repr_of(const Tensor&);               // as torch prints: "tensor([1., 2.], requires_grad=True)"
 
 std::string path_of(nb::handle);                  // str or os.PathLike

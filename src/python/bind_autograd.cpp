@@ -1,4 +1,5 @@
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
 #include "miniten/core/autograd.h"
 #include "miniten/ops/ops.h"
 #include "python/bind.h"
@@ -21,7 +22,7 @@ std::vector<Tensor> tensor_list(std::string_view op, nb::handle o) {
 
 Tensor seed_of(const Tensor& of, nb::handle seed) { return seed.is_none() ? Tensor() : Operand{seed}.tensor("backward", of.dtype()); }
 
-nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, bool create_graph, bool allow_unused) {
+nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, nb::handle, bool create_graph, bool allow_unused) {
   std::vector<Tensor> of = tensor_list("grad", outputs), leaves = tensor_list("grad", inputs), total(leaves.size());
   std::vector<nb::object> seeds;
   if (!grad_outputs.is_none()) {
@@ -46,6 +47,39 @@ nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, b
   }
   return nb::tuple(out);
 }
+
+// ---- functions of Python that the tape holds ----
+struct Callable {                            // may be released without the interpreter's lock, or after its end
+  nb::object f;
+  explicit Callable(nb::object f) : f(std::move(f)) {}
+  ~Callable() {
+    if (!Py_IsInitialized()) {
+      f.release();
+      return;
+    }
+    nb::gil_scoped_acquire gil;
+    f.reset();
+  }
+};
+nb::object register_hook(const Tensor& t, nb::object f) {
+  if (!PyCallable_Check(f.ptr())) throw Error(ErrorKind::type, "register_hook", "a function of the gradient", type_text(f));
+  int64_t id = add_hook(t, [held = std::make_shared<Callable>(f)](const Tensor& g) {
+    nb::gil_scoped_acquire gil;
+    nb::object result = held->f(tensor_object(g));
+    return result.is_none() ? Tensor() : to_tensor("hook", result);
+  });
+  return nb::module_::import_("miniten.autograd").attr("RemovableHandle")(tensor_object(t), id);
+}
+std::vector<Tensor> run_checkpoint(nb::object f, const std::vector<Tensor>& in) {
+  auto held = std::make_shared<Callable>(f);
+  return checkpoint([held](const std::vector<Tensor>& x) {
+    nb::gil_scoped_acquire gil;
+    nb::list arguments;
+    for (const Tensor& t : x) arguments.append(tensor_object(t));
+    return tensors_of("checkpoint", held->f(*nb::tuple(arguments)));
+  }, in);
+}
+std::string place() { return nb::cast<std::string>(nb::module_::import_("miniten.autograd").attr("_place")()); }
 
 // ---- autograd.Function: forward has run already; the op hands its results to the tape ----
 struct FunctionState {
@@ -166,10 +200,24 @@ void bind_autograd(nb::module_& m, TensorClass& c) {
       return std::string(op->name);
     }, "Name of the op that made this tensor; None for a leaf.");
   c.def_prop_ro("_version", [](const Tensor& t) { return t.has_data() ? t->storage->version : 0; });
-  m.def("grad", grad, nb::arg("outputs"), nb::arg("inputs"), nb::arg("grad_outputs") = nb::none(), nb::kw_only(), nb::arg("create_graph") = false, nb::arg("allow_unused") = false,
-        nb::sig("def grad(outputs: Tensor | collections.abc.Sequence[Tensor], inputs: Tensor | collections.abc.Sequence[Tensor], grad_outputs: typing.Any = None, *, "
-                "create_graph: bool = False, allow_unused: bool = False) -> tuple[Tensor, ...]"),
+  m.def("grad", grad, nb::arg("outputs"), nb::arg("inputs"), nb::arg("grad_outputs") = nb::none(), nb::arg("retain_graph") = nb::none(), nb::arg("create_graph") = false, nb::arg("allow_unused") = false,
+        nb::sig("def grad(outputs: Tensor | collections.abc.Sequence[Tensor], inputs: Tensor | collections.abc.Sequence[Tensor], grad_outputs: typing.Any = None, "
+                "retain_graph: bool | None = None, create_graph: bool = False, allow_unused: bool = False) -> tuple[Tensor, ...]"),
         "Gradients of the sum of outputs with respect to inputs. With create_graph they can be differentiated again.");
+  set_place_reporter(place);
+  c.def("register_hook", register_hook, nb::arg("hook"), nb::sig("def register_hook(self, hook: collections.abc.Callable[[Tensor], Tensor | None]) -> typing.Any"),
+        "Calls hook(gradient) when the gradient of this tensor is known; a result that is not None takes its place. Returns a handle with remove().");
+  c.def("_remove_hook", [](const Tensor& t, int64_t id) { remove_hook(t, id); }, nb::arg("id"));
+  c.def("retain_grad", [](const Tensor& t) { retain_grad(t); }, "backward() fills the grad of this computed tensor too.");
+  c.def("is_inference", [](const Tensor& t) { return t->inference; });
+  m.def("_checkpoint", run_checkpoint);
+  m.def("is_inference_mode_enabled", [] { return mode().inference; });
+  m.def("_set_inference", [](bool on) {
+    bool before = std::exchange(mode().inference, on);
+    return before;
+  }, nb::arg("on"));
+  m.def("is_anomaly_enabled", [] { return mode().anomaly; });
+  m.def("_set_anomaly", [](bool on) { return std::exchange(mode().anomaly, on); }, nb::arg("on"));
   m.def("is_grad_enabled", [] { return mode().grad; });
   m.def("_set_grad_enabled", [](bool on) { return std::exchange(mode().grad, on); }, nb::arg("on"));
   m.def("_apply_function", apply_function);

@@ -1,12 +1,5 @@
 #include "python/bind.h"
-#include <cmath>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
-#include "miniten/base/cpu.h"
-#include "miniten/base/parallel.h"
-#include "miniten/base/random.h"
 #include "miniten/ops/ops.h"
 
 namespace miniten::python {
@@ -141,63 +134,19 @@ nb::ndarray<nb::array_api> dlpack_view(const Tensor& t) {
 }
 
 // ---- making tensors ----
-void adopt(Tensor::Impl* to, const Tensor& from) {
-  to->storage = from->storage;
-  to->offset = from->offset;
-}
 void check_grad_dtype(std::string_view op, DType t, bool requires_grad) {
   if (requires_grad && !is_float(t))
     throw Error(ErrorKind::type, op, "a floating-point dtype where requires_grad is set", std::string(name_of(t)), "pass dtype='float32'");
+}
+void adopt(Tensor::Impl* to, const Tensor& from) {
+  to->storage = from->storage;
+  to->offset = from->offset;
+  to->history = from->history;
 }
 Tensor made(std::string_view op, nb::handle data, nb::handle dtype) {
   Tensor t = to_tensor(op, data, {dtype_or_none(op, dtype)});
   return nb::isinstance<Tensor::Impl>(data) && t.same(nb::cast<Tensor>(data)) ? t.clone() : t;
 }
-Tensor with_grad(std::string_view op, Tensor t, bool requires_grad) {
-  check_grad_dtype(op, t.dtype(), requires_grad);
-  if (requires_grad) t.set_requires_grad();
-  return t;
-}
-
-Tensor arange(nb::handle first, nb::handle second, nb::handle step, nb::handle dtype) {
-  nb::object start = second.is_none() ? nb::object(nb::int_(0)) : nb::borrow(first);
-  nb::handle end = second.is_none() ? first : second;
-  for (nb::handle h : {nb::handle(start), end, step})
-    if (!is_number(h)) throw Error(ErrorKind::type, "arange", "numbers", type_text(h));
-  bool whole = PyIndex_Check(start.ptr()) && PyIndex_Check(end.ptr()) && PyIndex_Check(step.ptr());
-  DType t = dtype_or_none("arange", dtype).value_or(whole ? DType::i64 : DType::f32);
-  double a = nb::cast<double>(nb::float_(start)), b = nb::cast<double>(nb::float_(end)), by = nb::cast<double>(nb::float_(step));
-  if (by == 0 || !std::isfinite(by) || !std::isfinite(a) || !std::isfinite(b))
-    throw Error(ErrorKind::value, "arange", "finite limits and a step other than 0", std::to_string(a) + ", " + std::to_string(b) + ", " + std::to_string(by));
-  int64_t n = std::max<int64_t>(0, int64_t(std::ceil((b - a) / by)));
-  check_sizes("arange", {n});
-  if (whole) {
-    Tensor out = Tensor::empty({DType::i64, {n}});
-    int64_t from = integer_of("arange", start), stride = integer_of("arange", step);
-    for (int64_t i = 0; i < n; ++i) out.view().i64()[i] = from + i * stride;
-    return t == DType::i64 ? out : cast(out, t);
-  }
-  Tensor out = Tensor::empty({DType::f64, {n}});
-  for (int64_t i = 0; i < n; ++i) out.view().as<double>()[i] = a + double(i) * by;
-  return t == DType::f64 ? out : cast(out, t);
-}
-
-Tensor random(std::string_view op, const Shape& shape, nb::handle dtype, float (Generator::*draw)()) {
-  check_sizes(op, shape);
-  DType t = dtype_or_none(op, dtype).value_or(DType::f32);
-  if (!is_float(t)) throw Error(ErrorKind::type, op, "a floating-point dtype", std::string(name_of(t)));
-  Tensor out = Tensor::empty({DType::f32, shape});
-  float* p = out.view().f32();
-  for (int64_t i = 0, n = out.numel(); i < n; ++i) p[i] = (default_generator().*draw)();
-  return t == DType::f32 ? out : cast(out, t);
-}
-
-Shape checked_sizes(std::string_view op, const nb::args& size) {
-  Shape shape = shape_of_args(op, size);
-  check_sizes(op, shape);
-  return shape;
-}
-
 nb::object copy_leaf(nb::handle self) {
   Tensor t = nb::cast<Tensor>(self);
   if (!t.is_leaf()) throw Error(ErrorKind::value, "deepcopy", "a leaf tensor", "one that was computed", "detach() it first");
@@ -233,78 +182,6 @@ void bind_symbolic_size(nb::module_& m) {
   c.def("__repr__", [](const SymbolicSize& s) { return symbol_name(s.id); });
 }
 
-void bind_creation(nb::module_& m) {
-  m.def("tensor", [](ArrayLike data, DTypeLike dtype, bool requires_grad) { return with_grad("tensor", made("tensor", data.object, dtype.object), requires_grad); },
-        nb::arg("data").none(), nb::arg("dtype") = nb::none(), nb::kw_only(), nb::arg("requires_grad") = false,
-        "A new tensor with the values of data: numbers, nested lists, arrays or a tensor. Python numbers give float32, int64 or bool; arrays keep their dtype.");
-  m.def("as_tensor", [](ArrayLike data, DTypeLike dtype) { return to_tensor("as_tensor", data.object, {dtype_or_none("as_tensor", dtype.object), true}); },
-        nb::arg("data"), nb::arg("dtype") = nb::none(), "data as a tensor: itself where it is one, sharing an array's memory where it can.");
-  m.def("from_numpy", [](ArrayLike array) { return share_array("from_numpy", array.object); }, nb::arg("array"),
-        "A tensor on the array's own memory. Read-only arrays give tensors that cannot be overwritten.");
-  m.def("from_dlpack", [](nb::object array) { return share_array("from_dlpack", array); }, nb::arg("array"), "A tensor on the memory of an array with __dlpack__ (torch, jax, NumPy) or of a capsule.");
-
-  m.def("zeros", [](nb::args size, DTypeLike dtype, bool requires_grad) {
-          return with_grad("zeros", Tensor::zeros(checked_sizes("zeros", size), dtype_or_none("zeros", dtype.object).value_or(DType::f32)), requires_grad);
-        }, nb::arg("size"), nb::arg("dtype") = nb::none(), nb::arg("requires_grad") = false,
-        nb::sig("def zeros(*size: int | collections.abc.Sequence[int], dtype: DType | str | type | None = None, requires_grad: bool = False) -> Tensor"), "zeros(2, 3) or zeros((2, 3)).");
-  m.def("ones", [](nb::args size, DTypeLike dtype, bool requires_grad) {
-          return with_grad("ones", Tensor::ones(checked_sizes("ones", size), dtype_or_none("ones", dtype.object).value_or(DType::f32)), requires_grad);
-        }, nb::arg("size"), nb::arg("dtype") = nb::none(), nb::arg("requires_grad") = false,
-        nb::sig("def ones(*size: int | collections.abc.Sequence[int], dtype: DType | str | type | None = None, requires_grad: bool = False) -> Tensor"));
-  m.def("full", [](nb::object size, nb::object value, DTypeLike dtype, bool requires_grad) {
-          if (!is_number(value)) throw Error(ErrorKind::type, "full", "a number to fill with", type_text(value));
-          Tensor one = to_tensor("full", value, {dtype_or_none("full", dtype.object)});
-          Shape shape = shape_of("full", size);
-          check_sizes("full", shape);
-          Tensor out = Tensor::empty({one.dtype(), shape});
-          View from = one.view();
-          from.spec.shape = shape;
-          from.strides = Dims::filled(shape.rank, 0);
-          if (shape.count() > 0) copy_values(from, out.view());
-          return with_grad("full", out, requires_grad);
-        }, nb::arg("size"), nb::arg("fill_value"), nb::arg("dtype") = nb::none(), nb::kw_only(), nb::arg("requires_grad") = false,
-        nb::sig("def full(size: int | collections.abc.Sequence[int], fill_value: float, dtype: DType | str | type | None = None, *, requires_grad: bool = False) -> Tensor"));
-  m.def("arange", arange, nb::arg("start"), nb::arg("end") = nb::none(), nb::arg("step") = 1, nb::arg("dtype") = nb::none(),
-        nb::sig("def arange(start: float, end: float | None = None, step: float = 1, dtype: DType | str | type | None = None) -> Tensor"),
-        "start, start + step, ... below end; arange(n) counts from 0. int64 where all are integers, else float32.");
-  m.def("eye", [](int64_t n, std::optional<int64_t> columns, DTypeLike dtype) {
-          check_sizes("eye", {n, columns.value_or(n)});
-          Tensor out = Tensor::zeros({n, columns.value_or(n)});
-          for (int64_t i = 0; i < std::min(n, columns.value_or(n)); ++i) out.view().f32()[i * columns.value_or(n) + i] = 1;
-          DType t = dtype_or_none("eye", dtype.object).value_or(DType::f32);
-          return t == DType::f32 ? out : cast(out, t);
-        }, nb::arg("n"), nb::arg("m") = nb::none(), nb::arg("dtype") = nb::none(), "Ones on the diagonal of n x m.");
-  m.def("rand", [](nb::args size, DTypeLike dtype, bool requires_grad) { return with_grad("rand", random("rand", checked_sizes("rand", size), dtype.object, &Generator::uniform), requires_grad); },
-        nb::arg("size"), nb::arg("dtype") = nb::none(), nb::arg("requires_grad") = false,
-        nb::sig("def rand(*size: int | collections.abc.Sequence[int], dtype: DType | str | type | None = None, requires_grad: bool = False) -> Tensor"), "Uniform in [0, 1).");
-  m.def("randn", [](nb::args size, DTypeLike dtype, bool requires_grad) { return with_grad("randn", random("randn", checked_sizes("randn", size), dtype.object, &Generator::normal), requires_grad); },
-        nb::arg("size"), nb::arg("dtype") = nb::none(), nb::arg("requires_grad") = false,
-        nb::sig("def randn(*size: int | collections.abc.Sequence[int], dtype: DType | str | type | None = None, requires_grad: bool = False) -> Tensor"), "Normal, mean 0, variance 1.");
-  m.def("manual_seed", [](nb::int_ seed) { manual_seed(PyLong_AsUnsignedLongLongMask(seed.ptr())); }, nb::arg("seed"), "Starts MiniTen's random numbers anew. NumPy's generator is not touched.");
-  m.def("set_num_threads", [](int64_t n) {
-          if (n < 1 || n > 1 << 16) throw Error(ErrorKind::value, "set_num_threads", "at least 1 thread", std::to_string(n));
-          set_num_threads(int(n));
-        }, nb::arg("n"));
-  m.def("get_num_threads", get_num_threads);
-  m.def("set_isa", [](const std::string& name) { set_isa(name); }, nb::arg("name"), "Every kernel called later runs on this instruction set, as with the environment variable MINITEN_ISA.");
-  m.def("cpu_info", [] {
-          CpuInfo info = cpu_info();
-          nb::dict d;
-          d["isa"] = info.isa;
-          d["available_isas"] = info.available_isas;
-          d["cores"] = info.cores;
-          d["vendor"] = info.vendor;
-          d["brand"] = info.brand;
-          d["flags"] = info.flags;
-          d["l1d_bytes"] = info.l1d_bytes;
-          d["l2_bytes"] = info.l2_bytes;
-          d["l3_bytes"] = info.l3_bytes;
-          return d;
-        }, nb::sig("def cpu_info() -> dict[str, typing.Any]"), "The instruction set in use (isa), available_isas, cores and what the processor says of itself.");
-  if (CpuInfo info = cpu_info(); !info.refused_isa.empty())
-    PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "MINITEN_ISA=%s is not available here; %s is in use", info.refused_isa.c_str(), info.isa.c_str());
-}
-
 void bind_tensor(TensorClass& c) {
   c.def("__init__", [](Tensor::Impl* self, ArrayLike data, bool requires_grad, DTypeLike dtype) {
       Tensor t = made("Tensor", data.object, dtype.object);
@@ -318,6 +195,7 @@ void bind_tensor(TensorClass& c) {
       t.view();
       view->strides = t.strides();
       adopt(view.impl(), t);
+      view->history = Tensor::Impl::any_history;
       return view;
     }, [](const Tensor& t, ArrayLike value) {
       Tensor v = to_tensor("data", value.object);
@@ -417,6 +295,12 @@ void bind_tensor(TensorClass& c) {
 
 }  // namespace
 
+Tensor with_grad(std::string_view op, Tensor t, bool requires_grad) {
+  check_grad_dtype(op, t.dtype(), requires_grad);
+  if (requires_grad) t.set_requires_grad();
+  return t;
+}
+
 TensorClass bind_core(nb::module_& m) {
   Object::install_host({HostLock::inc, HostLock::dec});
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
@@ -459,7 +343,6 @@ TensorClass bind_core(nb::module_& m) {
     std::memcpy(t.view().data, values.data(), values.size());
     return type(tensor_object(t), nb::bool_(requires_grad));
   });
-  bind_creation(m);
   return c;
 }
 

@@ -1,3 +1,4 @@
+#include "miniten/core/autograd.h"
 #include "miniten/ops/ops.h"
 #include "python/bind.h"
 
@@ -19,10 +20,10 @@ bool is_index_array(nb::handle o) {
 }
 
 struct Item {
-  enum Kind { integer, range, new_axis, array } kind;
+  enum Kind { integer, range, new_axis, flag, array } kind;
   nb::object object;
   Tensor index;                    // of array: integers, or bool
-  int axes() const { return kind == new_axis ? 0 : kind == array && index.dtype() == DType::boolean ? index.rank() : 1; }
+  int axes() const { return kind == new_axis || kind == flag ? 0 : kind == array && index.dtype() == DType::boolean ? index.rank() : 1; }
 };
 
 std::vector<Item> items_of(const Tensor& x, nb::handle key) {
@@ -45,7 +46,7 @@ std::vector<Item> items_of(const Tensor& x, nb::handle key) {
       item.index = to_tensor("index", p);
       if (item.index.numel() == 0 && item.index.dtype() == DType::f32) item.index = cast(item.index, DType::i64);    // []
       if (is_float(item.index.dtype())) refuse("integers or bools as index", item.index.spec().text(), "", ErrorKind::type);
-      if (item.index.dtype() == DType::boolean && item.index.rank() == 0) refuse("a mask with axes", "a single bool", "", ErrorKind::unsupported);
+      if (item.index.dtype() == DType::boolean && item.index.rank() == 0) item.kind = Item::flag;
     } else if (!PyIndex_Check(p.ptr())) {
       refuse("an int, a slice, ..., None, or an array of integers or bools", type_text(p), "", ErrorKind::type);
     }
@@ -129,6 +130,10 @@ Tensor get(const Tensor& x, nb::handle key) {
       case Item::integer: t = select(t, axis, checked(t, axis, item.object)); break;
       case Item::range: t = sliced(t, axis++, item.object); break;
       case Item::new_axis: t = unsqueeze(t, axis++); break;
+      case Item::flag:                                       // a single bool: a new axis, kept or emptied
+        t = unsqueeze(t, axis);
+        arrays.emplace_back(axis++, reshape(item.index, {1}));
+        break;
       case Item::array:
         if (item.index.dtype() == DType::boolean) check_mask(t, axis, item.index);
         arrays.emplace_back(axis, item.index);
@@ -143,54 +148,84 @@ Tensor get(const Tensor& x, nb::handle key) {
     return gather(merged(t, first, mask.rank()), mask_rows(mask), first);
   }
   std::vector<Tensor> indices;
-  int at = first;
+  Axes order;                                                // the indexed axes
+  bool neighbours = true;
   for (auto& [where_, index] : arrays) {
-    if (index.dtype() == DType::boolean || where_ != at++)
-      refuse("index arrays of integers on neighbouring axes, or one mask", "another mixture", "index in two steps, or transpose first", ErrorKind::unsupported);
-    indices.push_back(index);
+    neighbours &= order.rank == 0 || where_ == order[-1] + 1;
+    if (index.dtype() != DType::boolean) {
+      order.push(where_);
+      indices.push_back(index);
+      continue;
+    }
+    Tensor places = nonzero(index);                          // a mask stands for the indices of what it holds
+    for (int i = 0; i < index.rank(); ++i) {
+      order.push(where_ + i);
+      indices.push_back(select(places, 1, i));
+    }
   }
   if (indices.size() == 1) return gather(t, indices[0], first);
+  if (!neighbours) {                                         // what they give goes to the front then
+    for (int i = 0; i < t.rank(); ++i) if (!order.has(i)) order.push(i);
+    t = permute(t, order);
+    first = 0;
+  }
   return gather(merged(t, first, int(indices.size())), flat_rows(t, first, indices), first);
+}
+
+// Where the elements that key names lie, counted in row-major order: reading a tensor that counts finds them for every kind of key.
+Tensor positions(const Tensor& x, nb::handle key) {
+  Tensor count = Tensor::empty({DType::i64, x.shape()});
+  for (int64_t i = 0, n = count.numel(); i < n; ++i) count.view().i64()[i] = i;
+  return get(count, key);
 }
 
 void set(const Tensor& x, nb::handle key, nb::handle value) {
   if (mode().recorder) throw Error(ErrorKind::unsupported, "index", "values that a trace can record", "an assignment to elements", "build the value with where or cat");
-  if (x.requires_grad() && mode().grad)
-    throw Error(ErrorKind::value, "index", "a tensor without gradient to assign to", "one that requires it", "assign under no_grad()");
-  NoGrad no_grad;
+  if (x.requires_grad() && x.is_leaf() && mode().grad)
+    throw Error(ErrorKind::value, "index", "a tensor without gradient to assign to", "a leaf that requires it", "assign under no_grad()");
   View whole = x.view();
   if (!x->storage->writable) throw Error(ErrorKind::value, "index", "memory it may write", "a read-only array", "clone() the tensor first");
   Tensor v = is_number(value) ? number_tensor("index", value, x.dtype()) : to_tensor("index", value);
-  auto write = [&](const Tensor& target) {
-    if (broadcast("index", target.shape(), v.shape()) != target.shape())
-      refuse("values that broadcast to " + target.shape().text(), v.shape().text(), "", ErrorKind::value);
-    View from = v.view();
-    from.strides = broadcast_strides(from, target.shape());
-    from.spec.shape = target.shape();
-    copy_values(from, target.view());
+  auto broadcast_to = [&](const Shape& shape) {
+    if (broadcast("index", shape, v.shape()) != shape) refuse("values that broadcast to " + shape.text(), v.shape().text(), "", ErrorKind::value);
+  };
+  if (mode().grad && (x.requires_grad() || v.requires_grad())) {
+    Tensor at = positions(x, key);
+    broadcast_to(at.shape());
+    return update_in_place(x, scatter_elements_op, [&](const Tensor& old) { return put(old, at, cast(v.same(x) ? old : v, x.dtype())); });
+  }
+  NoGrad no_grad;
+  auto overwritten = [&] {
     x->storage->version++;
     x->storage->last_writer = &copy_op;
   };
   std::vector<Item> items = items_of(x, key);
-  const Item* array = nullptr;
-  for (const Item& item : items) if (item.kind == Item::array) array = &item;
-  if (!array) {
+  bool basic = std::none_of(items.begin(), items.end(), [](const Item& i) { return i.kind == Item::array || i.kind == Item::flag; });
+  if (basic) {
     Tensor target = get(x, key);
-    if (target->storage.get() != x->storage.get()) {
-      if (target.numel() == 0) return;
-      throw Error(ErrorKind::unsupported, "index", "elements that are a view", "a copy");
-    }
-    return write(target);
+    if (target->storage.get() != x->storage.get() && target.numel() > 0) throw Error(ErrorKind::unsupported, "index", "elements that are a view", "a copy");
+    broadcast_to(target.shape());
+    if (target.numel() == 0) return;
+    if (v->storage.get() == x->storage.get()) v = v.clone();               // they may overlap
+    View from = v.view();
+    from.strides = broadcast_strides(from, target.shape());
+    from.spec.shape = target.shape();
+    copy_values(from, target.view());
+    return overwritten();
   }
-  if (array->index.dtype() != DType::boolean || array != &items[0] || v.rank() > x.rank() - array->index.rank())
-    throw Error(ErrorKind::unsupported, "index", "ints, slices or one leading mask with a value for all its elements", "an assignment through an index array", "use where");
-  check_mask(x, 0, array->index);
-  Shape shape = array->index.shape();
-  while (shape.rank < x.rank()) shape.push(1);
-  Tensor result = where(reshape(array->index, shape), cast(v, x.dtype()), x);
-  copy_values(result.view(), whole);
-  x->storage->version++;
-  x->storage->last_writer = &copy_op;
+  Tensor at = positions(x, key);
+  broadcast_to(at.shape());
+  Tensor values = expand(cast(v, x.dtype()), at.shape()).clone();
+  size_t size = bytes_of(x.dtype(), 1);
+  Strides count = contiguous(x.shape());
+  const int64_t* where_ = at.view().i64();
+  const std::byte* from = values.view().data;
+  for (int64_t i = 0, n = at.numel(); i < n; ++i) {
+    int64_t offset = 0;
+    for (int a = 0; a < x.rank(); ++a) offset += where_[i] / count[a] % x.dim(a) * whole.strides[a];
+    std::memcpy(whole.data + offset * int64_t(size), from + size_t(i) * size, size);
+  }
+  overwritten();
 }
 
 }  // namespace

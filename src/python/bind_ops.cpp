@@ -1,7 +1,6 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
-#include "miniten/ops/ops.h"
-#include "python/bind.h"
+#include "python/both.h"
 
 namespace miniten::python {
 
@@ -13,20 +12,6 @@ using Binary = Tensor (*)(const Tensor&, const Tensor&);
 [[noreturn]] void refuse(std::string_view op, std::string want, std::string got, std::string hint = "", ErrorKind kind = ErrorKind::value) {
   throw Error(kind, op, std::move(want), std::move(got), std::move(hint));
 }
-
-// A function of the module that is a method of Tensor too.
-struct Both {
-  nb::module_& m;
-  TensorClass& c;
-  template <class F, class... Extra> void def(const char* name, F f, const Extra&... extra) {
-    m.def(name, f, extra...);
-    c.def(name, f, extra...);
-  }
-  template <class F, class... Extra> void def_x(const char* name, F f, const Extra&... extra) {   // the first argument is named
-    m.def(name, f, nb::arg("x"), extra...);
-    c.def(name, f, extra...);
-  }
-};
 
 // The operands of a binary function, either of which may be a number.
 std::pair<Tensor, Tensor> operands(std::string_view op, nb::handle a, nb::handle b) {
@@ -43,31 +28,6 @@ Tensor power(const Tensor& a, const Operand& b) {
   Tensor e = b.tensor("pow", a.dtype());
   return e.dtype() == a.dtype() ? pow(a, e.item()) : pow(a, e);
 }
-Tensor floor_divide(const Tensor& a, const Tensor& b) {
-  if (!is_float(promote(a.dtype(), b.dtype())))
-    refuse("floor_divide", "floating-point tensors", a.spec().text() + " and " + b.spec().text(), "convert one with float() first", ErrorKind::unsupported);
-  return floor(a / b);
-}
-Tensor remainder(const Tensor& a, const Tensor& b) { return a - floor_divide(a, b) * b; }
-
-Tensor mask(std::string_view op, const Tensor& t) {
-  if (t.dtype() != DType::boolean) refuse(op, "bool tensors", t.spec().text(), "", ErrorKind::type);
-  return t;
-}
-Tensor logical_not(const Tensor& a) { return equal(mask("logical_not", a), Tensor::full({}, 0, DType::boolean)); }
-Tensor logical_and(const Tensor& a, const Tensor& b) { return where(mask("logical_and", a), mask("logical_and", b), a); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return where(mask("logical_or", a), a, mask("logical_or", b)); }
-Tensor logical_xor(const Tensor& a, const Tensor& b) { return not_equal(mask("logical_xor", a), mask("logical_xor", b)); }
-
-struct AxisWords {                                     // torch says dim and keepdim, NumPy axis and keepdims
-  nb::handle axes;
-  bool keep;
-};
-AxisWords words(std::string_view op, nb::handle dim, bool keepdim, nb::handle axis, nb::handle keepdims) {
-  if (!dim.is_none() && !axis.is_none()) refuse(op, "dim or axis", "both", "", ErrorKind::type);
-  return {dim.is_none() ? axis : dim, keepdims.is_none() ? keepdim : nb::cast<bool>(keepdims)};
-}
-
 Tensor flat(const Tensor& x) { return x.rank() == 1 ? x : reshape(x, {-1}); }
 
 Tensor cat(nb::handle tensors, int64_t dim, const char* op, Tensor (*join)(std::span<const Tensor>, int)) {
@@ -125,31 +85,6 @@ Tensor padded(const Tensor& x, nb::handle widths, double value) {
   return pad(x, before, after, value);
 }
 
-// torch.gather: out[i][j] = x[index[i][j]][j] for dim 0. A composition of take on the flattened x.
-Tensor gather_elements(const Tensor& x, int64_t dim, const Tensor& index) {
-  int axis = normal("gather", dim, x.rank());
-  if (is_float(index.dtype()) || index.dtype() == DType::boolean) refuse("gather", "an index of integers", index.spec().text(), "", ErrorKind::type);
-  bool fits = index.rank() == x.rank();
-  for (int i = 0; i < x.rank() && fits; ++i) fits = i == axis || (!is_symbol(index.dim(i)) && !is_symbol(x.dim(i)) && index.dim(i) <= x.dim(i));
-  if (!fits || is_symbol(x.dim(axis))) refuse("gather", "an index of as many axes as " + x.shape().text() + ", no longer beside axis " + std::to_string(axis), index.shape().text());
-  Tensor rows = cast(index, DType::i64);
-  if (rows.has_data())
-    for (int64_t i : rows.to_vector<int64_t>())
-      if (i < 0 || i >= x.dim(axis)) refuse("gather", "indices in [0, " + std::to_string(x.dim(axis)) + ")", std::to_string(i), "", ErrorKind::index);
-  Strides step = contiguous(x.shape());
-  rows = rows * number_like(rows, double(step[axis]));
-  for (int i = 0; i < x.rank(); ++i) {
-    if (i == axis) continue;
-    Tensor along = Tensor::empty({DType::i64, Dims::filled(x.rank(), 1)});
-    Shape shape = Dims::filled(x.rank(), 1);
-    shape[i] = index.dim(i);
-    along = Tensor::empty({DType::i64, shape});
-    for (int64_t k = 0; k < shape[i]; ++k) along.view().i64()[k] = k * step[i];
-    rows = rows + along;
-  }
-  return gather(reshape(x, {-1}), rows, 0);
-}
-
 void bind_elementwise(Both b) {
   struct Row { const char* name; Unary f; const char* doc; };
   for (auto [name, f, doc] : {Row{"relu", relu, "max(x, 0); NaN stays NaN."}, {"exp", exp, "e to the x."}, {"log", log, "Natural logarithm."}, {"tanh", tanh, ""},
@@ -167,7 +102,8 @@ void bind_elementwise(Both b) {
        {Row2{"__add__", "__radd__", "add", +[](T a, T b) { return a + b; }}, {"__sub__", "__rsub__", "sub", +[](T a, T b) { return a - b; }},
         {"__mul__", "__rmul__", "mul", +[](T a, T b) { return a * b; }}, {"__truediv__", "__rtruediv__", "div", +[](T a, T b) { return a / b; }},
         {"__floordiv__", "__rfloordiv__", "floor_divide", floor_divide}, {"__mod__", "__rmod__", "remainder", remainder}, {"__matmul__", "__rmatmul__", "matmul", matmul},
-        {"__and__", "__rand__", "logical_and", logical_and}, {"__or__", "__ror__", "logical_or", logical_or}, {"__xor__", "__rxor__", "logical_xor", logical_xor}}) {
+        {"__and__", "__rand__", "bitwise_and", bitwise_and}, {"__or__", "__ror__", "bitwise_or", bitwise_or}, {"__xor__", "__rxor__", "bitwise_xor", bitwise_xor},
+        {"__lshift__", "__rlshift__", "left_shift", left_shift}, {"__rshift__", "__rrshift__", "right_shift", right_shift}}) {
     b.c.def(name, [f = f, function = function](const Tensor& a, Operand o) { return f(a, o.tensor(function, a.dtype())); }, nb::is_operator());
     b.c.def(reflected, [f = f, function = function](const Tensor& a, Operand o) { return f(o.tensor(function, a.dtype()), a); }, nb::is_operator());
   }
@@ -176,7 +112,7 @@ void bind_elementwise(Both b) {
   b.c.def("__neg__", [](const Tensor& a) { return -a; });
   b.c.def("__pos__", [](const Tensor& a) { return a; });
   b.c.def("__abs__", [](const Tensor& a) { return abs(a); });
-  b.c.def("__invert__", logical_not);
+  b.c.def("__invert__", bitwise_not);
   b.c.def("pow", [](const Tensor& x, ArrayLike exponent) { return power(x, {exponent.object}); }, nb::arg("exponent"));
   b.m.def("pow", [](ArrayLike a, ArrayLike exponent) {
       if (is_number(a.object)) return pow(operands("pow", a.object, exponent.object).first, exponent.tensor("pow"));
@@ -194,14 +130,12 @@ void bind_elementwise(Both b) {
        {Row3{"add", "", +[](T a, T b) { return a + b; }, "a + b, broadcast."}, {"sub", "", +[](T a, T b) { return a - b; }, "a - b, broadcast."},
         {"mul", "", +[](T a, T b) { return a * b; }, "a * b, broadcast."}, {"div", "", +[](T a, T b) { return a / b; }, "True division: integers give float32."},
         {"maximum", "", maximum, "The greater of each pair."}, {"minimum", "", minimum, "The lesser of each pair."},
-        {"matmul", "", matmul, "torch.matmul: vectors, matrices, and batches that broadcast."}, {"floor_divide", "", floor_divide, "floor(a / b), of floats."},
-        {"remainder", "", remainder, "a - floor(a / b) * b, of floats."}, {"logical_and", "", logical_and, "Of bool tensors."}, {"logical_or", "", logical_or, "Of bool tensors."},
-        {"logical_xor", "", logical_xor, "Of bool tensors."}})
+        {"matmul", "", matmul, "torch.matmul: vectors, matrices, and batches that broadcast."}, {"floor_divide", "", floor_divide, "The greatest integer <= a / b."},
+        {"remainder", "", remainder, "a - floor(a / b) * b, as Python's %."}})
     b.m.def(name, [f = f, op = name](ArrayLike a, ArrayLike o) { auto [x, y] = operands(op, a.object, o.object); return f(x, y); }, nb::arg("a"), nb::arg("b"), doc);
-  b.m.def("logical_not", [](ArrayLike x) { return logical_not(x.tensor("logical_not")); }, nb::arg("x"), "Of a bool tensor.");
 
   auto clip = [](ArrayLike x, std::optional<double> lo, std::optional<double> hi) {
-    return clamp(x.tensor("clamp"), lo ? float(*lo) : -infinity, hi ? float(*hi) : infinity);
+    return clamped(x.tensor("clamp"), lo, hi);
   };
   for (const char* name : {"clamp", "clip"}) b.def_x(name, clip, nb::arg("min") = nb::none(), nb::arg("max") = nb::none(), "x cut to [min, max].");
   b.m.def("where", [](ArrayLike condition, ArrayLike a, ArrayLike o) {
@@ -294,7 +228,7 @@ void bind_movement(Both b) {
   b.c.def("pad", [](const Tensor& x, nb::object widths, double value) { return padded(x, widths, value); }, nb::arg("pad"), nb::arg("value") = 0.0);
   b.def_x("take", [](ArrayLike x, ArrayLike indices, int dim) { return gather(x.tensor("take"), indices.tensor("take"), normal("take", dim, x.tensor("take").rank())); },
           nb::arg("indices"), nb::arg("dim") = 0, "Slices of x by index along dim; negative indices count from the end.");
-  b.def_x("gather", [](ArrayLike x, int64_t dim, ArrayLike index) { return gather_elements(x.tensor("gather"), dim, index.tensor("gather")); }, nb::arg("dim"), nb::arg("index"),
+  b.def_x("gather", [](ArrayLike x, int64_t dim, ArrayLike index) { return gather_elements(x.tensor("gather"), index.tensor("gather"), int(dim)); }, nb::arg("dim"), nb::arg("index"),
           "torch.gather: out[i][j] = x[index[i][j]][j] for dim 0.");
   b.def_x("nonzero", [](ArrayLike x) { return nonzero(x.tensor("nonzero")); }, "Indices of the elements that are not 0: (n, ndim) int64.");
 }

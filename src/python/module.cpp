@@ -9,6 +9,13 @@ NB_MODULE(_core, m) {
   bind_indexing(m, tensor);
   bind_ops(m, tensor);
   bind_functional(m);
+  bind_arrange(m, tensor);
+  bind_selection(m, tensor);
+  bind_in_place(m, tensor);
+  bind_linalg(m);
+  bind_creation(m);
+  bind_random(m);
+  bind_machine(m);
   bind_autograd(m, tensor);
   bind_graph(m);
   bind_nn(m);

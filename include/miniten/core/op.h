@@ -217,10 +217,17 @@ struct Observer {
   virtual void saw(const Call&, double nanoseconds) = 0;
   virtual ~Observer() = default;
 };
+struct StateLog {                            // told of a state before an op overwrites it
+  virtual void before_write(const Tensor& state) = 0;
+  virtual ~StateLog() = default;
+};
 struct Mode {
   bool grad = true;
+  bool inference = false;                    // what is made is of no use to a tape; set with grad = false
+  bool anomaly = false;                      // the tape remembers where ops were called, and a gradient with NaN is an error
   Recorder* recorder = nullptr;
   Observer* observer = nullptr;
+  StateLog* states = nullptr;
 };
 Mode& mode();                                // of this thread
 template <class T>

@@ -21,6 +21,7 @@ struct Storage {
 
   std::atomic<int> refs{0};
   uint32_t version = 0;                    // +1 at every overwrite; a saved tensor remembers the one it saw
+  uint32_t history = 0;                    // +1 at every overwrite that a tape recorded; other views of it are stale then
   const OpDef* last_writer = nullptr;
   std::byte* data = nullptr;
   size_t bytes = 0;
@@ -81,12 +82,17 @@ struct Tensor::Impl : Object {
   Impl(const Spec&, const Strides&);
   Impl(const Impl&) = delete;
   bool requires_grad = false;
+  bool inference = false;                  // made in inference mode: no tape may keep it
+  uint32_t history = 0;                    // of its storage, when this was made or overwritten
+  static constexpr uint32_t any_history = ~0u;       // detached: never stale
   Spec spec;
   Strides strides;
   size_t offset = 0;                       // bytes into the storage
   Ref<Storage> storage;
   Ref<TapeNode> producer;                  // null: a leaf
   int producer_output = 0;
+  struct Extra;
+  std::shared_ptr<Extra> extra;            // hooks; most tensors have none
   uint64_t trace = 0;                      // which trace `value` belongs to
   int value = -1;
   Tensor grad;

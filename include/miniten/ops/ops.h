@@ -32,6 +32,22 @@ Tensor ceil(const Tensor& x);
 Tensor round(const Tensor& x);                                 // half to even
 Tensor sign(const Tensor& x);
 Tensor log1p(const Tensor& x);
+Tensor tan(const Tensor& x);
+Tensor asin(const Tensor& x);
+Tensor acos(const Tensor& x);
+Tensor atan(const Tensor& x);
+Tensor sinh(const Tensor& x);
+Tensor cosh(const Tensor& x);
+Tensor asinh(const Tensor& x);
+Tensor acosh(const Tensor& x);
+Tensor atanh(const Tensor& x);
+Tensor exp2(const Tensor& x);                                  // 2 to the x
+Tensor expm1(const Tensor& x);                                 // exp(x) - 1, exact near 0
+Tensor log2(const Tensor& x);
+Tensor log10(const Tensor& x);
+Tensor rsqrt(const Tensor& x);                                 // 1 / sqrt(x)
+Tensor trunc(const Tensor& x);                                 // towards 0
+Tensor atan2(const Tensor& y, const Tensor& x);                // the angle of (x, y)
 Tensor softplus(const Tensor& x);                              // log(1 + exp(x))
 Tensor clamp(const Tensor& x, float lo, float hi);
 Tensor operator-(const Tensor& x);
