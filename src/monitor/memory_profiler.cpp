@@ -4,6 +4,7 @@
 #include <cstdio>
 #include "miniten/base/error.h"
 #include "miniten/monitor/profiler.h"
+#include "miniten/viz/figure.h"
 #include "monitor/environment.h"
 
 namespace miniten::monitor {
@@ -78,6 +79,28 @@ std::string MemoryReport::to_text() const {
     before = s.resident;
   }
   return out;
+}
+void MemoryReport::plot(const std::string& path) const {
+  std::vector<double> x{0}, resident{mb(double(start))}, held{mb(double(allocated_start))};
+  for (const MemorySample& s : samples) {
+    x.push_back(s.seconds);
+    resident.push_back(mb(double(s.resident)));
+    held.push_back(mb(double(s.allocated)));
+  }
+  x.push_back(seconds);
+  resident.push_back(mb(double(end)));
+  held.push_back(mb(double(allocated_end)));
+  viz::Figure figure({.width = 7, .height = 3.5});
+  viz::Axes& axes = figure.add_subplot();
+  axes.plot(x, resident, {.marker = "o", .markersize = 4, .label = "resident"});
+  if (allocated_start) axes.plot(x, held, {.marker = "o", .markersize = 4, .label = "allocated"});
+  axes.axhline(mb(double(peak)), {.linestyle = "--", .label = "peak"});
+  axes.set_xlabel("seconds");
+  axes.set_ylabel("MB");
+  axes.set_title("Memory of the process");
+  axes.grid();
+  axes.legend();
+  figure.save(path);
 }
 std::string MemoryReport::to_json() const {
   Json list = Json::array();

@@ -49,7 +49,7 @@ struct Reader {
   }
   bool add_entry(const Json& j) {
     auto text = [&](const char* key) { return j.contains(key) && j[key].is_string() ? j[key].get_ref<const std::string&>() : std::string(); };
-    auto integer = [&](const char* key) { return j.contains(key) && j[key].is_number() ? int64_t(j[key].get<double>()) : int64_t(0); };
+    auto integer = [&](const char* key) { return j.contains(key) && j[key].is_number_integer() ? j[key].get<int64_t>() : int64_t(0); };
     auto list = [&](const char* key) {
       std::vector<double> v;
       bool ok = true;

@@ -233,6 +233,7 @@ void bind_memory(nb::module_& m) {
       .def("stop", [](P& p) { return from_json(p.stop().to_json()); }, nb::sig("def stop(self) -> dict[str, typing.Any]"),
            "start_memory_mb, end_memory_mb, peak_memory_mb, memory_increase_mb, samples, ...")
       .def("report", [](const P& p) { return p.report().to_text(); }, "Text.")
+      .def("plot", [](const P& p, nb::object path) { p.report().plot(path_of(path)); }, "path"_a, nb::sig("def plot(self, path: str | os.PathLike[str]) -> None"), "Samples over time and the peak: .svg, .png, .html or .txt.")
       .def("__str__", [](const P& p) { return p.report().to_text(); })
       .def("to_dict", [](const P& p) { return from_json(p.report().to_json()); }, nb::sig("def to_dict(self) -> dict[str, typing.Any]"))
       .def("__enter__", [](nb::object self) { nb::cast<P&>(self).start(); return self; }, nb::sig("def __enter__(self) -> MemoryProfiler"))

@@ -21,6 +21,7 @@ struct MemoryReport {
   std::vector<MemorySample> samples;
   int64_t increase() const { return int64_t(end) - int64_t(start); }
   std::string to_text() const;
+  void plot(const std::string& path) const;      // samples over time and the peak, as .svg, .png, .html or .txt
   std::string to_json() const;                   // start_memory_mb, end_memory_mb, peak_memory_mb, memory_increase_mb, samples, ...
 };
 // Resident memory of the process between start and stop. The peak is the system's own, begun anew at start(), so what was

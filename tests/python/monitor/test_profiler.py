@@ -38,6 +38,14 @@ def test_peak_memory_falls_again_and_sees_native_buffers():
         p.sample("late")
 
 
+def test_memory_is_plotted(tmp_path):
+    with MemoryProfiler() as p:
+        p.sample("a")
+    p.plot(tmp_path / "m.svg")
+    texts = "".join(ET.parse(tmp_path / "m.svg").getroot().itertext())
+    assert "resident" in texts and "peak" in texts and "seconds" in texts
+
+
 def test_nested_timers_do_not_overwrite_each_other():
     p = PerformanceProfiler()
     with p.timer("epoch"):
