@@ -20,7 +20,7 @@ struct Axis {
   double place(const std::string& how, int64_t i) const {
     double x = double(i), n = double(in), m = double(out);
     if (how == "asymmetric") return x / scale;
-    if (how == "align_corners") return out == 1 ? 0 : x * (n - 1) / (m - 1);
+    if (how == "align_corners") return out == 1 ? 0 : x * (n - 1) / (scale * n - 1);         // the size before it is rounded down
     if (how == "pytorch_half_pixel") return out == 1 ? -0.5 : (x + 0.5) / scale - 0.5;
     if (how == "tf_half_pixel_for_nn") return (x + 0.5) / scale;
     if (how == "tf_crop_and_resize") return out > 1 ? from * (n - 1) + x * (to - from) * (n - 1) / (m - 1) : 0.5 * (from + to) * (n - 1);

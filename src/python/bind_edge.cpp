@@ -255,11 +255,15 @@ nb::object module_object(const nn::ModuleRef& m) {
 }
 
 void bind_export(nb::module_& m) {
-  m.def("export_onnx", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, int opset_version, nb::object input_dtypes, std::string quantization, std::vector<std::string> input_names,
-                          std::vector<std::string> output_names, nb::object dynamic_axes) {
+  m.def("export_onnx", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, std::optional<int> opset_version, nb::object input_dtypes, std::string quantization, std::vector<std::string> input_names,
+                          std::vector<std::string> output_names, nb::object dynamic_axes, std::optional<std::string> target_runtime) {
           if (output_path.is_none()) throw Error(ErrorKind::type, "export_onnx", "output_path", "none");
           NamedSpecs s = specs_of("export_onnx", input_shape, input_dtypes);
-          OnnxExport o{.opset = opset_version, .quantization = quantization, .input_names = input_names.empty() ? s.names : input_names, .output_names = output_names};
+          OnnxTarget target{13, 0};
+          if (target_runtime) target = onnx_target(*target_runtime);
+          if (target_runtime && opset_version.value_or(0) > target.opset)
+            throw Error(ErrorKind::value, "export_onnx", "an opset that " + *target_runtime + " reads, at most " + std::to_string(target.opset), std::to_string(*opset_version));
+          OnnxExport o{.opset = opset_version.value_or(target.opset), .ir_version = target.ir_version, .quantization = quantization, .input_names = input_names.empty() ? s.names : input_names, .output_names = output_names};
           bool dynamic = false;
           if (!dynamic_axes.is_none())
             for (auto [name, axes] : nb::cast<nb::dict>(dynamic_axes))
@@ -269,8 +273,8 @@ void bind_export(nb::module_& m) {
                 dynamic = true;
               }
           return edge::export_onnx(*model, s.specs, path_of(output_path), o, dynamic);
-        }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "opset_version"_a = 13, nb::kw_only(), "input_dtypes"_a = nb::none(), "quantization"_a = "qdq",
-        "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(),
+        }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "opset_version"_a = nb::none(), nb::kw_only(), "input_dtypes"_a = nb::none(), "quantization"_a = "qdq",
+        "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(), "target_runtime"_a = nb::none(),
         "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
   m.def("load_onnx", [](nb::object source, bool fold_batch_norm) {
           if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), {fold_batch_norm}));

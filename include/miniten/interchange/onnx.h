@@ -35,6 +35,7 @@ Graph load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 
 struct OnnxExport {
   int opset = 13;
+  int ir_version = 0;                            // 0: the one that came with the opset
   std::string quantization = "qdq";              // integer ops as QDQ pairs
   std::vector<std::string> input_names, output_names;
   bool dynamic_batch = true;                     // symbolic sizes stay symbolic
@@ -45,6 +46,10 @@ struct OnnxReport {
   size_t bytes = 0;
   int opset = 0, ir_version = 0, nodes = 0;
 };
+// What a runtime reads, as "onnxruntime==1.14": its newest opset that MiniTen writes, and its IR version. Throws for names it does not know.
+struct OnnxTarget { int opset, ir_version; };
+OnnxTarget onnx_target(std::string_view runtime);
+
 OnnxReport export_onnx(const Graph&, const std::string& path, const OnnxExport& = {});   // atomic write
 std::vector<std::byte> onnx_bytes(const Graph&, const OnnxExport& = {}, OnnxReport* report = nullptr);
 

@@ -11,7 +11,7 @@ from miniten.edge.benchmark import (
     profile_by_layer,
     throughput_test,
 )
-from miniten.edge.export import export_miniten, export_onnx, load_miniten, load_onnx
+from miniten.edge.export import diff as diff, export_check as export_check, export_miniten, export_onnx, load_miniten, load_onnx
 from miniten.edge.pruning import GradualPruning, PrunedModel, channel_groups, magnitude_prune, prune_model, structured_prune
 from miniten.edge.quantization import QuantizationConfig, QuantizedModel, dequantize_tensor, quantize_model, quantize_tensor
 from miniten.edge.utils import check_edge_compatibility, count_flops, count_parameters, estimate_memory, estimate_power, model_summary

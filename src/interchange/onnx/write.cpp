@@ -127,6 +127,11 @@ std::string mark(int constant) { return "\x01" + std::to_string(constant); }
 
 int ir_version_for(int opset) { return opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : opset >= 13 ? 7 : opset >= 11 ? 6 : 4; }
 
+int ir_version_of(const OnnxExport& o) {
+  if (o.ir_version && o.ir_version < 3) throw Error(ErrorKind::value, "export_onnx", "IR version 3 or later", std::to_string(o.ir_version));
+  return o.ir_version ? o.ir_version : ir_version_for(o.opset);
+}
+
 // What cannot be written is refused before anything is.
 void check_forms(const Graph& g, int opset) {
   if (!g.states.empty()) throw Error(ErrorKind::unsupported, "export_onnx", "a graph without states", "a training step", "export the model itself");
@@ -145,6 +150,19 @@ void check_forms(const Graph& g, int opset) {
 }
 
 }  // namespace
+
+OnnxTarget onnx_target(std::string_view runtime) {
+  constexpr struct { int minor; OnnxTarget target; } onnxruntime[] = {                 // first release that reads it
+      {1, {11, 6}}, {3, {12, 7}}, {6, {13, 7}}, {8, {14, 7}}, {9, {15, 8}}, {11, {16, 8}}, {12, {17, 8}}, {14, {18, 8}}, {15, {19, 9}}, {17, {20, 9}}, {18, {21, 10}}};
+  std::string text(runtime);
+  int major = 0, minor = 0;
+  if (std::sscanf(text.c_str(), "onnxruntime==%d.%d", &major, &minor) == 2 && major == 1 && minor >= 1) {
+    OnnxTarget t = onnxruntime[0].target;
+    for (auto& row : onnxruntime) if (minor >= row.minor) t = row.target;
+    return t;
+  }
+  throw Error(ErrorKind::value, "export_onnx", "target_runtime as \"onnxruntime==1.14\", 1.1 or later", "\"" + text + "\"");
+}
 
 std::string OnnxReport::to_text() const {
   return path + ": " + std::to_string(bytes) + " bytes, opset " + std::to_string(opset) + ", IR version " + std::to_string(ir_version) + ", " + std::to_string(nodes) + " nodes";
@@ -213,7 +231,7 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
   std::string model;
   {
     pbf_writer out(model);
-    out.add_int64(P::ir_version, ir_version_for(o.opset));
+    out.add_int64(P::ir_version, ir_version_of(o));
     out.add_string(P::producer_name, "miniten");
     out.add_string(P::producer_version, MINITEN_VERSION);
     out.add_message(P::graph, graph_bytes);
@@ -230,7 +248,7 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
   }
   std::vector<std::byte> bytes(model.size());
   std::memcpy(bytes.data(), model.data(), model.size());
-  if (report) *report = {report->path, bytes.size(), o.opset, ir_version_for(o.opset), nodes};
+  if (report) *report = {report->path, bytes.size(), o.opset, ir_version_of(o), nodes};
   return bytes;
 }
 
