@@ -120,12 +120,15 @@ class Normalize : public Transform {
  public:
   Normalize(std::vector<double> mean, std::vector<double> std, Layout = Layout::automatic);
   std::string text() const override;
+  Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
+  Tensor repeat(const Tensor&, Layout&, const Params&) const override;
 
  protected:
   Tensor apply(const Tensor& image, const Params&) const override;
   bool channels_first(Layout layout) const override { return layout_ == Layout::automatic ? layout != Layout::hwc : layout_ == Layout::chw; }
 
  private:
+  void check_channels(int64_t channels, int64_t h, int64_t w) const;
   std::vector<double> mean_, std_;
   Layout layout_;
 };

@@ -113,6 +113,16 @@ template <class T> void canny(const Pixels& from, const Pixels& to, double low, 
   std::vector<M> ring(static_cast<size_t>(3 * stride), 0);
   std::vector<G> gxs(static_cast<size_t>(3 * w)), gys(static_cast<size_t>(3 * w));
   enum : uint8_t { none = 0, weak = 1, strong = 255 };
+  struct Limit {                                                        // integers above a number are those above its floor
+    double exact;
+    M whole;
+    bool below(M v) const {
+      if constexpr (std::is_integral_v<M>) return v > whole;
+      else return double(v) > exact;
+    }
+  };
+  auto limit_of = [](double v) { return Limit{v, std::is_integral_v<M> ? M(std::min(std::floor(v), 2e9)) : M(0)}; };
+  const Limit lower = limit_of(low), upper = limit_of(high);
   uint8_t* map = to.as<uint8_t>();
   std::vector<int64_t> edges;
   auto suppress = [&](int64_t y) {
@@ -123,7 +133,7 @@ template <class T> void canny(const Pixels& from, const Pixels& to, double low, 
     for (int64_t x = 0; x < w; ++x) {
       uint8_t mark = none;
       M v = m[x];
-      if (double(v) > low) {
+      if (lower.below(v)) {
         bool peak = false;
         switch (neighbour_of(gx[x], gy[x])) {
           case Neighbour::side: peak = v > m[x - 1] && v >= m[x + 1]; break;
@@ -133,7 +143,7 @@ template <class T> void canny(const Pixels& from, const Pixels& to, double low, 
             peak = v > above[x - s] && v > below[x + s];
           }
         }
-        if (peak) mark = double(v) > high ? strong : weak;
+        if (peak) mark = upper.below(v) ? strong : weak;
       }
       map[y * w + x] = mark;
       if (mark == strong) edges.push_back(y * w + x);

@@ -1,3 +1,4 @@
+#include "kernels/image.h"
 #include "miniten/utils/data.h"
 #include "miniten/utils/transforms.h"
 #include "utils/vision/image.h"
@@ -187,13 +188,33 @@ Normalize::Normalize(std::vector<double> mean, std::vector<double> std, Layout l
   for (double s : std_) if (!(std::abs(s) > 0) || !std::isfinite(s)) throw Error(ErrorKind::value, "Normalize", "a finite std other than 0", std::to_string(s));
 }
 std::string Normalize::text() const { return "Normalize(" + list_text(mean_) + ", " + list_text(std_) + ")"; }
+void Normalize::check_channels(int64_t channels, int64_t h, int64_t w) const {
+  for (auto* v : {&mean_, &std_})
+    if (v->size() != 1 && int64_t(v->size()) != channels)
+      throw Error(ErrorKind::value, "Normalize", "an image of " + std::to_string(v->size()) + " channels", std::to_string(channels) + " channels in " + std::to_string(h) + " x " + std::to_string(w) + " pixels",
+                  "after ToTensor the channels come first; pass layout='hwc' or 'chw' where it stands alone");
+}
 Tensor Normalize::apply(const Tensor& image, const Params&) const {
   Pixels p = pixels_of("Normalize", image);
-  for (auto* v : {&mean_, &std_})
-    if (v->size() != 1 && int64_t(v->size()) != p.c)
-      throw Error(ErrorKind::value, "Normalize", "an image of " + std::to_string(v->size()) + " channels", std::to_string(p.c) + " channels in " + std::to_string(p.h) + " x " + std::to_string(p.w) + " pixels",
-                  "after ToTensor the channels come first; pass layout='hwc' or 'chw' where it stands alone");
+  check_channels(p.c, p.h, p.w);
   return normalize(image, mean_, std_);
+}
+Tensor Normalize::call(const Tensor& image, Layout& layout, Generator&, Params& drawn) const { return repeat(image, layout, drawn); }
+// Planes, as ToTensor gives them, need no turning.
+Tensor Normalize::repeat(const Tensor& image, Layout& layout, const Params& params) const {
+  if (!image || !channels_first(layout) || image.rank() != 3 || image.dtype() != DType::f32 || image.numel() == 0) return Transform::repeat(image, layout, params);
+  layout = Layout::chw;
+  int64_t c = image.dim(0), n = image.dim(1) * image.dim(2);
+  check_channels(c, image.dim(1), image.dim(2));
+  Tensor x = image.view().is_contiguous() ? image : image.clone(), out = Tensor::empty(image.spec());
+  const float* from = x.view().f32();
+  float* to = out.view().f32();
+  for (int64_t k = 0; k < c; ++k) {
+    double std = std_[std_.size() == 1 ? 0 : size_t(k)], mean = mean_[mean_.size() == 1 ? 0 : size_t(k)];
+    float scale = float(1 / std), shift = float(-mean / std);
+    kernels::image_scale(from + k * n, &scale, &shift, 1, to + k * n, n);
+  }
+  return out;
 }
 
 }  // namespace miniten::utils::vision
