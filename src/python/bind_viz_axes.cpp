@@ -118,7 +118,20 @@ void line_aliases(const char* op, const nb::kwargs& more, viz::LineStyle& s) {
 }
 viz::LineStyle line_style(const char* op, nb::handle format, nb::handle color, nb::handle linestyle, double linewidth, nb::handle marker, double markersize,
                           nb::handle label, double alpha, const nb::kwargs& more) {
-  viz::LineStyle s = format.is_none() ? viz::LineStyle{} : viz::line_format(nb::cast<std::string>(format));
+  viz::LineStyle s;
+  if (!format.is_none()) {
+    const std::string text = nb::cast<std::string>(format);
+    try {
+      s = viz::line_format(text);
+    } catch (const Error&) {                               // plot(x, y, 'steelblue')
+      try {
+        viz::parse_color(text);
+      } catch (const Error&) {
+        viz::line_format(text);                            // says what is wrong with it
+      }
+      s.color = text;
+    }
+  }
   if (!color.is_none()) s.color = color_of(op, color);
   if (!linestyle.is_none()) s.linestyle = word(linestyle);
   if (!marker.is_none()) s.marker = word(marker);
@@ -165,8 +178,23 @@ viz::LineStyle rule(const char* op, nb::handle color, nb::handle linestyle, doub
   return line_style(op, nb::none(), color, linestyle, linewidth, nb::none(), 6, label, alpha, more);
 }
 
+viz::Errors errors_of(const char* op, nb::handle o, size_t points) {
+  viz::Errors e;
+  if (o.is_none()) return e;
+  Tensor t = to_tensor(op, o, {DType::f64});
+  const std::vector<double> v = t.to_vector<double>();
+  if (t.rank() == 2 && t.dim(0) == 2) {
+    e.low.assign(v.begin(), v.begin() + t.dim(1)), e.high.assign(v.begin() + t.dim(1), v.end());
+  } else if (t.rank() < 2) {
+    e.low = e.high = v.size() == 1 ? std::vector<double>(points, v[0]) : v;
+  } else {
+    throw Error(ErrorKind::value, op, "errors (n,) or (2, n)", t.shape().text());
+  }
+  return e;
+}
+
 nb::object bar(nb::handle self, bool horizontal, nb::handle x, nb::handle height, double width, nb::handle bottom, nb::handle color, nb::handle edgecolor,
-               nb::handle label, nb::handle value_format, double alpha) {
+               nb::handle label, nb::handle value_format, double alpha, nb::handle error, double capsize) {
   Axes& a = nb::cast<Axes&>(self);
   const char* op = horizontal ? "barh" : "bar";
   viz::BarStyle s;
@@ -179,13 +207,22 @@ nb::object bar(nb::handle self, bool horizontal, nb::handle x, nb::handle height
   s.value_format = word(value_format);
   s.alpha = alpha;
   std::vector<double> h = numbers(op, height);
+  const viz::Errors errors = errors_of(op, error, h.size());
   if (is_text(x)) horizontal ? a.barh(strings(x), h, s) : a.bar(strings(x), h, s);
   else {
     const std::vector<double> at = positions(a, horizontal ? "y" : "x", op, x);
     if (h.size() == 1 && at.size() > 1) h.assign(at.size(), h[0]);
     horizontal ? a.barh(at, h, s) : a.bar(at, h, s);
   }
-  return last_mark(self);
+  nb::object mark = last_mark(self);
+  if (!error.is_none()) {
+    const std::vector<double> at = positions(a, horizontal ? "y" : "x", op, x);
+    std::vector<double> ends = h;
+    for (size_t i = 0; i < ends.size() && !s.bottom.empty(); ++i) ends[i] += s.bottom[s.bottom.size() == 1 ? 0 : i];
+    viz::ErrorBarStyle whiskers{{.color = "0.35", .linestyle = "none"}, "", 1.2, capsize};
+    horizontal ? a.errorbar(ends, at, {}, errors, whiskers) : a.errorbar(at, ends, errors, {}, whiskers);
+  }
+  return mark;
 }
 
 nb::object array_of(const std::vector<double>& v) { return numpy_of(Tensor::of<double>({int64_t(v.size())}, v)); }
@@ -226,21 +263,6 @@ nb::object imshow(nb::handle self, nb::handle data, const std::string& cmap, std
   } else throw Error(ErrorKind::type, "imshow", "an image of uint8, or floats in [0, 1]", t.spec().text());
   a.imshow(pixels, t.dim(0), t.dim(1), t.dim(2), s);
   return last_mark(self);
-}
-
-viz::Errors errors_of(const char* op, nb::handle o, size_t points) {
-  viz::Errors e;
-  if (o.is_none()) return e;
-  Tensor t = to_tensor(op, o, {DType::f64});
-  const std::vector<double> v = t.to_vector<double>();
-  if (t.rank() == 2 && t.dim(0) == 2) {
-    e.low.assign(v.begin(), v.begin() + t.dim(1)), e.high.assign(v.begin() + t.dim(1), v.end());
-  } else if (t.rank() < 2) {
-    e.low = e.high = v.size() == 1 ? std::vector<double>(points, v[0]) : v;
-  } else {
-    throw Error(ErrorKind::value, op, "errors (n,) or (2, n)", t.shape().text());
-  }
-  return e;
 }
 
 // A list of arrays, one array, or the columns of a matrix.
@@ -315,13 +337,15 @@ void bind_marks(nb::class_<Axes>& axes) {
         }, "x"_a, "y"_a, "yerr"_a = nb::none(), "xerr"_a = nb::none(), "fmt"_a = nb::none(), "color"_a = nb::none(), "ecolor"_a = nb::none(), "elinewidth"_a = 1.2, "capsize"_a = 3.0,
         "linestyle"_a = nb::none(), "linewidth"_a = 1.5, "marker"_a = nb::none(), "markersize"_a = 6.0, "label"_a = nb::none(), "alpha"_a = 1.0, "more"_a,
         "A line with whiskers: an error for all, (n,), or (2, n) for lower and upper.")
-      .def("scatter", [](nb::handle self, nb::object x, nb::object y, double s, nb::object c, std::string marker, std::string cmap, std::optional<double> vmin, std::optional<double> vmax,
+      .def("scatter", [](nb::handle self, nb::object x, nb::object y, nb::object s, nb::object c, std::string marker, std::string cmap, std::optional<double> vmin, std::optional<double> vmax,
                          nb::object edgecolor, nb::object label, double alpha, nb::object color) {
           Axes& a = nb::cast<Axes&>(self);
           viz::ScatterStyle style;
-          style.size = s;
-          const bool one = c.is_none() || nb::isinstance<nb::str>(c) || PyTuple_Check(c.ptr());
-          if (one) style.color = color_of("scatter", c.is_none() ? color : c);
+          if (PyFloat_Check(s.ptr()) || PyLong_Check(s.ptr())) style.size = nb::cast<double>(s);
+          else if (!s.is_none()) style.sizes = flat("scatter", s);
+          const bool one = c.is_none() || nb::isinstance<nb::str>(c) || (PyTuple_Check(c.ptr()) && !is_color_list(c));
+          if (!one && is_color_list(c)) style.colors = colors_of("scatter", c);
+          else if (one) style.color = color_of("scatter", c.is_none() ? color : c);
           else style.values = flat("scatter", c);
           style.marker = marker;
           style.cmap = cmap;
@@ -333,14 +357,15 @@ void bind_marks(nb::class_<Axes>& axes) {
           a.scatter(positions(a, "x", "scatter", x), positions(a, "y", "scatter", y), style);
           return last_mark(self);
         }, "x"_a, "y"_a, "s"_a = 20.0, "c"_a = nb::none(), "marker"_a = "o", "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "edgecolor"_a = nb::none(),
-        "label"_a = nb::none(), "alpha"_a = 1.0, "color"_a = nb::none(), "c: a colour, or a number for each point, coloured by cmap.")
-      .def("bar", [](nb::handle self, nb::object x, nb::object height, double width, nb::object bottom, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha) {
-          return bar(self, false, x, height, width, bottom, color, edgecolor, label, value_format, alpha);
+        "label"_a = nb::none(), "alpha"_a = 1.0, "color"_a = nb::none(), "c: a colour, or a colour or a number (coloured by cmap) for each point; s: points squared, one or for each.")
+      .def("bar", [](nb::handle self, nb::object x, nb::object height, double width, nb::object bottom, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha, nb::object yerr, double capsize) {
+          return bar(self, false, x, height, width, bottom, color, edgecolor, label, value_format, alpha, yerr, capsize);
         }, "x"_a, "height"_a, "width"_a = 0.8, "bottom"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "value_format"_a = nb::none(), "alpha"_a = 1.0,
-        "x: positions or category names. value_format ('.1f') writes each bar's value.")
-      .def("barh", [](nb::handle self, nb::object y, nb::object width, double height, nb::object left, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha) {
-          return bar(self, true, y, width, height, left, color, edgecolor, label, value_format, alpha);
-        }, "y"_a, "width"_a, "height"_a = 0.8, "left"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "value_format"_a = nb::none(), "alpha"_a = 1.0)
+        "yerr"_a = nb::none(), "capsize"_a = 3.0, "x: positions or category names. value_format ('.1f') writes each bar's value.")
+      .def("barh", [](nb::handle self, nb::object y, nb::object width, double height, nb::object left, nb::object color, nb::object edgecolor, nb::object label, nb::object value_format, double alpha, nb::object xerr, double capsize) {
+          return bar(self, true, y, width, height, left, color, edgecolor, label, value_format, alpha, xerr, capsize);
+        }, "y"_a, "width"_a, "height"_a = 0.8, "left"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "value_format"_a = nb::none(), "alpha"_a = 1.0,
+        "xerr"_a = nb::none(), "capsize"_a = 3.0)
       .def("grouped_bar", [](Axes& a, nb::object categories, nb::object series, nb::object values, double width, nb::object colors, nb::object value_format, bool stacked, bool horizontal) {
           Grid g = matrix("grouped_bar", values);
           std::vector<std::string> names = strings(series), groups = strings(categories);

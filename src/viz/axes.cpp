@@ -49,6 +49,9 @@ void Axes::plot(std::span<const double> y, const LineStyle& style) {
 void Axes::scatter(std::span<const double> x, std::span<const double> y, const ScatterStyle& style) {
   check_lengths("scatter", "x and y", x.size(), y.size());
   if (!style.values.empty()) check_lengths("scatter", "x and values", x.size(), style.values.size());
+  if (!style.colors.empty()) check_lengths("scatter", "x and colors", x.size(), style.colors.size());
+  if (!style.sizes.empty()) check_lengths("scatter", "x and sizes", x.size(), style.sizes.size());
+  for (double v : style.sizes) check_positive("scatter", "size", v, true);
   check_positive("scatter", "size", style.size);
   check_alpha("scatter", style.alpha);
   auto mark = std::make_unique<ScatterMark>();
@@ -59,9 +62,15 @@ void Axes::scatter(std::span<const double> x, std::span<const double> y, const S
   mark->x = Numbers(x.begin(), x.end());
   mark->y = Numbers(y.begin(), y.end());
   mark->label = style.label;
+  mark->sizes = style.sizes;
+  for (const std::string& name : style.colors) {
+    mark->colors.push_back(scene_->theme->resolve(name));
+    mark->colors.back().a *= style.alpha;
+  }
   if (style.values.empty()) {
-    mark->colors = {pick_color(*scene_, style.color, style.alpha)};
+    if (mark->colors.empty()) mark->colors = {pick_color(*scene_, style.color, style.alpha)};
   } else {
+    mark->colors.clear();
     const ColorScale colors{colormap_table(style.cmap), norm_of(style.values, style.vmin.value_or(NAN), style.vmax.value_or(NAN), "scatter")};
     for (double v : style.values) {
       mark->colors.push_back(std::isnan(v) ? scene_->theme->bad : colors.table[size_t(colors.norm.index(v))]);

@@ -73,6 +73,7 @@ std::vector<std::string> colormap_names() {
   std::vector<std::string> names;
   for (const Map& map : maps) names.emplace_back(map.name);
   for (const Linear& map : linear_maps()) names.emplace_back(map.name);
+  names.emplace_back("tab10");
   return names;
 }
 
@@ -105,6 +106,10 @@ Lut colormap_table(std::string_view name) {
       double t = double(i) / 255;
       table[i] = {level(follow(map.r, t)), level(follow(map.g, t)), level(follow(map.b, t))};
     }
+  }
+  if (base == "tab10") {  // ten steps, not a ramp
+    found = true;
+    for (size_t i = 0; i < 256; ++i) table[i] = parse_color(get_color(int(i * 10 / 256)));
   }
   if (!found) {
     std::string known;

@@ -31,6 +31,8 @@ LineStyle line_format(std::string_view format);
 struct ScatterStyle {
   double size = 20;
   std::string color;
+  std::vector<std::string> colors;  // one per point, instead of color
+  std::vector<double> sizes;    // one per point, instead of size
   std::vector<double> values;   // one per point: coloured by cmap from vmin to vmax; colorbar() shows the scale
   std::string cmap = "viridis";
   std::optional<double> vmin, vmax;

@@ -21,7 +21,7 @@ std::string get_color(int index);                // the cycle's colour (tab10), 
 double luminance(const Color& color);            // WCAG 2 relative luminance, in [0, 1]
 double contrast(const Color& a, const Color& b); // WCAG 2 contrast ratio, in [1, 21]
 
-// viridis, plasma, inferno, magma, cividis, gray, hot, cool, jet, coolwarm, blues; each also reversed as '<name>_r'.
+// viridis, plasma, inferno, magma, cividis, gray, hot, cool, jet, coolwarm, blues, and the ten steps of tab10; each also reversed as '<name>_r'.
 std::vector<std::string> colormap_names();
 Color colormap_at(std::string_view name, double t);  // t in [0, 1], clamped; NaN throws
 

@@ -132,7 +132,7 @@ def errorbar(x: Any, y: Any, yerr: Any = None, xerr: Any = None, fmt: str | None
     return gca().errorbar(x, y, yerr, xerr, fmt, **style)
 
 
-def scatter(x: Any, y: Any, s: float = 20, c: Any = None, **style: Any) -> Any:
+def scatter(x: Any, y: Any, s: Any = 20, c: Any = None, **style: Any) -> Any:
     """Axes.scatter on the current axes."""
     return gca().scatter(x, y, s, c, **style)
 

@@ -39,6 +39,7 @@ class ScatterMark : public Mark {
   Color edge{0, 0, 0, 0};
   char marker = 'o';
   double size = 20;                      // points squared
+  std::vector<double> sizes;             // one per point; or empty
 };
 
 // Bars, stacked ones and histograms: boxes standing on a foot.

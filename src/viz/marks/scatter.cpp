@@ -13,11 +13,13 @@ void ScatterMark::extend(Range& rx, Range& ry) const {
 }
 
 void ScatterMark::draw(Canvas& canvas, const Frame& frame) const {
-  const double across = std::sqrt(size) * frame.px;
+  double largest = size;
+  for (double v : sizes) largest = std::max(largest, v);
+  const double across = std::sqrt(largest) * frame.px;
   const Rect visible = frame.area.grown(across);
   const bool each = colors.size() > 1;
   // Many opaque points of one colour: those that would fall on a quarter of a pixel already taken are left out.
-  const bool sparse = x.size() > 20000 && !each && colors[0].a == 1;
+  const bool sparse = x.size() > 20000 && !each && sizes.empty() && colors[0].a == 1;
   auto quarters = [](double v) { return size_t(std::max(0.0, v * 4)); };
   const size_t row = quarters(visible.width) + 2;
   std::vector<bool> taken(sparse ? row * (quarters(visible.height) + 2) : 0);
@@ -30,6 +32,11 @@ void ScatterMark::draw(Canvas& canvas, const Frame& frame) const {
       std::vector<bool>::reference there = taken[quarters(p.y - visible.y) * row + quarters(p.x - visible.x)];
       if (there) continue;
       there = true;
+    }
+    if (!sizes.empty()) {
+      const Color one[] = {colors[each ? i : 0]};
+      draw_markers(canvas, marker, std::span(&p, 1), std::sqrt(sizes[i]) * frame.px, edge, 0.8 * frame.px, one);
+      continue;
     }
     points.push_back(p);
     if (each) fills.push_back(colors[i]);

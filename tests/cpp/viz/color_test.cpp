@@ -76,6 +76,8 @@ TEST(Colormap, IsThePublishedOne) {
       EXPECT_LE(std::abs(is.r - want.r) + std::abs(is.g - want.g) + std::abs(is.b - want.b), 6) << map.name << ' ' << i << ' ' << to_hex(is);
     }
   }
+  EXPECT_EQ(to_hex(colormap_at("tab10", 0.35)), get_color(3));
+  EXPECT_EQ(to_hex(colormap_at("tab10", 1)), get_color(9));
   EXPECT_EQ(colormap_at("viridis_r", 0), colormap_at("viridis", 1));
   EXPECT_THROW(colormap_at("turbid", 0), Error);
   EXPECT_THROW(colormap_at("viridis", NAN), Error);

@@ -184,3 +184,34 @@ def test_everything_draws_everywhere():
     axes[1, 3].axis("equal")
     assert len(fig.to_png()) > 10000
     assert fig.to_text(120) and fig.to_html()
+
+
+def test_scatter_of_many_colours_and_sizes():
+    fig, ax = viz.subplots()
+    ax.scatter([1, 2, 3], [1, 2, 3], s=[10, 200, 0], c=["r", "#00ff00", (0, 0, 1)])
+    ax.scatter([1], [2], c=(1, 0.5, 0))
+    svg = fig.to_svg()
+    assert {"#ff0000", "#00ff00", "#ff8000"} <= set(re.findall(r'fill="(#[0-9a-f]{6})"', svg))
+    radii = [float(r) for r in re.findall(r'<circle[^>]* r="([0-9.]+)"', svg)]
+    assert radii[1] == pytest.approx(radii[0] * np.sqrt(20), rel=0.01) and radii[2] == 0
+    with pytest.raises(ValueError, match="sizes"):
+        ax.scatter([1, 2], [1, 2], s=[1, 2, 3])
+    with pytest.raises(ValueError, match="colors"):
+        ax.scatter([1, 2], [1, 2], c=["r", "g", "b"])
+
+
+def test_a_colour_may_stand_for_the_format():
+    fig, ax = viz.subplots()
+    ax.plot([1, 2], [1, 2], "steelblue")
+    assert "#4682b4" in fig.to_svg()
+    with pytest.raises(ValueError, match="line_format"):
+        ax.plot([1, 2], [1, 2], "steelblau")
+
+
+def test_bars_carry_errors():
+    ax = viz.subplots()[1]
+    ax.bar(["a", "b"], [1, 2], bottom=10, yerr=[5, 1])
+    assert ax.get_ylim()[1] > 16
+    ax = viz.subplots()[1]
+    ax.barh([0, 1], [1, 2], xerr=4)
+    assert ax.get_xlim()[0] < -3 and ax.get_xlim()[1] > 6
