@@ -33,7 +33,7 @@ def test_the_table_in_the_docs_says_what_is_so():
             assert f"torch.{got}" == wanted, (a, b)
 
 
-@pytest.mark.parametrize("a, b", itertools.product(DTYPES, DTYPES))
+@pytest.mark.parametrize("a, b", list(itertools.product(DTYPES, DTYPES)))
 def test_add_promotes_as_torch(a, b):
     wanted = (torch.ones(2, dtype=getattr(torch, a)) + torch.ones(2, dtype=getattr(torch, b))).dtype
     assert f"torch.{mt.promote_types(a, b)}" == str(wanted)
@@ -42,7 +42,7 @@ def test_add_promotes_as_torch(a, b):
     assert got.float().tolist() == (torch.ones(2, dtype=getattr(torch, a)) + torch.ones(2, dtype=getattr(torch, b))).float().tolist()
 
 
-@pytest.mark.parametrize("a, b", itertools.product(DTYPES, DTYPES))
+@pytest.mark.parametrize("a, b", list(itertools.product(DTYPES, DTYPES)))
 def test_a_scalar_tensor_is_weaker_as_in_torch(a, b):
     wanted = (torch.ones(2, dtype=getattr(torch, a)) * torch.ones((), dtype=getattr(torch, b))).dtype
     assert f"torch.{(mt.ones(2, dtype=a) * mt.ones((), dtype=b)).dtype}" == str(wanted)

@@ -57,8 +57,18 @@ def results():
     return out
 
 
+def names_in(text):
+    return set(re.findall(r"^- `(test_\w+)`", text, flags=re.MULTILINE))
+
+
 def listed():
-    return set(re.findall(r"^- `(test_\w+)`", PAGE.read_text(), flags=re.MULTILINE))
+    return names_in(PAGE.read_text())
+
+
+def by_a_rounding():
+    """Which of these pass depends on the order of additions, and so on the instruction set."""
+    (section,) = re.findall(r"^## [^\n]*one rounding apart.*?(?=^## |\Z)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return names_in(section)
 
 
 def test_what_is_not_listed_passes(results):
@@ -67,7 +77,8 @@ def test_what_is_not_listed_passes(results):
 
 
 def test_what_is_listed_is_refused_or_wrong(results):
-    assert {name for name in listed() if name in results and results[name] is None} == set(), "take these out of the list"
+    passing = {name for name in listed() - by_a_rounding() if name in results and results[name] is None}
+    assert passing == set(), "take these out of the list"
 
 
 def test_most_pass(results):

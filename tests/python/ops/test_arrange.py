@@ -210,7 +210,7 @@ def same(f, *arrays, rtol=0.0):
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8"]
 
 
-@pytest.mark.parametrize("a, b", itertools.product(INTEGERS, INTEGERS))
+@pytest.mark.parametrize("a, b", list(itertools.product(INTEGERS, INTEGERS)))
 def test_integers_divide_and_combine_as_torch(a, b):
     x, y = np.array([7, -7, 100, 0, -1, 1]).astype(a), np.array([3, 3, -7, 5, 2, 1]).astype(b)
     if b == "uint8":
