@@ -1,4 +1,5 @@
 #include "miniten/optim/optimizer.h"
+#include <algorithm>
 #include <cmath>
 #include "miniten/core/observer.h"
 #include "miniten/ops/ops.h"
@@ -14,6 +15,17 @@ static void check_range(const char* who, const Rule& r, double value) {
   if (!(value >= r.low && value < r.high))
     throw Error(ErrorKind::value, who, std::string_view(r.name) == "lr" ? "a learning rate of 0 or more" : std::string(r.name) + " in [" + text_of(r.low) + ", " + text_of(r.high) + ")", text_of(value));
 }
+
+// ---- 8-bit states ----
+namespace {
+constexpr int64_t block_size = 256;
+constexpr double levels = 127;
+Tensor root_four(const Tensor& code) { return square(square(code * (1 / levels))); }     // what a code stands for, over the block's greatest
+Tensor decoded(const Tensor& codes, const Tensor& scale) {
+  Tensor c = cast(codes, DType::f32);
+  return root_four(c) * sign(c) * scale;
+}
+}  // namespace
 
 Optimizer::Optimizer(const char* name, const Parameters& given, std::vector<Rule> rules) : name_(name), rules_(std::move(rules)), step_(Tensor::scalar(0)) {
   for (const Rule& r : rules_) check_range(name_, r, r.value);
@@ -89,11 +101,45 @@ void Optimizer::set_initial_lr(double lr, size_t group) { check_group(name_, gro
 int64_t Optimizer::steps() const { return int64_t(step_.item()); }
 Tensor Optimizer::step_of(size_t i) const { return missed_[i] ? step_ - double(missed_[i]) : step_; }
 
+Tensor& Optimizer::stored(std::string_view name, size_t i, const std::function<Tensor()>& fresh) {
+  for (Slot& s : slots_) if (s.index == i && s.name == name) return s.value;
+  return slots_.emplace_back(Slot{std::string(name), i, fresh()}).value;
+}
 Tensor Optimizer::slot(std::string_view name, size_t i, double start, bool scalar) {
-  for (const Slot& s : slots_) if (s.index == i && s.name == name) return s.value;
-  Tensor value = scalar ? Tensor::full({}, start, DType::f64) : Tensor::full(parameters_[i].shape(), start, parameters_[i].dtype());
-  slots_.push_back({std::string(name), i, value});
+  if (scalar) return stored(name, i, [&] { return Tensor::full({}, start, DType::f64); });
+  const Tensor& p = parameters_[i];
+  auto like_parameter = [&] { return Tensor::full(p.shape(), start, p.dtype()); };
+  if (!int8_ || p.numel() < block_size) return stored(name, i, like_parameter);
+  if (mode().recorder) throw Error(ErrorKind::unsupported, name_, "float32 states in a traced step", "8-bit states", "take eager steps");
+  int64_t blocks = (p.numel() + block_size - 1) / block_size;
+  bool is_new = std::none_of(slots_.begin(), slots_.end(), [&](const Slot& s) { return s.index == i && s.name == name; });
+  Tensor codes = stored(name, i, [&] { return Tensor::zeros({blocks, block_size}, DType::i8); });
+  Tensor scale = stored(std::string(name) + "_scale", i, [&] { return Tensor::zeros({blocks, 1}); });
+  Tensor value = is_new ? like_parameter() : cast(reshape(slice(reshape(decoded(codes, scale), {-1}), 0, 0, p.numel()), p.shape()), p.dtype()).clone();
+  open_.push_back({std::string(name), i, value});
   return value;
+}
+void Optimizer::put_back() {
+  for (const Slot& o : open_) {
+    Tensor flat = cast(reshape(o.value, {-1}), DType::f32);
+    int64_t blocks = (flat.numel() + block_size - 1) / block_size;
+    flat = reshape(pad(flat, {0}, {blocks * block_size - flat.numel()}), {blocks, block_size});
+    Tensor scale = max(abs(flat), {1}, true), share = abs(flat) / where(greater(scale, number_like(scale, 0)), scale, Tensor::full({}, 1));
+    Tensor low = clamp(floor(sqrt(sqrt(share)) * levels), 0, float(levels)), below = root_four(low), above = root_four(low + 1.0);
+    int64_t key[] = {0x5eed, steps()};                         // by step and slot alone, so a resumed run draws the same
+    int64_t stream = int64_t(o.index) * 64;
+    for (char c : o.name) stream += c % 8;
+    Tensor chance = uniform(Tensor::of<int64_t>({2}, key), flat.shape(), stream);
+    Tensor up = cast(less(chance * (above - below), share - below), DType::f32);
+    Tensor codes = clamp(low + up, 0, float(levels)) * sign(flat);
+    assign(stored(o.name, o.index, nullptr), cast(codes, DType::i8));
+    assign(stored(o.name + "_scale", o.index, nullptr), scale);
+  }
+  open_.clear();
+}
+void Optimizer::use_int8_states() {
+  if (!slots_.empty()) throw Error(ErrorKind::value, name_, "8-bit states before the first step", "states that are there");
+  int8_ = true;
 }
 bool Optimizer::passes(const std::vector<Tensor>& grads) const {
   if (on_nonfinite == OnNonfinite::step) return true;
@@ -120,6 +166,7 @@ void Optimizer::step() {
       if (!grads[i]) { ++missed_[i]; continue; }
       Tensor g = cast(grads[i], parameters_[i].dtype());
       update(i, parameters_[i], get(group, "maximize") != 0 ? -g : g, group);
+      if (!open_.empty()) put_back();
     }
 }
 void Optimizer::zero_grad() { for (const Tensor& p : parameters_) p->grad = Tensor(); }
@@ -172,7 +219,11 @@ void Optimizer::load_state_dict(const State& given) {
     if (index >= parameters_.size()) throw Error(ErrorKind::value, "load_state_dict", "the state of " + std::to_string(parameters_.size()) + " parameters", "\"" + name + "\"");
     if (entry->first == "missed") { missed[index] = int64_t(t.item()); continue; }
     bool scalar = t.rank() == 0 && is_float(t.dtype());
-    if (t.spec() != parameters_[index].spec() && !scalar) throw Error(ErrorKind::value, "load_state_dict", "\"" + name + "\" of " + parameters_[index].spec().text(), t.spec().text());
+    int64_t blocks = (parameters_[index].numel() + block_size - 1) / block_size;
+    bool packed = parameters_[index].numel() >= block_size && (t.spec() == Spec{DType::i8, {blocks, block_size}} || (t.spec() == Spec{DType::f32, {blocks, 1}} && entry->first.ends_with("_scale")));
+    if (packed != (int8_ && parameters_[index].numel() >= block_size && !scalar))
+      throw Error(ErrorKind::value, "load_state_dict", int8_ ? "8-bit states" : "float states", "\"" + name + "\" of " + t.spec().text(), "make the optimizer with the same state_dtype");
+    if (!packed && t.spec() != parameters_[index].spec() && !scalar) throw Error(ErrorKind::value, "load_state_dict", "\"" + name + "\" of " + parameters_[index].spec().text(), t.spec().text());
     slots.push_back({entry->first, index, scalar && parameters_[index].rank() ? cast(t, DType::f64).clone() : t.clone()});
   }
   NoGrad no_grad;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <span>
 #include "miniten/core/tensor.h"
@@ -49,16 +50,23 @@ class Optimizer : public Object {
   void load_state_dict(const State&);            // throws for missing or mis-shaped entries; nothing is changed then
   std::string type_name() const { return name_; }
   OnNonfinite on_nonfinite = OnNonfinite::step;
+  // States of parameters of 256 values or more as 8-bit codes in blocks of 256: the fourth root of each magnitude over the
+  // block's greatest, rounded up or down by chance so that no value drifts. Before the first step; eager steps alone.
+  void use_int8_states();
+  bool int8_states() const { return int8_; }
 
  protected:
   virtual void update(size_t i, const Tensor& p, const Tensor& g, const Group&) = 0;
   Tensor slot(std::string_view name, size_t i, double start = 0, bool scalar = false);   // like parameter i, or a float64 scalar; made at first use
+                                                 // with 8-bit states a copy, which is put back after the update
   Tensor step_of(size_t i) const;                // float32: the steps in which parameter i had a gradient
   static double get(const Group&, std::string_view name);
 
  private:
   const Rule& rule(std::string_view name) const;
   bool passes(const std::vector<Tensor>& grads) const;
+  Tensor& stored(std::string_view name, size_t i, const std::function<Tensor()>& fresh);
+  void put_back();
   const char* name_;
   std::vector<Rule> rules_;
   Tensor step_;
@@ -67,6 +75,8 @@ class Optimizer : public Object {
   std::vector<int64_t> missed_;                  // steps without a gradient, by parameter
   struct Slot { std::string name; size_t index; Tensor value; };
   std::vector<Slot> slots_;
+  bool int8_ = false;
+  std::vector<Slot> open_;                       // copies of 8-bit states while an update runs
 };
 
 class SGD : public Optimizer {
