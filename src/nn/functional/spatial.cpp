@@ -196,11 +196,11 @@ Tensor interpolate(const Tensor& x, Dims output_size, std::string_view mode, boo
   Tensor y = x;
   for (int i = 0; i < size.rank; ++i) {
     int64_t in = x.dim(2 + i), out = size[i];
-    if (in == out && scale.empty()) continue;
+    if (in == out && (scale.empty() || lines || nearest)) continue;          // torch copies, whatever the scale says
     double step = scale.empty() ? double(in) / double(out) : 1.0 / scale[size_t(i)];
     if (nearest || exact) {
       std::vector<int64_t> index;
-      for (int64_t o = 0; o < out; ++o) index.push_back(std::min<int64_t>(int64_t(std::floor((float(o) + (exact ? 0.5f : 0.0f)) * float(step))), in - 1));
+      for (int64_t o = 0; o < out; ++o) index.push_back(nearest && out == 2 * in ? o / 2 : std::min<int64_t>(int64_t(std::floor((float(o) + (exact ? 0.5f : 0.0f)) * float(step))), in - 1));
       y = gather(y, Tensor::of<int64_t>({out}, index), 2 + i);
     } else y = along(y, 2 + i, linear_matrix(in, out, step, align_corners, cubic), out, in);
   }
