@@ -46,7 +46,12 @@ struct Prune {
 };
 int prune(const Prune&, Output);
 
-struct Bench { std::string file; std::vector<std::string> shapes; int runs = 100, warmup = 10, threads = 0; };
+struct Bench {
+  std::string file;
+  std::vector<std::string> shapes, against;      // against: other models, in interleaved rounds
+  int runs = 100, warmup = 10, threads = 0;
+  double period_ms = 0, soak_seconds = 0;        // above 0: see BenchmarkOptions, soak_test
+};
 int bench(const Bench&, Output);
 
 struct Profile { std::string file; std::vector<std::string> shapes; int runs = 20; };
@@ -55,11 +60,14 @@ int profile(const Profile&, Output);
 struct Estimate { std::string file, device = "cpu"; std::vector<std::string> shapes; std::optional<double> ops_per_watt; };
 int estimate(const Estimate&, Output);
 
-struct Check { std::string file; std::vector<std::string> shapes; std::map<std::string, double> limits; };
+struct Check { std::string file, device; std::vector<std::string> shapes; std::map<std::string, double> limits; };
 int check(const Check&, Output);
 
 struct Monitor { std::string dir, run; int width = 0; std::optional<double> follow; bool plain = false; };   // width 0: the terminal's
 int watch_runs(const Monitor&, Output);
+
+struct Probe { std::string output; int threads = 1; };
+int probe(const Probe&, Output);
 
 int version(Output);
 

@@ -95,6 +95,19 @@ Ref<nn::GraphModule> open_model(const std::string& path) {
     throw WrongUse{"a model is a .npz or .onnx file, got " + in_quotes(path)};
   return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : graph_from_onnx(path); });
 }
+edge::Device open_device(const std::string& name) {
+  if (ending_of(name) != ".json") {
+    try {
+      return edge::find_device(name);
+    } catch (const Error& e) {
+      throw WrongUse{e.what()};
+    }
+  }
+  return reading(name, [&] {
+    std::vector<std::byte> bytes = read_file(name, 1 << 20);
+    return edge::Device::from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  });
+}
 size_t file_bytes(const std::string& path) { return size_t(fs::file_size(path)); }
 
 void check_output(const std::string& path, std::string_view ending) {

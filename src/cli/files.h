@@ -1,5 +1,6 @@
 #pragma once
 #include "cli/commands.h"
+#include "miniten/edge/devices.h"
 #include "miniten/edge/export.h"
 
 // Files and shapes as arguments name them. All of it throws WrongUse before any work is done.
@@ -9,6 +10,7 @@ Ref<nn::GraphModule> open_model(const std::string& path);        // by its endin
 size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
+edge::Device open_device(const std::string& name);               // of the table, or a .json that probe wrote
 
 // A whole model file; opset 0 is the exporter's default. specs: none keeps open sizes open.
 edge::ExportReport save_model(nn::GraphModule&, const std::string& path, int opset, const std::vector<Spec>& specs = {});

@@ -25,16 +25,43 @@ std::string joined(const std::vector<Spec>& specs) {
 }  // namespace
 
 int bench(const Bench& o, Output to) {
+  if (o.soak_seconds > 0 && (!o.against.empty() || o.period_ms > 0)) throw WrongUse{"--soak is for one model without --period-ms"};
+  if (!o.against.empty() && o.period_ms > 0) throw WrongUse{"--period-ms is for one model"};
   auto m = open_model(o.file);
   std::vector<Spec> specs = specs_for(*m, o.shapes);
-  edge::BenchmarkResult r = edge::benchmark_model(*m, specs, {o.runs, o.warmup, o.threads});
-  if (to.json) {
+  auto tell = [&](const std::string& result_json, const std::string& text) {
     json j{{"file", o.file}};
-    j.update(json::parse(r.to_json()));
-    to.out << j.dump() << "\n";
-  } else {
-    to.out << o.file << ", " << joined(specs) << "\n" << r.to_text() << "\n";
+    j.update(json::parse(result_json));
+    if (to.json) to.out << j.dump() << "\n";
+    else to.out << o.file << ", " << joined(specs) << "\n" << text;
+    return 0;
+  };
+  if (o.soak_seconds > 0) {
+    edge::SoakResult r = edge::soak_test(*m, specs, o.soak_seconds, o.threads);
+    return tell(r.to_json(), r.to_text());
   }
+  if (o.against.empty()) {
+    edge::BenchmarkOptions options{o.runs, o.warmup, o.threads};
+    options.period_ms = o.period_ms;
+    edge::BenchmarkResult r = edge::benchmark_model(*m, specs, options);
+    return tell(r.to_json(), r.to_text() + "\n");
+  }
+  std::vector<Ref<nn::GraphModule>> kept{m};
+  std::vector<nn::Module*> models{m.get()};
+  std::vector<std::string> labels{o.file};
+  for (const std::string& path : o.against) {
+    kept.push_back(open_model(path));
+    models.push_back(kept.back().get());
+    labels.push_back(path);
+  }
+  json j{{"models", json::array()}};
+  std::vector<std::vector<std::string>> rows{{"model", "median ms", "p95 ms", "memory", "against the first"}};
+  for (const edge::ComparedModel& c : edge::compare_models(models, specs, {o.runs, o.warmup, o.threads}, labels)) {
+    j["models"].push_back(json::parse(c.to_json()));
+    rows.push_back({c.label, number("%.4f", c.percentile(50)), number("%.4f", c.percentile(95)), number("%.2f MB", double(c.memory_bytes) / 1048576), c.verdict_text()});
+  }
+  if (to.json) to.out << j.dump() << "\n";
+  else to.out << table(rows);
   return 0;
 }
 
@@ -44,13 +71,13 @@ int profile(const Profile& o, Output to) {
   double all = 0;
   for (const auto& l : layers) all += l.latency_ms;
   json j{{"file", o.file}, {"latency_ms", all}, {"layers", json::array()}};
-  std::vector<std::vector<std::string>> rows{{"layer", "op", "output", "ms", "share", "MACs"}};
+  std::vector<std::vector<std::string>> rows{{"layer", "op", "output", "ms", "share", "MACs", "of roofline"}};
   for (size_t i = 0; i < layers.size(); ++i) {
     const edge::LayerLatency& l = layers[i];
     j["layers"].push_back({{"layer_index", i}, {"layer", l.layer}, {"layer_type", l.type}, {"op", l.op}, {"input_shape", shape_json(l.in)},
-                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}});
+                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}, {"bytes", l.bytes}, {"roofline_share", l.roofline_share()}});
     rows.push_back({l.layer.empty() ? "-" : l.layer, l.op, shape_text(l.out), number("%.4f", l.latency_ms), number("%.1f %%", all > 0 ? 100 * l.latency_ms / all : 0),
-                    with_commas(l.cost.macs)});
+                    with_commas(l.cost.macs), number("%.0f %%", 100 * l.roofline_share())});
   }
   if (to.json) to.out << j.dump() << "\n";
   else to.out << table(rows, 3) << "all: " << number("%.4f", all) << " ms, one thread\n";
@@ -63,10 +90,16 @@ int estimate(const Estimate& o, Output to) {
   edge::ParameterCount parameters = edge::count_parameters(*m);
   edge::FlopCount flops = edge::count_flops(*m, specs);
   edge::MemoryEstimate memory = edge::estimate_memory(*m, specs);
-  edge::PowerEstimate power = edge::estimate_power(*m, specs, o.device, o.ops_per_watt.value_or(0));
+  bool is_class = o.device == "cpu" || o.device == "gpu" || o.device == "edge_cpu" || o.device == "npu" || o.device == "dsp";
+  std::optional<edge::PowerEstimate> power;
+  std::optional<edge::LatencyEstimate> latency;
+  if (is_class || o.ops_per_watt) power = edge::estimate_power(*m, specs, is_class ? o.device : "cpu", o.ops_per_watt.value_or(0));
+  if (!is_class) latency = edge::estimate_latency(*m, specs, open_device(o.device));
   if (to.json) {
     json j{{"file", o.file}, {"parameters", json::parse(parameters.to_json())}, {"flops", json::parse(flops.to_json())},
-           {"memory", json::parse(memory.to_json())}, {"power", json::parse(power.to_json())}};
+           {"memory", json::parse(memory.to_json())}};
+    if (power) j["power"] = json::parse(power->to_json());
+    if (latency) j["latency"] = json::parse(latency->to_json());
     to.out << j.dump() << "\n";
     return 0;
   }
@@ -75,15 +108,29 @@ int estimate(const Estimate& o, Output to) {
          << "parameters  " << with_commas(parameters.total) << " (" << with_commas(parameters.nonzero) << " not zero)\n"
          << "MACs        " << with_commas(flops.macs) << "\n"
          << "FLOPs       " << with_commas(flops.total()) << " (2 a MAC, " << with_commas(flops.elementwise_flops) << " elementwise)\n"
-         << "memory      " << kb(memory.parameter) << " parameters, " << kb(memory.input) << " input, " << kb(memory.activation) << " activations\n"
-         << "energy      " << number("%.4g", power.energy_j * 1000) << " mJ an inference on " << power.device << " at " << number("%.3g", power.ops_per_watt)
-         << " operations per watt-second (an estimate)\n";
+         << "memory      " << kb(memory.parameter) << " parameters, " << kb(memory.input) << " input, " << kb(memory.activation) << " activations\n";
+  if (power)
+    to.out << "energy      " << number("%.4g", power->energy_j * 1000) << " mJ an inference on " << power->device << " at " << number("%.3g", power->ops_per_watt)
+           << " operations per watt-second (an estimate)\n";
+  if (latency)
+    to.out << "latency     " << number("%.4g", latency->latency_ms) << " ms on " << latency->device << (latency->measured ? " (predictions are off by " : " (peak rates, not measured: may be off by ")
+           << number("%.0f %%)", 100 * latency->error) << "\n";
   return 0;
 }
 
 int check(const Check& o, Output to) {
+  std::map<std::string, double> limits = o.limits;
+  if (!o.device.empty()) {
+    std::map<std::string, double> of_device;
+    try {
+      of_device = edge::constraints_of(open_device(o.device));
+    } catch (const Error& e) {
+      throw WrongUse{e.what()};
+    }
+    limits.insert(of_device.begin(), of_device.end());           // what is given by name stands
+  }
   auto m = open_model(o.file);
-  edge::Compatibility c = edge::check_edge_compatibility(*m, specs_for(*m, o.shapes), o.limits);
+  edge::Compatibility c = edge::check_edge_compatibility(*m, specs_for(*m, o.shapes), limits);
   if (to.json) {
     json j{{"file", o.file}};
     j.update(json::parse(c.to_json()));
@@ -92,6 +139,16 @@ int check(const Check& o, Output to) {
     to.out << c.to_text() << (c.passes_all() ? "the model fits\n" : "the model does not fit\n");
   }
   return c.passes_all() ? 0 : 1;
+}
+
+int probe(const Probe& o, Output to) {
+  if (!o.output.empty()) check_output(o.output, ".json");
+  edge::Device d = edge::probe(o.threads);
+  std::string text = d.to_json() + "\n";
+  if (!o.output.empty()) write_file(o.output, std::as_bytes(std::span(text)));
+  to.out << (to.json ? text : d.to_text());
+  if (!o.output.empty() && !to.json) to.out << "written to " << o.output << "\n";
+  return 0;
 }
 
 }  // namespace miniten::cli

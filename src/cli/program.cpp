@@ -119,11 +119,16 @@ struct Program {
     }
     {
       Bench& o = add<Bench>("bench", "Measure latency",
-                            "Examples:\n  miniten bench model.onnx\n  miniten bench model.onnx --shape 1,3,224,224 --runs 500 --threads 1 --json", bench);
+                            "Examples:\n  miniten bench model.onnx\n  miniten bench model.onnx --shape 1,3,224,224 --runs 500 --threads 1 --json\n"
+                            "  miniten bench float.npz --against int8.npz            which is faster, and by how much\n"
+                            "  miniten bench model.npz --soak 600                    does memory grow, does it slow down?", bench);
       file(o.file);
       shape(o.shapes);
       last().add_option("--runs", o.runs, "Timed runs")->capture_default_str();
       last().add_option("--warmup", o.warmup, "Runs before them")->capture_default_str();
+      last().add_option("--against", o.against, "Another model, compared in interleaved rounds")->allow_extra_args(false);
+      last().add_option("--period-ms", o.period_ms, "Begin one inference every so often");
+      last().add_option("--soak", o.soak_seconds, "Run for this many seconds instead: memory growth, latency drift");
       threads(o.threads);
     }
     {
@@ -134,17 +139,18 @@ struct Program {
     }
     {
       Estimate& o = add<Estimate>("estimate", "Parameters, FLOPs, memory and energy without running",
-                                  "Examples:\n  miniten estimate model.onnx\n  miniten estimate model.npz --device edge_cpu --json", estimate);
+                                  "Examples:\n  miniten estimate model.onnx\n  miniten estimate model.npz --device stm32f411\n  miniten estimate model.npz --device here.json         (written by miniten probe)", estimate);
       file(o.file);
       shape(o.shapes);
-      last().add_option("--device", o.device, "cpu, gpu, edge_cpu, npu or dsp")->capture_default_str();
+      last().add_option("--device", o.device, "cpu, gpu, edge_cpu, npu, dsp; a board, as stm32f411; or a .json of miniten probe")->capture_default_str();
       last().add_option("--ops-per-watt", o.ops_per_watt, "Operations for a watt-second, instead of the device's");
     }
     {
       Check& o = add<Check>("check", "Does a model fit? Exit code 1 where it does not",
                             "Without limits: 10 million parameters, 100 MB, 1e9 FLOPs.\n\n"
-                            "Example:\n  miniten check model.npz --max-flash-kb 512 --max-ram-kb 128 --max-latency-ms 20", check);
+                            "Examples:\n  miniten check model.npz --device stm32f411\n  miniten check model.npz --max-flash-kb 512 --max-ram-kb 128 --max-latency-ms 20", check);
       file(o.file);
+      last().add_option("--device", o.device, "RAM and flash of a board, as stm32f411, or of a .json profile");
       shape(o.shapes);
       for (auto [option, key, what] : {std::tuple{"--max-parameters", "max_parameters", "Parameters"}, {"--max-memory-mb", "max_memory_mb", "Parameters, input and activations"},
                                        {"--max-flops", "max_flops", "FLOPs of an inference"}, {"--max-latency-ms", "max_latency_ms", "Median on this machine, one thread"},
@@ -160,6 +166,11 @@ struct Program {
       last().add_option("--follow", o.follow, "Draw again every so many seconds until the run ends")->check(CLI::Range(0.1, 3600.0));
       last().add_option("--width", o.width, "Columns")->check(CLI::Range(40, 1000));
       last().add_flag("--plain", o.plain, "No colours");
+    }
+    {
+      Probe& o = add<Probe>("probe", "Measure this machine, for estimate --device", "Example:\n  miniten probe --output here.json && miniten estimate model.npz --device here.json", probe);
+      last().add_option("--output", o.output, "Write the profile to this .json");
+      threads(o.threads);
     }
     begin("version", "Version of MiniTen", "").call = version;
   }

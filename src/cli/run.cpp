@@ -6,7 +6,7 @@
 #include "cli/files.h"
 #include "cli/text.h"
 #include "miniten/base/parallel.h"
-#include "miniten/base/random.h"
+#include "miniten/edge/benchmark.h"
 
 namespace miniten::cli {
 
@@ -18,19 +18,6 @@ std::vector<double> doubles(const Tensor& t) {
   Tensor wide = Tensor::empty({DType::f64, t.shape()});
   copy_values(t.view(), wide.view());
   return wide.to_vector<double>();
-}
-
-// Standard normal floats, the same at each call; integers 0.
-std::vector<Tensor> random_inputs(const std::vector<Spec>& specs) {
-  Generator random(1);
-  std::vector<Tensor> inputs;
-  for (const Spec& s : specs) {
-    if (!is_float(s.dtype)) { inputs.push_back(Tensor::zeros(s.shape, s.dtype)); continue; }
-    std::vector<float> v(size_t(s.shape.count()));
-    for (float& x : v) x = random.normal();
-    inputs.push_back(cast(Tensor::of<float>(s.shape, v), s.dtype));
-  }
-  return inputs;
 }
 
 std::vector<std::string> read_labels(const std::string& path) {
@@ -73,7 +60,7 @@ int run(const Run& o, Output to) {
   std::vector<std::string> labels = read_labels(o.labels);
   auto m = open_model(o.file);
   const Graph& g = m->graph();
-  std::vector<Tensor> inputs = o.inputs.empty() ? random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs);
+  std::vector<Tensor> inputs = o.inputs.empty() ? edge::random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs);
   if (o.threads) set_num_threads(o.threads);
   std::vector<Tensor> outputs = (*m)(inputs);
   size_t top = size_t(o.top ? o.top : labels.empty() ? 0 : 5);

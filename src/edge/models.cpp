@@ -1,6 +1,7 @@
 #include "edge/models.h"
 #include <set>
 #include "miniten/base/random.h"
+#include "miniten/edge/benchmark.h"
 #include "miniten/edge/pruning.h"
 
 namespace miniten::edge {

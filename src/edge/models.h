@@ -46,7 +46,4 @@ std::vector<LayerWork> layers_of(const Graph&);
 
 bool matches(std::string_view pattern, std::string_view name);     // * stands for any characters, ? for one
 
-// One tensor for each spec: floats standard normal, the same at each call; the rest 0.
-std::vector<Tensor> random_inputs(const std::vector<Spec>&);
-
 }  // namespace miniten::edge

@@ -1,6 +1,6 @@
 #pragma once
 #include <map>
-#include "miniten/nn/module.h"
+#include "miniten/edge/devices.h"
 
 namespace miniten::edge {
 
@@ -53,13 +53,27 @@ std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {
 // Constraints, any of them: max_parameters, max_memory_mb (estimate_memory's total), max_flops, max_latency_ms (the median
 // measured on this machine with one thread), max_flash_kb (parameters), max_ram_kb (input and activation); kb is 2^10
 // bytes. None given: 10e6 parameters, 100 MB and 1e9 FLOPs. Others, and limits that are no number or negative, throw.
-struct Check { std::string name; double actual = 0, limit = 0; bool passes = false; };
+struct Check {
+  std::string name;
+  double actual = 0, limit = 0;
+  bool passes = false;
+  std::string fix;                               // of a failed one: what quantising makes of it
+};
+// Where a check fails, the model is really quantised to int8 and checked again.
+struct Fix {
+  std::string name, text;                        // "int8"
+  bool passes_all = false;
+  std::vector<Check> checks;                     // of the changed model
+};
 struct Compatibility {
   std::vector<Check> checks;
+  std::vector<Fix> fixes;
   bool passes_all() const;
   std::string to_text() const;
   std::string to_json() const;
 };
 Compatibility check_edge_compatibility(nn::Module& model, const std::vector<Spec>& inputs = {}, const std::map<std::string, double>& constraints = {});
+// What a device's memory allows; latency is not checked.
+std::map<std::string, double> constraints_of(const Device&);
 
 }  // namespace miniten::edge

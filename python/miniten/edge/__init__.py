@@ -9,17 +9,30 @@ from miniten.edge.benchmark import (
     latency_test,
     memory_benchmark,
     profile_by_layer,
+    soak_test,
     throughput_test,
 )
 from miniten.edge.export import diff as diff, export_check as export_check, export_miniten, export_onnx, load_miniten, load_onnx
 from miniten.edge.pruning import GradualPruning, PrunedModel, channel_groups, magnitude_prune, prune_model, structured_prune
 from miniten.edge.quantization import QuantizationConfig, QuantizedModel, dequantize_tensor, quantize_model, quantize_tensor
-from miniten.edge.utils import check_edge_compatibility, count_flops, count_parameters, estimate_memory, estimate_power, model_summary
+from miniten.edge.utils import (
+    Device,
+    battery_life,
+    check_edge_compatibility,
+    count_flops,
+    count_parameters,
+    devices,
+    estimate_latency,
+    estimate_memory,
+    estimate_power,
+    model_summary,
+    probe,
+)
 
 __all__ = [
-    "BenchmarkReport", "GradualPruning", "PrunedModel", "QuantizationConfig", "QuantizedModel", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups",
-    "check_edge_compatibility", "compare_models", "count_flops", "count_parameters", "dequantize_tensor", "estimate_memory", "estimate_power",
-    "export", "export_miniten", "export_onnx", "latency_test", "load_miniten", "load_onnx", "magnitude_prune", "memory_benchmark",
-    "model_summary", "profile_by_layer", "prune_model", "pruning", "quantization", "quantize_model", "quantize_tensor", "structured_prune",
-    "throughput_test", "utils",
+    "BenchmarkReport", "Device", "GradualPruning", "PrunedModel", "QuantizationConfig", "QuantizedModel", "battery_life", "benchmark",
+    "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility", "compare_models", "count_flops", "count_parameters",
+    "dequantize_tensor", "devices", "estimate_latency", "estimate_memory", "estimate_power", "export", "export_miniten", "export_onnx",
+    "latency_test", "load_miniten", "load_onnx", "magnitude_prune", "memory_benchmark", "model_summary", "probe", "profile_by_layer", "prune_model",
+    "pruning", "quantization", "quantize_model", "quantize_tensor", "soak_test", "structured_prune", "throughput_test", "utils",
 ]

@@ -8,9 +8,11 @@ from miniten._core import (
     latency_test,
     memory_benchmark,
     profile_by_layer,
+    soak_test,
     throughput_test,
 )
 
 __all__ = [
-    "BenchmarkReport", "benchmark_layer", "benchmark_model", "compare_models", "latency_test", "memory_benchmark", "profile_by_layer", "throughput_test",
+    "BenchmarkReport", "benchmark_layer", "benchmark_model", "compare_models", "latency_test", "memory_benchmark", "profile_by_layer", "soak_test",
+    "throughput_test",
 ]

@@ -1,8 +1,9 @@
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <thread>
 #include "edge/benchmark/bench.h"
+#include "edge/benchmark/json.h"
 #include "edge/models.h"
 #include "miniten/base/parallel.h"
 
@@ -17,122 +18,161 @@ int threads_of(const char* who, int threads) {
 void check_runs(const char* who, const BenchmarkOptions& o) {
   if (o.num_runs < 1 || o.warmup_runs < 0)
     throw Error(ErrorKind::value, who, "num_runs of at least 1 and warmup_runs of at least 0", std::to_string(o.num_runs) + " and " + std::to_string(o.warmup_runs));
+  if (!(o.period_ms >= 0) || std::isinf(o.period_ms)) throw Error(ErrorKind::value, who, "a period_ms of 0 or more", std::to_string(o.period_ms));
 }
 
-static Session session_of(const char* who, nn::Module& m, const std::vector<Spec>& given, int threads) {
-  return Session(bound_graph(who, m, given), {.threads = threads_of(who, threads)});
+static std::vector<Spec> specs_for(const std::vector<Spec>& given, const std::vector<Tensor>& real) {
+  std::vector<Spec> specs = given;
+  if (!real.empty()) specs.clear();
+  for (const Tensor& t : real) specs.push_back(t.spec());
+  return specs;
 }
-Bench::Bench(const char* who, nn::Module& m, const std::vector<Spec>& given, int threads)
-    : session(session_of(who, m, given, threads)), inputs(random_inputs(session.input_specs())) {}
-double Bench::timed_ms() {
-  double start = now_ms();
-  run();
-  return now_ms() - start;
-}
-
-// ---- what a list of latencies tells ----
-double BenchmarkResult::mean() const { return std::accumulate(latencies_ms.begin(), latencies_ms.end(), 0.0) / double(latencies_ms.size()); }
-double BenchmarkResult::stddev() const {
-  double m = mean(), sum = 0;
-  for (double v : latencies_ms) sum += (v - m) * (v - m);
-  return std::sqrt(sum / double(latencies_ms.size()));
-}
-double BenchmarkResult::min() const { return *std::min_element(latencies_ms.begin(), latencies_ms.end()); }
-double BenchmarkResult::max() const { return *std::max_element(latencies_ms.begin(), latencies_ms.end()); }
-double BenchmarkResult::percentile(double p) const {
-  if (!(p >= 0 && p <= 100)) throw Error(ErrorKind::value, "percentile", "a percentile in [0, 100]", std::to_string(p));
-  if (latencies_ms.empty()) throw Error(ErrorKind::value, "percentile", "at least one latency", "none");
-  std::vector<double> v = latencies_ms;
-  std::sort(v.begin(), v.end());
-  double at = p / 100 * double(v.size() - 1);
-  auto low = std::min(size_t(at), v.size() - 1), high = std::min(low + 1, v.size() - 1);
-  double t = at - double(low), step = v[high] - v[low];
-  return t < 0.5 ? v[low] + step * t : v[high] - step * (1 - t);         // NumPy's lerp: exact at both ends
-}
-double BenchmarkResult::throughput() const { return 1000 / mean(); }
-std::string BenchmarkResult::to_text() const {
-  char s[256];
-  std::snprintf(s, sizeof s, "latency %.4f ms median, %.4f mean, %.4f std, %.4f p95, %.4f p99; %.1f inferences/s; %zu runs after %d, %d thread%s", percentile(50), mean(),
-                stddev(), percentile(95), percentile(99), throughput(), latencies_ms.size(), warmup_runs, threads, threads == 1 ? "" : "s");
-  return s;
-}
-static nlohmann::ordered_json json_of(const BenchmarkResult& r) {
-  return {{"mean_latency_ms", r.mean()}, {"std_latency_ms", r.stddev()}, {"min_latency_ms", r.min()}, {"max_latency_ms", r.max()},
-          {"median_latency_ms", r.percentile(50)}, {"p95_latency_ms", r.percentile(95)}, {"p99_latency_ms", r.percentile(99)},
-          {"p999_latency_ms", r.percentile(99.9)}, {"throughput_fps", r.throughput()}, {"num_runs", r.latencies_ms.size()},
-          {"warmup_runs", r.warmup_runs}, {"threads", r.threads}, {"latencies_ms", r.latencies_ms}};
-}
-std::string BenchmarkResult::to_json() const { return json_of(*this).dump(); }
-std::string ComparedModel::to_json() const {
-  nlohmann::ordered_json j{{"label", label}, {"latency_ms", percentile(50)}, {"throughput_fps", throughput()}, {"peak_memory_mb", double(memory_bytes) / 1048576}};
-  j.update(json_of(*this));
-  return j.dump();
+Bench::Bench(const char* who, nn::Module& m, const std::vector<Spec>& given, int threads, const std::vector<Tensor>& real)
+    : session(bound_graph(who, m, specs_for(given, real)), {.threads = threads_of(who, threads)}), inputs(real) {
+  if (inputs.empty()) inputs = random_inputs(session.input_specs());
 }
 
-BenchmarkResult benchmark_model(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o) {
+// ---- timing ----
+void time_rounds(const std::vector<Workload>& workloads, const BenchmarkOptions& o, const std::vector<BenchmarkResult*>& results) {
+  MachineWatch watch;
+  for (size_t k = 0; k < workloads.size(); ++k) {
+    BenchmarkResult& r = *results[k];
+    r.warmup_runs = o.warmup_runs;
+    r.period_ms = o.period_ms;
+    for (auto* list : {&r.context_switches, &r.page_faults}) list->reserve(size_t(o.num_runs));
+    r.latencies_ms.reserve(size_t(o.num_runs));
+    for (int i = 0; i < o.warmup_runs; ++i) workloads[k]();
+  }
+  double due = now_ms();
+  for (int i = 0; i < o.num_runs; ++i)
+    for (size_t turn = 0; turn < workloads.size(); ++turn) {
+      size_t k = i % 2 ? workloads.size() - 1 - turn : turn;
+      BenchmarkResult& r = *results[k];
+      if (o.period_ms > 0 && (i || turn)) {
+        due += o.period_ms;
+        double left = due - now_ms();
+        if (left > 0) std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(left));
+        else { ++r.late; due = now_ms(); }
+      }
+      auto before = events_now();
+      double start = now_ms();
+      workloads[k]();
+      r.latencies_ms.push_back(now_ms() - start);
+      auto after = events_now();
+      if (!before || !after) continue;
+      r.context_switches.push_back(after->context_switches - before->context_switches);
+      r.page_faults.push_back(after->page_faults - before->page_faults);
+    }
+  Machine machine = watch.end();
+  for (BenchmarkResult* r : results) r->machine = machine;
+}
+
+BenchmarkResult benchmark_model(const Workload& run, const BenchmarkOptions& o) {
   check_runs("benchmark_model", o);
-  Bench b("benchmark_model", m, inputs, o.threads);
   BenchmarkResult r;
   r.threads = threads_of("benchmark_model", o.threads);
-  r.warmup_runs = o.warmup_runs;
-  for (int i = 0; i < o.warmup_runs; ++i) b.run();
-  for (int i = 0; i < o.num_runs; ++i) r.latencies_ms.push_back(b.timed_ms());
+  time_rounds({run}, o, {&r});
   return r;
 }
+BenchmarkResult benchmark_model(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o) {
+  check_runs("benchmark_model", o);
+  Bench b("benchmark_model", m, inputs, o.threads, o.inputs);
+  return benchmark_model([&] { b.run(); }, o);
+}
+Workload workload(Session& session, const std::vector<Tensor>& given) {
+  return [&session, inputs = given.empty() ? random_inputs(session.input_specs()) : given] { session.run_into(inputs); };
+}
 
-LatencyTest latency_test(nn::Module& m, const std::vector<Spec>& inputs, double target_latency_ms, double percentile, const BenchmarkOptions& o) {
+// ---- results ----
+std::string BenchmarkResult::to_text() const {
+  char s[320];
+  Interval i = median_interval();
+  std::snprintf(s, sizeof s, "latency %.4f ms median (95 %% interval %.4f to %.4f), %.4f mean, %.4f std, %.4f p95, %.4f p99; %.1f inferences/s; %zu runs after %d, %d thread%s",
+                percentile(50), i.low, i.high, mean(), stddev(), percentile(95), percentile(99), throughput(), latencies_ms.size(), warmup_runs, threads, threads == 1 ? "" : "s");
+  std::string text = s;
+  if (period_ms > 0) {
+    std::snprintf(s, sizeof s, "\none inference every %.4g ms: busy %.1f %% of the time, %lld late", period_ms, 100 * mean() / period_ms, (long long)late);
+    text += s;
+  }
+  if (Outliers o = outliers(); !o.runs.empty()) {
+    std::snprintf(s, sizeof s, "\n%zu outlier%s: %lld with context switches, %lld with page faults, %lld of unknown cause", o.runs.size(), o.runs.size() == 1 ? "" : "s",
+                  (long long)o.context_switches, (long long)o.page_faults, (long long)o.unknown);
+    text += s;
+  }
+  text += "\n" + (machine.cpu.empty() ? "unknown CPU" : machine.cpu) + ", " + machine.isa + ", " + std::to_string(machine.cores) + " core" + (machine.cores == 1 ? "" : "s");
+  if (machine.start_mhz > 0) {
+    std::snprintf(s, sizeof s, ", %.0f MHz at the start, %.0f at the end", machine.start_mhz, machine.end_mhz);
+    text += s;
+  }
+  return text + (machine.throttled.value_or(false) ? ", throttled meanwhile" : "");
+}
+nlohmann::ordered_json json_of(const BenchmarkResult& r) {
+  using json = nlohmann::ordered_json;
+  auto pair = [](Interval i) { return json::array({i.low, i.high}); };
+  Outliers o = r.outliers();
+  const Machine& m = r.machine;
+  auto told = [](double mhz) { return mhz > 0 ? json(mhz) : json(); };
+  json j{{"mean_latency_ms", r.mean()}, {"std_latency_ms", r.stddev()}, {"min_latency_ms", r.min()}, {"max_latency_ms", r.max()},
+         {"median_latency_ms", r.percentile(50)}, {"p95_latency_ms", r.percentile(95)}, {"p99_latency_ms", r.percentile(99)},
+         {"p999_latency_ms", r.percentile(99.9)}, {"throughput_fps", r.throughput()}, {"num_runs", r.latencies_ms.size()},
+         {"warmup_runs", r.warmup_runs}, {"threads", r.threads},
+         {"mean_interval_ms", pair(r.mean_interval())}, {"median_interval_ms", pair(r.median_interval())}, {"interval_level", 0.95},
+         {"outliers", o.runs.size()}, {"outlier_runs", o.runs},
+         {"outlier_causes", {{"context_switches", o.context_switches}, {"page_faults", o.page_faults}, {"unknown", o.unknown}}},
+         {"machine", {{"cpu", m.cpu}, {"isa", m.isa}, {"cores", m.cores}, {"start_mhz", told(m.start_mhz)}, {"end_mhz", told(m.end_mhz)},
+                      {"throttled", m.throttled ? json(*m.throttled) : json()}}}};
+  if (r.period_ms > 0) {
+    j["period_ms"] = r.period_ms;
+    j["late_runs"] = r.late;
+    j["duty_cycle"] = r.mean() / r.period_ms;
+  }
+  j["latencies_ms"] = r.latencies_ms;
+  return j;
+}
+std::string BenchmarkResult::to_json() const { return json_of(*this).dump(); }
+
+LatencyTest latency_test(const BenchmarkResult& r, double target_latency_ms, double percentile) {
   if (!(target_latency_ms > 0)) throw Error(ErrorKind::value, "latency_test", "a target above 0 ms", std::to_string(target_latency_ms));
   if (!(percentile >= 0 && percentile <= 100)) throw Error(ErrorKind::value, "latency_test", "a percentile in [0, 100]", std::to_string(percentile));
-  return {benchmark_model(m, inputs, o).percentile(percentile), target_latency_ms, percentile};
+  return {r.percentile(percentile), target_latency_ms, percentile};
+}
+LatencyTest latency_test(nn::Module& m, const std::vector<Spec>& inputs, double target_latency_ms, double percentile, const BenchmarkOptions& o) {
+  BenchmarkResult nothing;
+  nothing.latencies_ms = {0};
+  latency_test(nothing, target_latency_ms, percentile);                // refuses before it measures
+  return latency_test(benchmark_model(m, inputs, o), target_latency_ms, percentile);
 }
 std::string LatencyTest::to_json() const {
   return nlohmann::ordered_json{{"passes", passes()}, {"actual_latency_ms", actual_ms}, {"target_latency_ms", target_ms}, {"margin_ms", margin_ms()},
                                 {"percentile", percentile}}.dump();
 }
 
-ThroughputResult throughput_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, int threads) {
-  if (!(seconds > 0) || std::isinf(seconds)) throw Error(ErrorKind::value, "throughput_test", "a duration above 0 s", std::to_string(seconds));
-  Bench b("throughput_test", m, inputs, threads);
-  for (int i = 0; i < 2; ++i) b.run();
+static void check_seconds(const char* who, double seconds) {
+  if (!(seconds > 0) || std::isinf(seconds)) throw Error(ErrorKind::value, who, "a duration above 0 s", std::to_string(seconds));
+}
+ThroughputResult throughput_test(const Workload& run, double seconds) {
+  check_seconds("throughput_test", seconds);
+  for (int i = 0; i < 2; ++i) run();
   ThroughputResult r;
-  r.threads = threads_of("throughput_test", threads);
+  r.threads = get_num_threads();
   double start = now_ms();
   do {
-    b.run();
+    run();
     ++r.inferences;
     r.seconds = (now_ms() - start) / 1000;
   } while (r.seconds < seconds);
   return r;
 }
+ThroughputResult throughput_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, int threads) {
+  check_seconds("throughput_test", seconds);
+  Bench b("throughput_test", m, inputs, threads);
+  ThroughputResult r = throughput_test([&] { b.run(); }, seconds);
+  r.threads = threads_of("throughput_test", threads);
+  return r;
+}
 std::string ThroughputResult::to_json() const {
   return nlohmann::ordered_json{{"total_inferences", inferences}, {"duration_seconds", seconds}, {"throughput_fps", throughput()},
                                 {"latency_ms", 1000 / throughput()}, {"threads", threads}}.dump();
-}
-
-std::vector<ComparedModel> compare_models(const std::vector<nn::Module*>& models, const std::vector<Spec>& inputs, const BenchmarkOptions& o,
-                                          const std::vector<std::string>& labels) {
-  check_runs("compare_models", o);
-  if (!labels.empty() && labels.size() != models.size())
-    throw Error(ErrorKind::value, "compare_models", "a label for each of " + std::to_string(models.size()) + " models", std::to_string(labels.size()));
-  std::vector<Bench> benches;
-  std::vector<ComparedModel> results(models.size());
-  benches.reserve(models.size());
-  for (size_t k = 0; k < models.size(); ++k) {
-    ComparedModel& r = results[k];
-    Bench& b = benches.emplace_back("compare_models", *models[k], inputs, o.threads);
-    r.threads = threads_of("compare_models", o.threads);
-    r.warmup_runs = o.warmup_runs;
-    r.label = labels.empty() ? "model_" + std::to_string(k) : labels[k];
-    r.memory_bytes = b.session.weight_bytes() + b.session.arena_bytes();
-    for (const Tensor& t : b.inputs) r.memory_bytes += t.spec().bytes();
-    for (int i = 0; i < o.warmup_runs; ++i) b.run();
-  }
-  for (int i = 0; i < o.num_runs; ++i)
-    for (size_t turn = 0; turn < benches.size(); ++turn) {
-      size_t k = i % 2 ? benches.size() - 1 - turn : turn;
-      results[k].latencies_ms.push_back(benches[k].timed_ms());
-    }
-  return results;
 }
 
 }  // namespace miniten::edge

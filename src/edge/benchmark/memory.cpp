@@ -7,7 +7,7 @@ namespace miniten::edge {
 namespace {
 
 // A line of /proc/self/status, in kB there.
-size_t status_bytes(const char* key) {
+size_t status_bytes(const char* who, const char* key) {
   size_t kb = 0;
   bool found = false;
   if (FILE* f = std::fopen("/proc/self/status", "r")) {
@@ -16,7 +16,7 @@ size_t status_bytes(const char* key) {
     while (!found && std::fgets(line, sizeof line, f)) found = std::sscanf(line, format, &kb) == 1;
     std::fclose(f);
   }
-  if (!found) throw Error(ErrorKind::unsupported, "memory_benchmark", "a system that tells the resident set in /proc/self/status", "none here");
+  if (!found) throw Error(ErrorKind::unsupported, who, "a system that tells the resident set in /proc/self/status", "none here");
   return kb * 1024;
 }
 
@@ -30,18 +30,20 @@ bool reset_peak() {
 
 }  // namespace
 
+size_t resident_bytes(const char* who) { return status_bytes(who, "VmRSS"); }
+
 MemoryResult memory_benchmark(nn::Module& m, const std::vector<Spec>& inputs) {
   MemoryResult r;
-  r.start_bytes = status_bytes("VmRSS");
+  r.start_bytes = status_bytes("memory_benchmark", "VmRSS");
   r.peak_is_sampled = !reset_peak();
   Bench b("memory_benchmark", m, inputs, 0);
-  size_t sampled = status_bytes("VmRSS");
+  size_t sampled = status_bytes("memory_benchmark", "VmRSS");
   for (int i = 0; i < 3; ++i) {
     b.run();
-    sampled = std::max(sampled, status_bytes("VmRSS"));
+    sampled = std::max(sampled, status_bytes("memory_benchmark", "VmRSS"));
   }
-  r.current_bytes = status_bytes("VmRSS");
-  r.peak_bytes = std::max({sampled, r.current_bytes, r.peak_is_sampled ? 0 : status_bytes("VmHWM")});
+  r.current_bytes = status_bytes("memory_benchmark", "VmRSS");
+  r.peak_bytes = std::max({sampled, r.current_bytes, r.peak_is_sampled ? 0 : status_bytes("memory_benchmark", "VmHWM")});
   r.arena_bytes = b.session.arena_bytes();
   r.weight_bytes = b.session.weight_bytes();
   r.measured_arena_bytes = b.session.measured_arena_bytes(b.inputs);

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
+#include "edge/utils/predict.h"
 #include "miniten/interchange/native.h"
 
 namespace miniten::edge {
@@ -9,11 +10,14 @@ std::vector<LayerLatency> profile_by_layer(nn::Module& m, const std::vector<Spec
   if (runs < 1) throw Error(ErrorKind::value, "profile_by_layer", "at least one run", std::to_string(runs));
   Bench b("profile_by_layer", m, inputs, 1);
   auto types = layer_types(m);
+  static const Device machine = peak_rates(1);                 // of the process: it does not change
   std::vector<LayerLatency> rows;
   for (StepProfile& s : b.session.profile(b.inputs, runs)) {
     auto type = types.find(s.name);
     std::string class_name = s.name.empty() || type == types.end() ? s.op : type->second;
-    rows.push_back({s.name, s.op, std::move(s.in), std::move(s.out), s.nanoseconds / 1e6, s.cost, std::move(class_name)});
+    StepWork w = work_of(s.op, s.cost, s.in, s.out);
+    rows.push_back({s.name, s.op, std::move(s.in), std::move(s.out), s.nanoseconds / 1e6, s.cost, std::move(class_name), w.bytes,
+                    1000 * roofline_seconds(machine, w.cost, w.bytes, w.integers)});
   }
   return rows;
 }
@@ -42,8 +46,8 @@ std::string BenchmarkReport::summary() {
   double all = 0;
   for (const LayerLatency& l : layers_) all += l.latency_ms;
   for (const LayerLatency& l : layers_) {
-    std::snprintf(line, sizeof line, "%-28s %-16s %10.4f ms %6.1f %% %14lld MACs\n", l.layer.empty() ? "-" : l.layer.c_str(), l.type.c_str(), l.latency_ms,
-                  all > 0 ? 100 * l.latency_ms / all : 0, (long long)l.cost.macs);
+    std::snprintf(line, sizeof line, "%-28s %-16s %10.4f ms %6.1f %% %14lld MACs %5.0f %% of the roofline\n", l.layer.empty() ? "-" : l.layer.c_str(), l.type.c_str(), l.latency_ms,
+                  all > 0 ? 100 * l.latency_ms / all : 0, (long long)l.cost.macs, 100 * l.roofline_share());
     s += line;
   }
   return s;
@@ -60,7 +64,8 @@ std::string BenchmarkReport::to_json() {
   for (size_t i = 0; i < layers_.size(); ++i) {
     const LayerLatency& l = layers_[i];
     j["layers"].push_back({{"layer_index", i}, {"layer_type", l.type}, {"layer", l.layer}, {"op", l.op}, {"input_shape", shape_json(l.in)},
-                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}});
+                           {"output_shape", shape_json(l.out)}, {"latency_ms", l.latency_ms}, {"macs", l.cost.macs}, {"bytes", l.bytes},
+                           {"roofline_ms", l.roofline_ms}, {"roofline_share", l.roofline_share()}});
   }
   return j.dump(1);
 }

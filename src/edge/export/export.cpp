@@ -2,6 +2,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include "edge/models.h"
+#include "miniten/edge/benchmark.h"
 #include "miniten/edge/pruning.h"
 
 namespace miniten::edge {

@@ -1,6 +1,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include "edge/models.h"
 #include "miniten/edge/benchmark.h"
+#include "miniten/edge/pruning.h"
 #include "miniten/edge/utils.h"
 
 namespace miniten::edge {
@@ -13,15 +15,51 @@ std::string Compatibility::to_text() const {
   std::string s;
   for (const Check& c : checks) {
     char line[160];
-    std::snprintf(line, sizeof line, "%-16s %14.6g of %14.6g  %s\n", c.name.c_str(), c.actual, c.limit, c.passes ? "fits" : "too much");
-    s += line;
+    std::snprintf(line, sizeof line, "%-16s %14.6g of %14.6g  %s", c.name.c_str(), c.actual, c.limit, c.passes ? "fits" : "too much");
+    s += line + (c.fix.empty() ? "" : "; " + c.fix) + "\n";
   }
+  for (const Fix& f : fixes) s += f.text + "\n";
   return s;
 }
 std::string Compatibility::to_json() const {
-  nlohmann::ordered_json j{{"passes_all", passes_all()}, {"checks", nlohmann::ordered_json::array()}};
-  for (const Check& c : checks) j["checks"].push_back({{"name", c.name}, {"actual", c.actual}, {"limit", c.limit}, {"passes", c.passes}});
+  using json = nlohmann::ordered_json;
+  auto list = [](const std::vector<Check>& checks) {
+    json all = json::array();
+    for (const Check& c : checks) {
+      all.push_back({{"name", c.name}, {"actual", c.actual}, {"limit", c.limit}, {"passes", c.passes}});
+      if (!c.passes) all.back()["fix"] = c.fix;
+    }
+    return all;
+  };
+  json j{{"passes_all", passes_all()}, {"checks", list(checks)}, {"fixes", json::array()}};
+  for (const Fix& f : fixes) j["fixes"].push_back({{"name", f.name}, {"text", f.text}, {"passes_all", f.passes_all}, {"checks", list(f.checks)}});
   return j.dump();
+}
+
+namespace {
+
+bool all_pass(const std::vector<Check>& checks) {
+  return std::all_of(checks.begin(), checks.end(), [](const Check& c) { return c.passes; });
+}
+bool is_quantized(nn::Module& m) {
+  if (dynamic_cast<QuantizedModel*>(&m)) return true;
+  auto* p = dynamic_cast<PrunedModel*>(&m);
+  return p && p->quantization();
+}
+std::string amount(double v) {
+  char s[32];
+  std::snprintf(s, sizeof s, "%.6g", v);
+  return s;
+}
+
+}  // namespace
+
+std::map<std::string, double> constraints_of(const Device& d) {
+  std::map<std::string, double> limits;
+  if (d.ram_kb > 0) limits["max_ram_kb"] = d.ram_kb;
+  if (d.flash_kb > 0) limits["max_flash_kb"] = d.flash_kb;
+  if (limits.empty()) throw Error(ErrorKind::value, "check_edge_compatibility", "a device whose memory is known", d.name, "give constraints by name instead");
+  return limits;
 }
 
 Compatibility check_edge_compatibility(nn::Module& m, const std::vector<Spec>& inputs, const std::map<std::string, double>& constraints) {
@@ -46,12 +84,32 @@ Compatibility check_edge_compatibility(nn::Module& m, const std::vector<Spec>& i
       throw Error(ErrorKind::value, "check_edge_compatibility", "constraints among " + names, "\"" + name + "\"");
     if (!(limit >= 0)) throw Error(ErrorKind::value, "check_edge_compatibility", name + " of 0 or more", std::to_string(limit));
   }
-  Compatibility c;
-  for (auto& [name, measure] : known)
-    if (auto limit = limits.find(name); limit != limits.end()) {
-      double actual = measure(m, inputs);
-      c.checks.push_back({name, actual, limit->second, actual <= limit->second});
-    }
+  auto checked = [&](nn::Module& model, const std::vector<Spec>& specs) {
+    std::vector<Check> checks;
+    for (auto& [name, measure] : known)
+      if (auto limit = limits.find(name); limit != limits.end()) {
+        double actual = measure(model, specs);
+        checks.push_back({name, actual, limit->second, actual <= limit->second, ""});
+      }
+    return checks;
+  };
+  Compatibility c{checked(m, inputs), {}};
+  if (c.passes_all() || is_quantized(m)) return c;
+  std::vector<Spec> specs = known_specs("check_edge_compatibility", m, inputs);
+  Ref<QuantizedModel> small;
+  try {
+    small = quantize_model(m, {}, std::vector<std::vector<Tensor>>{random_inputs(specs)});     // sizes do not depend on the data
+  } catch (const Error&) {
+    return c;                                                  // a model that cannot be quantised has no such fix
+  }
+  Fix f{"int8", "", false, checked(*small, specs)};
+  f.passes_all = all_pass(f.checks);
+  for (size_t i = 0; i < c.checks.size(); ++i) {
+    const Check& now = f.checks[i];
+    if (!c.checks[i].passes) c.checks[i].fix = "in int8 " + amount(now.actual) + (now.passes ? ", which fits" : ", still too much");
+  }
+  f.text = f.passes_all ? "int8 fits: quantize_model with calibration data" : "int8 alone does not fit: fewer or narrower layers are needed";
+  c.fixes.push_back(std::move(f));
   return c;
 }
 

@@ -75,7 +75,7 @@ def test_both_forms_print_the_same_bytes(files):
         ["--help"], ["version"], ["version", "--json"], ["inspect", "net.npz"], ["inspect", "open.onnx", "--json"], ["inspect", "net.onnx", "--graph"],
         ["run", "net.npz", "--input", "x.npy"], ["run", "net.npz", "--json"], ["estimate", "net.onnx"], ["estimate", "net.onnx", "--json"], ["check", "net.onnx"],
         ["check", "net.onnx", "--max-parameters", "3"], ["bench"], ["bench", "none.npz"], ["fly"], ["quantize", "--help"], [],
-        *([c, "--help"] for c in ("inspect", "run", "convert", "prune", "bench", "profile", "estimate", "check", "version")),
+        *([c, "--help"] for c in ("inspect", "run", "convert", "prune", "bench", "profile", "estimate", "check", "probe", "version")),
     ):
         results = [call(*args, form=form, cwd=files) for form in FORMS]
         for r in results:
@@ -84,7 +84,7 @@ def test_both_forms_print_the_same_bytes(files):
 
 def test_help_teaches_by_example():
     text = ok("--help")
-    for command in ("inspect", "run", "convert", "quantize", "prune", "bench", "profile", "estimate", "check", "version"):
+    for command in ("inspect", "run", "convert", "quantize", "prune", "bench", "profile", "estimate", "check", "probe", "version"):
         assert command in text
         page = ok(command, "--help")
         assert "--json" in page
@@ -197,6 +197,31 @@ def test_measurements_have_the_librarys_keys(files):
     assert "MACs" in ok("profile", files / "net.npz", "--runs", 2) and "ms median" in ok("bench", files / "net.npz", "--runs", 2)
 
 
+def test_models_are_compared(files, tmp_path):
+    ok("quantize", files / "net.npz", tmp_path / "q.npz", "--calibration", files / "x.npy")
+    rows = doc("bench", files / "net.npz", "--against", tmp_path / "q.npz", "--against", files / "open.onnx", "--runs", 20)["models"]
+    assert [r["verdict"] == "reference" for r in rows] == [True, False, False]
+    assert all(r["verdict"] in ("faster", "slower", "no difference") for r in rows[1:]) and rows[1]["peak_memory_mb"] < rows[0]["peak_memory_mb"]
+    assert "against the first" in ok("bench", files / "net.npz", "--against", files / "net.npz", "--runs", 2)
+    assert doc("bench", files / "net.npz", "--soak", 0.05)["total_inferences"] > 0
+    assert doc("bench", files / "net.npz", "--period-ms", 1, "--runs", 3)["period_ms"] == 1
+
+
+def test_a_probe_is_a_device(files, tmp_path):
+    profile = json.loads(json.dumps(doc("probe", "--output", tmp_path / "here.json")))
+    assert profile == json.loads((tmp_path / "here.json").read_text()) and profile["measured"]
+    e = doc("estimate", files / "net.npz", "--device", tmp_path / "here.json")
+    assert e["latency"]["latency_ms"] > 0 and e["latency"]["error"] == profile["error"]
+    assert "ms on stm32f411 (peak rates" in ok("estimate", files / "net.npz", "--device", "stm32f411")
+
+
+def test_a_board_is_a_set_of_limits(files):
+    j = doc("check", files / "net.npz", "--device", "stm32f411")
+    assert {c["name"]: c["limit"] for c in j["checks"]} == {"max_flash_kb": 512, "max_ram_kb": 128}
+    r = call("check", files / "net.npz", "--device", "stm32f411", "--max-flash-kb", 1)
+    assert r.returncode == 1 and b"in int8" in r.stdout
+
+
 def test_check_answers_by_exit_code(files):
     fits = call("check", files / "net.npz", "--max-parameters", 1000)
     too_big = call("check", files / "net.npz", "--max-parameters", 100, "--max-flash-kb", 100, "--json")
@@ -245,6 +270,12 @@ WRONG = [
     (["bench", "net.npz", "--runs", "0"], "num_runs"),
     (["bench", "net.npz", "--threads", "-1"], "--threads"),
     (["estimate", "net.npz", "--device", "toaster"], "toaster"),
+    (["estimate", "net.npz", "--device", "none.json"], "no file"),
+    (["check", "net.npz", "--device", "stm32f41"], "the nearest name is stm32f411"),
+    (["bench", "net.npz", "--against", "onnxruntime"], ".npz or .onnx"),
+    (["bench", "net.npz", "--soak", "1", "--period-ms", "1"], "--soak"),
+    (["bench", "net.npz", "--period-ms", "-1"], "period_ms"),
+    (["probe", "--output", "OUT/p.txt"], ".json"),
     (["check", "net.npz", "--max-parameters", "many"], "many"),
     (["check", "net.npz", "--max-parameters", "-5"], "max_parameters"),
 ]

@@ -48,15 +48,17 @@ def test_more_work_takes_longer():
 
 def test_what_is_no_model_is_refused():
     class NotAModel:
-        def __call__(self, x):
-            return x
+        pass
 
-    for thing in (NotAModel(), lambda x: x, None, np.zeros(3), "model"):
-        for ask in (edge.benchmark_model, edge.latency_test, edge.throughput_test, edge.memory_benchmark, edge.profile_by_layer, edge.BenchmarkReport):
+    for thing in (NotAModel(), None, np.zeros(3), "model"):
+        for ask in (edge.benchmark_model, edge.latency_test, edge.throughput_test, edge.soak_test, edge.memory_benchmark, edge.profile_by_layer, edge.BenchmarkReport):
             with pytest.raises(TypeError):
                 ask(thing, SMALL_SHAPE)
         with pytest.raises(TypeError, match="Module"):
             edge.compare_models([small_net(), thing], SMALL_SHAPE)
+    for ask in (edge.memory_benchmark, edge.profile_by_layer, edge.BenchmarkReport):  # a callable has no layers and no arena
+        with pytest.raises(TypeError, match="Module"):
+            ask(lambda x: x, SMALL_SHAPE)
 
 
 @pytest.mark.parametrize(

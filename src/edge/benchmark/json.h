@@ -1,0 +1,9 @@
+#pragma once
+#include <nlohmann/json.hpp>
+#include "miniten/edge/benchmark.h"
+
+namespace miniten::edge {
+
+nlohmann::ordered_json json_of(const BenchmarkResult&);
+
+}  // namespace miniten::edge

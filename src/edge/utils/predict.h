@@ -1,0 +1,22 @@
+#pragma once
+#include "miniten/edge/devices.h"
+
+namespace miniten::edge {
+
+// A step of a compiled model as predictions see it.
+struct StepWork {
+  std::string op;
+  Cost cost;
+  size_t bytes = 0, outputs = 0;                       // elements of the outputs
+  bool integers = false;
+  double seconds = 0;                                  // where it was measured
+};
+StepWork work_of(std::string_view op, const Cost&, std::span<const Spec> in, std::span<const Spec> out);
+std::vector<StepWork> steps_of(const Session&);
+
+// Products of one output element tell kinds of one op apart: depthwise, first layers, wide ones.
+std::string kind_of(const StepWork&);                  // "conv2d/2"
+double predicted_seconds(const Device&, const StepWork&);
+double predicted_seconds(const Device&, const std::vector<StepWork>&);
+
+}  // namespace miniten::edge
