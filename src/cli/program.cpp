@@ -108,11 +108,11 @@ struct Program {
       skip(o.skip);
     }
     {
-      Prune& o = add<Prune>("prune", "Make weights zero: smaller files",
+      Prune& o = add<Prune>("prune", "Make weights zero, or cut channels out: smaller files",
                             "Examples:\n  miniten prune model.onnx sparse.npz --sparsity 0.8\n  miniten prune model.npz sparse.npz --sparsity 0.5 --scope layer --skip head", prune);
       in_out(o.in, o.out, o.opset);
       last().add_option("--sparsity", o.sparsity, "Share of zeros, from 0 to below 1")->required();
-      last().add_option("--method", o.method, "Which weights: magnitude or random")->capture_default_str();
+      last().add_option("--method", o.method, "magnitude, lamp or random: zeros; structured: channels are cut out")->capture_default_str();
       last().add_option("--scope", o.scope, "global, or layer: each to the same sparsity")->capture_default_str();
       last().add_option("--seed", o.seed, "Of --method random")->capture_default_str();
       skip(o.skip);
