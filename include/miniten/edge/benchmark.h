@@ -20,7 +20,7 @@ struct BenchmarkOptions {
   int num_runs = 100, warmup_runs = 10;
   int threads = 0;                               // 0: as many as MiniTen uses
   double period_ms = 0;                          // above 0: one inference begins every period, and the thread sleeps between
-  std::vector<Tensor> inputs;                    // real ones; their specs are the model's then
+  std::vector<Tensor> inputs{};                  // real ones; their specs are the model's then
 };
 struct Interval { double low = 0, high = 0; };
 struct Machine {
