@@ -58,10 +58,12 @@ def test_sessions_files_and_real_inputs(tmp_path):
     net = small_net()
     edge.export_miniten(net, tmp_path / "net.npz", input_shape=SMALL_SHAPE)
     edge.export_onnx(net, SMALL_SHAPE, tmp_path / "net.onnx")
-    for model in (mt.compile(net, SMALL_SHAPE), tmp_path / "net.npz", str(tmp_path / "net.onnx")):
-        assert edge.benchmark_model(model, num_runs=3)["num_runs"] == 3
-        assert edge.throughput_test(model, duration_seconds=0.01)["total_inferences"] >= 1
-        assert edge.latency_test(model, target_latency_ms=1e6, num_runs=2)["passes"]
+    for model, shape in ((mt.compile(net, SMALL_SHAPE), None), (tmp_path / "net.npz", SMALL_SHAPE), (str(tmp_path / "net.onnx"), None)):
+        assert edge.benchmark_model(model, shape, num_runs=3)["num_runs"] == 3
+        assert edge.throughput_test(model, shape, duration_seconds=0.01)["total_inferences"] >= 1
+        assert edge.latency_test(model, shape, target_latency_ms=1e6, num_runs=2)["passes"]
+    with pytest.raises(ValueError, match="input_shape"):  # a native file keeps its open batch
+        edge.benchmark_model(tmp_path / "net.npz")
     embedding = nn.Sequential(nn.Linear(3, 2))
     assert edge.benchmark_model(embedding, inputs=np.zeros((7, 3), np.float32), num_runs=2)["num_runs"] == 2
     with pytest.raises(ValueError):
