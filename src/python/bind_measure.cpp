@@ -186,7 +186,8 @@ void bind_benchmark(nb::module_& m) {
       .def("run_all", [](B& self) { without_lock([&] { return self.run_all(), 0; }); })
       .def("summary", &B::summary).def("__str__", &B::summary).def("to_json", &B::to_json)
       .def("to_dict", [](B& self) { return from_json(self.to_json()); }, nb::sig("def to_dict(self) -> dict[str, typing.Any]"))
-      .def("save", [](B& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "JSON -> bytes.");
+      .def("save", [](B& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "As .json, .csv, .html with figures, or .txt -> bytes.")
+      .def("to_csv", &B::to_csv, "The layers.").def("to_html", &B::to_html, "One page with figures, no outside reference.");
 }
 
 void bind_estimates(nb::module_& m) {

@@ -145,7 +145,9 @@ class BenchmarkReport {
   void run_all();
   std::string summary();                         // text; runs first if nothing ran yet, as the others do
   std::string to_json();
-  size_t save(const std::string& path);          // JSON, atomic; -> bytes
+  std::string to_csv();                          // the layers
+  std::string to_html();                         // one page with figures, no outside reference
+  size_t save(const std::string& path);          // .json, .csv, .html or .txt (summary), atomic; -> bytes
   const BenchmarkResult& latency();
   const MemoryResult& memory();
   const std::vector<LayerLatency>& layers();

@@ -2,7 +2,6 @@
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "edge/utils/predict.h"
-#include "miniten/interchange/native.h"
 
 namespace miniten::edge {
 
@@ -10,7 +9,7 @@ std::vector<LayerLatency> profile_by_layer(nn::Module& m, const std::vector<Spec
   if (runs < 1) throw Error(ErrorKind::value, "profile_by_layer", "at least one run", std::to_string(runs));
   Bench b("profile_by_layer", m, inputs, 1);
   auto types = layer_types(m);
-  static const Device machine = peak_rates(1);                 // of the process: it does not change
+  const Device& machine = this_machine();
   std::vector<LayerLatency> rows;
   for (StepProfile& s : b.session.profile(b.inputs, runs)) {
     auto type = types.find(s.name);
@@ -69,10 +68,4 @@ std::string BenchmarkReport::to_json() {
   }
   return j.dump(1);
 }
-size_t BenchmarkReport::save(const std::string& path) {
-  std::string text = to_json() + "\n";
-  write_file(path, std::as_bytes(std::span(text)));
-  return text.size();
-}
-
 }  // namespace miniten::edge

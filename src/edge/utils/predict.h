@@ -13,6 +13,7 @@ struct StepWork {
 };
 StepWork work_of(std::string_view op, const Cost&, std::span<const Spec> in, std::span<const Spec> out);
 std::vector<StepWork> steps_of(const Session&);
+const Device& this_machine();                          // peak_rates(1), measured once
 
 // Products of one output element tell kinds of one op apart: depthwise, first layers, wide ones.
 std::string kind_of(const StepWork&);                  // "conv2d/2"

@@ -110,6 +110,11 @@ Device peak_rates(int threads) {
   return d;
 }
 
+const Device& this_machine() {
+  static const Device machine = peak_rates(1);
+  return machine;
+}
+
 Device probe(int threads) {
   Device d = peak_rates(threads);
   KeptRandomness kept;

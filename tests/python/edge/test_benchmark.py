@@ -166,6 +166,28 @@ def test_report(tmp_path):
         report.save(tmp_path / "none" / "report.json")
 
 
+def test_report_as_table_and_page(tmp_path):
+    import csv
+    import xml.etree.ElementTree as ElementTree
+
+    report = edge.BenchmarkReport(small_net(), SMALL_SHAPE, num_runs=30)
+    d = report.to_dict()
+    rows = list(csv.DictReader(report.to_csv().splitlines()))
+    assert [(r["layer"], r["op"], int(r["macs"]), float(r["latency_ms"])) for r in rows] == [(x["layer"], x["op"], x["macs"], x["latency_ms"]) for x in d["layers"]]
+    assert rows[0]["output_shape"] == str(tuple(d["layers"][0]["output_shape"]))
+    page = report.to_html()
+    assert page.count("<svg") == 4 and "<script" not in page and "src=" not in page
+    for title in ("Distribution", "Timeline", "Layers", "Roofline"):
+        assert title in page
+    assert page.count("<tr>") == 8 + 1 + len(d["layers"])
+    ElementTree.fromstring(page.partition("\n")[2].replace('<meta charset="utf-8">', ""))  # well formed
+    for name, text in (("r.csv", report.to_csv()), ("r.html", page), ("r.txt", report.summary())):
+        assert report.save(tmp_path / name) == len(text.encode()) and (tmp_path / name).read_bytes() == text.encode()
+    with pytest.raises(ValueError, match=".html"):
+        report.save(tmp_path / "r.pdf")
+    assert not (tmp_path / "r.pdf").exists()
+
+
 def test_measuring_changes_nothing():
     for net in (small_net().train(), edge.quantize_model(small_net()), edge.prune_model(small_net(), 0.5)):
         before = snapshot(net)
