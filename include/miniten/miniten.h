@@ -5,6 +5,7 @@
 #include "miniten/base/random.h"
 #include "miniten/core/autograd.h"
 #include "miniten/edge/benchmark.h"
+#include "miniten/edge/compression.h"
 #include "miniten/edge/export.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/quantization.h"

@@ -23,6 +23,10 @@ Graph graph_for(const char* who, nn::Module& m, const std::vector<Spec>& inputs)
   copy->materialize(known_specs(who, m, inputs));
   return copy->graph();
 }
+Graph whole_graph(const char* who, nn::Module& m, const std::vector<Spec>& inputs) {
+  auto* g = dynamic_cast<nn::GraphModule*>(&m);
+  return g && g->has_graph() && inputs.empty() ? g->graph() : graph_for(who, m, known_specs(who, m, inputs));
+}
 Graph bound_graph(const char* who, nn::Module& m, const std::vector<Spec>& given) {
   std::vector<Spec> specs = known_specs(who, m, given);
   return bind_inputs(graph_for(who, m, specs), specs);

@@ -11,6 +11,7 @@ std::vector<Spec> known_specs(const char* who, nn::Module&, const std::vector<Sp
 // A model's graph with its symbols, sharing the weights of a model that has them. A GraphModule that waits for its first
 // call stays as it is: the graph is a copy's.
 Graph graph_for(const char* who, nn::Module&, const std::vector<Spec>& inputs);
+Graph whole_graph(const char* who, nn::Module&, const std::vector<Spec>& inputs);     // one that is there already as it is
 Graph bound_graph(const char* who, nn::Module&, const std::vector<Spec>& given);      // for known_specs
 
 // A copy of a GraphModule that waits for its first call: its class, its weights, nothing shared.

@@ -26,6 +26,7 @@ void bind_train(nb::module_&);                     // after bind_nn and bind_opt
 void bind_interchange(nb::module_&);
 void bind_edge(nb::module_&);                     // after bind_nn and bind_optim
 void bind_diff(nb::module_&);                     // edge.diff, edge.export_check
+void bind_compression(nb::module_&);              // edge.compression
 void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils
 void bind_data(nb::module_&);
 void bind_vision(nb::module_&);                   // after bind_data

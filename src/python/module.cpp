@@ -25,6 +25,7 @@ NB_MODULE(_core, m) {
   bind_interchange(m);
   bind_edge(m);
   bind_diff(m);
+  bind_compression(m);
   bind_measure(m);
   bind_data(m);
   bind_vision(m);

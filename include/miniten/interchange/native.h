@@ -6,7 +6,8 @@ namespace miniten {
 // MiniTen's own file: a .npz (zip of .npy) that plain NumPy reads, with "manifest.json" (format "miniten", version 1)
 // beside the arrays: graph, attributes, quantisation, masks, codebooks, states, metadata, and a CRC of each array. A mask is
 // told by the zeros of its constant, or stored as bits (np.unpackbits reads them); where that is smaller, the constant is
-// stored as its values inside the mask alone. What has a mask is deflated.
+// stored as its values inside the mask alone; one with a codebook as indices of a few bits. What has a mask or a codebook
+// is deflated.
 struct NamedTensor { std::string name; Tensor tensor; };
 struct NativeFile {
   Graph graph;                                   // may be empty (a state_dict file)

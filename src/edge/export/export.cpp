@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
+#include "miniten/edge/compression.h"
 #include "miniten/edge/pruning.h"
 
 namespace miniten::edge {
@@ -164,6 +165,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
   }
   if (auto* q = dynamic_cast<QuantizedModel*>(module)) f = q->file();
   else if (auto* p = dynamic_cast<PrunedModel*>(module)) f = p->file();
+  else if (auto* s = dynamic_cast<SharedModel*>(module)) f = s->file();
   else {
     f.graph = graph_to_export("export_miniten", module ? *module : m, inputs);
     f.has_graph = true;
@@ -182,6 +184,7 @@ static Ref<nn::GraphModule> from_file(const NativeFile& f, optim::Optimizer::Sta
   Ref<nn::GraphModule> m;
   if (f.kind == "quantized") m = QuantizedModel::from_file(f);
   else if (f.kind == "pruned") m = PrunedModel::from_file(f);
+  else if (f.kind == "shared") m = SharedModel::from_file(f);
   else m = imported(f.graph);
   if (state) read_optimizer(f, *m, *state);
   return m;

@@ -212,7 +212,7 @@ std::vector<KeptIndices> prune_channels(Graph& g, double sparsity, const PruneOp
 }
 
 std::vector<ChannelSummary> channel_groups(nn::Module& model, const std::vector<Spec>& inputs) {
-  Graph g = graph_for("channel_groups", model, known_specs("channel_groups", model, inputs));
+  Graph g = whole_graph("channel_groups", model, inputs);
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   std::vector<ChannelSummary> all;

@@ -72,9 +72,10 @@ json graph_json(const Graph& g, Writer& w) {
   for (const Value& v : g.values) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
-    auto packed = v.constant && v.mask ? pack_values(v.constant, v.mask) : std::nullopt;
-    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, bool(v.mask));
-    if (packed) j["packed"] = true;
+    auto packed = v.constant && v.codebook ? pack_indices(v.constant, v.codebook, v.mask) : std::nullopt;
+    if (packed) j["packed"] = "indices";
+    else if (v.constant && v.mask && (packed = pack_values(v.constant, v.mask))) j["packed"] = true;
+    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, v.mask || v.codebook);
     if (v.trainable) j["trainable"] = true;
     if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
@@ -115,6 +116,7 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
   Graph g;
   g.name = j.value("name", "");
   g.metadata = j.value("metadata", std::map<std::string, std::string>{});
+  std::map<std::string, Tensor> books;                 // a codebook of several values stays one
   for (const json& v : j.at("values")) {
     Value value;
     value.spec = spec_of(v);
@@ -122,8 +124,14 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
     value.trainable = v.value("trainable", false);
     bool is_told = v.contains("mask") && v["mask"].is_boolean();
     if (v.contains("mask") && !is_told) value.mask = unpack_bits(r.get(v["mask"].get<std::string>(), nullptr), value.spec.shape);
-    bool packed = value.mask && v.value("packed", false);
-    if (v.contains("array")) {
+    if (v.contains("codebook")) {
+      Tensor& book = books[v["codebook"].get<std::string>()];
+      if (!book) book = r.get(v["codebook"].get<std::string>(), nullptr);
+      value.codebook = book;
+    }
+    bool indices = v.contains("packed") && v["packed"] == "indices", packed = value.mask && !indices && v.value("packed", false);
+    if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
+    else if (v.contains("array")) {
       Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
       value.constant = r.get(v["array"].get<std::string>(), &stored);
       if (packed) value.constant = unpack_values(value.constant, value.mask, value.spec);
@@ -145,7 +153,6 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
       if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", q.at("dtype").dump());
       value.quantized = made;
     }
-    if (v.contains("codebook")) value.codebook = r.get(v["codebook"].get<std::string>(), nullptr);
     g.values.push_back(std::move(value));
   }
   for (const json& n : j.at("nodes")) {

@@ -1,5 +1,6 @@
 #include "interchange/native/sparse.h"
 #include <algorithm>
+#include <bit>
 
 namespace miniten {
 
@@ -65,6 +66,54 @@ Tensor unpack_values(const Tensor& values, const Tensor& mask, const Spec& spec)
   std::byte* to = t.view().data;
   for (int64_t i = 0; i < n; ++i, to += size)
     if (keep[i]) { std::copy_n(from, size, to); from += size; }
+  return t;
+}
+
+static int bits_for(const Tensor& codebook) { return std::max(1, int(std::bit_width(uint64_t(codebook.numel()) - 1))); }
+
+std::optional<Tensor> pack_indices(const Tensor& t, const Tensor& codebook, const Tensor& mask) {
+  if (t.dtype() != DType::f32 || codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1) return {};
+  if (mask && (mask.dtype() != DType::boolean || mask.shape() != t.shape())) return {};
+  auto values = t.to_vector<float>(), book = codebook.to_vector<float>();
+  if (!std::is_sorted(book.begin(), book.end())) return {};
+  Tensor whole = mask ? mask.clone() : Tensor();
+  int bits = bits_for(codebook);
+  int64_t kept = mask ? kept_by(whole) : t.numel();
+  size_t bytes = size_t(kept * bits + 7) / 8;
+  if (bytes + size_t(4 * codebook.numel()) + bytes_of_member >= t.spec().bytes()) return {};
+  Tensor packed = Tensor::zeros({int64_t(bytes)}, DType::u8);
+  uint8_t* to = packed.view().as<uint8_t>();
+  size_t at = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (mask && !whole.view().as<bool>()[i]) {
+      if (values[i] != 0) return {};
+      continue;
+    }
+    auto place = std::lower_bound(book.begin(), book.end(), values[i]);
+    if (place == book.end() || *place != values[i]) return {};
+    auto index = uint64_t(place - book.begin());
+    for (int b = bits; b-- > 0; ++at) to[at / 8] = uint8_t(to[at / 8] | (index >> b & 1) << (7 - at % 8));
+  }
+  return packed;
+}
+Tensor unpack_indices(const Tensor& packed, const Tensor& codebook, const Tensor& mask, const Spec& spec) {
+  auto refuse = [](std::string want, std::string got) { throw Error(ErrorKind::value, "native", std::move(want), std::move(got), "the file may be damaged"); };
+  if (codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1 || spec.dtype != DType::f32 || !spec.shape.is_static())
+    refuse("a codebook of float32 for " + spec.text(), codebook.spec().text());
+  auto book = codebook.to_vector<float>();
+  int bits = bits_for(codebook);
+  int64_t n = spec.shape.count(), kept = mask ? kept_by(mask) : n;
+  if (Spec want{DType::u8, {(kept * bits + 7) / 8}}; packed.spec() != want) refuse("indices of " + want.text(), packed.spec().text());
+  Tensor t = Tensor::zeros(spec.shape);
+  const uint8_t* from = packed.view().as<uint8_t>();
+  size_t at = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (mask && !mask.view().as<bool>()[i]) continue;
+    uint64_t index = 0;
+    for (int b = 0; b < bits; ++b, ++at) index = index << 1 | (from[at / 8] >> (7 - at % 8) & 1);
+    if (index >= book.size()) refuse("indices below " + std::to_string(book.size()), std::to_string(index));
+    t.view().f32()[i] = book[size_t(index)];
+  }
   return t;
 }
 

@@ -18,4 +18,9 @@ bool is_nonzero(const Tensor&, const Tensor& mask);          // mask == nonzero_
 std::optional<Tensor> pack_values(const Tensor&, const Tensor& mask);
 Tensor unpack_values(const Tensor& values, const Tensor& mask, const Spec&);
 
+// Elements (with a mask those inside it) as their places in an ascending codebook, each in as few bits as its length needs,
+// from the highest bit on; none where one is not in the codebook, or not 0 outside the mask, or where it saves too little.
+std::optional<Tensor> pack_indices(const Tensor&, const Tensor& codebook, const Tensor& mask);
+Tensor unpack_indices(const Tensor& packed, const Tensor& codebook, const Tensor& mask, const Spec&);
+
 }  // namespace miniten

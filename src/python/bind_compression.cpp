@@ -1,0 +1,173 @@
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/vector.h>
+#include "miniten/edge/compression.h"
+#include "python/module_type.h"
+
+// miniten.edge.compression.
+namespace miniten::python {
+
+namespace {
+
+using namespace nb::literals;
+
+std::vector<std::string> patterns(nb::handle skip) {
+  if (skip.is_none()) return {};
+  if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
+  return nb::cast<std::vector<std::string>>(skip);
+}
+Tensor floats(const char* op, nb::handle o) {
+  NoGrad no_grad;
+  Tensor t = to_tensor(op, o, {{}, true});
+  if (!is_float(t.dtype())) throw Error(ErrorKind::type, op, "floats", t.spec().text());
+  Tensor wide = Tensor::empty({DType::f32, t.shape()});
+  copy_values(t.view(), wide.view());
+  return wide;
+}
+
+void bind_sharing(nb::module_& m) {
+  m.def("kmeans_1d", [](nb::object values, int64_t k) {
+          Tensor t = floats("kmeans_1d", values);
+          edge::Clusters c = edge::kmeans_1d(t.to_vector<float>(), k);
+          return nb::make_tuple(Tensor::of<float>({int64_t(c.centroids.size())}, c.centroids), Tensor::of<int32_t>(t.shape(), c.labels), c.cost);
+        }, "values"_a, "num_clusters"_a, nb::sig("def kmeans_1d(values: Tensor | numpy.typing.ArrayLike, num_clusters: int) -> tuple[Tensor, Tensor, float]"),
+        "-> (centroids ascending, label of each value, sum of squared distances): the least there is.");
+  nb::class_<edge::ShareRow>(m, "ShareRow", "Clusters of one weight.")
+      .def_ro("weight", &edge::ShareRow::weight).def_ro("total", &edge::ShareRow::total).def_ro("clusters", &edge::ShareRow::clusters).def_ro("error", &edge::ShareRow::error);
+  using R = edge::ShareReport;
+  nb::class_<R>(m, "ShareReport", "What weight_sharing did.")
+      .def_ro("rows", &R::rows).def_ro("given_bytes", &R::given_bytes).def_ro("bytes", &R::bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
+  using S = edge::SharedModel;
+  nb::class_<S, nn::GraphModule> s(m, "SharedModel", nb::type_slots(ModuleSlots<S>::slots), "A model whose weights hold few distinct values.");
+  ModuleSlots<S>::dict_offset = nb::cast<Py_ssize_t>(s.attr("__dictoffset__"));
+  s.def_prop_ro("centroids", [](const S& self) {
+        nb::dict d;
+        for (auto& [name, book] : self.centroids()) d[name.c_str()] = book;
+        return d;
+      }, nb::sig("def centroids(self) -> dict[str, Tensor]"), "Distinct values, ascending, by the weight's name.")
+      .def("report", &S::report).def("compression_ratio", &S::compression_ratio, "The file of the model given over this one's.")
+      .def("size_bytes", &S::size_bytes, "Of the file that save writes.")
+      .def("save", [](const S& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "-> bytes.")
+      .def_static("load", [](nb::object path) { return S::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> SharedModel"))
+      .def("__deepcopy__", [](const S& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> SharedModel"));
+  m.def("weight_sharing", [](nn::ModuleRef model, int64_t num_clusters, std::string start, std::string scope, bool trainable, nb::object skip, uint64_t seed, nb::object shape, nb::object dtypes) {
+          if (trainable)
+            throw Error(ErrorKind::unsupported, "weight_sharing", "trainable=False", "True", "train on, then share again; layers named in skip and biases do train");
+          edge::ShareOptions o{.num_clusters = num_clusters, .start = start, .scope = scope, .skip = patterns(skip), .seed = seed};
+          return edge::weight_sharing(*model, o, specs_of("weight_sharing", shape, dtypes).specs);
+        }, "model"_a, "num_clusters"_a = 16, nb::kw_only(), "start"_a = "optimal", "scope"_a = "layer", "trainable"_a = false, "skip"_a = nb::none(), "seed"_a = 0, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def weight_sharing(model: Module, num_clusters: int = 16, *, start: str = 'optimal', scope: str = 'layer', trainable: bool = False, skip: str | collections.abc.Sequence[str] | None = None, "
+                "seed: int = 0, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> SharedModel"),
+        "A copy whose weights hold num_clusters distinct values each, 0 among them where it occurs.");
+}
+
+void bind_low_rank(nb::module_& m) {
+  using A = edge::LowRankApproximation;
+  nb::class_<A>(m, "LowRankApproximation", "A matrix as the product of two smaller ones, the best in least squares.")
+      .def(nb::init<double>(), "rank_ratio"_a = 0.5)
+      .def("rank_of", [](const A& self, nb::object shape) { return self.rank_of(specs_of("LowRankApproximation", shape, nb::none()).specs.at(0).shape); }, "shape"_a,
+           nb::sig("def rank_of(self, shape: collections.abc.Sequence[int]) -> int"), "At most what makes the factors smaller than the matrix.")
+      .def("compress_matrix", [](const A& self, nb::object w) {
+          edge::LowRank f = self.compress_matrix(floats("compress_matrix", w));
+          return nb::make_tuple(f.left, f.right);
+        }, "w"_a, nb::sig("def compress_matrix(self, w: Tensor | numpy.typing.ArrayLike) -> tuple[Tensor, Tensor]"), "-> (left (m, r), right (r, n)).")
+      .def_static("reconstruct", [](nb::object left, nb::object right) { return A::reconstruct({floats("reconstruct", left), floats("reconstruct", right)}); }, "left"_a, "right"_a,
+                  nb::sig("def reconstruct(left: Tensor | numpy.typing.ArrayLike, right: Tensor | numpy.typing.ArrayLike) -> Tensor"))
+      .def_static("compression_ratio", [](nb::object left, nb::object right) { return A::compression_ratio({floats("compression_ratio", left), floats("compression_ratio", right)}); }, "left"_a, "right"_a,
+                  nb::sig("def compression_ratio(left: Tensor | numpy.typing.ArrayLike, right: Tensor | numpy.typing.ArrayLike) -> float"), "Elements of the matrix over those of the factors.");
+  m.def("svd", [](nb::object w) {
+          edge::Svd s = edge::svd(floats("svd", w));
+          return nb::make_tuple(s.u, s.s, s.v);
+        }, "w"_a, nb::sig("def svd(w: Tensor | numpy.typing.ArrayLike) -> tuple[Tensor, Tensor, Tensor]"), "-> (u, s, v): w = u diag(s) v^T, s descending. No gradient.");
+  nb::class_<edge::LowRankRow>(m, "LowRankRow", "What became of one layer.")
+      .def_ro("layer", &edge::LowRankRow::layer).def_ro("op", &edge::LowRankRow::op).def_ro("rank", &edge::LowRankRow::rank).def_ro("full_rank", &edge::LowRankRow::full_rank)
+      .def_ro("before", &edge::LowRankRow::before).def_ro("after", &edge::LowRankRow::after).def_ro("error", &edge::LowRankRow::error).def_ro("reason", &edge::LowRankRow::reason);
+  using R = edge::LowRankReport;
+  nb::class_<R>(m, "LowRankReport", "What low_rank did, layer by layer.").def_ro("rows", &R::rows).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
+  m.def("low_rank", [](nn::ModuleRef model, std::optional<int64_t> rank, std::optional<double> energy, double rank_ratio, nb::object skip, bool report, nb::object shape, nb::object dtypes) -> nb::object {
+          if (rank && *rank < 1) throw Error(ErrorKind::value, "low_rank", "a rank of at least 1", std::to_string(*rank));
+          if (energy && !(*energy > 0)) throw Error(ErrorKind::value, "low_rank", "an energy in (0, 1]", std::to_string(*energy));
+          if (rank && energy) throw Error(ErrorKind::value, "low_rank", "a rank or an energy", "both");
+          edge::LowRankReport made;
+          Ref<nn::GraphModule> g = edge::low_rank(*model, {.rank = rank.value_or(0), .energy = energy.value_or(0), .rank_ratio = rank_ratio, .skip = patterns(skip)},
+                                                  specs_of("low_rank", shape, dtypes).specs, &made);
+          if (!report) return nb::cast(g);
+          return nb::make_tuple(g, made);
+        }, "model"_a, "rank"_a = nb::none(), "energy"_a = nb::none(), nb::kw_only(), "rank_ratio"_a = 0.5, "skip"_a = nb::none(), "report"_a = false, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def low_rank(model: Module, rank: int | None = None, energy: float | None = None, *, rank_ratio: float = 0.5, skip: str | collections.abc.Sequence[str] | None = None, report: bool = False, "
+                "input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> typing.Any"),
+        "A copy whose layers are products of low rank where that is smaller; with report=True (model, report).");
+}
+
+// A batch of `fit`: inputs and labels.
+std::pair<std::vector<Tensor>, Tensor> batch_of(nb::handle batch) {
+  if (!nb::isinstance<nb::tuple>(batch) && !nb::isinstance<nb::list>(batch)) throw Error(ErrorKind::type, "fit", "batches (inputs, labels)", type_text(batch));
+  nb::tuple items = nb::steal<nb::tuple>(PySequence_Tuple(batch.ptr()));
+  if (items.size() < 2) throw Error(ErrorKind::value, "fit", "batches (inputs, labels)", std::to_string(items.size()) + " entries");
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i + 1 < items.size(); ++i) inputs.push_back(to_tensor("fit", items[i], {{}, true}));
+  return {inputs, to_tensor("fit", items[items.size() - 1], {{}, true})};
+}
+
+void bind_distillation(nb::module_& m) {
+  m.def("distillation_loss", [](nb::object s, nb::object t, nb::object labels, double temperature, double alpha) {
+          return edge::distillation_loss(to_tensor("distillation_loss", s), to_tensor("distillation_loss", t), to_tensor("distillation_loss", labels), temperature, alpha);
+        }, "student_logits"_a, "teacher_logits"_a, "labels"_a, "temperature"_a = 3.0, "alpha"_a = 0.5,
+        nb::sig("def distillation_loss(student_logits: Tensor | numpy.typing.ArrayLike, teacher_logits: Tensor | numpy.typing.ArrayLike, labels: Tensor | numpy.typing.ArrayLike, temperature: float = 3.0, "
+                "alpha: float = 0.5) -> Tensor"),
+        "alpha T^2 KL(teacher || student) + (1 - alpha) CE(student, labels).");
+  using D = edge::Distillation;
+  nb::class_<D>(m, "Distillation", "Trains a student by a teacher's answers.")
+      .def("distillation_loss", [](const D& self, nb::object s, nb::object t, nb::object labels) {
+          return self.loss(to_tensor("distillation_loss", s), to_tensor("distillation_loss", t), to_tensor("distillation_loss", labels));
+        }, "student_logits"_a, "teacher_logits"_a, "labels"_a,
+        nb::sig("def distillation_loss(self, student_logits: Tensor | numpy.typing.ArrayLike, teacher_logits: Tensor | numpy.typing.ArrayLike, labels: Tensor | numpy.typing.ArrayLike) -> Tensor"))
+      .def("train_step", [](D& self, nb::object x, nb::object labels) {
+          std::vector<Tensor> inputs;
+          if (nb::isinstance<nb::tuple>(x)) for (nb::handle one : x) inputs.push_back(to_tensor("train_step", one, {{}, true}));
+          else inputs.push_back(to_tensor("train_step", x, {{}, true}));
+          return self.train_step(inputs, to_tensor("train_step", labels, {{}, true}));
+        }, "x"_a, "labels"_a, nb::sig("def train_step(self, x: typing.Any, labels: Tensor | numpy.typing.ArrayLike) -> float"), "One step of the student -> the loss before it.")
+      .def("fit", [](D& self, nb::object data, int epochs, nb::object on_epoch) {
+          if (epochs < 1) throw Error(ErrorKind::value, "fit", "at least one epoch", std::to_string(epochs));
+          nb::list losses;
+          for (int epoch = 0; epoch < epochs; ++epoch) {
+            double sum = 0;
+            int64_t batches = 0;
+            nb::object iterator = nb::steal(PyObject_GetIter(data.ptr()));
+            if (!iterator.is_valid()) throw nb::python_error();
+            while (nb::object batch = nb::steal(PyIter_Next(iterator.ptr()))) {
+              auto [inputs, labels] = batch_of(batch);
+              sum += self.train_step(inputs, labels);
+              ++batches;
+            }
+            if (PyErr_Occurred()) throw nb::python_error();
+            if (!batches) throw Error(ErrorKind::value, "fit", "at least one batch in each epoch", "none", "a generator is used up after one: pass a list or a DataLoader");
+            losses.append(sum / double(batches));
+            if (!on_epoch.is_none()) on_epoch(epoch, losses[losses.size() - 1]);
+          }
+          self.student()->eval();
+          nb::dict history;
+          history["loss"] = losses;
+          return history;
+        }, "data"_a, "epochs"_a = 1, "on_epoch"_a = nb::none(),
+        nb::sig("def fit(self, data: collections.abc.Iterable[typing.Any], epochs: int = 1, on_epoch: collections.abc.Callable[[int, float], typing.Any] | None = None) -> dict[str, list[float]]"),
+        "Batches (inputs, labels), again in every epoch -> {'loss': mean of each epoch}. The student ends in eval mode.")
+      .def_prop_rw("optimizer", [](D& self) -> optim::Optimizer& { return self.optimizer(); }, [](D& self, Ref<optim::Optimizer> o) { self.set_optimizer(std::move(o)); }, nb::rv_policy::reference_internal,
+                   "Adam of the student's parameters unless set.")
+      .def_prop_ro("student", &D::student).def_prop_ro("teacher", &D::teacher);
+  m.def("knowledge_distillation", [](nn::ModuleRef student, std::optional<nn::ModuleRef> teacher, double temperature, double alpha) {
+          return edge::Distillation(std::move(student), teacher.value_or(nn::ModuleRef()), temperature, alpha);
+        }, "student_model"_a, "teacher_model"_a = nb::none(), "temperature"_a = 3.0, "alpha"_a = 0.5,
+        nb::sig("def knowledge_distillation(student_model: Module, teacher_model: Module | None = None, temperature: float = 3.0, alpha: float = 0.5) -> Distillation"));
+}
+
+}  // namespace
+
+void bind_compression(nb::module_& m) {
+  bind_sharing(m);
+  bind_low_rank(m);
+  bind_distillation(m);
+}
+
+}  // namespace miniten::python
