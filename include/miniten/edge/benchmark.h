@@ -93,7 +93,7 @@ struct MemoryResult {
 MemoryResult memory_benchmark(nn::Module& model, const std::vector<Spec>& inputs = {});
 
 // Rounds of one run each, the order turning round, so that a busy machine is busy for all. Each is compared with the first:
-// ratio is the median over pairs of rounds (one in each order) of its latency over the first's, with a 99 % bootstrap
+// ratio is the median of its latency over the first's in the rounds of each order, averaged over both, with a 99 % bootstrap
 // interval. A difference is one of 1 % or more whose interval does not hold 1; less than 20 runs tell none. A model that is
 // given twice is compiled once.
 struct ComparedModel : BenchmarkResult {

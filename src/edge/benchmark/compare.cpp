@@ -1,35 +1,55 @@
+#include <array>
 #include <cmath>
 #include "edge/benchmark/bench.h"
 #include "edge/benchmark/json.h"
+#include "miniten/base/random.h"
 
 namespace miniten::edge {
 
 namespace {
 
 constexpr double least_difference = 0.01, level = 0.99;
-constexpr size_t least_pairs = 10;
+constexpr size_t least_rounds = 20;
 
-// Of two rounds, in which each ran once first and once last, what order does cancels.
-std::vector<double> paired_log_ratios(const std::vector<double>& a, const std::vector<double>& b) {
-  std::vector<double> ratios;
-  auto one = [&](size_t i) { return std::log(b[i] / a[i]); };
-  for (size_t i = 0; i + 1 < a.size(); i += 2) ratios.push_back((one(i) + one(i + 1)) / 2);
-  if (ratios.empty() && !a.empty()) ratios.push_back(one(0));
-  std::erase_if(ratios, [](double r) { return !std::isfinite(r); });             // below the clock's step
+// Logarithms of latency over the reference's, apart for the rounds in which each order ran. What the system holds up now and
+// then spoils single rounds of either model; medians do not see it, and the mean of both orders' cancels what order does.
+using LogRatios = std::array<std::vector<double>, 2>;
+LogRatios log_ratios(const std::vector<double>& reference, const std::vector<double>& other) {
+  LogRatios ratios;
+  for (size_t i = 0; i < reference.size(); ++i)
+    if (double r = std::log(other[i] / reference[i]); std::isfinite(r)) ratios[i % 2].push_back(r);     // else below the clock's step
   return ratios;
+}
+double middle(const LogRatios& r) {
+  if (r[0].empty() || r[1].empty()) return median_of(r[0].empty() ? r[1] : r[0]);
+  return (median_of(r[0]) + median_of(r[1])) / 2;
+}
+Interval interval(const LogRatios& r) {
+  size_t resamples = std::clamp<size_t>(20'000'000 / std::max<size_t>(1, r[0].size() + r[1].size()), 200, 1000);
+  Generator random(1);
+  LogRatios drawn = r;
+  std::vector<double> found;
+  for (size_t k = 0; k < resamples; ++k) {
+    for (int order = 0; order < 2; ++order)
+      for (double& d : drawn[size_t(order)]) d = r[size_t(order)][random.below(r[size_t(order)].size())];
+    found.push_back(middle(drawn));
+  }
+  std::sort(found.begin(), found.end());
+  auto skipped = size_t((1 - level) / 2 * double(resamples));
+  return {found[skipped], found[resamples - 1 - skipped]};
 }
 
 void judge(const BenchmarkResult& reference, ComparedModel& c) {
-  std::vector<double> ratios = paired_log_ratios(reference.latencies_ms, c.latencies_ms);
-  if (ratios.empty()) {
+  LogRatios ratios = log_ratios(reference.latencies_ms, c.latencies_ms);
+  if (ratios[0].empty() && ratios[1].empty()) {
     c.verdict = "too few runs";
     return;
   }
-  Interval i = bootstrap(ratios, Statistic::median, level);
-  c.ratio = std::exp(median_of(ratios));
+  Interval i = interval(ratios);
+  c.ratio = std::exp(middle(ratios));
   c.ratio_interval = {std::exp(i.low), std::exp(i.high)};
   bool differs = std::abs(c.ratio - 1) >= least_difference && (c.ratio_interval.low > 1 || c.ratio_interval.high < 1);
-  c.verdict = ratios.size() < least_pairs ? "too few runs" : !differs ? "no difference" : c.ratio < 1 ? "faster" : "slower";
+  c.verdict = ratios[0].size() + ratios[1].size() < least_rounds ? "too few runs" : !differs ? "no difference" : c.ratio < 1 ? "faster" : "slower";
 }
 
 std::vector<ComparedModel> compare(const std::vector<Workload>& workloads, const BenchmarkOptions& o, const std::vector<std::string>& labels) {
