@@ -119,7 +119,7 @@ void matmul_eval(const Context& c) {
   auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 14);
   auto [left, right] = by_columns ? c.slice(p.n, 16) : std::pair<int64_t, int64_t>{0, p.n};
   if (first >= last || left >= right) return;
-  auto run = [&](const View& a, int64_t begin, int64_t end, int64_t at) {      // rows [begin, end) of a matrix to rows at.. of y
+  auto run = [&, left = left, right = right](const View& a, int64_t begin, int64_t end, int64_t at) {   // rows [begin, end) of a matrix to rows at.. of y
     kernels::GemmShape s = shape_of(a, end - begin);
     s.n = right - left;
     kernels::gemm(s, a.f32() + begin * a.strides[-2], packed + left * p.k, y + at * p.n + left, epilogue_of(c, bias ? bias + left : nullptr));
