@@ -437,6 +437,7 @@ def test_memory_stays_over_a_thousand_epochs():
 def test_ctrl_c_ends_a_stuck_loader_at_once(kind):
     code = (
         "import os, signal, threading, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a parent may have ignored it, as a shell does for what runs behind it
         "from miniten.utils.data import DataLoader, Dataset\n"
         "class Stuck(Dataset):\n"
         "    def __len__(self): return 4\n"
