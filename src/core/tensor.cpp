@@ -220,6 +220,7 @@ void for_rows(const View& from, const View& to, Row row) {
 void copy_values(const View& from, const View& to) {
   if (from.spec.shape != to.spec.shape)
     throw Error(ErrorKind::value, "copy", "values of shape " + to.spec.shape.text(), from.spec.shape.text());
+  if (from.spec.shape.count() == 0) return;
   if (from.spec.dtype == to.spec.dtype) {
     if (same_layout(from.shape(), from.strides, to.strides) && (from.is_contiguous() || bits_of(from.spec.dtype) < 8)) {
       std::memmove(to.data, from.data, from.spec.bytes());

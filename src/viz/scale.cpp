@@ -16,8 +16,8 @@ double scaled(double m, int power) {
 
 struct Step { double digits; int power; double value() const { return scaled(digits, power); } };
 
-Step nice_step(double span, int most, bool integral) {
-  const double raw = span / most;
+// raw: above 0, finite
+Step nice_step(double raw, bool integral) {
   int power = int(std::floor(std::log10(raw)));
   for (;; ++power) {
     for (double digits : {1.0, 2.0, 2.5, 5.0}) {
@@ -37,7 +37,9 @@ Ticks linear_ticks(double lo, double hi, int most, bool integral) {
     ticks.labels = tick_labels(ticks.major, span);
     return ticks;
   }
-  const Step step = nice_step(span, most, integral && span >= 2);
+  const int parts = std::max(most, 1);
+  const double raw = hi / parts - lo / parts;                // the span itself may overflow
+  const Step step = nice_step(std::max(raw, std::numeric_limits<double>::min()), integral && span >= 2);
   const double first = std::ceil(lo / step.value() - 1e-6), last = std::floor(hi / step.value() + 1e-6);
   for (double k = first; k <= last; ++k) ticks.major.push_back(k == 0 ? 0 : scaled(k * step.digits, step.power));
   ticks.labels = tick_labels(ticks.major, step.value());
