@@ -80,7 +80,7 @@ Compatibility check_edge_compatibility(nn::Module& m, const std::vector<Spec>& i
   std::string names;
   for (auto& [name, measure] : known) names += (names.empty() ? "" : ", ") + name;
   for (auto& [name, limit] : limits) {
-    if (std::none_of(known.begin(), known.end(), [&](auto& k) { return k.first == name; }))
+    if (std::none_of(known.begin(), known.end(), [&wanted = name](auto& k) { return k.first == wanted; }))
       throw Error(ErrorKind::value, "check_edge_compatibility", "constraints among " + names, "\"" + name + "\"");
     if (!(limit >= 0)) throw Error(ErrorKind::value, "check_edge_compatibility", name + " of 0 or more", std::to_string(limit));
   }
