@@ -1,19 +1,10 @@
 #include <numeric>
+#include "edge/models.h"
 #include "edge/quantization/steps.h"
 
 namespace miniten::edge {
 
 std::string layer_of(const Node& n) { return n.name.empty() ? std::string(n.op->name) : n.name; }
-
-// * stands for any characters, ? for one.
-static bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern[0] == '*') {
-    for (size_t i = 0; i <= name.size(); ++i) if (matches(pattern.substr(1), name.substr(i))) return true;
-    return false;
-  }
-  return !name.empty() && (pattern[0] == '?' || pattern[0] == name[0]) && matches(pattern.substr(1), name.substr(1));
-}
 
 std::vector<std::string> skipped_by(const Graph& g, const std::vector<std::string>& patterns) {
   std::vector<std::string> by(g.nodes.size());
