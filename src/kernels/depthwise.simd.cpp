@@ -4,18 +4,6 @@
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
-// Full: all lanes are channels; otherwise the first `lanes` are.
-template <bool Full>
-MINITEN_INLINE V load_if(const float* p, int64_t lanes) {
-  if constexpr (Full) return load(p);
-  return load_part(p, lanes);
-}
-template <bool Full>
-MINITEN_INLINE void store_if(float* p, V v, int64_t lanes) {
-  if constexpr (Full) return store(p, v);
-  store_part(p, v, lanes);
-}
-
 int64_t tap_floats(const DepthwiseShape& s) { return s.w_tap ? s.w_tap : s.channels; }
 
 // Outputs RY x RX of a 3x3 kernel with stride S, dilation 1, for one vector of channels.

@@ -6,12 +6,17 @@
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
+#include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "kernels/update.h"
+#include "kernels/winograd.h"
 
 // The float kernels each target provides: X(name, result, parameters). Contracts stand in the public kernel headers.
 #define MINITEN_FLOAT_KERNELS(X)                                                                                       \
   X(gemm, void, (const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& epilogue))     \
+  X(winograd, void,                                                                                                    \
+    (const WinogradShape& shape, const float* x, const float* packed, const Epilogue& epilogue, float* y,              \
+     int64_t begin, int64_t end, float* scratch))                                                                      \
   X(depthwise, void,                                                                                                   \
     (const DepthwiseShape& shape, const float* x, const float* w, const float* bias, float lo, float hi, float* y))    \
   X(depthwise_input, void, (const DepthwiseShape& shape, const float* dy, const float* w, float* dx))                  \
@@ -19,6 +24,8 @@
   X(max_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
   X(avg_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
   X(unary, void, (Unary op, const float* x, float* y, int64_t n))                                                      \
+  X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
+  X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
   X(add_scaled, void, (const float* a, float scale, float* y, int64_t n))                                              \
   X(sum, float, (const float* x, int64_t n))                                                                           \

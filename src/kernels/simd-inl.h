@@ -156,6 +156,18 @@ MINITEN_INLINE void store_part(float* p, V v, int64_t n) {
 MINITEN_INLINE V load_n(const float* p, int64_t n) { return n >= kLanes ? load(p) : load_part(p, n); }
 MINITEN_INLINE void store_n(float* p, V v, int64_t n) { n >= kLanes ? store(p, v) : store_part(p, v, n); }
 
+// Full: all lanes; otherwise the first n < kLanes.
+template <bool Full>
+MINITEN_INLINE V load_if(const float* p, int64_t n) {
+  if constexpr (Full) return load(p);
+  return load_part(p, n);
+}
+template <bool Full>
+MINITEN_INLINE void store_if(float* p, V v, int64_t n) {
+  if constexpr (Full) return store(p, v);
+  store_part(p, v, n);
+}
+
 MINITEN_INLINE V select(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 MINITEN_INLINE D select(L mask, D a, D b) { return (D)((mask & (L)a) | (~mask & (L)b)); }
 MINITEN_INLINE V max_nan(V a, V b) { return select(a != a, a, max_keep(a, b)); }  // NaN where either is

@@ -45,6 +45,11 @@ void unary(Unary op, const float* x, float* y, int64_t n) {
   if (!map_shared(op, x, y, n)) ftable().unary(op, x, y, n);
 }
 
+void clamp(const float* x, float lo, float hi, float* y, int64_t n) { ftable().clamp(x, lo, hi, y, n); }
+void clamp(const double* x, double lo, double hi, double* y, int64_t n) {
+  map(x, y, n, [&](double v) { return v < lo ? lo : v > hi ? hi : v; });
+}
+
 void unary(Unary op, const double* x, double* y, int64_t n) {
   if (map_shared(op, x, y, n)) return;
   switch (op) {

@@ -17,4 +17,8 @@ enum class Unary : uint8_t {
 void unary(Unary op, const float* x, float* y, int64_t n);
 void unary(Unary op, const double* x, double* y, int64_t n);
 
+// y[i] = x[i] cut to [lo, hi], NaN where x[i] is; x may equal y.
+void clamp(const float* x, float lo, float hi, float* y, int64_t n);
+void clamp(const double* x, double lo, double hi, double* y, int64_t n);
+
 }  // namespace miniten::kernels

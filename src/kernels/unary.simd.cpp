@@ -24,6 +24,11 @@ void map_double(const float* x, float* y, int64_t n, F f) {
 
 }  // namespace
 
+void clamp(const float* x, float lo, float hi, float* y, int64_t n) {
+  const V low = set(lo), high = set(hi);
+  map(x, y, n, [&](V v) { return clamp(v, low, high); });
+}
+
 void unary(Unary op, const float* x, float* y, int64_t n) {
   switch (op) {
     case Unary::relu: return map(x, y, n, [](V v) { return max_keep(V{}, v); });

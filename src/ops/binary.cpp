@@ -1,5 +1,6 @@
 #include "kernels/binary.h"
 #include <cmath>
+#include "kernels/unary.h"
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
@@ -57,8 +58,7 @@ template <kernels::Binary kind> void binary_eval(const Context& c) {
     kernels::binary(kind, a, a_step, b, b_step, y, n);
     const auto& at = c.as<ClampAttrs>();
     using T = std::remove_reference_t<decltype(*y)>;
-    if (at.lo > -infinity || at.hi < infinity)
-      for (int64_t i = 0; i < n; ++i) y[i] = y[i] < T(at.lo) ? T(at.lo) : y[i] > T(at.hi) ? T(at.hi) : y[i];
+    if (at.lo > -infinity || at.hi < infinity) kernels::clamp(y, T(at.lo), T(at.hi), y, n);
   };
   switch (c.out[0].spec.dtype) {
     case DType::f32: return binary_rows<float, float>(c, run);

@@ -20,6 +20,15 @@ ElementLoop::ElementLoop(const Shape& shape, std::span<const View> operands) : o
   for (int k = 0; k < operands_ && rank_ > 0; ++k) step_[k] = stride_[k][rank_ - 1];
 }
 
+void ElementLoop::offsets(int64_t row, int64_t* at) const {
+  std::fill_n(at, operands_, 0);
+  for (int i = rank_ - 2; i >= 0; --i) {
+    int64_t index = row % size_[i];
+    row /= size_[i];
+    for (int k = 0; k < operands_; ++k) at[k] += index * stride_[k][i];
+  }
+}
+
 void ElementLoop::walk(const Context& c, void (*row)(void*, const int64_t*, const int64_t*, int64_t), void* f) const {
   int64_t at[max_operands] = {};
   if (rank_ == 0) {
@@ -34,13 +43,7 @@ void ElementLoop::walk(const Context& c, void (*row)(void*, const int64_t*, cons
   }
   auto [begin, end] = c.slice(rows_);
   for (int64_t r = begin; r < end; ++r) {
-    int64_t rest = r;
-    std::fill_n(at, operands_, 0);
-    for (int i = rank_ - 2; i >= 0; --i) {
-      int64_t index = rest % size_[i];
-      rest /= size_[i];
-      for (int k = 0; k < operands_; ++k) at[k] += index * stride_[k][i];
-    }
+    offsets(r, at);
     row(f, at, step_, size_[rank_ - 1]);
   }
 }

@@ -18,7 +18,21 @@ class ElementLoop {
     walk(c, [](void* row, const int64_t* at, const int64_t* step, int64_t n) { (*static_cast<F*>(row))(at, step, n); }, &f);
   }
 
+  // Both operands of two lie as matrices turned round: then calls f(offsets, n, m, rows of m of operand 0, rows of n of operand 1).
+  bool is_turned() const { return operands_ == 2 && rank_ >= 2 && step_[0] == 1 && step_[1] != 1 && stride_[1][rank_ - 2] == 1; }
+  template <class F> void run_turned(const Context& c, F f) const {
+    const int64_t n = size_[rank_ - 2];
+    auto [begin, end] = c.slice(rows_, 16);
+    for (int64_t r = begin, next; r < end; r = next) {
+      next = std::min(end, (r / n + 1) * n);
+      int64_t at[max_operands] = {};
+      offsets(r, at);
+      f(at, next - r, size_[rank_ - 1], stride_[0][rank_ - 2], step_[1]);
+    }
+  }
+
  private:
+  void offsets(int64_t row, int64_t* at) const;
   // One walk for all: each op and dtype adds its row alone to the program.
   void walk(const Context&, void (*row)(void*, const int64_t* at, const int64_t* step, int64_t n), void*) const;
   int rank_ = 0, operands_ = 0;

@@ -1,3 +1,4 @@
+#include "kernels/transpose.h"
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
@@ -287,13 +288,19 @@ namespace {
 void copy_eval(const Context& c) {
   View operands[] = {c.out[0], c.in[0]};
   switch (bits_of(c.out[0].spec.dtype)) {
-    case 32:
-      return ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
+    case 32: {
+      ElementLoop loop(c.out[0].shape(), operands);
+      if (loop.is_turned())
+        return loop.run_turned(c, [&](const int64_t* at, int64_t n, int64_t m, int64_t y_row, int64_t x_row) {
+          kernels::transpose(c.in[0].as<float>() + at[1], x_row, c.out[0].as<float>() + at[0], y_row, n, m);
+        });
+      return loop.run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
         const uint32_t* x = c.in[0].as<uint32_t>() + at[1];
         uint32_t* y = c.out[0].as<uint32_t>() + at[0];
         if (step[0] == 1 && step[1] == 1) std::memmove(y, x, size_t(n) * 4);
         else for (int64_t i = 0; i < n; ++i) y[i * step[0]] = x[i * step[1]];
       });
+    }
     default:
       if (c.piece == 0) copy_values(c.in[0], c.out[0]);
   }

@@ -141,7 +141,7 @@ static void clamp_eval(const Context& c) {
   const auto& at = c.as<ClampAttrs>();
   auto run = [&](const auto* x, auto* y, int64_t n) {
     using T = std::remove_reference_t<decltype(*y)>;
-    for (int64_t i = 0; i < n; ++i) y[i] = x[i] < T(at.lo) ? T(at.lo) : x[i] > T(at.hi) ? T(at.hi) : x[i];
+    kernels::clamp(x, T(at.lo), T(at.hi), y, n);
   };
   switch (c.out[0].spec.dtype) {
     case DType::f32: return unary_rows<float, float>(c, run);

@@ -154,5 +154,32 @@ TEST(Unary, DoublePrecision) {
   }
 }
 
+TEST(Clamp, EverySizeAndSpecialValues) {
+  on_every_isa([] {
+    for (int64_t n = 0; n <= 35; ++n) {
+      auto xv = random_floats(n, 1, -2, 2);
+      if (4 < n) xv[0] = kNaN, xv[1] = kInf, xv[2] = -kInf, xv[3] = -0.0f;
+      const std::vector<double> xd(xv.begin(), xv.end());
+      for (const auto& [lo, hi] : {std::pair{-0.5f, 1.0f}, {0.0f, kInf}, {-kInf, 0.25f}}) {
+        Guarded<float> x(xv, n % 2 ? Edge::end : Edge::begin), y(n, n % 2 ? Edge::end : Edge::begin);
+        std::vector<double> yd(xd.size());
+        clamp(x.data(), lo, hi, y.data(), n);
+        clamp(xd.data(), lo, hi, yd.data(), n);
+        for (int64_t i = 0; i < n; ++i) {
+          const float want = xv[i] < lo ? lo : xv[i] > hi ? hi : xv[i];
+          if (std::isnan(want)) {
+            ASSERT_TRUE(std::isnan(y[i]) && std::isnan(yd[i]));
+          } else {
+            ASSERT_EQ(want, y[i]);
+            ASSERT_EQ(want, yd[i]);
+          }
+        }
+        clamp(x.data(), lo, hi, x.data(), n);
+        ASSERT_TRUE(same_bits(x.values(), y.values()));
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace miniten::kernels

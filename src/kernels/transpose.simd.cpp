@@ -1,0 +1,83 @@
+#include "kernels/ftable.h"
+#include "kernels/simd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+
+#if MINITEN_SCALAR
+void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m) {
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j) __builtin_memcpy(y + i * y_row + j, x + j * x_row + i, sizeof(float));
+}
+#else
+namespace {
+
+template <int... K>
+struct Lanes {};
+template <int N, int... K>
+struct Count : Count<N - 1, N - 1, K...> {};
+template <int... K>
+struct Count<0, K...> {
+  using type = Lanes<K...>;
+};
+using AllLanes = typename Count<kLanes>::type;
+
+// Rows a and b of a square: their blocks D wide off the diagonal change places.
+template <int D, int... K>
+MINITEN_INLINE void exchange(V& a, V& b, Lanes<K...>) {
+  const V upper = __builtin_shufflevector(a, b, (K & D ? kLanes + K - D : K)...);
+  b = __builtin_shufflevector(a, b, (K & D ? kLanes + K : K + D)...);
+  a = upper;
+}
+template <int D>
+MINITEN_INLINE void turn(V (&v)[kLanes]) {
+  MINITEN_UNROLL(16)
+  for (int r = 0; r < kLanes; ++r)
+    if (!(r & D)) exchange<D>(v[r], v[r + D], AllLanes{});
+  if constexpr (1 < D) turn<D / 2>(v);
+}
+
+// Part Q of the three vectors that hold the pixels of planes a, b and c.
+template <int Q, int... K>
+MINITEN_INLINE V pixels(V a, V b, V c, Lanes<K...>) {
+  const V two = __builtin_shufflevector(a, b, ((Q * kLanes + K) % 3 * kLanes % (2 * kLanes) + (Q * kLanes + K) / 3)...);
+  return __builtin_shufflevector(two, c, ((Q * kLanes + K) % 3 == 2 ? kLanes + (Q * kLanes + K) / 3 : K)...);
+}
+
+void interleave3(const float* x, int64_t x_row, float* y, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes, y += 3 * kLanes) {
+    const V a = load(x + i), b = load(x + x_row + i), c = load(x + 2 * x_row + i);
+    store(y, pixels<0>(a, b, c, AllLanes{}));
+    store(y + kLanes, pixels<1>(a, b, c, AllLanes{}));
+    store(y + 2 * kLanes, pixels<2>(a, b, c, AllLanes{}));
+  }
+  for (; i < n; ++i, y += 3)
+    for (int j = 0; j < 3; ++j) __builtin_memcpy(y + j, x + j * x_row + i, sizeof(float));
+}
+
+}  // namespace
+
+void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m) {
+  if (m == 3 && y_row == 3) return interleave3(x, x_row, y, n);
+  for_lanes(n, [&](int64_t i, int64_t width) {
+    for_lanes(m, [&](int64_t j, int64_t height) {
+      V v[kLanes];
+      const float* from = x + j * x_row + i;
+      float* to = y + i * y_row + j;
+      if (width == kLanes && height == kLanes) {
+        MINITEN_UNROLL(16)
+        for (int r = 0; r < kLanes; ++r) v[r] = load(from + r * x_row);
+        turn<kLanes / 2>(v);
+        MINITEN_UNROLL(16)
+        for (int r = 0; r < kLanes; ++r) store(to + r * y_row, v[r]);
+        return;
+      }
+      for (int r = 0; r < kLanes; ++r) v[r] = r < height ? load_n(from + r * x_row, width) : V{};
+      turn<kLanes / 2>(v);
+      for (int r = 0; r < width; ++r) store_n(to + r * y_row, v[r], height);
+    });
+  });
+}
+#endif
+
+}  // namespace miniten::kernels::MINITEN_TARGET
