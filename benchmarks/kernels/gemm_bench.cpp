@@ -58,7 +58,7 @@ const bool registered = [] {
                                 {4, 512, 512}, {3136, 27, 24}, {3136, 16, 96}, {3136, 144, 24}, {49, 960, 160}})
     on_every_isa("gemm/" + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
                  [m = m, k = k, n = n](benchmark::State& state) { dense(state, m, k, n); });
-  for (const auto& [size, channels, n] : {std::array<int64_t, 3>{56, 64, 64}, {28, 128, 128}, {7, 512, 512}})
+  for (const auto& [size, channels, n] : {std::array<int64_t, 3>{32, 16, 16}, {16, 32, 32}, {8, 64, 64}, {56, 64, 64}, {28, 128, 128}, {14, 256, 256}, {7, 512, 512}})
     on_every_isa("conv3x3/" + std::to_string(size) + "/" + std::to_string(channels) + "/" + std::to_string(n),
                  [size = size, channels = channels, n = n](benchmark::State& state) {
                    convolution(state, size, channels, n);

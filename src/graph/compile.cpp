@@ -8,6 +8,7 @@ static constexpr Pass in_order[] = {
     {"fold_batch_norm", fold_batch_norm},
     {"fuse", fuse},
     {"lower_quantized", lower_quantized},
+    {"fuse_sums", fuse_sums},
     {"remove_dead", remove_dead},
     {"assign_layout", assign_layout, true},
 };

@@ -24,7 +24,7 @@ static size_t place(std::vector<Buffer>& buffers) {
   return end;
 }
 
-Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared) {
+Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool exact) {
   Plan p;
   p.places.resize(g.values.size());
   Layouts l = layouts_of(g);
@@ -45,7 +45,7 @@ Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared) {
   for (size_t s = 0; s < p.steps.size(); ++s) {
     const Node& n = g.nodes[size_t(p.steps[s])];
     auto in = g.specs(n.in), out = g.specs(n.out);
-    Call call{*n.op, n.attributes(), in, out, {}, bool(prepared[size_t(p.steps[s])])};
+    Call call{*n.op, n.attributes(), in, out, {}, bool(prepared[size_t(p.steps[s])]), exact};
     p.work.push_back(n.op->work ? n.op->work(call) : Work{});
     auto reusable = [&](int id) {                      // dies here, same layout, and no other input looks at it differently
       int b = buffer[owner(id)];

@@ -95,7 +95,7 @@ struct Session::Impl {
     prepared = shared ? shared : pack();
     std::vector<bool> has;
     for (auto& p : *prepared) has.push_back(bool(p));
-    plan = miniten::plan(graph, workers, has);
+    plan = miniten::plan(graph, workers, has, options.exact);
     arena = std::make_unique<AlignedBytes>(plan.arena_bytes);
     make_steps();
   }
@@ -109,7 +109,7 @@ struct Session::Impl {
       std::vector<View> constants;
       for (int id : n.in) constants.push_back(graph.is_constant(id) ? graph.values[size_t(id)].constant.view() : View{});
       auto in = graph.specs(n.in), out = graph.specs(n.out);
-      Call call{*n.op, n.attributes(), in, out};
+      Call call{.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = options.exact};
       size_t bytes = n.op->prepare(call, constants, nullptr);
       if (!bytes) continue;
       all->back() = std::make_shared<AlignedBytes>(bytes);

@@ -23,7 +23,8 @@ void conv_infer(const Call& c, Specs& out) {
   if (!(at.lo <= at.hi)) c.fail("lo <= hi", std::to_string(at.lo) + " and " + std::to_string(at.hi));
   if (roles.y < 0) {
     Shape y = conv_output(c, c.in[0].shape, c.in[1].shape, at);
-    if (c.in.size() == 3 && c.in[2].shape != Shape{y[1]}) c.fail("a bias of shape (" + std::to_string(y[1]) + ",)", c.in[2].shape.text());
+    if (c.in.size() >= 3 && c.in[2].shape != Shape{y[1]}) c.fail("a bias of shape (" + std::to_string(y[1]) + ",)", c.in[2].shape.text());
+    if (c.in.size() == 4 && c.in[3].shape != y) c.fail("a residual of shape " + y.text(), c.in[3].shape.text());
     return out.push({c.in[0].dtype, y});
   }
   const Shape& y = c.in[size_t(roles.y)].shape;
@@ -38,8 +39,8 @@ void conv_infer(const Call& c, Specs& out) {
 void conv_vjp(const Vjp& v) {
   const Roles& roles = roles_of(v.op);
   Conv2dAttrs at = v.as<Conv2dAttrs>();
-  if (at.lo > -infinity || at.hi < infinity)
-    throw Error(ErrorKind::unsupported, v.op.name, "its plain form", "one fused with a clamp", "differentiate before compiling");
+  if (at.lo > -infinity || at.hi < infinity || v.in.size() == 4)
+    throw Error(ErrorKind::unsupported, v.op.name, "its plain form", "one fused with a clamp or a sum", "differentiate before compiling");
   auto operand = [&](int i) -> const Tensor& { return i < 0 ? v.grad[0] : v.in[size_t(i)]; };
   auto extent = [&](int i) { at.extent = {v.in[size_t(i)].dim(2), v.in[size_t(i)].dim(3)}; return at; };
   if (roles.x >= 0 && v.needs(roles.x)) v.result[size_t(roles.x)] = apply(conv2d_input_op, {operand(roles.y), operand(roles.w)}, extent(roles.x));
@@ -52,7 +53,7 @@ void conv_vjp(const Vjp& v) {
 std::optional<Absorbed> absorb_batch_norm(const Fusion& f) {
   const Tensor *w = f.first.value(1), *b = f.first.in.size() == 3 ? f.first.value(2) : nullptr;
   const Tensor* norm[] = {f.next.value(1), f.next.value(2), f.next.value(3), f.next.value(4)};
-  if (!w || (f.first.in.size() == 3 && !b)) return {};
+  if (!w || (f.first.in.size() == 3 && !b) || f.first.in.size() == 4) return {};
   for (const Tensor* t : norm) if (!t) return {};
   auto outputs = size_t(w->dim(0)), taps = size_t(w->numel()) / std::max<size_t>(outputs, 1);
   std::vector<float> weight = w->to_vector<float>(), bias(outputs, 0.0f), p[4];
@@ -66,10 +67,22 @@ std::optional<Absorbed> absorb_batch_norm(const Fusion& f) {
   return Absorbed{std::make_shared<Conv2dAttrs>(f.first.as<Conv2dAttrs>()), {},
                   {{1, Tensor::of<float>(w->shape(), weight)}, {2, Tensor::of<float>({int64_t(outputs)}, bias)}}};
 }
+// A sum with the output of a convolution whose weights are known becomes its residual.
+std::optional<Absorbed> absorb_sum(const Fusion& f) {
+  const Call& c = f.first;
+  int other = 1 - f.slot;
+  if (c.in.size() != 3 || !c.value(1) || f.next.in[size_t(other)] != c.out[0] || f.next.out[0] != c.out[0]) return {};
+  Conv2dAttrs at = c.as<Conv2dAttrs>();
+  if (conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, at).is_depthwise()) return {};
+  at.lo = f.next.as<ClampAttrs>().lo;
+  at.hi = f.next.as<ClampAttrs>().hi;
+  return Absorbed{std::make_shared<Conv2dAttrs>(at), {other}, {}};
+}
 std::optional<Absorbed> conv_absorb(const Fusion& f) {
   Conv2dAttrs at = f.first.as<Conv2dAttrs>();
   if (f.first.in[0].dtype != DType::f32 || at.lo > -infinity || at.hi < infinity) return {};
   if (&f.next.op == &batch_norm_op && f.slot == 0) return absorb_batch_norm(f);
+  if (&f.next.op == &add_op && f.sums) return absorb_sum(f);
   if (&f.next.op == &relu_op) { at.lo = 0; at.hi = infinity; }
   else if (&f.next.op == &clamp_op) { at.lo = f.next.as<ClampAttrs>().lo; at.hi = f.next.as<ClampAttrs>().hi; }
   else return {};
@@ -80,7 +93,7 @@ Cost conv_cost(const Call& c) {
   const Roles& roles = roles_of(c.op);
   auto shape = [&](int i) -> const Shape& { return i < 0 ? c.out[0].shape : c.in[size_t(i)].shape; };
   ConvGeometry g = conv_geometry(shape(roles.x), shape(roles.w), shape(roles.y), c.as<Conv2dAttrs>());
-  return {g.macs(), c.in.size() == 3 ? c.out[0].shape.count() : 0};
+  return {g.macs(), int64_t(c.in.size() - 2) * (roles.y < 0 ? c.out[0].shape.count() : 0)};
 }
 
 Sample sample(Shape a, Shape b, Conv2dAttrs at) { return {{sample_values(a), sample_values(b)}, std::make_shared<Conv2dAttrs>(at)}; }
@@ -91,6 +104,7 @@ Conv2dAttrs with(Conv2dAttrs at, Shape extent) { at.extent = extent; return at; 
 std::vector<Sample> forward_samples() {
   Sample biased = sample({1, 4, 3, 3}, {2, 2, 2, 2}, grouped);
   biased.in.push_back(sample_values({2}));
+
   return {sample({2, 4, 5, 6}, {6, 4, 3, 2}, strided), sample({1, 3, 4, 4}, {3, 1, 3, 3}, depthwise), biased};
 }
 std::vector<Sample> input_samples() {
@@ -104,10 +118,10 @@ std::vector<Sample> weight_samples() {
 
 }  // namespace
 
-constinit const OpDef conv2d_op{.name = "conv2d", .doc = "convolution, with bias and clamp", .min_inputs = 2, .max_inputs = 3,
+constinit const OpDef conv2d_op{.name = "conv2d", .doc = "convolution, with bias, residual and clamp", .min_inputs = 2, .max_inputs = 4,
     .infer = conv_infer, .eval = conv2d_eval, .work = conv2d_work, .vjp = conv_vjp, .keep = {3, 0}, .cost = conv_cost, .absorb = conv_absorb,
     .prepare = conv2d_prepare, .samples = forward_samples, .quant = {QuantMode::has_integer_form, 1, lower_conv2d, dynamic_conv2d},
-    .traits = {.dense = 4, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
+    .traits = {.dense = 4, .channels_last = 11, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
     .onnx = {"Conv", 1, &onnx::conv2d}, .attrs = codec<Conv2dAttrs>, .self = &from_xw};
 constinit const OpDef conv2d_input_op{.name = "conv2d_input", .doc = "gradient of conv2d's input from y and w", .min_inputs = 2, .max_inputs = 2,
     .infer = conv_infer, .eval = conv2d_input_eval, .work = conv2d_input_work, .vjp = conv_vjp, .keep = keep_inputs, .cost = conv_cost,

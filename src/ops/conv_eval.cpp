@@ -1,5 +1,6 @@
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
+#include "kernels/winograd.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
 
@@ -10,7 +11,10 @@ namespace {
 
 size_t floats(int64_t n) { return size_t(n) * sizeof(float); }
 size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
-int pieces_of(const ConvGeometry& g, int64_t units) { return int(std::clamp<int64_t>(std::min(g.macs() / 131072, units), 1, 64)); }
+// Each piece reads all weights once more: some microseconds of work make that cheap.
+int pieces_of(const ConvGeometry& g, int64_t units) {
+  return int(std::clamp<int64_t>(std::min(g.macs() / (g.is_depthwise() ? 65536 : 393216), units), 1, 64));
+}
 const Conv2dAttrs& attrs(const Call& c) { return c.as<Conv2dAttrs>(); }
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
@@ -38,7 +42,11 @@ void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View
               }
             }
           if (which != 2) continue;
-          if (c.in.size() == 3) fy += c.in[2].as<double>()[o];
+          if (c.in.size() >= 3) fy += c.in[2].as<double>()[o];
+          if (c.in.size() == 4) {
+            const View& r = c.in[3];
+            fy += r.as<double>()[n * r.strides[0] + o * r.strides[1] + p * r.strides[2] + q * r.strides[3]];
+          }
           fy = fy < double(at.lo) ? double(at.lo) : fy > double(at.hi) ? double(at.hi) : fy;
         }
 }
@@ -65,7 +73,9 @@ void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, i
 }
 
 // Rows [begin, end) of n * p output rows, from an input that holds its padding.
-void convolve(const ConvGeometry& g, const float* x, const float* packed, const float* bias, float lo, float hi, float* y, int64_t begin, int64_t end) {
+// Only `columns` output channels (0: all) are made, those that packed, finish and y point at.
+void convolve(const ConvGeometry& g, const float* x, const float* packed, const kernels::Epilogue& finish, float* y, int64_t begin, int64_t end,
+              int64_t columns = 0) {
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
   bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
   for (int64_t i = begin; i < end;) {
@@ -75,18 +85,19 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
     if (g.is_depthwise()) {
       kernels::depthwise({.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
                           .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
-                          .y_row = g.q * g.c, .y_col = g.c}, from, packed, bias, lo, hi, to);
+                          .y_row = g.q * g.c, .y_col = g.c}, from, packed, finish.bias, finish.lo, finish.hi, to);
     } else {
       bool runs = g.groups == 1 && g.dilation_w == 1;          // a kernel row is one contiguous segment
       int64_t each = kernels::gemm_packed_floats(g.taps(), g.o_group());
-      kernels::GemmShape shape{.rows = rows, .cols = g.q, .n = g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c,
-                               .c_row = g.q * g.o, .c_col = g.o, .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row,
+      kernels::GemmShape shape{.rows = rows, .cols = g.q, .n = columns ? columns : g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c,
+                               .c_row = g.q * g.o, .c_col = g.o, .r_row = g.q * g.o, .r_col = g.o, .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row,
                                .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
                                .segment = runs ? g.s * g.c : g.c_group()};
       if (pointwise) { shape.cols *= rows; shape.rows = 1; }
       for (int64_t k = 0; k < g.groups; ++k)
         kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(),
-                      {.bias = bias ? bias + k * g.o_group() : nullptr, .lo = lo, .hi = hi});
+                      {.bias = finish.bias ? finish.bias + k * g.o_group() : nullptr,
+                       .residual = finish.residual ? finish.residual + (to - y) + k * g.o_group() : nullptr, .lo = finish.lo, .hi = finish.hi});
     }
     i += rows;
   }
@@ -95,36 +106,101 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
 }  // namespace
 
 // ---- y from x and weight ----
+namespace {
+
+// How y is made: Winograd's tiles of this size, or 0: directly, from an input with its padding around it.
+struct Choice {
+  kernels::WinogradShape winograd;
+  size_t padded = 0, packed = 0;                               // bytes
+  int pieces = 1;
+  bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
+  explicit operator bool() const { return winograd.tile > 0; }
+};
+kernels::WinogradShape winograd_shape(const ConvGeometry& g, int64_t tile) {
+  return {.tile = tile, .channels = g.c, .n = g.o, .images = g.n, .height = g.h, .width = g.w, .out_h = g.p, .out_w = g.q, .top = g.top, .left = g.left};
+}
+// In multiplications that take as long: products, transforms and the traffic of weights beyond the first cache.
+int64_t winograd_tile(const ConvGeometry& g, bool exact) {
+  if (exact || g.groups != 1 || g.r != 3 || g.s != 3 || g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1) return 0;
+  if (g.c < 8 || g.o < 8) return 0;
+  auto traffic = [&](int64_t products) { return products * g.c * g.o * (products * g.c * g.o > 262144 ? 13 : 4); };
+  int64_t best = 0, least = g.macs() + traffic(9);
+  for (int64_t tile : {2, 4}) {
+    int64_t tiles = kernels::winograd_tiles(winograd_shape(g, tile)), products = (tile + 2) * (tile + 2);
+    int64_t cost = tiles * products * (g.c * g.o * 11 / 10 + (g.c + g.o) * 11) + traffic(products);
+    if (cost < least) { least = cost; best = tile; }
+  }
+  return best;
+}
+Choice choose(const ConvGeometry& g, bool exact) {
+  Choice c;
+  c.winograd = winograd_shape(g, winograd_tile(g, exact));
+  if (c) {
+    c.packed = floats(kernels::winograd_packed_floats(c.winograd));
+    c.pieces = pieces_of(g, kernels::winograd_tiles(c.winograd) / 14);
+  } else {
+    c.padded = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
+    c.packed = packed_floats(g) * sizeof(float);
+    c.pieces = pieces_of(g, g.n * g.p);
+    int64_t pairs = g.o / 32;                                  // of panels
+    if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs)) && pairs > 1) {
+      c.by_columns = true;
+      c.pieces = pieces_of(g, pairs);
+    }
+  }
+  return c;
+}
+void pack_for(const Choice& choice, const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
+  if (!choice) return pack_weights(g, w, to, piece, pieces);
+  int64_t panels = (g.o + 15) / 16;
+  kernels::winograd_pack(choice.winograd, w, 9 * g.c, g.c, 1, panels * piece / pieces * 16, std::min(g.o, panels * (piece + 1) / pieces * 16), to);
+}
+
+}  // namespace
+
 Work conv2d_work(const Call& c) {
-  ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
   if (c.in[0].dtype == DType::f64) return {};
-  size_t padded = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
-  size_t packed = c.prepared ? 0 : aligned(packed_floats(g) * sizeof(float));
-  return {.pieces = pieces_of(g, g.n * g.p), .shared = padded + packed, .phases = padded + packed ? 2 : 1};
+  ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
+  Choice choice = choose(g, c.exact);
+  size_t packed = c.prepared ? 0 : aligned(choice.packed);
+  return {.pieces = choice.pieces, .scratch = choice ? floats(kernels::winograd_scratch_floats(choice.winograd)) : 0,
+          .shared = choice.padded + packed, .phases = choice.padded + packed ? 2 : 1};
 }
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
-  if (to) pack_weights(g, in[1].f32(), reinterpret_cast<float*>(to), 0, 1);
-  return packed_floats(g) * sizeof(float);
+  Choice choice = choose(g, c.exact);
+  if (to) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(to), 0, 1);
+  return choice.packed;
 }
 void conv2d_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
   ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
-  size_t padded_bytes = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
+  Choice choice = choose(g, c.exact);
   auto* padded = reinterpret_cast<float*>(c.shared);
-  auto* packing = reinterpret_cast<float*>(c.shared + padded_bytes);
-  bool preparing = (padded_bytes || !c.prepared) && c.phase == 0;
+  auto* packing = reinterpret_cast<float*>(c.shared + choice.padded);
+  bool preparing = (choice.padded || !c.prepared) && c.phase == 0;
   if (preparing) {
     auto [begin, end] = c.slice(g.n * g.padded_h());
-    if (padded_bytes) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
-    if (!c.prepared) pack_weights(g, c.in[1].f32(), packing, c.piece, c.pieces);
+    if (choice.padded) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
+    if (!c.prepared) pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
     return;
   }
-  auto [begin, end] = c.slice(g.n * g.p);
   const float* packed = c.prepared ? reinterpret_cast<const float*>(c.prepared) : packing;
-  convolve(g, padded_bytes ? padded : c.in[0].f32(), packed, c.in.size() == 3 ? c.in[2].f32() : nullptr, at.lo, at.hi, c.out[0].f32(), begin, end);
+  kernels::Epilogue finish{.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi};
+  if (choice) {
+    auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
+    return kernels::winograd(choice.winograd, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, reinterpret_cast<float*>(c.scratch));
+  }
+  if (choice.by_columns) {
+    auto [first, last] = c.slice(g.o, 32);
+    if (finish.bias) finish.bias += first;
+    if (finish.residual) finish.residual += first;
+    return convolve(g, choice.padded ? padded : c.in[0].f32(), packed + first * g.taps(), finish, c.out[0].f32() + first, 0, g.n * g.p, last - first);
+  }
+  auto [begin, end] = c.slice(g.n * g.p);
+  convolve(g, choice.padded ? padded : c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end);
 }
 
 // ---- x from y and weight: a forward convolution of y, spread by the stride, with the kernel turned round ----
@@ -186,7 +262,7 @@ void conv2d_input_eval(const Context& c) {
   }
   if (c.phase == 1) return pack_weights(t, kernel, packed, c.piece, c.pieces);
   auto [begin, end] = c.slice(t.n * t.p);
-  convolve(t, spread, packed, nullptr, -infinity, infinity, c.out[0].f32(), begin, end);
+  convolve(t, spread, packed, {}, c.out[0].f32(), begin, end);
 }
 
 // ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----

@@ -49,6 +49,7 @@ struct Call {
   std::span<const Spec> in, out;             // out is empty inside infer
   std::span<const Input> known = {};         // infer: the inputs themselves, where there are any; may lack data
   bool prepared = false;                     // work: eval will be given what prepare wrote
+  bool exact = true;                         // work, prepare: what Context says
   template <class A> const A& as() const { return *static_cast<const A*>(attrs); }
   const Tensor* value(int i) const {         // input i if its values can be read already, else null
     return size_t(i) < known.size() && known[size_t(i)].tensor->has_data() ? known[size_t(i)].tensor : nullptr;
@@ -71,7 +72,7 @@ struct Context {
   int piece = 0, pieces = 1, phase = 0;
   std::byte *scratch = nullptr, *shared = nullptr;
   const std::byte* prepared = nullptr;
-  bool exact = false;                        // refuse algorithms that round differently (Winograd)
+  bool exact = true;                         // refuse algorithms that round differently (Winograd)
   template <class A> const A& as() const { return *static_cast<const A*>(attrs); }
   std::pair<int64_t, int64_t> slice(int64_t n, int64_t grain = 1) const {
     int64_t blocks = (n + grain - 1) / grain;
@@ -93,6 +94,7 @@ struct Cost { int64_t macs = 0, flops = 0; };  // flops: elementwise work, multi
 struct Fusion {                              // may `first` also do what `next`, its only reader, does?
   Call first, next;
   int slot;                                  // the input of next that is first's output
+  bool sums = false;                         // also another operand, as the residual of a sum
 };
 struct Absorbed {
   Attrs attrs;                               // first's new attributes

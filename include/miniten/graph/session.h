@@ -59,6 +59,6 @@ class Session {
   std::unique_ptr<Impl> impl_;
 };
 
-Plan plan(const Graph&, int workers, const std::vector<bool>& prepared);   // prepared: by node
+Plan plan(const Graph&, int workers, const std::vector<bool>& prepared, bool exact = false);   // prepared: by node
 
 }  // namespace miniten

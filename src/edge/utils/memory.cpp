@@ -17,7 +17,7 @@ size_t arena_for(const Session& s, DType dtype) {
     std::vector<View> constants;
     for (int id : n.in) constants.push_back(g.is_constant(id) ? g.values[size_t(id)].constant.view() : View{});
     auto in = g.specs(n.in), out = g.specs(n.out);
-    prepared.back() = n.op->prepare({*n.op, n.attributes(), in, out}, constants, nullptr) > 0;
+    prepared.back() = n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = false}, constants, nullptr) > 0;
   }
   for (Value& v : g.values) if (v.spec.dtype == DType::f32) v.spec.dtype = dtype;
   return plan(g, 1, prepared).arena_bytes;

@@ -72,6 +72,7 @@ std::optional<Operands> operands(const Lowering& l, int axis, int64_t channels) 
 }  // namespace
 
 std::optional<Lowered> lower_conv2d(const Lowering& l) {
+  if (l.call.in.size() > 3) return refuse(l, "it adds a residual");
   auto o = operands(l, 0, l.call.in[1].shape[0]);
   if (!o) return {};
   const auto& from = l.call.as<Conv2dAttrs>();
@@ -144,6 +145,7 @@ static std::optional<Lowered> dynamic(const Lowering& l, const OpDef& op, Attrs 
   return lowered;
 }
 std::optional<Lowered> dynamic_conv2d(const Lowering& l) {
+  if (l.call.in.size() > 3) return refuse(l, "it adds a residual");
   return dynamic(l, qconv2d_dynamic_op, std::make_shared<Conv2dAttrs>(l.call.as<Conv2dAttrs>()), 0, l.call.in[1].shape[0]);
 }
 std::optional<Lowered> dynamic_matmul(const Lowering& l) {

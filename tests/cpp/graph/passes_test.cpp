@@ -98,6 +98,20 @@ TEST(Passes, FuseLetsProducersDoWhatTheirReaderDid) {
   EXPECT_EQ(ops_of(after(fuse, {normal({2, 4}, 3)}, [&](auto& in) { Tensor y = matmul(in[0], w); return std::vector{relu(y), y}; })), "matmul relu");
 }
 
+TEST(Passes, FuseSumsGivesConvolutionsTheirResidual) {
+  Tensor w = normal({4, 4, 3, 3}, 1), b = normal({4}, 2), deep = normal({4, 1, 3, 3}, 3);
+  std::vector<Tensor> x{normal({2, 4, 6, 6}, 4), normal({1, 4, 1, 1}, 5)};
+  Conv2dAttrs same{.padding = {1, 1, 1, 1}};
+  auto left = [&](auto form) { return ops_of(after(fuse_sums, x, [&](auto& in) { return std::vector{form(in)}; }, 1e-5)); };
+  EXPECT_EQ(left([&](auto& in) { return relu(in[0] + conv2d(in[0], w, b, same)); }), "conv2d");
+  EXPECT_EQ(left([&](auto& in) { return conv2d(in[0], w, b, same) + conv2d(in[0], w, b, same); }), "conv2d conv2d");
+  EXPECT_EQ(left([&](auto& in) { return conv2d(in[0], w, b, same) + in[1]; }), "conv2d add");
+  EXPECT_EQ(left([&](auto& in) { return conv2d(in[0], w, {}, same) + in[0]; }), "conv2d add");
+  EXPECT_EQ(left([&](auto& in) { return relu(conv2d(in[0], w, b, same)) + in[0]; }), "conv2d add");
+  same.groups = 4;
+  EXPECT_EQ(left([&](auto& in) { return conv2d(in[0], deep, b, same) + in[0]; }), "conv2d add");
+}
+
 TEST(Passes, RemoveDeadKeepsWhatIsWanted) {
   Graph g = after(remove_dead, {normal({2, 4}, 3)}, [&](auto& in) { exp(in[0]); return std::vector{relu(in[0])}; });
   EXPECT_EQ(ops_of(g), "relu");
@@ -124,10 +138,14 @@ struct Drawn {
       if (next == constants.size()) constants.push_back(normal(s, random.next()) * 0.5);
       return constants[next++];
     };
+    auto any_like = [&](const Tensor& x) {
+      for (size_t i = have.size(); i-- > 0;) if (have[i].spec() == x.spec() && random.below(2)) return have[i];
+      return x;
+    };
     auto any = [&] { return have[size_t(random.below(have.size()))]; };
     for (int i = 0; i < 14; ++i) {
       Tensor x = any(), y;
-      switch (random.below(13)) {
+      switch (random.below(14)) {
         case 0: y = relu(x); break;
         case 1: y = tanh(x); break;
         case 2: y = x * 0.5; break;
@@ -140,6 +158,7 @@ struct Drawn {
         case 9: y = x.rank() == 4 ? conv2d(x, constant({3, x.dim(1), 3, 3}), {}, {.padding = {1, 1, 1, 1}}) : x; break;
         case 10: y = x.rank() == 4 ? batch_norm(x, constant({x.dim(1)}), constant({x.dim(1)}), constant({x.dim(1)}), square(constant({x.dim(1)})) + 0.5) : clamp(x, -1, 1); break;
         case 11: y = mean(x, {-1}, true); break;
+        case 12: y = x.rank() == 4 ? conv2d(x, constant({x.dim(1), x.dim(1), 3, 3}), constant({x.dim(1)}), {.padding = {1, 1, 1, 1}}) + any_like(x) : x; break;
         default: y = slice(x, 0, 0, std::max<int64_t>(1, x.dim(0) - 1)); break;
       }
       have.push_back(y);

@@ -231,3 +231,38 @@ def test_what_is_no_model_is_refused():
 def test_empty_batches_run():
     s = mt.compile(nn.Linear(3, 2), (0, 3))
     assert s.run(np.zeros((0, 3), "float32")).shape == (0, 2)
+
+
+class Residuals(nn.Module):
+    """Sums after convolutions: with and without an activation, strided, pointwise and depthwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 24, 3, padding=1)
+        self.second = nn.Conv2d(24, 24, 3, padding=1)
+        self.down, self.skip = nn.Conv2d(24, 40, 3, 2, 1), nn.Conv2d(24, 40, 1, 2)
+        self.deep = nn.Conv2d(40, 40, 3, padding=1, groups=40)
+        self.last = nn.Conv2d(40, 96, 1)
+
+    def forward(self, x):
+        x = mt.relu(self.first(x))
+        x = mt.relu(x + self.second(x))
+        x = self.down(x) + self.skip(x)
+        x = self.deep(x) + x
+        return mt.clamp(self.last(x) + 0.5, -1, 1)
+
+
+@pytest.mark.parametrize("size", [(2, 3, 19, 16), (1, 3, 8, 8), (3, 3, 6, 5)])
+def test_winograd_and_fused_sums_stay_within_their_error(size):
+    mt.manual_seed(3)
+    net = Residuals().eval()
+    x = np.random.default_rng(5).normal(size=size).astype("float32")
+    wanted = net(x).numpy()
+    sessions = {(threads, exact): mt.compile(net, size, threads=threads, exact=exact) for threads in (1, 2) for exact in (False, True)}
+    assert sessions[1, True].graph.ops.count("add") == 2            # after the depthwise convolution, and of the number
+    for exact, limit in ((False, 1e-4), (True, 1e-5)):
+        results = [sessions[threads, exact].run(x).numpy() for threads in (1, 2)]
+        assert np.array_equal(*results)
+        assert np.abs(results[0] - wanted).max() <= limit * max(1, np.abs(wanted).max())
+    session = sessions[2, False]
+    assert session.measured_arena_bytes(x) <= session.arena_bytes

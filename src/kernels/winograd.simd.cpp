@@ -1,0 +1,167 @@
+#include "kernels/ftable.h"
+#include "kernels/simd-inl.h"
+#include "kernels/winograd-inl.h"
+
+namespace miniten::kernels::MINITEN_TARGET {
+namespace {
+
+// The transforms of one line of a tile: T + 2 inputs to T + 2 values, and T + 2 products to T outputs.
+MINITEN_INLINE void input_line(const V (&d)[4], V (&to)[4]) {
+  to[0] = d[0] - d[2];
+  to[1] = d[1] + d[2];
+  to[2] = d[2] - d[1];
+  to[3] = d[3] - d[1];
+}
+MINITEN_INLINE void output_line(const V (&m)[4], V (&to)[2]) {
+  to[0] = m[0] + m[1] + m[2];
+  to[1] = m[1] - m[2] + m[3];
+}
+MINITEN_INLINE void input_line(const V (&d)[6], V (&to)[6]) {
+  const V two = set(2), four = set(4), five = set(-5);
+  const V even = fma(set(-4), d[2], d[4]), odd = fma(set(-4), d[1], d[3]);
+  const V even2 = d[4] - d[2], odd2 = d[3] - d[1];
+  to[0] = fma(four, d[0], fma(five, d[2], d[4]));
+  to[1] = even + odd;
+  to[2] = even - odd;
+  to[3] = fma(two, odd2, even2);
+  to[4] = fma(set(-2), odd2, even2);
+  to[5] = fma(four, d[1], fma(five, d[3], d[5]));
+}
+MINITEN_INLINE void output_line(const V (&m)[6], V (&to)[4]) {
+  const V sum1 = m[1] + m[2], diff1 = m[1] - m[2], sum2 = m[3] + m[4], diff2 = m[3] - m[4];
+  to[0] = m[0] + sum1 + sum2;
+  to[1] = fma(set(2), diff2, diff1);
+  to[2] = fma(set(4), sum2, sum1);
+  to[3] = fma(set(8), diff2, diff1) + m[5];
+}
+
+// One tile's input, one vector of channels: to[product*stride].
+template <int T, bool Full>
+void input_tile(const float* x, int64_t row, int64_t col, float* to, int64_t stride, int64_t lanes) {
+  constexpr int E = T + 2;
+  V half[E][E];
+  MINITEN_UNROLL(8)
+  for (int b = 0; b < E; ++b) {
+    V line[E], out[E];
+    MINITEN_UNROLL(8)
+    for (int a = 0; a < E; ++a) line[a] = load_if<Full>(x + a * row + b * col, lanes);
+    input_line(line, out);
+    MINITEN_UNROLL(8)
+    for (int a = 0; a < E; ++a) half[a][b] = out[a];
+  }
+  MINITEN_UNROLL(8)
+  for (int a = 0; a < E; ++a) {
+    V out[E];
+    input_line(half[a], out);
+    MINITEN_UNROLL(8)
+    for (int b = 0; b < E; ++b) store_if<Full>(to + (a * E + b) * stride, out[b], lanes);
+  }
+}
+
+// One tile's outputs, one vector of channels: its first `rows` x `cols`.
+template <int T, bool Full>
+void output_tile(const float* m, int64_t stride, const Epilogue& e, int64_t at, int64_t channel, int64_t row,
+                 int64_t col, int64_t rows, int64_t cols, float* y, int64_t lanes) {
+  constexpr int E = T + 2;
+  V half[T][E];
+  MINITEN_UNROLL(8)
+  for (int b = 0; b < E; ++b) {
+    V line[E], out[T];
+    MINITEN_UNROLL(8)
+    for (int a = 0; a < E; ++a) line[a] = load_if<Full>(m + (a * E + b) * stride, lanes);
+    output_line(line, out);
+    MINITEN_UNROLL(8)
+    for (int a = 0; a < T; ++a) half[a][b] = out[a];
+  }
+  const V bias = e.bias ? load_if<Full>(e.bias + channel, lanes) : V{}, lo = set(e.lo), hi = set(e.hi);
+  MINITEN_UNROLL(8)
+  for (int a = 0; a < T; ++a) {
+    if (rows <= a) break;
+    V out[T];
+    output_line(half[a], out);
+    MINITEN_UNROLL(8)
+    for (int b = 0; b < T; ++b) {
+      if (cols <= b) break;
+      const int64_t to = at + a * row + b * col;
+      V v = out[b] + bias;
+      if (e.residual) v += load_if<Full>(e.residual + to, lanes);
+      store_if<Full>(y + to, clamp(v, lo, hi), lanes);
+    }
+  }
+}
+
+struct Place {
+  int64_t image, row, column;  // of a tile's first output
+};
+Place place_of(const WinogradShape& s, const WinogradGrid& grid, int64_t tile) {
+  const int64_t line = tile / grid.across;
+  return {line / grid.down, line % grid.down * s.tile, tile % grid.across * s.tile};
+}
+
+// A tile that reaches over the edge is copied with its zeros.
+template <int T>
+void read_tile(const WinogradShape& s, const float* x, const Place& p, float* patch, float* to, int64_t stride) {
+  constexpr int E = T + 2;
+  const int64_t c = s.channels, row = s.width * c, i = p.row - s.top, j = p.column - s.left;
+  const float* from = x + p.image * s.height * row + i * row + j * c;
+  int64_t step = row;
+  if (i < 0 || j < 0 || s.height < i + E || s.width < j + E) {
+    const int64_t first = j < 0 ? -j : 0, last = s.width - j < E ? s.width - j : E;
+    for (int a = 0; a < E; ++a) {
+      float* line = patch + a * E * c;
+      const bool inside = 0 <= i + a && i + a < s.height && first < last;
+      const int64_t begin = inside ? first * c : E * c, end = inside ? last * c : E * c;
+      __builtin_memset(line, 0, (uint64_t)begin * sizeof(float));
+      if (begin < end) __builtin_memcpy(line + begin, from + a * row + begin, (uint64_t)(end - begin) * sizeof(float));
+      __builtin_memset(line + end, 0, (uint64_t)(E * c - end) * sizeof(float));
+    }
+    from = patch;
+    step = E * c;
+  }
+  for_lanes(c, [&](int64_t k, int64_t m) {
+    m == kLanes ? input_tile<T, true>(from + k, step, c, to + k, stride, m)
+                : input_tile<T, false>(from + k, step, c, to + k, stride, m);
+  });
+}
+
+template <int T>
+void run(const WinogradShape& s, const float* x, const float* packed, const Epilogue& e, float* y, int64_t begin,
+         int64_t end, float* scratch) {
+  const WinogradGrid grid(s);
+  const WinogradBlock block(s);
+  const int64_t products = grid.products, each = gemm_packed_floats(s.channels, s.n);
+  float *inputs = scratch + block.patch, *outputs = inputs + products * block.input_stride;
+  const int64_t blocks = (end - begin + block.tiles - 1) / block.tiles;
+  GemmShape gemm_shape;
+  gemm_shape.n = s.n;
+  gemm_shape.segment = gemm_shape.a_col = s.channels;
+  gemm_shape.c_col = s.n;
+  for (int64_t index = 0; index < blocks; ++index) {
+    const int64_t first = begin + (end - begin) * index / blocks, last = begin + (end - begin) * (index + 1) / blocks;
+    for (int64_t t = first; t < last; ++t)
+      read_tile<T>(s, x, place_of(s, grid, t), scratch, inputs + (t - first) * s.channels, block.input_stride);
+    gemm_shape.cols = last - first;
+    for (int64_t k = 0; k < products; ++k)
+      MINITEN_TARGET::gemm(gemm_shape, inputs + k * block.input_stride, packed + k * each, outputs + k * block.output_stride, {});
+    for (int64_t t = first; t < last; ++t) {
+      const Place p = place_of(s, grid, t);
+      const int64_t rows = s.out_h - p.row, cols = s.out_w - p.column;
+      const int64_t at = ((p.image * s.out_h + p.row) * s.out_w + p.column) * s.n;
+      for_lanes(s.n, [&](int64_t j, int64_t m) {
+        const auto finish = m == kLanes ? output_tile<T, true> : output_tile<T, false>;
+        finish(outputs + (t - first) * s.n + j, block.output_stride, e, at + j, j, s.out_w * s.n, s.n, rows, cols, y, m);
+      });
+    }
+  }
+}
+
+}  // namespace
+
+void winograd(const WinogradShape& s, const float* x, const float* packed, const Epilogue& e, float* y, int64_t begin,
+              int64_t end, float* scratch) {
+  if (end <= begin || s.n <= 0) return;
+  if (s.tile == 4) return run<4>(s, x, packed, e, y, begin, end, scratch);
+  run<2>(s, x, packed, e, y, begin, end, scratch);
+}
+
+}  // namespace miniten::kernels::MINITEN_TARGET
