@@ -21,6 +21,7 @@ need libpng-dev /usr/include/png.h
 need libjpeg62-turbo-dev /usr/include/jpeglib.h
 need libminizip-dev /usr/include/minizip/unzip.h
 need libprotozero-dev /usr/include/protozero/pbf_reader.hpp
+need libflatbuffers-dev /usr/include/flatbuffers/flatbuffers.h
 need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
 need libcli11-dev /usr/include/CLI/CLI.hpp
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)

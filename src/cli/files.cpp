@@ -91,9 +91,9 @@ static Ref<nn::GraphModule> graph_from_onnx(const std::string& path) {
 }
 Ref<nn::GraphModule> open_model(const std::string& path) {
   std::string ending = ending_of(path);
-  if (ending != ".npz" && ending != ".onnx")
-    throw WrongUse{"a model is a .npz or .onnx file, got " + in_quotes(path)};
-  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : graph_from_onnx(path); });
+  if (ending != ".npz" && ending != ".onnx" && ending != ".tflite")
+    throw WrongUse{"a model is a .npz, .onnx or .tflite file, got " + in_quotes(path)};
+  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : ending == ".onnx" ? graph_from_onnx(path) : edge::load_tflite(path); });
 }
 edge::Device open_device(const std::string& name) {
   if (ending_of(name) != ".json") {

@@ -6,7 +6,7 @@
 // Files and shapes as arguments name them. All of it throws WrongUse before any work is done.
 namespace miniten::cli {
 
-Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz or .onnx
+Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz, .onnx or .tflite
 size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);

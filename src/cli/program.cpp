@@ -44,9 +44,9 @@ struct Program {
   CLI::App& last() { return *commands.back()->app; }
 
   // ---- options that many commands have ----
-  void file(std::string& to) { last().add_option("FILE", to, "Model: .npz or .onnx")->required(); }
+  void file(std::string& to) { last().add_option("FILE", to, "Model: .npz, .onnx or .tflite")->required(); }
   void in_out(std::string& in, std::string& out, int& opset) {
-    last().add_option("IN", in, "Model to read: .npz or .onnx")->required();
+    last().add_option("IN", in, "Model to read: .npz, .onnx or .tflite")->required();
     last().add_option("OUT", out, "Model to write: .npz or .onnx")->required();
     last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(positive());
   }

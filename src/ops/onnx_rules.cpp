@@ -1,5 +1,6 @@
 #include "ops/onnx_rules.h"
 #include "miniten/ops/ops.h"
+#include "ops/tflite_rules.h"
 
 namespace miniten {
 
@@ -47,7 +48,7 @@ std::span<const ForeignComposition> foreign_compositions() {
     std::vector<ForeignComposition> v;
     for (auto part : {onnx::shape_rules(), onnx::math_rules(), onnx::index_rules(), onnx::norm_rules(), onnx::pool_rules(), onnx::quantized_rules(),
                       onnx::recurrent_rules(), onnx::attention_rules(), onnx::control_rules(), onnx::loss_rules(), onnx::vision_rules(),
-                      onnx::constant_rules(), onnx::layer_rules()})
+                      onnx::constant_rules(), onnx::layer_rules(), tflite::all_rules()})
       v.insert(v.end(), part.begin(), part.end());
     return v;
   }();

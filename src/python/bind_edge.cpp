@@ -282,6 +282,14 @@ void bind_export(nb::module_& m) {
           return module_object(edge::load_onnx(std::span(static_cast<const std::byte*>(b.data()), b.size()), {fold_batch_norm}));
         }, "source"_a, nb::kw_only(), "fold_batch_norm"_a = false, nb::sig("def load_onnx(source: str | os.PathLike[str] | bytes, *, fold_batch_norm: bool = False) -> GraphModule | OnnxModule"),
         "A model from a path or bytes: a GraphModule, or an OnnxModule where sizes or branches depend on the inputs.");
+  m.def("load_tflite", [](nb::object source, std::optional<std::string> exact, std::optional<std::string> signature) {
+          TfliteOptions o{exact.value_or(""), signature.value_or("")};
+          if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_tflite(path_of(source), o));
+          auto b = nb::cast<nb::bytes>(source);
+          return module_object(edge::load_tflite(std::span(static_cast<const std::byte*>(b.data()), b.size()), o));
+        }, "source"_a, nb::kw_only(), "exact"_a = nb::none(), "signature"_a = nb::none(),
+        nb::sig("def load_tflite(source: str | os.PathLike[str] | bytes, *, exact: str | None = None, signature: str | None = None) -> GraphModule"),
+        "A model from a path or bytes. exact='tflite': integers rounded as LiteRT's reference kernels round them.");
   using O = edge::OnnxModule;
   nb::class_<O, nn::Module> o(m, "OnnxModule", nb::type_slots(ModuleSlots<O>::slots), "An ONNX model whose sizes or branches depend on its inputs. Called with arrays in order or by name.");
   ModuleSlots<O>::dict_offset = nb::cast<Py_ssize_t>(o.attr("__dictoffset__"));

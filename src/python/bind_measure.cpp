@@ -58,9 +58,10 @@ Target target_of(const char* op, nb::handle o, nb::handle shape, nb::handle dtyp
     std::string path = path_of(o);
     if (path.ends_with(".npz")) return {edge::load_miniten(path), {}, false};
     if (path.ends_with(".onnx")) return {edge::load_onnx(path), {}, false};
-    throw Error(ErrorKind::type, op, "a Module, a callable, or a .npz or .onnx file", "\"" + path + "\"");
+    if (path.ends_with(".tflite")) return {edge::load_tflite(path), {}, false};
+    throw Error(ErrorKind::type, op, "a Module, a callable, or a .npz, .onnx or .tflite file", "\"" + path + "\"");
   }
-  if (!PyCallable_Check(o.ptr())) throw Error(ErrorKind::type, op, "a Module, a Session, a callable, or a .npz or .onnx file", type_text(o));
+  if (!PyCallable_Check(o.ptr())) throw Error(ErrorKind::type, op, "a Module, a Session, a callable, or a .npz, .onnx or .tflite file", type_text(o));
   nb::list args;
   for (const Tensor& t : real.empty() ? edge::random_inputs(specs_of(op, shape, dtypes).specs) : real) args.append(t);
   return {{}, [f = nb::borrow(o), args = nb::tuple(args)] {

@@ -31,6 +31,17 @@ class ForeignNode {
   // Control flow: the graph that an attribute holds, applied to tensors here and now. It sees the values around the node.
   virtual int body_inputs(std::string_view) const { return 0; }
   virtual std::vector<Tensor> body(std::string_view attribute, std::span<const Tensor>) const { fail("a graph as attribute", std::string(attribute)); }
+  // Formats that write down beside a tensor what its integers stand for; null: plain numbers.
+  virtual const Quantized* quantized_input(int) const { return nullptr; }
+  virtual const Quantized* quantized_output(int) const { return nullptr; }
+  virtual const Quantized* quantized_intermediate(int) const { return nullptr; }
+  virtual Spec output_spec(int) const { return {}; }      // as the file says it
+  virtual std::string_view arithmetic() const { return {}; }     // whose rounding integers follow; empty: MiniTen's
+  // Input i, a weight of the file, stored with its axes in another order from now on; null where it is none.
+  virtual Tensor weight(int, const Axes&) const { return {}; }
+  // A variable that keeps its value from run to run, zeros at first; one of each name. `once` runs a graph before the first.
+  virtual Tensor variable(std::string_view name, const Spec&) const { fail("variables", std::string(name)); }
+  virtual void once(std::string_view attribute) const { fail("a graph as attribute", std::string(attribute)); }
 
   Tensor required(int i) const;                           // throws naming node and input
   Tensor constant(int i) const;                           // input i, whose values must be known while reading

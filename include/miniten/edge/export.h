@@ -1,6 +1,7 @@
 #pragma once
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
+#include "miniten/interchange/tflite.h"
 #include "miniten/nn/graph_module.h"
 #include "miniten/optim/optimizer.h"
 
@@ -42,6 +43,10 @@ class OnnxModule : public nn::Module {
 // A GraphModule where the file's open sizes can stay symbols, else an OnnxModule.
 nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& = {});
 nn::ModuleRef load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
+
+// A GraphModule, in eval mode; its variables keep their values from call to call.
+Ref<nn::GraphModule> load_tflite(const std::string& path, const TfliteOptions& = {});
+Ref<nn::GraphModule> load_tflite(std::span<const std::byte>, const TfliteOptions& = {});
 
 // Native file of any model; with an optimizer its state goes along, by the names of its parameters. Throws for an optimizer
 // of another model.

@@ -1,0 +1,31 @@
+#pragma once
+#include "miniten/core/foreign.h"
+#include "miniten/ops/ops.h"
+
+// How TFLite operators are read. Tensors keep the file's axes, images (N, H, W, C); a rule looks at them as (N, C, H, W),
+// which is free: memory stays channels-last. Definitions: tflite_rules_*.cpp.
+namespace miniten::tflite {
+
+using Compositions = std::span<const ForeignComposition>;
+Compositions all_rules(), layer_rules();
+
+// ---- what the rules share ----
+using Tensors = std::vector<Tensor>;
+Tensor optional(const ForeignNode&, int i);                               // input i or null
+bool is_quantized(DType, const Quantized*);                               // 8- or 16-bit integers that stand for numbers
+Tensor real(const ForeignNode&, int i);                                   // input i as float32
+Tensor real(const ForeignNode&, const Tensor&, const Quantized*, int axis = -1);    // axis: of the scales, if not where the file says
+Tensor result(const ForeignNode&, const Tensor& y, int i = 0);            // y as output i has it: quantised, or float32
+Tensor activated(const ForeignNode&, const Tensor& y);                    // by fused_activation_function
+struct Bounds { float lo, hi; };
+Bounds bounds_of(const ForeignNode&);                                     // of activations that cut
+Tensor arranged(const ForeignNode&, int i, const Axes& order);            // input i with its axes in another order
+Tensor to_nchw(const Tensor& x);                                          // (N, H, W, C) -> (N, C, H, W), and back
+Tensor to_nhwc(const Tensor& x);
+int axis_of(const ForeignNode&, int64_t axis, int rank);                  // normalised; refuses what lies outside
+
+// Windows of two axes by the file's padding, SAME or VALID.
+struct Window { Dims stride, dilation, padding; };
+Window window_of(const ForeignNode&, const Shape& x, int64_t kernel_h, int64_t kernel_w);
+
+}  // namespace miniten::tflite
