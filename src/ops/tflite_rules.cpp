@@ -37,6 +37,14 @@ Tensor result(const ForeignNode& n, const Tensor& y, int i) {
   return miniten::quantize(y, p.scale, p.zero);
 }
 
+Tensor as_output(const ForeignNode& n, const Tensor& x, int output, int input) {
+  const Quantized *from = n.quantized_input(input), *to = n.quantized_output(output);
+  Spec want = n.output_spec(output);
+  bool differ = is_quantized(x.dtype(), from) && is_quantized(want.dtype, to) && (from->scale != to->scale || from->zero != to->zero || x.dtype() != want.dtype);
+  return differ ? result(n, real(n, x, from), output) : x;
+}
+Tensor as_output(const ForeignNode& n, int i) { return as_output(n, n.required(i), 0, i); }
+
 Bounds bounds_of(const ForeignNode& n) {
   switch (n.integer("fused_activation_function", 0)) {
     case 0: return {-infinity, infinity};
@@ -91,7 +99,7 @@ Window window_of(const ForeignNode& n, const Shape& x, int64_t kernel_h, int64_t
 Compositions all_rules() {
   static const std::vector<ForeignComposition> all = [] {
     std::vector<ForeignComposition> v;
-    for (auto part : {layer_rules()}) v.insert(v.end(), part.begin(), part.end());
+    for (auto part : {layer_rules(), math_rules(), shape_rules(), recurrent_rules(), control_rules()}) v.insert(v.end(), part.begin(), part.end());
     return v;
   }();
   return all;

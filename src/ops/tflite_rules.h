@@ -7,7 +7,7 @@
 namespace miniten::tflite {
 
 using Compositions = std::span<const ForeignComposition>;
-Compositions all_rules(), layer_rules();
+Compositions all_rules(), layer_rules(), math_rules(), shape_rules(), recurrent_rules(), control_rules();
 
 // ---- what the rules share ----
 using Tensors = std::vector<Tensor>;
@@ -16,6 +16,8 @@ bool is_quantized(DType, const Quantized*);                               // 8- 
 Tensor real(const ForeignNode&, int i);                                   // input i as float32
 Tensor real(const ForeignNode&, const Tensor&, const Quantized*, int axis = -1);    // axis: of the scales, if not where the file says
 Tensor result(const ForeignNode&, const Tensor& y, int i = 0);            // y as output i has it: quantised, or float32
+Tensor as_output(const ForeignNode&, int i);                              // input i in output 0's numbers, for what only moves: integers stay if they can
+Tensor as_output(const ForeignNode&, const Tensor& x, int output, int input = 0);
 Tensor activated(const ForeignNode&, const Tensor& y);                    // by fused_activation_function
 struct Bounds { float lo, hi; };
 Bounds bounds_of(const ForeignNode&);                                     // of activations that cut

@@ -5,45 +5,96 @@ namespace miniten::tflite {
 namespace {
 
 // The bias as floats. Integers stand for multiples of x_scale * w_scale, whatever the file says of them.
-Tensor bias_of(const ForeignNode& n, int i, const Quantized* x, const Quantized* w) {
+Tensor bias_of(const ForeignNode& n, int i, int x, int w) {
   Tensor b = optional(n, i);
   if (!b || is_float(b.dtype())) return b && b.dtype() != DType::f32 ? miniten::cast(b, DType::f32) : b;
-  if (!x || !w || b.rank() != 1) n.fail("a float bias, or a quantised input and weight", b.spec().text());
+  const Quantized *qx = n.quantized_input(x), *qw = n.quantized_input(w);
+  if (!qx || !qw || b.rank() != 1) n.fail("a float bias, or a quantised input and weight", b.spec().text());
   std::vector<float> scale(size_t(b.dim(0)));
-  if (w->scale.size() != 1 && w->scale.size() != scale.size()) n.fail("a weight scale for each output", std::to_string(w->scale.size()));
-  for (size_t c = 0; c < scale.size(); ++c) scale[c] = x->scale[0] * w->scale[w->scale.size() == 1 ? 0 : c];
+  if (qw->scale.size() != 1 && qw->scale.size() != scale.size()) n.fail("a weight scale for each output", std::to_string(qw->scale.size()));
+  for (size_t c = 0; c < scale.size(); ++c) scale[c] = qx->scale[0] * qw->scale[qw->scale.size() == 1 ? 0 : c];
   if (b.dtype() == DType::i64) return miniten::cast(miniten::cast(b, DType::f64) * miniten::cast(Tensor::of<float>(b.shape(), scale), DType::f64), DType::f32);
   Quantized q{scale, std::vector<int32_t>(scale.size(), 0), scale.size() == 1 ? -1 : 0, 0, b.dtype()};
   return real(n, b, &q, 0);
 }
 
+Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }
+// Float activations that meet integer weights (dynamic range): rounded to 8 bits by the range of each batch, as LiteRT does.
+Tensor rounded(const Tensor& x, bool asymmetric) {
+  Axes rest;
+  for (int i = 1; i < x.rank(); ++i) rest.push(i);
+  Tensor hi = miniten::max(x, rest, true), lo = miniten::min(x, rest, true);
+  if (!asymmetric) {
+    Tensor range = maximum(hi, -lo), some = greater(range, number_like(x, 0)), one = number_like(x, 1);
+    range = miniten::where(some, range, one);
+    return miniten::clamp(half_away(x * (127.0 / range)), -127, 127) * (range / 127.0);
+  }
+  Tensor top = miniten::cast(hi, DType::f64), bottom = miniten::cast(lo, DType::f64), zero = number_like(top, 0), one = number_like(top, 1);
+  top = maximum(top, zero);
+  bottom = minimum(bottom, zero);
+  Tensor width = top - bottom, step = miniten::where(greater(width, zero), width / 255.0, one);
+  Tensor from_lo = -128.0 - bottom / step, from_hi = 127.0 - top / step;
+  Tensor nearer = less(128.0 + miniten::abs(bottom / step), 127.0 + miniten::abs(top / step));
+  Tensor offset = miniten::cast(half_away(miniten::clamp(miniten::where(nearer, from_lo, from_hi), -128, 127)), DType::f32);
+  Tensor scale = miniten::cast(step, DType::f32);
+  return (miniten::clamp(half_away(x * (1.0 / scale) + offset), -128, 127) - offset) * scale;
+}
+bool is_hybrid(const ForeignNode& n, int x, int w) { return is_float(n.required(x).dtype()) && is_quantized(n.required(w).dtype(), n.quantized_input(w)); }
+
 Tensors fully_connected(const ForeignNode& n) {
   if (n.integer("weights_format", 0) != 0) n.fail("weights in their order", "shuffled weights");
-  Tensor x = real(n, 0), w = real(n, n.required(1), n.quantized_input(1));
+  Tensor x = real(n, 0), w = real(n, 1);
   if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
   bool keep = n.integer("keep_num_dims", 0) != 0;
   if (keep && x.dim(-1) != w.dim(1)) n.fail("inputs of " + std::to_string(w.dim(1)), x.spec().text());
   if (!keep && (x.rank() != 2 || x.dim(1) != w.dim(1))) x = miniten::reshape(x, {-1, w.dim(1)});
-  Tensor y = miniten::linear(x, w, bias_of(n, 2, n.quantized_input(0), n.quantized_input(1)));
-  return {result(n, activated(n, y))};
+  if (is_hybrid(n, 0, 1)) {
+    Shape shape = x.shape();
+    if (x.rank() != 2) x = miniten::reshape(x, {-1, w.dim(1)});           // each row by its own range
+    x = miniten::reshape(rounded(x, n.integer("asymmetric_quantize_inputs", 0) != 0), shape);
+  }
+  return {result(n, activated(n, miniten::linear(x, w, bias_of(n, 2, 0, 1))))};
 }
 
+// By channel or depthwise, LiteRT takes the whole range of the activations; else the same on both sides of 0.
+bool rounds_asymmetrically(const ForeignNode& n) {
+  return n.type() == "DEPTHWISE_CONV_2D" || n.quantized_input(1)->scale.size() == size_t(n.required(1).dim(0));
+}
 Tensor convolve(const ForeignNode& n, const Tensor& w, int64_t groups) {
   Tensor x = real(n, 0);
+  if (is_hybrid(n, 0, 1)) x = rounded(x, rounds_asymmetrically(n));
   Window at = window_of(n, x.shape(), w.dim(2), w.dim(3));
-  Tensor y = miniten::conv2d(to_nchw(x), w, bias_of(n, 2, n.quantized_input(0), n.quantized_input(1)),
-                             {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
+  Tensor y = miniten::conv2d(to_nchw(x), w, bias_of(n, 2, 0, 1), {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
   return to_nhwc(result(n, activated(n, y)));
 }
 Tensors conv_2d(const ForeignNode& n) {
   Tensor w = arranged(n, 1, {0, 3, 1, 2}), x = n.required(0);             // (O, H, W, I) in the file
-  if (x.rank() != 4 || is_symbol(x.dim(3)) || w.dim(1) < 1 || x.dim(3) % w.dim(1)) n.fail("images whose channels the weights divide", x.spec().text() + " and " + w.spec().text());
+  if (x.rank() != 4 || is_symbol(x.dim(3)) || w.dim(1) < 1 || x.dim(3) % w.dim(1))
+    n.fail("images whose channels the weights divide", x.spec().text() + " and " + w.spec().text());
   return {convolve(n, real(n, w, n.quantized_input(1), 0), x.dim(3) / w.dim(1))};
 }
 Tensors depthwise_conv_2d(const ForeignNode& n) {
   Tensor w = arranged(n, 1, {3, 0, 1, 2}), x = n.required(0);             // (1, H, W, C * multiplier) in the file
-  if (x.rank() != 4 || w.dim(1) != 1 || is_symbol(x.dim(3)) || x.dim(3) < 1 || w.dim(0) % x.dim(3)) n.fail("images and weights (1, H, W, C * multiplier)", x.spec().text() + " and " + w.spec().text());
+  if (x.rank() != 4 || w.dim(1) != 1 || is_symbol(x.dim(3)) || x.dim(3) < 1 || w.dim(0) % x.dim(3))
+    n.fail("images and weights (1, H, W, C * multiplier)", x.spec().text() + " and " + w.spec().text());
   return {convolve(n, real(n, w, n.quantized_input(1), 0), x.dim(3))};
+}
+Tensors transpose_conv(const ForeignNode& n) {                            // output shape, weights (O, H, W, I), x, bias
+  auto size = n.constant_integers(0);
+  Tensor w = arranged(n, 1, {3, 0, 1, 2}), x = real(n, 2);
+  if (size.size() != 4 || x.rank() != 4 || w.dim(0) != x.dim(3) || w.dim(1) != size[3]) n.fail("an output shape, images and weights (O, H, W, I)", x.spec().text() + " and " + w.spec().text());
+  for (int64_t d : size) if (d < 1 || d > (int64_t{1} << 20)) n.fail("output sizes of 1 or more", std::to_string(d));
+  w = real(n, w, n.quantized_input(1), 1);
+  Window at = window_of(n, {size[0], size[1], size[2], size[3]}, w.dim(2), w.dim(3));
+  for (int i = 0; i < 2; ++i) {                                           // the convolution that goes the other way fits
+    int64_t reach = w.dim(i + 2), whole = size[size_t(i) + 1] + at.padding[i] + at.padding[i + 2];
+    if (whole < reach || (whole - reach) / at.stride[i] + 1 != x.dim(i + 1)) n.fail("an output that a convolution takes back to " + x.spec().text(), std::to_string(size[size_t(i) + 1]));
+  }
+  Conv2dAttrs a{.stride = at.stride, .padding = at.padding};
+  a.extent = {size[1], size[2]};
+  Tensor y = apply(conv2d_input_op, {to_nchw(x), w}, a);
+  if (Tensor b = bias_of(n, 3, 2, 1)) y = y + miniten::reshape(b, {1, -1, 1, 1});
+  return {to_nhwc(result(n, activated(n, y)))};
 }
 
 Tensors pool(const ForeignNode& n) {
@@ -51,33 +102,15 @@ Tensors pool(const ForeignNode& n) {
   int64_t h = n.integer("filter_height", 1), w = n.integer("filter_width", 1);
   Window at = window_of(n, x.shape(), h, w);
   Pool2dAttrs a{.kernel = {h, w}, .stride = at.stride, .padding = at.padding, .count_include_pad = false};
-  if (n.type() == "AVERAGE_POOL_2D") return {to_nhwc(result(n, activated(n, miniten::avg_pool2d(to_nchw(real(n, 0)), a))))};
-  return {to_nhwc(result(n, activated(n, miniten::max_pool2d(to_nchw(real(n, 0)), a))))};
-}
-
-Tensors softmax(const ForeignNode& n) {
-  Tensor x = real(n, 0);
-  double beta = n.number("beta", 1);
-  return {result(n, miniten::softmax(beta == 1 ? x : x * beta, -1))};
-}
-
-Tensors arithmetic(const ForeignNode& n) {
-  bool integers = !is_float(n.required(0).dtype()) && !is_quantized(n.required(0).dtype(), n.quantized_input(0));
-  Tensor a = integers ? n.required(0) : real(n, 0), b = integers ? n.required(1) : real(n, 1), y;
-  switch (n.type()[0]) {
-    case 'A': y = a + b; break;
-    case 'S': y = a - b; break;
-    case 'M': y = a * b; break;
-    default: y = a / b;
+  if (n.type() == "MAX_POOL_2D") {
+    bool moves = (x.dtype() == DType::i8 || x.dtype() == DType::u8) && n.integer("fused_activation_function", 0) == 0;
+    if (moves) return {as_output(n, to_nhwc(miniten::max_pool2d(to_nchw(x), a)), 0)};
+    return {to_nhwc(result(n, activated(n, miniten::max_pool2d(to_nchw(real(n, 0)), a))))};
   }
-  return {result(n, activated(n, y))};
-}
-
-Tensors reshape(const ForeignNode& n) {
-  Tensor x = n.required(0), shape = optional(n, 1);
-  std::vector<int64_t> sizes = shape && shape.has_data() ? n.constant_integers(1) : n.integers("new_shape", {});
-  if (sizes.empty() && (!shape || shape.numel() != 0)) for (Dim d : n.output_spec(0).shape) sizes.push_back(d);
-  return {miniten::reshape(x, Dims(std::span<const Dim>(sizes)))};
+  Tensor r = to_nchw(real(n, 0));
+  bool squares = n.type() == "L2_POOL_2D";
+  Tensor y = miniten::avg_pool2d(squares ? r * r : r, a);
+  return {to_nhwc(result(n, activated(n, squares ? miniten::sqrt(y) : y)))};
 }
 
 }  // namespace
@@ -85,8 +118,7 @@ Tensors reshape(const ForeignNode& n) {
 Compositions layer_rules() {
   static constexpr ForeignComposition rules[] = {
       {"tflite", "FULLY_CONNECTED", fully_connected}, {"tflite", "CONV_2D", conv_2d}, {"tflite", "DEPTHWISE_CONV_2D", depthwise_conv_2d},
-      {"tflite", "AVERAGE_POOL_2D", pool}, {"tflite", "MAX_POOL_2D", pool}, {"tflite", "SOFTMAX", softmax}, {"tflite", "ADD", arithmetic},
-      {"tflite", "SUB", arithmetic}, {"tflite", "MUL", arithmetic}, {"tflite", "DIV", arithmetic}, {"tflite", "RESHAPE", reshape}};
+      {"tflite", "TRANSPOSE_CONV", transpose_conv}, {"tflite", "AVERAGE_POOL_2D", pool}, {"tflite", "MAX_POOL_2D", pool}, {"tflite", "L2_POOL_2D", pool}};
   return rules;
 }
 

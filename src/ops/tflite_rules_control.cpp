@@ -1,0 +1,60 @@
+#include "ops/tflite_rules.h"
+
+// Variables, and graphs within graphs: what is known while reading (a branch, a number of turns) is unrolled.
+namespace miniten::tflite {
+
+namespace {
+
+// A handle is the bytes of its variable's name.
+Tensors var_handle(const ForeignNode& n) {
+  std::string name = n.text("container", "") + "/" + n.text("shared_name", "");
+  return {Tensor::of<uint8_t>({int64_t(name.size())}, std::vector<uint8_t>(name.begin(), name.end()))};
+}
+Tensor variable(const ForeignNode& n, const Spec& spec) {
+  Tensor handle = n.constant(0);
+  if (handle.dtype() != DType::u8) n.fail("the handle of a variable", handle.spec().text());
+  auto name = handle.to_vector<uint8_t>();
+  return n.variable(std::string(name.begin(), name.end()), spec);
+}
+Tensors read_variable(const ForeignNode& n) { return {miniten::copy(variable(n, n.output_spec(0)))}; }
+Tensors assign_variable(const ForeignNode& n) {
+  Tensor value = n.required(1);
+  miniten::assign(variable(n, value.spec()), value);
+  return {};
+}
+Tensors call_once(const ForeignNode& n) {
+  n.once("init_subgraph_index");
+  return {};
+}
+
+Tensors inputs_from(const ForeignNode& n, int first) {
+  Tensors in;
+  for (int i = first; i < n.inputs(); ++i) in.push_back(n.required(i));
+  return in;
+}
+Tensors branch(const ForeignNode& n) {
+  Tensor condition = n.constant(0);
+  if (condition.numel() != 1) n.fail("one condition", condition.spec().text());
+  return n.body(condition.item() != 0 ? "then_subgraph_index" : "else_subgraph_index", inputs_from(n, 1));
+}
+Tensors loop(const ForeignNode& n) {
+  Tensors carried = inputs_from(n, 0);
+  for (int turn = 0;; ++turn) {
+    Tensors going = n.body("cond_subgraph_index", carried);
+    if (going.size() != 1 || !going[0].has_data()) n.fail("a condition that is known while reading", "a computed one");
+    if (going[0].item() == 0) return carried;
+    if (turn == 4096) n.fail("at most 4096 turns", "more");
+    carried = n.body("body_subgraph_index", carried);
+    if (int(carried.size()) != n.inputs()) n.fail("a body that gives every value", std::to_string(carried.size()));
+  }
+}
+Tensors call(const ForeignNode& n) { return n.body("subgraph", inputs_from(n, 0)); }
+
+constexpr ForeignComposition rules[] = {{"tflite", "VAR_HANDLE", var_handle}, {"tflite", "READ_VARIABLE", read_variable}, {"tflite", "ASSIGN_VARIABLE", assign_variable},
+                                        {"tflite", "CALL_ONCE", call_once}, {"tflite", "IF", branch}, {"tflite", "WHILE", loop}, {"tflite", "CALL", call}};
+
+}  // namespace
+
+Compositions control_rules() { return rules; }
+
+}  // namespace miniten::tflite
