@@ -4,6 +4,7 @@
 #include "kernels/gemm.h"
 #include "kernels/image.h"
 #include "kernels/pool.h"
+#include "kernels/recurrent.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/transpose.h"
@@ -40,6 +41,16 @@
     (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* mean, float* var))                            \
   X(softmax, void, (const float* x, float* y, int64_t n))                                                              \
   X(log_softmax, void, (const float* x, float* y, int64_t n))                                                          \
+  X(lstm_cell, void,                                                                                                   \
+    (const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n))        \
+  X(lstm_cell_backward, void,                                                                                          \
+    (const float* saved, const float* c_before, const float* dh, const int* order, float* dc, float* dgates, int64_t n)) \
+  X(gru_cell, void,                                                                                                    \
+    (const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved,        \
+     int64_t n))                                                                                                       \
+  X(gru_cell_backward, void,                                                                                           \
+    (const float* saved, const float* h_before, const int* order, float* dh, float* dfrom_x, float* dfrom_h,           \
+     int64_t n))                                                                                                       \
   X(adam, void, (const AdamStep& step, const float* g, float* p, float* m, float* v, int64_t n))                       \
   X(sgd, void, (const SgdStep& step, const float* g, float* p, float* buf, int64_t n))                                 \
   X(image_rows_u8, void, (const uint8_t* const* rows, const float* weight, int taps, float* y, int64_t n))             \

@@ -8,24 +8,6 @@ namespace {
 int64_t gates(CellKind k) { return k == CellKind::lstm ? 4 : k == CellKind::gru ? 3 : 1; }
 size_t state_count(CellKind k) { return k == CellKind::lstm ? 2 : 1; }
 
-// From x's share of the gates and the state: the new state.
-std::vector<Tensor> cell(CellKind kind, const Tensor& from_x, const std::vector<Tensor>& state, const Tensor& w_hh, const Tensor& b_hh) {
-  Tensor from_h = linear(state[0], w_hh, b_hh);
-  int64_t n = w_hh.dim(1);
-  auto gate = [&](const Tensor& t, int64_t i) { return slice(t, -1, i * n, (i + 1) * n); };
-  if (kind == CellKind::lstm) {
-    Tensor all = from_x + from_h;
-    Tensor c = sigmoid(gate(all, 1)) * state[1] + sigmoid(gate(all, 0)) * tanh(gate(all, 2));
-    return {sigmoid(gate(all, 3)) * tanh(c), c};
-  }
-  if (kind == CellKind::gru) {
-    Tensor r = sigmoid(gate(from_x, 0) + gate(from_h, 0)), z = sigmoid(gate(from_x, 1) + gate(from_h, 1));
-    Tensor candidate = tanh(gate(from_x, 2) + r * gate(from_h, 2));
-    return {candidate + z * (state[0] - candidate)};
-  }
-  Tensor all = from_x + from_h;
-  return {kind == CellKind::relu ? relu(all) : tanh(all)};
-}
 void require_probability(const char* layer, double p) {
   if (!(p >= 0 && p <= 1)) throw Error(ErrorKind::value, layer, "a dropout in [0, 1]", number(p));
 }
@@ -57,7 +39,7 @@ std::vector<Tensor> RecurrentCell::forward(const std::vector<Tensor>& in) {
   }
   bool single = x.rank() == 1;
   if (single) for (Tensor& s : state) s = unsqueeze(s, 0);
-  auto out = cell(kind, linear(single ? unsqueeze(x, 0) : x, parameter_of("weight_ih"), parameter_of("bias_ih")), state, parameter_of("weight_hh"), parameter_of("bias_hh"));
+  auto out = recurrent_step(kind, linear(single ? unsqueeze(x, 0) : x, parameter_of("weight_ih"), parameter_of("bias_ih")), state, parameter_of("weight_hh"), parameter_of("bias_hh"));
   if (single) for (Tensor& s : out) s = squeeze(s, 0);
   return out;
 }
@@ -105,38 +87,24 @@ std::vector<Tensor> Recurrent::run(const Tensor& x, const std::vector<Tensor>& g
   std::vector<Tensor> start;
   for (const Tensor& s : given) start.push_back(single ? unsqueeze(s, 1) : s);
   int64_t steps = y.dim(0), batch = y.dim(1), directions = options.bidirectional ? 2 : 1;
-  if (is_symbol(steps)) throw Error(ErrorKind::unsupported, name_, "a known number of steps", x.shape().text(), "trace with a fixed shape");
-  if (steps < 1) throw Error(ErrorKind::value, name_, "at least one step", x.shape().text());
+  if (steps < 1 && !is_symbol(steps)) throw Error(ErrorKind::value, name_, "at least one step", x.shape().text());
   if (!lengths.empty()) {
     if (single || int64_t(lengths.size()) != batch) throw Error(ErrorKind::value, name_, "a length for each of " + std::to_string(batch) + " sequences", std::to_string(lengths.size()));
-    for (int64_t n : lengths) if (n < 1 || n > steps) throw Error(ErrorKind::value, name_, "lengths in [1, " + std::to_string(steps) + "]", std::to_string(n));
+    for (int64_t n : lengths) if (n < 1 || (n > steps && !is_symbol(steps))) throw Error(ErrorKind::value, name_, "lengths in [1, " + std::to_string(steps) + "]", std::to_string(n));
   }
-  std::vector<Tensor> running;                                 // by step: which sequences have not ended; null: all of them
-  for (int64_t t = 0; t < steps; ++t) {
-    std::vector<uint8_t> on;
-    for (int64_t n : lengths) on.push_back(t < n);
-    bool all = std::all_of(on.begin(), on.end(), [](uint8_t b) { return b; });
-    running.push_back(all ? Tensor() : cast(Tensor::of<uint8_t>({batch, 1}, on), DType::boolean));
-  }
-  Tensor zero = cast(number_like(y, 0), y.dtype());
-  std::vector<Tensor> states = initial(start, batch, y);
-  std::vector<std::vector<Tensor>> finals(states.size());
+  Tensor until = lengths.empty() ? Tensor() : Tensor::of<int64_t>({batch}, lengths);
+  std::vector<Tensor> states = start.empty() ? start : initial(start, batch, y);
+  std::vector<std::vector<Tensor>> finals(state_count(kind));
   for (int64_t layer = 0; layer < options.num_layers; ++layer) {
     std::vector<Tensor> sides;
     for (int64_t d = 0; d < directions; ++d) {
       Weights w = weights(layer, d);
-      Tensor from_x = linear(y, w.w_ih, w.b_ih);
-      std::vector<Tensor> state, outputs(static_cast<size_t>(steps));
-      for (const Tensor& s : states) state.push_back(select(s, 0, layer * directions + d));
-      for (int64_t i = 0; i < steps; ++i) {
-        int64_t t = d ? steps - 1 - i : i;
-        auto next = cell(kind, select(from_x, 0, t), state, w.w_hh, w.b_hh);
-        const Tensor& on = running[size_t(t)];
-        for (size_t k = 0; k < state.size(); ++k) state[k] = on ? where(on, next[k], state[k]) : next[k];
-        outputs[size_t(t)] = on ? where(on, next[0], zero) : next[0];
-      }
-      for (size_t k = 0; k < state.size(); ++k) finals[k].push_back(state[k]);
-      sides.push_back(stack(outputs, 0));
+      int64_t row = layer * directions + d;
+      auto first = [&](size_t k) { return k < states.size() ? select(states[k], 0, row) : Tensor(); };
+      Recurrence r = recurrent(kind, y, {w.w_ih, w.w_hh, w.b_ih, w.b_hh}, first(0), first(1), until, d == 1);
+      sides.push_back(r.y);
+      finals[0].push_back(r.h);
+      if (r.c) finals[1].push_back(r.c);
     }
     y = sides.size() == 1 ? sides[0] : concat(sides, 2);
     if (auto drop = child("dropout_l" + std::to_string(layer))) y = (*drop)(y);
@@ -159,7 +127,7 @@ std::vector<Tensor> Recurrent::step(const Tensor& x, const std::vector<Tensor>& 
     Weights w = weights(layer, false);
     std::vector<Tensor> state;
     for (const Tensor& s : states) state.push_back(select(s, 0, layer));
-    state = cell(kind, linear(y, w.w_ih, w.b_ih), state, w.w_hh, w.b_hh);
+    state = recurrent_step(kind, linear(y, w.w_ih, w.b_ih), state, w.w_hh, w.b_hh);
     y = state[0];
     for (size_t k = 0; k < state.size(); ++k) rows[k].push_back(state[k]);
   }

@@ -1,7 +1,8 @@
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
+#include "ops/recurrent.h"
 
-// RNN, GRU and LSTM as their steps: the sequence's length is known once shapes are.
+// RNN, GRU and LSTM: one op where its cell is the usual one, else step by step.
 namespace miniten::onnx {
 
 namespace {
@@ -51,7 +52,6 @@ struct Recurrent {
     if (by_batch) x = transpose(x, 0, 1);
     steps = x.dim(0);
     batch = x.dim(1);
-    if (is_symbol(steps)) n.fail("a known number of steps", x.spec().text(), "call it with arrays, or fix the sizes");
     auto names = n.texts("activations");
     auto alphas = n.numbers("activation_alpha", {}), betas = n.numbers("activation_beta", {});
     for (size_t i = 0; i < size_t(directions) * size_t(functions); ++i) {
@@ -83,8 +83,38 @@ struct Recurrent {
     Tensor l = miniten::cast(lengths, DType::i64);
     return miniten::reshape(less(Tensor::full({}, double(t), DType::i64), l), {batch, 1});
   }
+  // Is it the layer that `recurrent` is? Then that, whose weights stay as they are.
+  bool plain(const std::vector<std::string>& functions_of_cell) const {
+    auto names = n.texts("activations");
+    for (size_t i = 0; i < names.size(); ++i) if (names[i] != functions_of_cell[i % functions_of_cell.size()]) return false;
+    return clip <= 0 && n.numbers("activation_alpha", {}).empty() && n.numbers("activation_beta", {}).empty();
+  }
+  Tensors at_once(CellKind cell, const std::vector<Tensor>& initial) const {
+    std::vector<Tensor> y;
+    std::vector<std::vector<Tensor>> last(initial.size());
+    bool given = std::any_of(initial.begin(), initial.end(), [](const Tensor& t) { return bool(t); });
+    auto first = [&](size_t k, int64_t d) { return given && k < initial.size() ? start(initial[k], d) : Tensor(); };
+    for (int64_t d = 0; d < directions; ++d) {
+      RecurrentWeights weights{part(w, d), part(r, d), b ? bias(d, false) : Tensor(), b ? bias(d, true) : Tensor()};
+      Recurrence run = miniten::recurrent(cell, x, weights, first(0, d), first(1, d), lengths, reverse(d), true);
+      y.push_back(unsqueeze(run.y, 1));
+      last[0].push_back(unsqueeze(run.h, 0));
+      if (run.c) last[1].push_back(unsqueeze(run.c, 0));
+    }
+    return arranged(y, last);
+  }
+  Tensors arranged(const std::vector<Tensor>& per_direction, const std::vector<std::vector<Tensor>>& last) const {
+    Tensors out{miniten::concat(per_direction, 1)};
+    for (auto& l : last) out.push_back(miniten::concat(l, 0));
+    if (by_batch) {                              // (batch, steps, directions, hidden), (batch, directions, hidden)
+      out[0] = miniten::permute(out[0], {2, 0, 1, 3});
+      for (size_t i = 1; i < out.size(); ++i) out[i] = transpose(out[i], 0, 1);
+    }
+    return out;
+  }
   // step(direction, x_t W^T, states) moves the states; state 0 is what is given out.
   template <class Step> Tensors run(std::vector<Tensor> initial, Step step) {
+    if (is_symbol(steps)) n.fail("a known number of steps", x.spec().text(), "call it with arrays, or fix the sizes");
     std::vector<Tensor> per_direction;
     std::vector<std::vector<Tensor>> last(initial.size());
     for (int64_t d = 0; d < directions; ++d) {
@@ -107,13 +137,7 @@ struct Recurrent {
       per_direction.push_back(unsqueeze(reverse(d) ? reversed(y) : y, 1));
       for (size_t i = 0; i < state.size(); ++i) last[i].push_back(unsqueeze(state[i], 0));
     }
-    Tensors out{miniten::concat(per_direction, 1)};
-    for (auto& l : last) out.push_back(miniten::concat(l, 0));
-    if (by_batch) {                              // (batch, steps, directions, hidden), (batch, directions, hidden)
-      out[0] = miniten::permute(out[0], {2, 0, 1, 3});
-      for (size_t i = 1; i < out.size(); ++i) out[i] = transpose(out[i], 0, 1);
-    }
-    return out;
+    return arranged(per_direction, last);
   }
   Tensor gate(const Tensor& all, int g) const { return miniten::slice(all, -1, g * hidden, (g + 1) * hidden); }
   Tensor bias(int64_t d, bool recurrent) const { return miniten::slice(part(b, d), 0, recurrent ? gates * hidden : 0, (recurrent ? 2 : 1) * gates * hidden); }
@@ -121,6 +145,10 @@ struct Recurrent {
 
 Tensors read_rnn(const ForeignNode& n) {
   Recurrent c(n, 1, {"Tanh"});
+  for (CellKind kind : {CellKind::tanh, CellKind::relu}) {
+    auto given = n.texts("activations");
+    if ((kind == CellKind::tanh || !given.empty()) && c.plain({kind == CellKind::tanh ? "Tanh" : "Relu"})) return c.at_once(kind, {c.h0});
+  }
   return c.run({c.h0}, [&](int64_t d, const Tensor& xw, std::vector<Tensor>& s) {
     Tensor a = xw + miniten::matmul(s[0], transpose(c.part(c.r, d)));
     if (c.b) a = a + c.bias(d, false) + c.bias(d, true);
@@ -130,6 +158,7 @@ Tensors read_rnn(const ForeignNode& n) {
 Tensors read_gru(const ForeignNode& n) {
   Recurrent c(n, 3, {"Sigmoid", "Tanh"});
   bool after = n.integer("linear_before_reset", 0) != 0;
+  if (after && c.plain({"Sigmoid", "Tanh"})) return c.at_once(CellKind::gru, {c.h0});
   return c.run({c.h0}, [&](int64_t d, const Tensor& xw, std::vector<Tensor>& s) {
     const Activation &f = c.activations[size_t(2 * d)], &g = c.activations[size_t(2 * d + 1)];
     Tensor r = c.part(c.r, d), xs = c.b ? xw + c.bias(d, false) : xw, rb = c.b ? c.bias(d, true) : Tensor();
@@ -155,6 +184,7 @@ Tensors read_lstm(const ForeignNode& n) {
   Recurrent c(n, 4, {"Sigmoid", "Tanh", "Tanh"});
   Tensor c0 = optional(n, 6), peep = optional(n, 7);
   bool coupled = n.integer("input_forget", 0) != 0;
+  if (!peep && !coupled && c.plain({"Sigmoid", "Tanh", "Tanh"})) return c.at_once(CellKind::lstm, {c.h0, c0});
   return c.run({c.h0, c0}, [&](int64_t d, const Tensor& xw, std::vector<Tensor>& s) {
     const Activation *f = &c.activations[size_t(3 * d)];
     Tensor a = xw + miniten::matmul(s[0], transpose(c.part(c.r, d)));
@@ -174,10 +204,71 @@ Tensors read_lstm(const ForeignNode& n) {
   });
 }
 
-constexpr ForeignComposition rules[] = {{"onnx", "RNN", read_rnn}, {"onnx", "GRU", read_gru}, {"onnx", "LSTM", read_lstm}};
+// ---- writing ----
+std::string with_axis(ForeignWriter& w, const std::string& x, int64_t axis, bool added) {
+  const char* type = added ? "Unsqueeze" : "Squeeze";
+  return w.version() < 13 ? w.emit_one(type, {x}, {{"axes", Ints{axis}}}) : w.emit_one(type, {x, w.constant(ints({axis}), "axes")});
+}
+std::vector<std::string> write_recurrent(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<RecurrentAttrs>();
+  RecurrentInputs in(at);
+  CellKind cell = cell_of(at);
+  int64_t hidden = f.call.in[size_t(in.w_hh)].shape[1], gates = recurrent_gates(cell);
+  Ints order = at.onnx_gates || gates == 1 ? Ints{} : cell == CellKind::lstm ? Ints{0, 3, 1, 2} : Ints{1, 0, 2};
+  auto name_of = [&](int i) { return f.in[size_t(i)]; };
+  // Gates in ONNX's order; of several inputs one after the other; with an axis for the direction in front.
+  auto weight = [&](std::vector<int> inputs, const char* hint) {
+    bool known = std::all_of(inputs.begin(), inputs.end(), [&](int i) { return f.call.value(i); });
+    std::vector<Tensor> values;
+    std::vector<std::string> names;
+    for (int i : inputs) {
+      std::vector<Tensor> blocks;
+      if (known) {
+        for (int64_t k : order) blocks.push_back(miniten::slice(*f.call.value(i), 0, k * hidden, (k + 1) * hidden));
+        values.push_back(blocks.empty() ? *f.call.value(i) : miniten::concat(blocks, 0));
+      } else if (order.empty()) names.push_back(name_of(i));
+      else {
+        auto parts = w.version() < 13 ? w.emit("Split", {name_of(i)}, {{"axis", int64_t{0}}, {"split", Ints(order.size(), hidden)}}, int(gates))
+                                      : w.emit("Split", {name_of(i), w.constant(ints(Ints(order.size(), hidden)), "split")}, {{"axis", int64_t{0}}}, int(gates));
+        std::vector<std::string> sorted;
+        for (int64_t k : order) sorted.push_back(parts[size_t(k)]);
+        names.push_back(w.emit_one("Concat", sorted, {{"axis", int64_t{0}}}));
+      }
+    }
+    NoGrad no_grad;
+    if (known) return w.constant(unsqueeze(values.size() == 1 ? values[0] : miniten::concat(values, 0), 0).clone(), hint);
+    return with_axis(w, names.size() == 1 ? names[0] : w.emit_one("Concat", names, {{"axis", int64_t{0}}}), 0, true);
+  };
+  auto state = [&](int i, const char* hint) -> std::string {
+    if (i < 0) return "";
+    const Tensor* t = f.call.value(i);
+    if (!t) return with_axis(w, name_of(i), 0, true);
+    bool zero = sum(abs(*t)).item() == 0;
+    return zero ? "" : w.constant(unsqueeze(*t, 0).clone(), hint);
+  };
+  std::string lengths;
+  if (at.lengths) {
+    const Tensor* t = f.call.value(in.lengths);
+    lengths = t ? w.constant(miniten::cast(*t, DType::i32), "sequence_lens") : w.emit_one("Cast", {name_of(in.lengths)}, {{"to", onnx_type(DType::i32)}});
+  }
+  std::vector<std::string> inputs{"", weight({in.w_ih}, "W"), weight({in.w_hh}, "R"), at.bias ? weight({in.b_ih, in.b_hh}, "B") : "", lengths, state(in.h0, "initial_h")};
+  inputs[0] = name_of(in.x);
+  if (cell == CellKind::lstm) inputs.push_back(state(in.c0, "initial_c"));
+  ForeignAttributes attributes{{"hidden_size", hidden}, {"direction", std::string(at.reverse ? "reverse" : "forward")}};
+  if (cell == CellKind::gru) attributes.emplace_back("linear_before_reset", int64_t{1});
+  if (cell == CellKind::relu) attributes.emplace_back("activations", std::vector<std::string>{"Relu"});
+  auto out = w.emit(cell == CellKind::lstm ? "LSTM" : cell == CellKind::gru ? "GRU" : "RNN", inputs, attributes, cell == CellKind::lstm ? 3 : 2);
+  std::vector<std::string> names{with_axis(w, out[0], 1, false), with_axis(w, out[1], 0, false)};
+  names.push_back(cell == CellKind::lstm ? with_axis(w, out[2], 0, false) : "");
+  names.push_back("");
+  return names;
+}
+
+constexpr ForeignComposition rules[] = {{"onnx", "RNN", read_rnn}, {"onnx", "GRU", read_gru}};
 
 }  // namespace
 
 Compositions recurrent_rules() { return rules; }
+constinit const ForeignRules recurrent{write_recurrent, read_lstm};
 
 }  // namespace miniten::onnx

@@ -50,7 +50,7 @@ class ForeignNode {
 };
 using ReadRule = std::vector<Tensor> (*)(const ForeignNode&);
 
-using ForeignAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, Tensor>;
+using ForeignAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
 using ForeignAttributes = std::vector<std::pair<std::string, ForeignAttribute>>;
 
 // Where a rule writes the nodes that stand for one application. Values are names.

@@ -1,9 +1,8 @@
 #pragma once
 #include "miniten/nn/module.h"
+#include "miniten/ops/attrs.h"
 
 namespace miniten::nn {
-
-enum class CellKind { tanh, relu, lstm, gru };
 
 // One step. x (N, input) or (input,); state h, for the LSTM h and c, of (N, hidden); none: zeros. Gives the new h (and
 // c). Gates in torch's order: i, f, g, o and r, z, n; h = (1 - z) * n + z * h.

@@ -4,6 +4,8 @@
 
 namespace miniten {
 
+enum class CellKind : uint8_t { tanh, relu, lstm, gru };
+
 inline constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // A result cut to [lo, hi]: relu is [0, inf), relu6 [0, 6].
@@ -28,6 +30,13 @@ struct Pool2dAttrs    { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, di
                         void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("dilation", dilation);
                                               f("ceil_mode", ceil_mode); f("count_include_pad", count_include_pad); f("extent", extent); } };
 struct BatchNormAttrs { float eps = 1e-5f;                       void fields(auto f) { f("eps", eps); } };
+struct RecurrentAttrs { std::string cell = "lstm";               // lstm, gru, tanh, relu
+                        bool bias = false, state = false, lengths = false;      // which inputs there are
+                        bool reverse = false;                    // from the last step to the first
+                        bool onnx_gates = false;                 // i, o, f, g and z, r, n; else torch's i, f, g, o and r, z, n
+                        bool save = false;                       // also what the gradient needs
+                        void fields(auto f) { f("cell", cell); f("bias", bias); f("state", state); f("lengths", lengths); f("reverse", reverse);
+                                              f("onnx_gates", onnx_gates); f("save", save); } };
 struct ScatterAttrs   { int64_t axis = 0; std::string reduction = "none";    // none (the last of equals stays), add, mul, max, min
                         void fields(auto f) { f("axis", axis); f("reduction", reduction); } };
 struct SortAttrs      { int64_t axis = 0; bool descending = false; int64_t k = -1;     // k: the first k only, -1: all

@@ -165,6 +165,16 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, co
 Tensor max_pool2d(const Tensor& x, const Pool2dAttrs&);        // x (N, C, H, W); padding never wins
 Tensor avg_pool2d(const Tensor& x, const Pool2dAttrs&);
 Tensor adaptive_avg_pool2d(const Tensor& x, int64_t height, int64_t width);   // sizes that divide H and W
+
+// ---- recurrent layers, one direction ----
+// One step from x's share of the gates (N, G*H) and the state h (for the LSTM h, c) of (N, H): the new state. Gates in
+// torch's order i, f, g, o and r, z, n, or ONNX's i, o, f, g and z, r, n; h = n + z * (h - n).
+std::vector<Tensor> recurrent_step(CellKind, const Tensor& from_x, std::span<const Tensor> state, const Tensor& w_hh, const Tensor& b_hh = {}, bool onnx_gates = false);
+struct RecurrentWeights { Tensor w_ih, w_hh, b_ih, b_hh; };    // (G*H, I), (G*H, H), both (G*H,) or null
+struct Recurrence { Tensor y, h, c; };                         // (T, N, H), (N, H), (N, H); c is null but for the LSTM
+// All steps of x (T, N, I). lengths (N,): later steps neither count nor move states, y is 0 there. Without h0 the first states are 0.
+Recurrence recurrent(CellKind, const Tensor& x, const RecurrentWeights&, const Tensor& h0 = {}, const Tensor& c0 = {}, const Tensor& lengths = {},
+                     bool reverse = false, bool onnx_gates = false);
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps = 1e-5f);

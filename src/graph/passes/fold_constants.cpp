@@ -2,7 +2,7 @@
 
 namespace miniten {
 
-// Law: a node becomes a constant only if it reads constants (or sizes) alone and neither writes nor draws. Constants
+// Law: a node becomes a constant only if it reads constants (or sizes) alone, has a known shape and neither writes nor draws. Constants
 // that are trainable are folded too, so this runs on compiled copies, never on a graph that will be trained.
 void fold_constants(Graph& g) {
   NoGrad no_grad;
@@ -10,6 +10,7 @@ void fold_constants(Graph& g) {
   std::erase_if(g.nodes, [&](const Node& n) {
     if (n.op->traits.writes.n || n.op->traits.random || !n.subgraphs.empty()) return false;
     if (n.op->traits.converts == Conversion::to_floats) return false;    // what stands for integers is lower_quantized's
+    for (int id : n.out) if (!g.values[size_t(id)].spec.shape.is_static()) return false;
     bool by_shape = !n.in.empty();
     for (size_t i = 0; i < n.in.size(); ++i)
       by_shape &= (n.op->traits.shape_only >> i & 1) && g.values[size_t(n.in[i])].spec.shape.is_static();

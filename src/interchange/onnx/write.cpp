@@ -44,6 +44,7 @@ void write_attribute(pbf_writer& node, const std::string& name, const ForeignAtt
     else if constexpr (std::is_same_v<T, std::string>) { a.add_bytes(P::s, v); a.add_int32(P::attribute_type, P::type_string); }
     else if constexpr (std::is_same_v<T, Tensor>) { { pbf_writer t(a, P::t); write_tensor(t, v, name); } a.add_int32(P::attribute_type, P::type_tensor); }
     else if constexpr (std::is_same_v<T, std::vector<int64_t>>) { for (int64_t x : v) a.add_int64(P::ints, x); a.add_int32(P::attribute_type, P::type_ints); }
+    else if constexpr (std::is_same_v<T, std::vector<std::string>>) { for (const auto& x : v) a.add_bytes(P::strings, x); a.add_int32(P::attribute_type, P::type_strings); }
     else { for (float x : v) a.add_float(P::floats, x); a.add_int32(P::attribute_type, P::type_floats); }
   }, value);
 }

@@ -113,6 +113,57 @@ def test_layers(name, opset, tmp_path):
         agree(load_onnx(tmp_path / "m.onnx")(x).numpy(), judged)
 
 
+RECURRENT = {
+    "LSTM": (lambda: nn.LSTM(4, 3), ["LSTM"]),
+    "LSTM, all": (lambda: nn.LSTM(4, 3, num_layers=2, batch_first=True, bidirectional=True), ["LSTM"] * 4),
+    "GRU": (lambda: nn.GRU(4, 3, num_layers=2, bias=False), ["GRU"] * 2),
+    "RNN": (lambda: nn.RNN(4, 3, bidirectional=True), ["RNN"] * 2),
+    "RNN, relu": (lambda: nn.RNN(4, 3, nonlinearity="relu", batch_first=True), ["RNN"]),
+}
+
+
+def flat(result):
+    return [t for r in result for t in (r if isinstance(r, tuple) else (r,))]
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("opset", [11, 13, 18])
+def test_recurrent_layers_stay_one_node_a_direction(name, opset, tmp_path):
+    mt.manual_seed(1)
+    make, kinds = RECURRENT[name]
+    layer, batch_axis = make().eval(), 0 if name in ("LSTM, all", "RNN, relu") else 1
+    export_onnx(layer, (2, 5, 4), tmp_path / "m.onnx", opset_version=opset, dynamic_axes={"input": {batch_axis: "batch"}} if batch_axis == 0 else None)
+    nodes = onnx.load(tmp_path / "m.onnx").graph.node
+    assert [n.op_type for n in nodes if n.op_type in ("LSTM", "GRU", "RNN")] == kinds
+    back = load_onnx(tmp_path / "m.onnx")
+    for batch in (2, 3) if batch_axis == 0 else (5,):
+        x = rand(batch, 5, 4) if batch_axis == 0 else rand(2, batch, 4)
+        for judged, ours, read in zip(run(tmp_path / "m.onnx", x), flat(layer(x)), back(x), strict=True):
+            agree(ours.numpy(), judged)
+            agree(read.numpy(), judged)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_an_imported_recurrent_layer_trains_and_goes_out_again(kind, tmp_path):
+    mt.manual_seed(3)
+    layer = getattr(nn, kind)(4, 3)
+    export_onnx(layer, (6, 2, 4), tmp_path / "a.onnx")
+    back = load_onnx(tmp_path / "a.onnx")
+    assert sum(p.numel() for p in back.parameters()) == sum(p.numel() for p in layer.parameters())
+    x = rand(6, 2, 4)
+    before = back(x)[0].numpy()
+    back.train()
+    optimizer = mt.optim.SGD(back.parameters(), lr=0.1)
+    (back(x)[0] ** 2).sum().backward()
+    optimizer.step()
+    back.eval()
+    after = back(x)[0].numpy()
+    assert np.abs(after - before).max() > 1e-3
+    export_onnx(back, (6, 2, 4), tmp_path / "b.onnx")
+    assert [n.op_type for n in onnx.load(tmp_path / "b.onnx").graph.node].count(kind) == 1
+    agree(run(tmp_path / "b.onnx", x)[0], after)
+
+
 def test_dynamic_int8_runs_in_onnxruntime(tmp_path):
     mt.manual_seed(2)
     net = nn.Sequential(nn.Conv2d(2, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 16, 10)).eval()

@@ -1,0 +1,32 @@
+#pragma once
+#include "miniten/core/op.h"
+#include "miniten/ops/attrs.h"
+
+// A recurrent layer in one direction over a whole sequence, and its gradient: what their rows and evaluation share.
+namespace miniten {
+
+// recurrent: x (T, N, I), w_ih (G*H, I), w_hh (G*H, H), [b_ih, b_hh (G*H)], [h0, c0 (N, H)], [lengths (N) int64]
+//   -> y (T, N, H), h (N, H), c (N, H), saved (T, N, 5H or 4H); c is empty but for the LSTM, saved where not asked for.
+// Without h0 (and for the LSTM c0) the first states are 0.
+struct RecurrentInputs {
+  explicit RecurrentInputs(const RecurrentAttrs&);
+  int x = 0, w_ih = 1, w_hh = 2, b_ih = -1, b_hh = -1, h0 = -1, c0 = -1, lengths = -1, count;
+};
+// recurrent_backward: w_hh, saved, y, dy (T, N, H), dh (N, H), [dc (N, H)], [h0, c0], [lengths]
+//   -> gradients of the gates as they come from x (T, N, G*H) and, for the GRU, from h (else empty), of h0 and of c0.
+struct RecurrentBackwardInputs {
+  explicit RecurrentBackwardInputs(const RecurrentAttrs&);
+  int w_hh = 0, saved = 1, y = 2, dy = 3, dh = 4, dc = -1, h0 = -1, c0 = -1, lengths = -1, count;
+};
+
+int recurrent_gates(CellKind);                           // G
+int recurrent_saved(CellKind);                           // blocks of H
+CellKind cell_of(const RecurrentAttrs&);                 // attributes that infer let pass
+
+void recurrent_eval(const Context&);
+Work recurrent_work(const Call&);
+size_t recurrent_prepare(const Call&, std::span<const View> in, std::byte* to);
+void recurrent_backward_eval(const Context&);
+Work recurrent_backward_work(const Call&);
+
+}  // namespace miniten

@@ -1,0 +1,208 @@
+#include "kernels/gemm.h"
+#include "kernels/recurrent.h"
+#include "kernels/unary.h"
+#include "ops/recurrent.h"
+
+namespace miniten {
+
+namespace {
+
+constexpr int64_t grain = 8;                                  // sequences that walk together
+
+struct Sizes {
+  int64_t steps, batch, inputs, hidden, rows;                 // rows: all gates
+  size_t packed_ih() const { return size_t(kernels::gemm_packed_floats(inputs, rows)) * sizeof(float); }
+  size_t packed_hh() const { return size_t(kernels::gemm_packed_floats(hidden, rows)) * sizeof(float); }
+  size_t packed_back() const { return size_t(kernels::gemm_packed_floats(rows, hidden)) * sizeof(float); }
+};
+size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+const int* order_of(CellKind cell, bool onnx) {
+  static constexpr int lstm[2][4] = {{0, 1, 2, 3}, {0, 2, 3, 1}}, gru[2][4] = {{0, 1, 2}, {1, 0, 2}};
+  return cell == CellKind::lstm ? lstm[onnx] : gru[onnx];
+}
+
+// rows x k times the transpose of a weight (n, k), or with `plain` a weight (k, n) as it stands.
+template <class T> struct Weight { const T* values; const float* packed; int64_t n, k; bool plain = false; };
+template <class T> void multiply(const T* a, int64_t rows, const Weight<T>& w, const T* bias, bool accumulate, T* c, int64_t c_step) {
+  kernels::GemmShape s{.rows = 1, .cols = rows, .n = w.n, .a_col = w.k, .a_k = 1, .c_col = c_step, .segment = w.k};
+  if constexpr (std::is_same_v<T, float>) kernels::gemm(s, a, w.packed, c, {.bias = bias, .accumulate = accumulate});
+  else kernels::gemm_f64(s, a, w.values, w.plain ? w.n : 1, w.plain ? 1 : w.k, c, {.bias = bias, .accumulate = accumulate});
+}
+
+// The walk over the steps: in what order, and which sequences take part.
+struct Walk {
+  int64_t steps;
+  bool reverse;
+  const int64_t* lengths;                                     // null: all of them always
+  int64_t at(int64_t i) const { return reverse ? steps - 1 - i : i; }
+  bool active(int64_t t, int64_t row) const { return 0 <= t && t < steps && (!lengths || t < lengths[row]); }
+  int64_t before(int64_t t) const { return reverse ? t + 1 : t - 1; }
+};
+
+template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x, T* from_h, const float* packed_hh, int64_t begin, int64_t end) {
+  const auto& attrs = c.as<RecurrentAttrs>();
+  RecurrentInputs in(attrs);
+  CellKind cell = cell_of(attrs);
+  Walk walk{z.steps, attrs.reverse, attrs.lengths ? c.in[size_t(in.lengths)].i64() : nullptr};
+  const int* order = order_of(cell, attrs.onnx_gates);
+  const int64_t n = z.hidden, count = end - begin;
+  const T* bias = attrs.bias ? c.in[size_t(in.b_hh)].template as<T>() : nullptr;
+  Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), packed_hh, z.rows, n};
+  T *h = c.out[1].template as<T>(), *state = cell == CellKind::lstm ? c.out[2].template as<T>() : nullptr;
+  auto start = [&](T* to, int given) {
+    if (given < 0) std::fill_n(to + begin * n, count * n, T(0));
+    else std::copy_n(c.in[size_t(given)].template as<T>() + begin * n, count * n, to + begin * n);
+  };
+  start(h, in.h0);
+  if (state) start(state, in.c0);
+  for (int64_t i = 0; i < z.steps; ++i) {
+    int64_t t = walk.at(i);
+    T *gates = from_x + (t * z.batch + begin) * z.rows, *own = from_h ? from_h + begin * z.rows : nullptr;
+    multiply<T>(h + begin * n, count, w, bias, !own, own ? own : gates, z.rows);
+    for (int64_t row = begin; row < end; ++row, gates += z.rows, own += own ? z.rows : 0) {
+      int64_t place = t * z.batch + row;
+      T* y = c.out[0].template as<T>() + place * n;
+      int64_t kept = attrs.save ? recurrent_saved(cell) * n : 0;
+      T* saved = kept ? c.out[3].template as<T>() + place * kept : nullptr;
+      if (!walk.active(t, row)) {
+        std::fill_n(y, n, T(0));
+        if (saved) std::fill_n(saved, kept, T(0));
+        continue;
+      }
+      if (cell == CellKind::lstm) kernels::lstm_cell(gates, order, state + row * n, state + row * n, y, saved, n);
+      else if (cell == CellKind::gru) kernels::gru_cell(gates, own, order, h + row * n, y, saved, n);
+      else kernels::unary(cell == CellKind::tanh ? kernels::Unary::tanh : kernels::Unary::relu, gates, y, n);
+      std::copy_n(y, n, h + row * n);
+    }
+  }
+}
+
+template <class T> void backward_rows(const Context& c, const Sizes& z, const float* packed, const T* zeros, int64_t begin, int64_t end) {
+  const auto& attrs = c.as<RecurrentAttrs>();
+  RecurrentBackwardInputs in(attrs);
+  CellKind cell = cell_of(attrs);
+  Walk walk{z.steps, attrs.reverse, attrs.lengths ? c.in[size_t(in.lengths)].i64() : nullptr};
+  const int* order = order_of(cell, attrs.onnx_gates);
+  const int64_t n = z.hidden, count = end - begin, kept = recurrent_saved(cell) * n;
+  auto values = [&](int i) { return c.in[size_t(i)].template as<T>(); };
+  const T *saved = values(in.saved), *y = values(in.y), *dy = values(in.dy);
+  auto first_state = [&](int i, int64_t row) { return i < 0 ? zeros : values(i) + row * n; };
+  Weight<T> w{values(in.w_hh), packed, n, z.rows, true};
+  bool gru = cell == CellKind::gru;
+  T *by_x = c.out[0].template as<T>(), *by_h = gru ? c.out[1].template as<T>() : by_x, *dh = c.out[2].template as<T>(), *dc = in.dc < 0 ? nullptr : c.out[3].template as<T>();
+  std::copy_n(values(in.dh) + begin * n, count * n, dh + begin * n);
+  if (dc) std::copy_n(values(in.dc) + begin * n, count * n, dc + begin * n);
+  for (int64_t i = z.steps; i-- > 0;) {
+    int64_t t = walk.at(i), before = walk.before(t);
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t place = t * z.batch + row;
+      T *d = dh + row * n, *dx = by_x + place * z.rows, *own = by_h + place * z.rows;
+      if (!walk.active(t, row)) {
+        std::fill_n(dx, z.rows, T(0));
+        if (gru) std::fill_n(own, z.rows, T(0));
+        continue;
+      }
+      for (int64_t j = 0; j < n; ++j) d[j] += dy[place * n + j];
+      bool first = !walk.active(before, row);
+      int64_t last = before * z.batch + row;
+      if (cell == CellKind::lstm) kernels::lstm_cell_backward(saved + place * kept, first ? first_state(in.c0, row) : saved + last * kept + 4 * n, d, order, dc + row * n, dx, n);
+      else if (gru) kernels::gru_cell_backward(saved + place * kept, first ? first_state(in.h0, row) : y + last * n, order, d, dx, own, n);
+      else for (int64_t j = 0; j < n; ++j) {
+        T v = y[place * n + j];
+        dx[j] = cell == CellKind::tanh ? d[j] * (1 - v * v) : v > 0 ? d[j] : T(0);
+      }
+      if (!gru) std::fill_n(d, n, T(0));
+    }
+    multiply<T>(by_h + (t * z.batch + begin) * z.rows, count, w, nullptr, true, dh + begin * n, n);
+  }
+}
+
+Sizes forward_sizes(const Shape& x, const Shape& w_hh) { return {x[0], x[1], x[2], w_hh[1], w_hh[0]}; }
+Sizes backward_sizes(const Shape& y, const Shape& w_hh) { return {y[0], y[1], 0, w_hh[1], w_hh[0]}; }
+void pack(const View& w, int64_t rows, int64_t k, int64_t begin, int64_t end, float* to) {   // columns [begin, end) of the transpose
+  if (begin < end) kernels::gemm_pack(w.f32() + begin * k, k, std::min(end, rows) - begin, 1, k, to + begin * k);
+}
+
+}  // namespace
+
+Work recurrent_work(const Call& c) {
+  const auto& attrs = c.as<RecurrentAttrs>();
+  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape);
+  size_t item = bytes_of(c.in[0].dtype, 1);
+  Work w{.shared = lines(size_t(z.steps * z.batch * z.rows) * item), .phases = 2};
+  if (cell_of(attrs) == CellKind::gru) w.shared += size_t(z.batch * z.rows) * item;
+  if (c.in[0].dtype != DType::f32) return w;
+  w.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * (z.inputs + z.hidden) / 65536, 1, 32));
+  if (!c.prepared) {
+    w.shared += lines(z.packed_ih()) + lines(z.packed_hh());
+    w.phases = 3;
+  }
+  return w;
+}
+size_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (!in[1].data || !in[2].data || c.in[0].dtype != DType::f32) return 0;
+  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape);
+  if (to) {
+    pack(in[1], z.rows, z.inputs, 0, z.rows, reinterpret_cast<float*>(to));
+    pack(in[2], z.rows, z.hidden, 0, z.rows, reinterpret_cast<float*>(to + lines(z.packed_ih())));
+  }
+  return lines(z.packed_ih()) + lines(z.packed_hh());
+}
+
+void recurrent_eval(const Context& c) {
+  const auto& attrs = c.as<RecurrentAttrs>();
+  RecurrentInputs in(attrs);
+  Sizes z = forward_sizes(c.in[0].shape(), c.in[2].shape());
+  auto run = [&]<class T>(T) {
+    constexpr bool packs = std::is_same_v<T, float>;
+    std::byte *weights = nullptr, *rest = c.shared;
+    if (packs && !c.prepared) {
+      weights = c.shared;
+      rest += lines(z.packed_ih()) + lines(z.packed_hh());
+    }
+    auto* packed_ih = reinterpret_cast<float*>(c.prepared ? const_cast<std::byte*>(c.prepared) : weights);
+    auto* packed_hh = packs ? reinterpret_cast<float*>((c.prepared ? const_cast<std::byte*>(c.prepared) : weights) + lines(z.packed_ih())) : nullptr;
+    int phase = c.phase + (packs && !c.prepared ? 0 : 1);
+    T* from_x = reinterpret_cast<T*>(rest);
+    T* from_h = cell_of(attrs) == CellKind::gru ? reinterpret_cast<T*>(rest + lines(size_t(z.steps * z.batch * z.rows) * sizeof(T))) : nullptr;
+    if (phase == 0) {
+      auto [begin, end] = c.slice(z.rows, 16);
+      pack(c.in[1], z.rows, z.inputs, begin, end, packed_ih);
+      pack(c.in[2], z.rows, z.hidden, begin, end, packed_hh);
+    } else if (phase == 1) {
+      auto [begin, end] = c.slice(z.steps * z.batch, 14);
+      const T* bias = attrs.bias ? c.in[size_t(in.b_ih)].template as<T>() : nullptr;
+      if (begin < end)
+        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs}, bias, false, from_x + begin * z.rows, z.rows);
+    } else {
+      auto [begin, end] = c.slice(z.batch, grain);
+      if (begin < end) forward_rows<T>(c, z, from_x, from_h, packed_hh, begin, end);
+    }
+  };
+  c.in[0].spec.dtype == DType::f64 ? run(double()) : run(float());
+}
+
+Work recurrent_backward_work(const Call& c) {
+  Sizes z = backward_sizes(c.in[2].shape, c.in[0].shape);
+  size_t zeros = bytes_of(c.in[0].dtype, z.hidden);
+  if (c.in[0].dtype != DType::f32) return {.shared = zeros};
+  return {.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * z.hidden / 65536, 1, 32)), .shared = lines(z.packed_back()) + zeros, .phases = 2};
+}
+void recurrent_backward_eval(const Context& c) {
+  Sizes z = backward_sizes(c.in[2].shape(), c.in[0].shape());
+  auto [begin, end] = c.slice(z.batch, grain);
+  if (c.in[0].spec.dtype == DType::f64) {
+    auto* zeros = reinterpret_cast<double*>(c.shared);
+    std::fill_n(zeros, z.hidden, 0.0);
+    return backward_rows<double>(c, z, nullptr, zeros, begin, end);
+  }
+  auto *packed = reinterpret_cast<float*>(c.shared), *zeros = reinterpret_cast<float*>(c.shared + lines(z.packed_back()));
+  if (c.phase == 0) {
+    if (c.piece == 0) std::fill_n(zeros, z.hidden, 0.0f);
+    auto [first, last] = c.slice(z.hidden, 16);
+    if (first < last) kernels::gemm_pack(c.in[0].f32() + first, z.rows, std::min(last, z.hidden) - first, z.hidden, 1, packed + first * z.rows);
+  } else if (begin < end) backward_rows<float>(c, z, packed, zeros, begin, end);
+}
+
+}  // namespace miniten
