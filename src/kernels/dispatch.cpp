@@ -50,6 +50,7 @@ constexpr Isa kIsas[] = {
 #elif defined(__aarch64__)
     {"neon", "scalar", "asimd"},
     {"neon_dotprod", "neon", "asimd asimddp"},
+    {"neon_i8mm", "neon_dotprod", "asimd asimddp i8mm"},
 #endif
 };
 constexpr int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);

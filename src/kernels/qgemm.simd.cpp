@@ -12,6 +12,8 @@ constexpr int kRows = 1, kVectors = 4;
 constexpr int kRows = 8, kVectors = 2;
 #elif defined(__x86_64__)
 constexpr int kRows = 4, kVectors = 2;
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+constexpr int kRows = 8, kVectors = 2;
 #else
 constexpr int kRows = 6, kVectors = 4;
 #endif
@@ -29,6 +31,66 @@ struct Tile {
   int64_t left;            // columns
 };
 
+// Where vector j of a tile's columns lies in a group of packed weights.
+MINITEN_INLINE int64_t vector_offset(int j, int64_t b_panel) { return j / kPanelVectors * b_panel + j % kPanelVectors * kLanes * 4; }
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+// One instruction multiplies two pixels by two columns, eight values deep: two groups of the packed weights at once.
+template <int MR, int NV>
+MINITEN_INLINE void accumulate_pairs(const Tile& t, I (&acc)[MR][NV]) {
+  constexpr int kPairs = (MR + 1) / 2;
+  const auto halves = [](I low, I high, int which) {
+    const int64x2_t a = (int64x2_t)low, b = (int64x2_t)high;
+    return (int32x4_t)(which ? vzip2q_s64(a, b) : vzip1q_s64(a, b));
+  };
+  int32x4_t sum[kPairs][2 * NV];
+  MINITEN_UNROLL(4)
+  for (int p = 0; p < kPairs; ++p) {
+    const int second = 2 * p + 1 < MR ? 2 * p + 1 : 2 * p;
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j)
+      for (int h = 0; h < 2; ++h) sum[p][2 * j + h] = halves(acc[2 * p][j], acc[second][j], h);
+  }
+  const int8_t* b = t.b;
+  const int8x16_t flip = (int8x16_t)t.flip;
+  const int64_t a_col = t.a_col, b_panel = t.b_panel;
+  const auto step = [&](const uint8_t* a, auto read, auto weights_of) {
+    int8x16_t x[kPairs];
+    MINITEN_UNROLL(4)
+    for (int p = 0; p < kPairs; ++p) {
+      const int second = 2 * p + 1 < MR ? 2 * p + 1 : 2 * p;
+      x[p] = veorq_s8(vcombine_s8(read(a + 2 * p * a_col), read(a + second * a_col)), flip);
+    }
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) {
+      const int8_t* at = b + vector_offset(j, b_panel);
+      const int32x4_t first = vreinterpretq_s32_s8(vld1q_s8(at)), next = weights_of(at + kPanel * 4);
+      const int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(first, next)), high = vreinterpretq_s8_s32(vzip2q_s32(first, next));
+      MINITEN_UNROLL(4)
+      for (int p = 0; p < kPairs; ++p) {
+        sum[p][2 * j] = vmmlaq_s32(sum[p][2 * j], x[p], low);
+        sum[p][2 * j + 1] = vmmlaq_s32(sum[p][2 * j + 1], x[p], high);
+      }
+    }
+  };
+  for (int64_t o = 0; o < t.outer; ++o)
+    for (int64_t i = 0; i < t.inner; ++i) {
+      const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
+      int64_t g = 0;
+      for (; g + 2 <= t.groups; g += 2, a += 8, b += 2 * kPanel * 4)
+        step(a, [](const uint8_t* p) { return load_as<int8x8_t>(p); }, [](const int8_t* w) { return vreinterpretq_s32_s8(vld1q_s8(w)); });
+      if (g < t.groups) {                        // the other group's weights are zeros
+        step(a, [](const uint8_t* p) { return (int8x8_t)vdup_n_s32(load_as<int32_t>(p)); }, [](const int8_t*) { return vdupq_n_s32(0); });
+        b += kPanel * 4;
+      }
+    }
+  MINITEN_UNROLL(8)
+  for (int r = 0; r < MR; ++r)
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) acc[r][j] = (I)halves((I)sum[r / 2][2 * j], (I)sum[r / 2][2 * j + 1], r % 2);
+}
+#endif
+
 template <int MR, int NV>
 MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
   MINITEN_UNROLL(4)
@@ -38,6 +100,9 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
     MINITEN_UNROLL(8)
     for (int r = 0; r < MR; ++r) acc[r][j] = start;
   }
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+  if constexpr (1 < MR) return accumulate_pairs(t, acc);
+#endif
   const int8_t* b = t.b;
   const I flip = t.flip;
   const int64_t a_col = t.a_col, b_panel = t.b_panel;
@@ -47,7 +112,7 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
       for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
         Weight w[NV];
         MINITEN_UNROLL(4)
-        for (int j = 0; j < NV; ++j) w[j] = weight(b + j / kPanelVectors * b_panel + j % kPanelVectors * kLanes * 4);
+        for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
         MINITEN_UNROLL(8)
         for (int r = 0; r < MR; ++r) {
           const Activation x = activation(set_i(load_as<int32_t>(a + r * a_col)) ^ flip);

@@ -148,7 +148,8 @@ TEST(Unary, DoublePrecision) {
       if (std::isnan(want) || std::isinf(want)) {
         EXPECT_TRUE(std::isnan(want) ? std::isnan(y[i]) : y[i] == want) << c.name << "(" << x[i] << ") = " << y[i];
       } else {
-        EXPECT_NEAR(y[i], want, 1e-13 * std::fabs(want) + 1e-300) << c.name << "(" << x[i] << ")";
+        // exp(u) is as uncertain as u: a rounding of one near -700 moves it by 2e-13 of itself.
+        EXPECT_NEAR(y[i], want, 4e-13 * std::fabs(want) + 1e-300) << c.name << "(" << x[i] << ")";
       }
     }
   }
