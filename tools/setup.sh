@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian machine ready: system packages through apt, then .venv with the build tools.
-# tools/setup.sh [judges]: with "judges" also what the tests compare with. What is there already costs no network.
+# tools/setup.sh [judges] [aarch64]: also what the tests compare with; also what builds and runs programs for 64-bit ARM.
+# What is there already costs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-judges=${1:-}
+judges='' aarch64=''
+for wanted in "$@"; do
+  case $wanted in
+    judges) judges=1 ;;
+    aarch64) aarch64=1 ;;
+    *) echo "tools/setup.sh [judges] [aarch64], got '$wanted'"; exit 2 ;;
+  esac
+done
 
 if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
   echo "MiniTen needs python3 >= 3.11, found $(python3 --version 2>&1)"
@@ -34,6 +42,11 @@ if [[ $judges ]]; then
   need pkg-config pkg-config
   need libcairo2 "$(ldconfig -p 2>/dev/null | awk '/libcairo\.so\.2 /{print $NF; exit}' | grep . || echo /usr/lib/libcairo.so.2)"  # for cairosvg
 fi
+if [[ $aarch64 ]]; then
+  need ccache ccache
+  need g++-aarch64-linux-gnu aarch64-linux-gnu-g++
+  need qemu-user qemu-aarch64
+fi
 if ((${#packages[@]})); then
   sudo=()
   if [[ $(id -u) != 0 ]]; then
@@ -63,6 +76,10 @@ if [[ ! .venv/tools -nt pyproject.toml ]]; then
   echo "Installing cmake ninja ${wanted[*]}"
   "${pip[@]}" 'cmake>=3.25' ninja "${wanted[@]}"
   touch .venv/tools
+fi
+
+if [[ $aarch64 ]]; then
+  tools/sysroot.sh aarch64
 fi
 
 if [[ $judges ]]; then
