@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tools/sysroot.sh aarch64|armv7: .venv/sysroot/<name>, a Debian root folder of that architecture: C library, the
-# libraries MiniTen links, GoogleTest and Python. Nothing of the system is changed: apt keeps its lists of that
+# libraries that tools/setup.sh names, GoogleTest and Python. Nothing of the system is changed: apt keeps its lists of that
 # architecture in the folder too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,8 +10,8 @@ case ${1:-} in
   *) echo "tools/sysroot.sh aarch64|armv7, got '${1:-}'"; exit 2 ;;
 esac
 root=$PWD/.venv/sysroot/$1
-packages=(libc6-dev libstdc++6 zlib1g-dev libminizip-dev libpng-dev libjpeg62-turbo-dev libprotozero-dev
-          nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev python3 libpython3-dev)
+mapfile -t libraries < <(sed -n 's|^need \([a-z0-9.-]*-dev\) /usr/include/.*|\1|p' tools/setup.sh)
+packages=(libc6-dev libstdc++6 "${libraries[@]}" libgtest-dev libgmock-dev python3 libpython3-dev)
 [[ -e $root/made && "$(cat "$root/made")" == "${packages[*]}" ]] && exit 0
 
 echo "Making .venv/sysroot/$1"
