@@ -1,4 +1,5 @@
 #include "kernels/ftable.h"
+#include "kernels/gemm-inl.h"
 #include "kernels/simd-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
@@ -23,6 +24,41 @@ struct Tile {
   bool load_c, first, last;
   float lo, hi;
 };
+
+// Full: the last vector is whole.
+template <int MR, int NV, bool Full>
+MINITEN_INLINE void finish_tile(const Tile& t, V (&acc)[MR][NV]) {
+  const int64_t tail = t.tail;
+  if (const float* residual = t.residual) {
+    const int64_t r_col = t.r_col;
+    MINITEN_UNROLL(32)
+    for (int r = 0; r < MR; ++r) {
+      MINITEN_UNROLL(8)
+      for (int j = 0; j < NV; ++j) {
+        const float* from = residual + r * r_col + j * kLanes;
+        acc[r][j] += j + 1 < NV ? load(from) : load_if<Full>(from, tail);
+      }
+    }
+  }
+  if (t.last) {
+    const V lo = set(t.lo), hi = set(t.hi);
+    MINITEN_UNROLL(32)
+    for (int r = 0; r < MR; ++r) {
+      MINITEN_UNROLL(8)
+      for (int j = 0; j < NV; ++j) acc[r][j] = clamp(acc[r][j], lo, hi);
+    }
+  }
+  float* c = t.c;
+  const int64_t c_col = t.c_col;
+  MINITEN_UNROLL(32)
+  for (int r = 0; r < MR; ++r) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < NV; ++j) {
+      float* to = c + r * c_col + j * kLanes;
+      j + 1 < NV ? store(to, acc[r][j]) : store_if<Full>(to, acc[r][j], tail);
+    }
+  }
+}
 
 // Every element starts from its bias (and C), adds its products in the order of K and ends with the residual and the
 // clamp, so neither the tile's size nor a cut in K shows in the bits.
@@ -64,18 +100,7 @@ void run_tile(const Tile& t) {
       }
     }
   }
-  const V lo = set(t.lo), hi = set(t.hi);
-  MINITEN_UNROLL(8)
-  for (int j = 0; j < NV; ++j) {
-    const int64_t lanes = j == NV - 1 ? t.tail : kLanes;
-    MINITEN_UNROLL(32)
-    for (int r = 0; r < MR; ++r) {
-      V v = acc[r][j];
-      if (t.residual) v += load_n(t.residual + r * t.r_col + j * kLanes, lanes);
-      if (t.last) v = clamp(v, lo, hi);
-      store_n(t.c + r * t.c_col + j * kLanes, v, lanes);
-    }
-  }
+  t.tail == kLanes ? finish_tile<MR, NV, true>(t, acc) : finish_tile<MR, NV, false>(t, acc);
 }
 
 using TileFn = void (*)(const Tile&);
@@ -131,42 +156,74 @@ int vectors_for(int64_t cols, int64_t a_col) {
 constexpr int64_t kBlockK = 1024;            // K per pass: keeps the panels of a tile in the second-level cache
 constexpr int64_t kBlockBytes = 256 * 1024;  // of A per pass over all columns
 
+// How the pixels of a product are cut into tiles: `longer` of a row's tiles are one pixel more than `each`.
+struct Cuts {
+  int usual;
+  int64_t across, each, longer, total, block;
+};
+Cuts cuts_of(const GemmShape& s, int64_t k) {
+  Cuts c;
+  c.usual = vectors_for(s.cols, s.a_col);
+  const int64_t height = max_rows_of(c.usual);
+  c.across = s.cols <= height ? 1 : (s.cols + height - 1) / height;
+  c.each = c.across == 1 ? s.cols : s.cols / c.across;
+  c.longer = s.cols - c.each * c.across;
+  c.total = c.across * s.rows;
+  c.block = c.total;
+  if (4 < c.total && kBlockBytes < 4 * height * k * c.total) {
+    c.block = kBlockBytes / (4 * height * k);
+    if (c.block < 4) c.block = 4;
+  }
+  return c;
+}
+
 // All pixels and columns for one range of K, of which t.a and packed point at the first element.
-void run_range(const GemmShape& s, Tile t, const float* packed, float* c, const Epilogue& e) {
+void run_range(const GemmShape& s, const Cuts& cuts, Tile t, const float* packed, float* c, const Epilogue& e) {
   const float* a = t.a;
-  const int64_t k = t.outer * t.inner * t.segment;
-  const int usual = vectors_for(s.cols, s.a_col);
-  const int64_t height = max_rows_of(usual);
-  const int64_t across = (s.cols + height - 1) / height;  // tiles in a row of pixels
-  const int64_t total = across * s.rows;
-  int64_t block = kBlockBytes / (4 * height * (0 < k ? k : 1));
-  if (block < 4) block = 4;
-  for (int64_t begin = 0; begin < total; begin += block) {
-    const int64_t end = begin + block < total ? begin + block : total;
+  for (int64_t begin = 0; begin < cuts.total; begin += cuts.block) {
+    const int64_t end = begin + cuts.block < cuts.total ? begin + cuts.block : cuts.total;
+    const int64_t first_row = begin ? begin / cuts.across : 0, first_at = begin - first_row * cuts.across;
     int64_t width = 0;
     for (int64_t j = 0; j < s.n; j += width) {
       const int64_t left = (s.n - j + kLanes - 1) / kLanes;
-      int nv = usual;
+      int nv = cuts.usual;
       while (left < nv) nv = kPanelVectors < nv ? nv / 2 : (int)left;
       width = s.n - j < nv * kLanes ? s.n - j : nv * kLanes;
       const TileFn* fn = tiles_of(nv) - 1;
       t.tail = width - (nv - 1) * kLanes;
       t.b = packed + j / kPanel * t.b_panel + j % kPanel;
       t.bias = e.bias ? e.bias + j : nullptr;
-      int64_t row = begin / across, at = begin % across;
+      int64_t row = first_row, at = first_at;
       for (int64_t index = begin; index < end; ++index) {
-        const int64_t x0 = at * s.cols / across, x1 = (at + 1) * s.cols / across;
-        t.a = a + row * s.a_row + x0 * s.a_col;
-        t.c = c + row * s.c_row + x0 * s.c_col + j;
-        if (t.last && e.residual) t.residual = e.residual + row * s.r_row + x0 * s.r_col + j;
-        fn[x1 - x0](t);
-        if (++at == across) {
+        const int64_t x = at * cuts.each + (at < cuts.longer ? at : cuts.longer);
+        t.a = a + row * s.a_row + x * s.a_col;
+        t.c = c + row * s.c_row + x * s.c_col + j;
+        if (t.last && e.residual) t.residual = e.residual + row * s.r_row + x * s.r_col + j;
+        fn[cuts.each + (at < cuts.longer)](t);
+        if (++at == cuts.across) {
           at = 0;
           ++row;
         }
       }
     }
   }
+}
+
+Tile tile_of(const GemmShape& s, const Epilogue& e) {
+  Tile t{};
+  t.a_col = s.a_col;
+  t.a_k = s.a_k;
+  t.outer = s.outer;
+  t.outer_stride = s.outer_stride;
+  t.inner = s.inner;
+  t.inner_stride = s.inner_stride;
+  t.segment = s.segment;
+  t.b_panel = s.outer * s.inner * s.segment * kPanel;
+  t.c_col = s.c_col;
+  t.r_col = s.r_col;
+  t.lo = e.lo;
+  t.hi = e.hi;
+  return t;
 }
 
 }  // namespace
@@ -188,19 +245,7 @@ void gemm(const GemmShape& shape, const float* a, const float* packed, float* c,
   }
   if (s.segment <= 0 || s.outer <= 0 || s.inner <= 0) s.segment = 0;
 
-  Tile t{};
-  t.a_col = s.a_col;
-  t.a_k = s.a_k;
-  t.outer = s.outer;
-  t.outer_stride = s.outer_stride;
-  t.inner = s.inner;
-  t.inner_stride = s.inner_stride;
-  t.segment = s.segment;
-  t.b_panel = s.outer * s.inner * s.segment * kPanel;
-  t.c_col = s.c_col;
-  t.r_col = s.r_col;
-  t.lo = e.lo;
-  t.hi = e.hi;
+  Tile t = tile_of(s, e);
 
   // A long K is cut in the outermost loop that has more than one step; not so where the residual is C itself, which
   // must survive until the end.
@@ -218,9 +263,26 @@ void gemm(const GemmShape& shape, const float* a, const float* packed, float* c,
     t.first = at == 0;
     t.last = all <= next;
     t.load_c = !t.first || e.accumulate;
-    run_range(s, t, packed + at * each * kPanel, c, e);
+    run_range(s, cuts_of(s, *count * each), t, packed + at * each * kPanel, c, e);
     at = next;
   } while (at < all);
+}
+
+void gemm_batch(const GemmShape& s, int64_t count, const float* a, int64_t a_step, const float* packed,
+                int64_t packed_step, float* c, int64_t c_step) {
+  if (kBlockK < s.segment) {
+    for (int64_t i = 0; i < count; ++i)
+      MINITEN_TARGET::gemm(s, a + i * a_step, packed + i * packed_step, c + i * c_step, {});
+    return;
+  }
+  const Epilogue none;
+  const Cuts cuts = cuts_of(s, s.segment);
+  Tile t = tile_of(s, none);
+  t.first = true;
+  for (int64_t i = 0; i < count; ++i) {
+    t.a = a + i * a_step;
+    run_range(s, cuts, t, packed + i * packed_step, c + i * c_step, none);
+  }
 }
 
 }  // namespace miniten::kernels::MINITEN_TARGET

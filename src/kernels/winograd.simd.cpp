@@ -1,4 +1,5 @@
 #include "kernels/ftable.h"
+#include "kernels/gemm-inl.h"
 #include "kernels/simd-inl.h"
 #include "kernels/winograd-inl.h"
 
@@ -35,16 +36,16 @@ MINITEN_INLINE void output_line(const V (&m)[6], V (&to)[4]) {
   to[3] = fma(set(8), diff2, diff1) + m[5];
 }
 
-// One tile's input, one vector of channels: to[product*stride].
-template <int T, bool Full>
-void input_tile(const float* x, int64_t row, int64_t col, float* to, int64_t stride, int64_t lanes) {
+// One tile's input, one vector of channels from pixel(row, column): to[product*stride].
+template <int T, bool Full, class F>
+MINITEN_INLINE void input_tile(F pixel, float* to, int64_t stride, int64_t lanes) {
   constexpr int E = T + 2;
   V half[E][E];
   MINITEN_UNROLL(8)
   for (int b = 0; b < E; ++b) {
     V line[E], out[E];
     MINITEN_UNROLL(8)
-    for (int a = 0; a < E; ++a) line[a] = load_if<Full>(x + a * row + b * col, lanes);
+    for (int a = 0; a < E; ++a) line[a] = load_if<Full>(pixel(a, b), lanes);
     input_line(line, out);
     MINITEN_UNROLL(8)
     for (int a = 0; a < E; ++a) half[a][b] = out[a];
@@ -98,29 +99,36 @@ Place place_of(const WinogradShape& s, const WinogradGrid& grid, int64_t tile) {
   return {line / grid.down, line % grid.down * s.tile, tile % grid.across * s.tile};
 }
 
-// A tile that reaches over the edge is copied with its zeros.
+template <int T, bool Full>
+void inner_tile(const float* x, int64_t row, int64_t col, float* to, int64_t stride, int64_t lanes) {
+  input_tile<T, Full>([&](int a, int b) { return x + a * row + b * col; }, to, stride, lanes);
+}
+template <int T, bool Full>
+void edge_tile(const float* const* pixels, int64_t channel, float* to, int64_t stride, int64_t lanes) {
+  input_tile<T, Full>([&](int a, int b) { return pixels[a * (T + 2) + b] + channel; }, to, stride, lanes);
+}
+
+// Pixels beyond the edge are read from `zeros`.
 template <int T>
-void read_tile(const WinogradShape& s, const float* x, const Place& p, float* patch, float* to, int64_t stride) {
+void read_tile(const WinogradShape& s, const float* x, const Place& p, const float* zeros, float* to, int64_t stride) {
   constexpr int E = T + 2;
   const int64_t c = s.channels, row = s.width * c, i = p.row - s.top, j = p.column - s.left;
-  const float* from = x + p.image * s.height * row + i * row + j * c;
-  int64_t step = row;
-  if (i < 0 || j < 0 || s.height < i + E || s.width < j + E) {
-    const int64_t first = j < 0 ? -j : 0, last = s.width - j < E ? s.width - j : E;
-    for (int a = 0; a < E; ++a) {
-      float* line = patch + a * E * c;
-      const bool inside = 0 <= i + a && i + a < s.height && first < last;
-      const int64_t begin = inside ? first * c : E * c, end = inside ? last * c : E * c;
-      __builtin_memset(line, 0, (uint64_t)begin * sizeof(float));
-      if (begin < end) __builtin_memcpy(line + begin, from + a * row + begin, (uint64_t)(end - begin) * sizeof(float));
-      __builtin_memset(line + end, 0, (uint64_t)(E * c - end) * sizeof(float));
-    }
-    from = patch;
-    step = E * c;
+  const float* from = x + p.image * s.height * row;
+  if (0 <= i && 0 <= j && i + E <= s.height && j + E <= s.width) {
+    from += i * row + j * c;
+    return for_lanes(c, [&](int64_t k, int64_t m) {
+      m == kLanes ? inner_tile<T, true>(from + k, row, c, to + k, stride, m)
+                  : inner_tile<T, false>(from + k, row, c, to + k, stride, m);
+    });
   }
+  const float* pixels[E * E];
+  for (int a = 0; a < E; ++a)
+    for (int b = 0; b < E; ++b) {
+      const bool inside = 0 <= i + a && i + a < s.height && 0 <= j + b && j + b < s.width;
+      pixels[a * E + b] = inside ? from + (i + a) * row + (j + b) * c : zeros;
+    }
   for_lanes(c, [&](int64_t k, int64_t m) {
-    m == kLanes ? input_tile<T, true>(from + k, step, c, to + k, stride, m)
-                : input_tile<T, false>(from + k, step, c, to + k, stride, m);
+    m == kLanes ? edge_tile<T, true>(pixels, k, to + k, stride, m) : edge_tile<T, false>(pixels, k, to + k, stride, m);
   });
 }
 
@@ -130,7 +138,8 @@ void run(const WinogradShape& s, const float* x, const float* packed, const Epil
   const WinogradGrid grid(s);
   const WinogradBlock block(s);
   const int64_t products = grid.products, each = gemm_packed_floats(s.channels, s.n);
-  float *inputs = scratch + block.patch, *outputs = inputs + products * block.input_stride;
+  for (int64_t k = 0; k < s.channels; ++k) scratch[k] = 0;
+  float *inputs = scratch + block.zeros, *outputs = inputs + products * block.input_stride;
   const int64_t blocks = (end - begin + block.tiles - 1) / block.tiles;
   GemmShape gemm_shape;
   gemm_shape.n = s.n;
@@ -141,8 +150,7 @@ void run(const WinogradShape& s, const float* x, const float* packed, const Epil
     for (int64_t t = first; t < last; ++t)
       read_tile<T>(s, x, place_of(s, grid, t), scratch, inputs + (t - first) * s.channels, block.input_stride);
     gemm_shape.cols = last - first;
-    for (int64_t k = 0; k < products; ++k)
-      MINITEN_TARGET::gemm(gemm_shape, inputs + k * block.input_stride, packed + k * each, outputs + k * block.output_stride, {});
+    gemm_batch(gemm_shape, products, inputs, block.input_stride, packed, each, outputs, block.output_stride);
     for (int64_t t = first; t < last; ++t) {
       const Place p = place_of(s, grid, t);
       const int64_t rows = s.out_h - p.row, cols = s.out_w - p.column;

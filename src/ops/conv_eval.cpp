@@ -72,15 +72,30 @@ void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, i
   }
 }
 
-// Rows [begin, end) of n * p output rows, from an input that holds its padding.
-// Only `columns` output channels (0: all) are made, those that packed, finish and y point at.
+// Output rows made at a time: their input, copied with its padding, stays in the first cache.
+int64_t band_rows(const ConvGeometry& g) {
+  int64_t row = g.stride_h * g.padded_w() * g.c;
+  return std::clamp<int64_t>(6144 / std::max<int64_t>(row, 1), std::min<int64_t>(4, g.p), g.p);
+}
+int64_t band_reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }
+size_t band_bytes(const ConvGeometry& g) {
+  return g.is_padded() ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
+}
+
+// Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
+// and y point at. band: band_bytes of scratch.
 void convolve(const ConvGeometry& g, const float* x, const float* packed, const kernels::Epilogue& finish, float* y, int64_t begin, int64_t end,
-              int64_t columns = 0) {
+              float* band, int64_t columns = 0) {
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
-  bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
+  bool padded = g.is_padded(), pointwise = !padded && g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
   for (int64_t i = begin; i < end;) {
-    int64_t n = i / g.p, p = i % g.p, rows = pointwise ? end - i : std::min(end - i, g.p - p);
+    int64_t n = i / g.p, p = i % g.p, rows = pointwise ? end - i : std::min({end - i, g.p - p, padded ? band_rows(g) : g.p});
     const float* from = x + n * image + p * g.stride_h * row;
+    if (padded) {
+      int64_t first = n * g.padded_h() + p * g.stride_h;
+      pad_rows(x, g, 0.0f, first, first + band_reach(g, rows), band);
+      from = band;
+    }
     float* to = y + i * g.q * g.o;
     if (g.is_depthwise()) {
       kernels::depthwise({.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
@@ -108,10 +123,10 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
 // ---- y from x and weight ----
 namespace {
 
-// How y is made: Winograd's tiles of this size, or 0: directly, from an input with its padding around it.
+// How y is made: by Winograd's tiles of a size, or directly (0).
 struct Choice {
   kernels::WinogradShape winograd;
-  size_t padded = 0, packed = 0;                               // bytes
+  size_t packed = 0, scratch = 0;                              // bytes
   int pieces = 1;
   bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
   explicit operator bool() const { return winograd.tile > 0; }
@@ -137,10 +152,11 @@ Choice choose(const ConvGeometry& g, bool exact) {
   c.winograd = winograd_shape(g, winograd_tile(g, exact));
   if (c) {
     c.packed = floats(kernels::winograd_packed_floats(c.winograd));
+    c.scratch = floats(kernels::winograd_scratch_floats(c.winograd));
     c.pieces = pieces_of(g, kernels::winograd_tiles(c.winograd) / 14);
   } else {
-    c.padded = g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0;
     c.packed = packed_floats(g) * sizeof(float);
+    c.scratch = band_bytes(g);
     c.pieces = pieces_of(g, g.n * g.p);
     int64_t pairs = g.o / 32;                                  // of panels
     if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs)) && pairs > 1) {
@@ -162,9 +178,7 @@ Work conv2d_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, attrs(c));
   Choice choice = choose(g, c.exact);
-  size_t packed = c.prepared ? 0 : aligned(choice.packed);
-  return {.pieces = choice.pieces, .scratch = choice ? floats(kernels::winograd_scratch_floats(choice.winograd)) : 0,
-          .shared = choice.padded + packed, .phases = choice.padded + packed ? 2 : 1};
+  return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = c.prepared ? 0 : choice.packed, .phases = c.prepared ? 1 : 2};
 }
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
@@ -178,29 +192,23 @@ void conv2d_eval(const Context& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
   Choice choice = choose(g, c.exact);
-  auto* padded = reinterpret_cast<float*>(c.shared);
-  auto* packing = reinterpret_cast<float*>(c.shared + choice.padded);
-  bool preparing = (choice.padded || !c.prepared) && c.phase == 0;
-  if (preparing) {
-    auto [begin, end] = c.slice(g.n * g.padded_h());
-    if (choice.padded) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
-    if (!c.prepared) pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
-    return;
-  }
+  auto* packing = reinterpret_cast<float*>(c.shared);
+  if (!c.prepared && c.phase == 0) return pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
   const float* packed = c.prepared ? reinterpret_cast<const float*>(c.prepared) : packing;
+  auto* scratch = reinterpret_cast<float*>(c.scratch);
   kernels::Epilogue finish{.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi};
   if (choice) {
     auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
-    return kernels::winograd(choice.winograd, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, reinterpret_cast<float*>(c.scratch));
+    return kernels::winograd(choice.winograd, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, scratch);
   }
   if (choice.by_columns) {
     auto [first, last] = c.slice(g.o, 32);
     if (finish.bias) finish.bias += first;
     if (finish.residual) finish.residual += first;
-    return convolve(g, choice.padded ? padded : c.in[0].f32(), packed + first * g.taps(), finish, c.out[0].f32() + first, 0, g.n * g.p, last - first);
+    return convolve(g, c.in[0].f32(), packed + first * g.taps(), finish, c.out[0].f32() + first, 0, g.n * g.p, scratch, last - first);
   }
   auto [begin, end] = c.slice(g.n * g.p);
-  convolve(g, choice.padded ? padded : c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end);
+  convolve(g, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, scratch);
 }
 
 // ---- x from y and weight: a forward convolution of y, spread by the stride, with the kernel turned round ----
@@ -262,7 +270,7 @@ void conv2d_input_eval(const Context& c) {
   }
   if (c.phase == 1) return pack_weights(t, kernel, packed, c.piece, c.pieces);
   auto [begin, end] = c.slice(t.n * t.p);
-  convolve(t, spread, packed, {}, c.out[0].f32(), begin, end);
+  convolve(t, spread, packed, {}, c.out[0].f32(), begin, end, nullptr);
 }
 
 // ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----
@@ -286,7 +294,7 @@ void conv2d_weight_eval(const Context& c) {
   auto* parts = reinterpret_cast<float*>(c.shared + padded_bytes(g));     // by chunk: (groups, r, s, c / groups, o / groups)
   if (c.phase == 0) {
     auto [begin, end] = c.slice(g.n * g.padded_h());
-    if (g.is_padded()) pad_rows<float>(c.in[0], g, 0.0f, begin, end, padded);
+    if (g.is_padded()) pad_rows(c.in[0].f32(), g, 0.0f, begin, end, padded + begin * g.padded_w() * g.c);
     return;
   }
   if (c.phase == 1) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cstring>
 #include "miniten/core/op.h"
 #include "miniten/ops/attrs.h"
 
@@ -56,18 +58,21 @@ template <class A> Shape conv_output(const Call& call, const Shape& x, const Sha
 
 // Rows [begin, end) of n * padded_h rows of a channels-last image with a border of `fill` around it.
 template <class T>
-void pad_rows(const View& x, const ConvGeometry& g, T fill, int64_t begin, int64_t end, T* to) {
-  int64_t width = g.padded_w() * g.c;
-  for (int64_t i = begin; i < end; ++i) {
-    T* row = to + i * width;
+void pad_rows(const T* x, const ConvGeometry& g, T fill, int64_t begin, int64_t end, T* row) {
+  const size_t width = size_t(g.padded_w() * g.c), left = size_t(g.left * g.c), inside = size_t(g.w * g.c);
+  auto set = [&](T* to, size_t n) {
+    if (sizeof(T) == 1 || fill == T(0)) std::memset(to, int(fill), n * sizeof(T));
+    else std::fill_n(to, n, fill);
+  };
+  for (int64_t i = begin; i < end; ++i, row += width) {
     int64_t image = i / g.padded_h(), y = i % g.padded_h() - g.top;
     if (y < 0 || y >= g.h) {
-      for (int64_t k = 0; k < width; ++k) row[k] = fill;
+      set(row, width);
       continue;
     }
-    for (int64_t k = 0; k < g.left * g.c; ++k) row[k] = fill;
-    std::memcpy(row + g.left * g.c, x.as<T>() + (image * g.h + y) * g.w * g.c, size_t(g.w * g.c) * sizeof(T));
-    for (int64_t k = (g.left + g.w) * g.c; k < width; ++k) row[k] = fill;
+    set(row, left);
+    std::memcpy(row + left, x + size_t(image * g.h + y) * inside, inside * sizeof(T));
+    set(row + left + inside, width - left - inside);
   }
 }
 

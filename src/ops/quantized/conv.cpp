@@ -71,7 +71,7 @@ void convolve(const Parts& parts, const uint8_t* x, const std::byte* weights, in
 
 void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
   auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
-  pad_rows<uint8_t>(c.in[0], p.g, fill, begin, end, to);
+  pad_rows(c.in[0].as<uint8_t>(), p.g, fill, begin, end, to + begin * p.g.padded_w() * p.g.c);
 }
 
 // ---- static: int8 or uint8 out ----
