@@ -66,4 +66,41 @@ def autoencoder(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return nn.Sequential(*layers, nn.Linear(128, 640)), (1, 640)
 
 
+def inverted_residual(nn: Any, i: int, o: int, stride: int, expand: int) -> Any:
+    class InvertedResidual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            wide = i * expand
+            layers = [nn.Conv2d(i, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()] if expand > 1 else []
+            layers += [nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()]
+            self.body = nn.Sequential(*layers, nn.Conv2d(wide, o, 1, bias=False), nn.BatchNorm2d(o))
+            self.adds = stride == 1 and i == o
+
+        def forward(self, x):
+            return x + self.body(x) if self.adds else self.body(x)
+
+    return InvertedResidual()
+
+
+def mobilenet_v2(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """1000 classes at 224x224 (Sandler et al. 2018)."""
+    layers, i = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()], 32
+    for expand, o, times, stride in ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
+        for k in range(times):
+            layers.append(inverted_residual(nn, i, o, stride if k == 0 else 1, expand))
+            i = o
+    layers += [nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
+    return nn.Sequential(*layers, *head(nn, 1280, 1000)), (1, 3, 224, 224)
+
+
+def resnet18(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """1000 classes at 224x224 (He et al. 2016)."""
+    layers, i = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+    for o, stride in ((64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
+        layers.append(residual(nn, i, o, stride))
+        i = o
+    return nn.Sequential(*layers, *head(nn, 512, 1000)), (1, 3, 224, 224)
+
+
 ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_words, "autoencoder": autoencoder}
+LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}

@@ -3,6 +3,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
 #include "kernels/image.h"
+#include "kernels/norm.h"
 #include "kernels/pool.h"
 #include "kernels/recurrent.h"
 #include "kernels/reduce.h"
@@ -39,6 +40,13 @@
   X(min_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
   X(mean_var_rows, void,                                                                                               \
     (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* mean, float* var))                            \
+  X(affine_rows, void,                                                                                                 \
+    (const float* x, int64_t rows, int64_t n, const float* scale, const float* shift, float* y))                       \
+  X(blend_rows, void,                                                                                                  \
+    (const float* g, const float* x, int64_t rows, int64_t n, const float* a, const float* b, const float* c,          \
+     float* y))                                                                                                        \
+  X(moments_rows, void,                                                                                                \
+    (const float* g, const float* x, int64_t rows, int64_t n, const float* centre, float* sum, float* product))        \
   X(softmax, void, (const float* x, float* y, int64_t n))                                                              \
   X(log_softmax, void, (const float* x, float* y, int64_t n))                                                          \
   X(lstm_cell, void,                                                                                                   \

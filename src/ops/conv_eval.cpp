@@ -153,7 +153,7 @@ Choice choose(const ConvGeometry& g, bool exact) {
   if (c) {
     c.packed = floats(kernels::winograd_packed_floats(c.winograd));
     c.scratch = floats(kernels::winograd_scratch_floats(c.winograd));
-    c.pieces = pieces_of(g, kernels::winograd_tiles(c.winograd) / 14);
+    c.pieces = pieces_of(g, kernels::winograd_tiles(c.winograd) / 28);
   } else {
     c.packed = packed_floats(g) * sizeof(float);
     c.scratch = band_bytes(g);
@@ -170,6 +170,24 @@ void pack_for(const Choice& choice, const ConvGeometry& g, const float* w, float
   if (!choice) return pack_weights(g, w, to, piece, pieces);
   int64_t panels = (g.o + 15) / 16;
   kernels::winograd_pack(choice.winograd, w, 9 * g.c, g.c, 1, panels * piece / pieces * 16, std::min(g.o, panels * (piece + 1) / pieces * 16), to);
+}
+
+// The piece of c.
+void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish) {
+  auto* scratch = reinterpret_cast<float*>(c.scratch);
+  float* y = c.out[0].f32();
+  if (choice) {
+    auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
+    return kernels::winograd(choice.winograd, x, packed, finish, y, begin, end, scratch);
+  }
+  if (choice.by_columns) {
+    auto [first, last] = c.slice(g.o, 32);
+    if (finish.bias) finish.bias += first;
+    if (finish.residual) finish.residual += first;
+    return convolve(g, x, packed + first * g.taps(), finish, y + first, 0, g.n * g.p, scratch, last - first);
+  }
+  auto [begin, end] = c.slice(g.n * g.p);
+  convolve(g, x, packed, finish, y, begin, end, scratch);
 }
 
 }  // namespace
@@ -195,82 +213,89 @@ void conv2d_eval(const Context& c) {
   auto* packing = reinterpret_cast<float*>(c.shared);
   if (!c.prepared && c.phase == 0) return pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
   const float* packed = c.prepared ? reinterpret_cast<const float*>(c.prepared) : packing;
-  auto* scratch = reinterpret_cast<float*>(c.scratch);
-  kernels::Epilogue finish{.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi};
-  if (choice) {
-    auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
-    return kernels::winograd(choice.winograd, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, scratch);
-  }
-  if (choice.by_columns) {
-    auto [first, last] = c.slice(g.o, 32);
-    if (finish.bias) finish.bias += first;
-    if (finish.residual) finish.residual += first;
-    return convolve(g, c.in[0].f32(), packed + first * g.taps(), finish, c.out[0].f32() + first, 0, g.n * g.p, scratch, last - first);
-  }
-  auto [begin, end] = c.slice(g.n * g.p);
-  convolve(g, c.in[0].f32(), packed, finish, c.out[0].f32(), begin, end, scratch);
+  run(choice, g, c, c.in[0].f32(), packed, {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi});
 }
 
 // ---- x from y and weight: a forward convolution of y, spread by the stride, with the kernel turned round ----
 namespace {
-ConvGeometry turned(const ConvGeometry& g) {                   // y's role is x's, o's is c's
-  ConvGeometry t = g;
-  t.c = g.o; t.o = g.c;
-  t.p = g.h; t.q = g.w;
-  t.h = g.h + g.dilation_h * (g.r - 1);
-  t.w = g.w + g.dilation_w * (g.s - 1);
-  t.stride_h = t.stride_w = 1;
-  t.top = t.left = t.bottom = t.right = 0;
+struct Turned {
+  ConvGeometry g;                                              // y's role is x's, o's is c's
+  size_t spread = 0;                                           // bytes; 0: y is taken as it is
+  Choice choice;
+};
+Turned turned(const ConvGeometry& g, bool exact) {
+  Turned t{g, 0, {}};
+  int64_t reach_h = g.dilation_h * (g.r - 1), reach_w = g.dilation_w * (g.s - 1);
+  std::swap(t.g.c, t.g.o);
+  t.g.p = g.h; t.g.q = g.w;
+  t.g.stride_h = t.g.stride_w = 1;
+  if (g.stride_h == 1 && g.stride_w == 1 && std::max(g.top, g.bottom) <= reach_h && std::max(g.left, g.right) <= reach_w) {
+    t.g.h = g.p; t.g.w = g.q;
+    t.g.top = reach_h - g.top; t.g.bottom = reach_h - g.bottom;
+    t.g.left = reach_w - g.left; t.g.right = reach_w - g.right;
+  } else {
+    t.g.h = g.h + reach_h; t.g.w = g.w + reach_w;
+    t.g.top = t.g.left = t.g.bottom = t.g.right = 0;
+    t.spread = aligned(floats(t.g.n * t.g.h * t.g.w * t.g.c));
+  }
+  t.choice = choose(t.g, exact || t.spread);
   return t;
 }
-struct InputParts { size_t spread, kernel, packed; };
-InputParts input_parts(const ConvGeometry& g) {
-  ConvGeometry t = turned(g);
-  return {aligned(floats(t.n * t.h * t.w * t.c)), aligned(floats(g.o * g.taps())), aligned(packed_floats(t) * sizeof(float))};
+// As pack_for on weights (c, r', s', o) by group, with the taps reversed.
+void pack_turned(const Turned& t, const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
+  int64_t taps = g.r * g.s, og = g.o_group(), cg = g.c_group(), panels = (cg + 15) / 16;
+  auto range = [&](int64_t n) { return std::pair<int64_t, int64_t>{n * piece / pieces, n * (piece + 1) / pieces}; };
+  if (t.choice) {
+    auto [begin, end] = range(panels);
+    return kernels::winograd_pack(t.choice.winograd, w + 8 * g.c, 1, -g.c, 9 * g.c, begin * 16, std::min(g.c, end * 16), to);
+  }
+  if (g.is_depthwise()) {
+    auto [begin, end] = range(g.c);
+    for (int64_t i = 0; i < taps; ++i)
+      for (int64_t o = begin; o < end; ++o) to[i * g.c + o] = w[o * taps + taps - 1 - i];
+    return;
+  }
+  int64_t each = kernels::gemm_packed_floats(taps * og, cg);
+  auto [begin, end] = range(g.groups * panels);
+  for (int64_t i = begin; i < end; ++i) {
+    int64_t group = i / panels, first = i % panels * 16, n = std::min<int64_t>(16, cg - first);
+    for (int64_t tap = 0; tap < taps; ++tap)
+      kernels::gemm_pack(w + (group * og * taps + taps - 1 - tap) * cg + first, og, n, taps * cg, 1, to + group * each + (first * taps + tap * 16) * og);
+  }
 }
-// (o, r, s, c / groups) -> for each group (c, r', s', o) with the taps reversed: what pack_weights takes.
-void turn_kernel(const ConvGeometry& g, const float* w, float* to) {
-  int64_t og = g.o_group(), cg = g.c_group(), taps = g.r * g.s;
-  for (int64_t k = 0; k < g.groups; ++k)
-    for (int64_t c = 0; c < cg; ++c)
-      for (int64_t i = 0; i < taps; ++i)
-        for (int64_t o = 0; o < og; ++o)
-          to[((k * cg + c) * taps + i) * og + o] = w[((k * og + o) * taps + taps - 1 - i) * cg + c];
+void spread_rows(const ConvGeometry& g, const ConvGeometry& t, const float* y, float* to, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) {
+    float* row = to + i * t.w * t.c;
+    std::memset(row, 0, floats(t.w * t.c));
+    int64_t at_h = i % t.h - (g.dilation_h * (g.r - 1) - g.top), p = at_h / g.stride_h;
+    if (at_h < 0 || at_h % g.stride_h || p >= g.p) continue;
+    const float* from = y + (i / t.h * g.p + p) * g.q * g.o;
+    for (int64_t q = 0; q < g.q; ++q) {
+      int64_t at_w = q * g.stride_w + g.dilation_w * (g.s - 1) - g.left;
+      if (at_w >= 0 && at_w < t.w) std::memcpy(row + at_w * t.c, from + q * g.o, floats(g.o));
+    }
+  }
 }
 }  // namespace
 Work conv2d_input_work(const Call& c) {
   ConvGeometry g = conv_geometry(c.out[0].shape, c.in[1].shape, c.in[0].shape, attrs(c));
   if (c.in[0].dtype == DType::f64) return {};
-  InputParts parts = input_parts(g);
-  return {.pieces = pieces_of(g, g.n * g.h), .shared = parts.spread + parts.kernel + parts.packed, .phases = 3};
+  Turned t = turned(g, c.exact);
+  return {.pieces = t.choice.pieces, .scratch = t.choice.scratch, .shared = t.spread + t.choice.packed, .phases = 2};
 }
 void conv2d_input_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
-  ConvGeometry g = conv_geometry(c.out[0].shape(), c.in[1].shape(), c.in[0].shape(), at), t = turned(g);
+  ConvGeometry g = conv_geometry(c.out[0].shape(), c.in[1].shape(), c.in[0].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.out[0], c.in[1], c.in[0], 0);
-  InputParts parts = input_parts(g);
-  auto* spread = reinterpret_cast<float*>(c.shared);
-  auto* kernel = reinterpret_cast<float*>(c.shared + parts.spread);
-  auto* packed = reinterpret_cast<float*>(c.shared + parts.spread + parts.kernel);
+  Turned t = turned(g, c.exact);
+  auto *spread = reinterpret_cast<float*>(c.shared), *packed = reinterpret_cast<float*>(c.shared + t.spread);
   if (c.phase == 0) {
-    if (c.piece == 0) turn_kernel(g, c.in[1].f32(), kernel);
-    auto [begin, end] = c.slice(t.n * t.h);
-    for (int64_t i = begin; i < end; ++i) {
-      float* row = spread + i * t.w * t.c;
-      std::memset(row, 0, floats(t.w * t.c));
-      int64_t at_h = i % t.h - (g.dilation_h * (g.r - 1) - g.top), p = at_h / g.stride_h;
-      if (at_h < 0 || at_h % g.stride_h || p >= g.p) continue;
-      const float* from = c.in[0].f32() + (i / t.h * g.p + p) * g.q * g.o;
-      for (int64_t q = 0; q < g.q; ++q) {
-        int64_t at_w = q * g.stride_w + g.dilation_w * (g.s - 1) - g.left;
-        if (at_w >= 0 && at_w < t.w) std::memcpy(row + at_w * t.c, from + q * g.o, floats(g.o));
-      }
-    }
+    pack_turned(t, g, c.in[1].f32(), packed, c.piece, c.pieces);
+    auto [begin, end] = c.slice(t.g.n * t.g.h);
+    if (t.spread) spread_rows(g, t.g, c.in[0].f32(), spread, begin, end);
     return;
   }
-  if (c.phase == 1) return pack_weights(t, kernel, packed, c.piece, c.pieces);
-  auto [begin, end] = c.slice(t.n * t.p);
-  convolve(t, spread, packed, {}, c.out[0].f32(), begin, end, nullptr);
+  run(t.choice, t.g, c, t.spread ? spread : c.in[0].f32(), packed, {});
 }
 
 // ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----

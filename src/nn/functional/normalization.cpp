@@ -46,12 +46,23 @@ Tensor batch_norm(const Tensor& x, const BatchNormState& running, const Tensor& 
   }
   if (x.shape().is_static() && x.numel() <= x.dim(1))
     throw Error(ErrorKind::value, "batch_norm", "more than one value per channel in training", x.shape().text(), "use a larger batch, or eval()");
-  Axes others;
-  for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
-  Tensor batch_mean = mean(x, others, true), centred = x - batch_mean, batch_var = mean(square(centred), others, true);
-  Tensor scale = reciprocal(sqrt(batch_var + eps));
-  if (weight) scale = reshape(weight, shape) * scale;
-  Tensor y = affine(centred * scale, shape, {}, bias);
+  Tensor y, batch_mean, batch_var;
+  if (x.dtype() == DType::f32 || x.dtype() == DType::f64) {
+    auto parameter = [&](const Tensor& t, double otherwise) { return cast(t ? t : Tensor::full({x.dim(1)}, otherwise, x.dtype()), x.dtype()); };
+    BatchNormed done = miniten::batch_norm_training(x, parameter(weight, 1), parameter(bias, 0), float(eps));
+    y = done.y;
+    batch_mean = done.mean;
+    batch_var = done.var;
+  } else {
+    Axes others;
+    for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
+    batch_mean = mean(x, others, true);
+    Tensor centred = x - batch_mean;
+    batch_var = mean(square(centred), others, true);
+    Tensor scale = reciprocal(sqrt(batch_var + eps));
+    if (weight) scale = reshape(weight, shape) * scale;
+    y = affine(centred * scale, shape, {}, bias);
+  }
   if (training && running.mean) {
     NoGrad no_grad;
     Tensor n = count(x) / count(batch_mean);                   // running variance: unbiased

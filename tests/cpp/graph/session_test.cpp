@@ -190,5 +190,35 @@ TEST(Fold, BatchNormDisappears) {
   EXPECT_LT(difference(s.run(std::vector{x})[0], f(x)), 1e-5);
 }
 
+// The direct form in double precision judges both; what is not exact takes Winograd where it can.
+TEST(Session, GradientsOfConvolutionsByEveryAlgorithm) {
+  struct Case { Shape x, w; Conv2dAttrs at; bool winograd; };
+  const Case cases[] = {
+      {{2, 24, 13, 12}, {40, 24, 3, 3}, {.padding = {1, 1, 1, 1}}, true},
+      {{2, 40, 9, 16}, {24, 40, 3, 3}, {.padding = {0, 2, 1, 0}}, true},
+      {{1, 8, 9, 9}, {8, 8, 3, 3}, {.padding = {3, 1, 1, 1}}, false},          // wider than the kernel reaches
+      {{2, 16, 12, 12}, {32, 16, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}, false},
+      {{2, 12, 8, 8}, {18, 6, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}, false},
+      {{2, 20, 8, 8}, {20, 1, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 20}, false},
+      {{1, 6, 11, 10}, {5, 6, 3, 2}, {.padding = {2, 1, 1, 1}, .dilation = {2, 1}}, false}};
+  for (const Case& c : cases) {
+    Tensor x = normal(c.x, 1), w = normal(c.w, 2), g = normal(conv2d(x, w, {}, c.at).shape(), 3);
+    auto at = c.at;
+    at.extent = {c.x[2], c.x[3]};
+    Tensor want = apply(conv2d_input_op, {cast(g, DType::f64), cast(w, DType::f64)}, at);
+    Graph graph = trace({g.spec(), w.spec()}, [&](auto& in) { return std::vector{apply(conv2d_input_op, {in[0], in[1]}, at)}; });
+    std::vector<Tensor> results;
+    for (int threads : {1, 3})
+      for (bool exact : {true, false}) results.push_back(Session(graph, {.threads = threads, .exact = exact}).run(std::vector{g, w})[0]);
+    double greatest = 1;
+    for (double v : want.to_vector<double>()) greatest = std::max(greatest, std::abs(v));
+    EXPECT_LE(check::difference(cast(results[0], DType::f64), want), 1e-6 * greatest) << c.x.text();
+    EXPECT_LE(check::difference(cast(results[1], DType::f64), want), 1e-5 * greatest) << c.x.text();
+    EXPECT_EQ(check::difference(results[0], results[2]), 0) << c.x.text();
+    EXPECT_EQ(check::difference(results[1], results[3]), 0) << c.x.text();
+    EXPECT_EQ(check::difference(results[0], results[1]) > 0, c.winograd) << c.x.text();
+  }
+}
+
 }  // namespace
 }  // namespace miniten
