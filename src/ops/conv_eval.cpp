@@ -1,5 +1,6 @@
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
+#include "kernels/reduce.h"
 #include "kernels/winograd.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
@@ -300,62 +301,68 @@ void conv2d_input_eval(const Context& c) {
 
 // ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----
 namespace {
-int64_t chunks_of(const ConvGeometry& g) { return std::clamp<int64_t>(std::min(g.n, g.macs() / 262144), 1, 16); }
+// Each chunk costs two passes over the weights: some hundreds of pixels make that cheap.
+int64_t chunks_of(const ConvGeometry& g) {
+  return std::clamp<int64_t>(std::min({g.n, g.macs() / 262144, g.n * g.p * g.q / (g.is_depthwise() ? 64 : 512)}), 1, 16);
+}
 int64_t chunk_images(const ConvGeometry& g) { return (g.n + chunks_of(g) - 1) / chunks_of(g); }
-size_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(g.n * g.padded_h() * g.padded_w() * g.c)) : 0; }
+size_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(chunk_images(g) * g.padded_h() * g.padded_w() * g.c)) : 0; }
 }  // namespace
 Work conv2d_weight_work(const Call& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.out[0].shape, c.in[1].shape, attrs(c));
   if (c.in[0].dtype == DType::f64) return {};
   size_t pack = g.is_depthwise() ? 0 : floats(kernels::gemm_packed_floats(chunk_images(g) * g.p * g.q, g.o_group()));
-  return {.pieces = int(chunks_of(g)), .scratch = pack, .shared = padded_bytes(g) + size_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 3};
+  return {.pieces = int(chunks_of(g)), .scratch = padded_bytes(g) + pack, .shared = size_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 2};
 }
 void conv2d_weight_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
   ConvGeometry g = conv_geometry(c.in[0].shape(), c.out[0].shape(), c.in[1].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.out[0], c.in[1], 1);
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row, size = g.o * g.taps();
-  auto* padded = reinterpret_cast<float*>(c.shared);
-  auto* parts = reinterpret_cast<float*>(c.shared + padded_bytes(g));     // by chunk: (groups, r, s, c / groups, o / groups)
+  auto* parts = reinterpret_cast<float*>(c.shared);                      // by chunk: (groups, r, s, c / groups, o / groups)
   if (c.phase == 0) {
-    auto [begin, end] = c.slice(g.n * g.padded_h());
-    if (g.is_padded()) pad_rows(c.in[0].f32(), g, 0.0f, begin, end, padded + begin * g.padded_w() * g.c);
-    return;
-  }
-  if (c.phase == 1) {
-    const float *x = g.is_padded() ? padded : c.in[0].f32(), *y = c.in[1].f32();
-    float* part = parts + c.piece * size;
     int64_t begin = std::min(g.n, c.piece * chunk_images(g)), end = std::min(g.n, begin + chunk_images(g));
+    const float *x = c.in[0].f32() + begin * image, *y = c.in[1].f32() + begin * g.p * g.q * g.o;
+    if (g.is_padded()) {
+      auto* padded = reinterpret_cast<float*>(c.scratch);
+      pad_rows(c.in[0].f32(), g, 0.0f, begin * g.padded_h(), end * g.padded_h(), padded);
+      x = padded;
+    }
+    float* part = parts + c.piece * size;
     std::memset(part, 0, floats(size));
     if (g.is_depthwise()) {
-      for (int64_t n = begin; n < end; ++n)
+      for (int64_t n = 0; n < end - begin; ++n)
         kernels::depthwise_weight({.channels = g.c, .out_h = g.p, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
                                    .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
                                    .y_row = g.q * g.c, .y_col = g.c}, x + n * image, y + n * g.p * g.q * g.o, part);
       return;
     }
     if (begin == end) return;
-    auto* packed = reinterpret_cast<float*>(c.scratch);
+    auto* packed = reinterpret_cast<float*>(c.scratch + padded_bytes(g));
     int64_t cg = g.c_group(), og = g.o_group();
     bool runs = g.groups == 1 && g.dilation_w == 1;
     for (int64_t k = 0; k < g.groups; ++k) {
-      kernels::gemm_pack(y + begin * g.p * g.q * g.o + k * og, (end - begin) * g.p * g.q, og, g.o, 1, packed);
+      kernels::gemm_pack(y + k * og, (end - begin) * g.p * g.q, og, g.o, 1, packed);
       for (int64_t s = 0; s < (runs ? 1 : g.s); ++s)
         kernels::gemm({.rows = g.r, .cols = runs ? g.s * cg : cg, .n = og, .a_row = g.dilation_h * row, .a_col = 1, .a_k = g.stride_w * g.c,
                        .c_row = g.s * cg * og, .c_col = og, .outer = end - begin, .outer_stride = image, .inner = g.p,
                        .inner_stride = g.stride_h * row, .segment = g.q},
-                      x + begin * image + s * g.dilation_w * g.c + k * cg, packed, part + k * g.r * g.s * cg * og + s * cg * og, {});
+                      x + s * g.dilation_w * g.c + k * cg, packed, part + k * g.r * g.s * cg * og + s * cg * og, {});
     }
     return;
   }
   auto [begin, end] = c.slice(size);                           // to (o, c / groups, r, s), row-major
   int64_t cg = g.c_group(), og = g.o_group(), taps = g.r * g.s;
-  for (int64_t i = begin; i < end; ++i) {
-    int64_t o = i / (cg * taps), k = i / taps % cg, tap = i % taps;
-    int64_t from = g.is_depthwise() ? tap * g.c + o : ((o / og * taps + tap) * cg + k) * og + o % og;
-    float total = 0;
-    for (int chunk = 0; chunk < c.pieces; ++chunk) total += parts[chunk * size + from];
-    c.out[0].f32()[i] = total;
+  constexpr int64_t step = 256;
+  for (int64_t first = begin; first < end; first += step) {
+    float total[step] = {};
+    int64_t n = std::min(step, end - first);
+    kernels::add_rows(parts + first, c.pieces, size, n, total);
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t from = first + i, to = from % g.c * taps + from / g.c;     // depthwise: (r, s, c)
+      if (!g.is_depthwise()) to = ((from / (og * cg * taps) * og + from % og) * cg + from / og % cg) * taps + from / (og * cg) % taps;
+      c.out[0].f32()[to] = total[i];
+    }
   }
 }
 
