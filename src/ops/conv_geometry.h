@@ -76,7 +76,7 @@ void pad_rows(const T* x, const ConvGeometry& g, T fill, int64_t begin, int64_t 
   }
 }
 
-// Evaluation of the three faces of one trilinear form: conv_eval.cpp.
+// Evaluation of the three faces of one trilinear form: conv_eval.cpp, conv_gradients.cpp.
 void conv2d_eval(const Context&);
 void conv2d_input_eval(const Context&);
 void conv2d_weight_eval(const Context&);

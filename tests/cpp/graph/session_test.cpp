@@ -198,6 +198,11 @@ TEST(Session, GradientsOfConvolutionsByEveryAlgorithm) {
       {{2, 40, 9, 16}, {24, 40, 3, 3}, {.padding = {0, 2, 1, 0}}, true},
       {{1, 8, 9, 9}, {8, 8, 3, 3}, {.padding = {3, 1, 1, 1}}, false},          // wider than the kernel reaches
       {{2, 16, 12, 12}, {32, 16, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}, false},
+      {{2, 17, 9, 12}, {33, 17, 1, 1}, {.stride = {2, 3}}, false},
+      {{1, 5, 11, 10}, {6, 5, 2, 5}, {.stride = {3, 2}, .padding = {0, 2, 1, 2}}, false},
+      {{2, 4, 7, 9}, {20, 4, 7, 3}, {.stride = {2, 1}, .padding = {3, 1, 3, 1}}, false},
+      {{1, 4, 8, 8}, {4, 4, 2, 2}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}, false},
+      {{2, 8, 13, 13}, {8, 1, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}, .groups = 8}, false},
       {{2, 12, 8, 8}, {18, 6, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}, false},
       {{2, 20, 8, 8}, {20, 1, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 20}, false},
       {{1, 6, 11, 10}, {5, 6, 3, 2}, {.padding = {2, 1, 1, 1}, .dilation = {2, 1}}, false}};

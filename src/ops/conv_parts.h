@@ -1,0 +1,40 @@
+#pragma once
+#include "kernels/gemm.h"
+#include "kernels/winograd.h"
+#include "ops/conv_geometry.h"
+
+// What the three faces of the convolution share: conv_eval.cpp. All operands are channels-last: x (n, h, w, c), weight
+// (o, r, s, c / groups), y (n, p, q, o) in memory.
+namespace miniten::conv {
+
+inline size_t floats(int64_t n) { return size_t(n) * sizeof(float); }
+inline size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+int pieces_of(const ConvGeometry&, int64_t units);
+
+// In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
+void conv_f64(const Context&, const ConvGeometry&, const View& x, const View& w, const View& y, int which);
+
+// Where an output's pixels lie: floats between images, rows and columns.
+struct Target { float* data; int64_t image, row, col; };
+inline Target dense(const ConvGeometry& g, float* y) { return {y, g.p * g.q * g.o, g.q * g.o, g.o}; }
+
+// Weights in the form the kernels take: depthwise [r * s][c]; else one packed matrix (r, s, c / groups) x o a group.
+size_t packed_floats(const ConvGeometry&);
+// Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
+// and y point at. band: band_bytes of scratch.
+size_t band_bytes(const ConvGeometry&);
+void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,
+              int64_t columns = 0);
+
+// How y is made: by Winograd's tiles of a size, or directly (0).
+struct Choice {
+  kernels::WinogradShape winograd;
+  size_t packed = 0, scratch = 0;                              // bytes
+  int pieces = 1;
+  bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
+  explicit operator bool() const { return winograd.tile > 0; }
+};
+Choice choose(const ConvGeometry&, bool exact);
+void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish);   // c's piece
+
+}  // namespace miniten::conv
