@@ -10,6 +10,7 @@ namespace miniten {
 // axis 1; in memory they are last, so data is rows of one value a channel.
 namespace {
 
+struct StatisticsAttrs { double eps = 1e-5; void fields(auto f) { f("eps", eps); } };
 struct Rows {
   int64_t n, count;                                            // channels, values of each
   explicit Rows(const Shape& x) : n(x[1]), count(n ? x.count() / n : 0) {}
@@ -27,7 +28,7 @@ void require_channels(const Call& c, size_t inputs) {
   if (x.rank < 2) c.fail("input (N, C, ...)", x.text());
   for (size_t i = 1; i < inputs; ++i)
     if (c.in[i].shape != Shape{x[1]}) c.fail("parameters and statistics of shape (" + std::to_string(x[1]) + ",)", c.in[i].shape.text());
-  if (!(c.as<BatchNormAttrs>().eps >= 0)) c.fail("eps of 0 or more", std::to_string(c.as<BatchNormAttrs>().eps));
+  if (!(c.as<StatisticsAttrs>().eps >= 0)) c.fail("eps of 0 or more", std::to_string(c.as<StatisticsAttrs>().eps));
 }
 
 template <class T> void forward(const Context& c) {
@@ -49,7 +50,7 @@ template <class T> void forward(const Context& c) {
     }
     c.out[1].as<T>()[j] = T(mean);
     c.out[2].as<T>()[j] = T(squares);
-    double s = double(gamma[j]) / std::sqrt(squares + double(c.as<BatchNormAttrs>().eps));
+    double s = double(gamma[j]) / std::sqrt(squares + c.as<StatisticsAttrs>().eps);
     scale[j] = T(s);
     shift[j] = T(double(beta[j]) - mean * s);
   }
@@ -70,7 +71,7 @@ template <class T> void backward(const Context& c) {
   if (c.phase == 2) return kernels::blend_rows(g + begin * n, x + begin * n, end - begin, n, a, b, d, c.out[0].as<T>() + begin * n);
   auto [first, last] = c.slice(n);
   for (int64_t j = first; j < last; ++j) {
-    double sum = 0, product = 0, r = 1 / std::sqrt(double(var[j]) + double(c.as<BatchNormAttrs>().eps)), count = double(rows.count);
+    double sum = 0, product = 0, r = 1 / std::sqrt(double(var[j]) + c.as<StatisticsAttrs>().eps), count = double(rows.count);
     for (int p = 0; p < c.pieces; ++p) {
       sum += double(parts[2 * p * n + j]);
       product += double(parts[(2 * p + 1) * n + j]);
@@ -92,7 +93,7 @@ void written_out(const Vjp& v) {
   Axes others;
   for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
   auto flat = [&](const Tensor& t) { return reshape(t, {x.dim(1)}); };
-  Tensor centred = x - mean(x, others, true), inverse = reciprocal(sqrt(mean(square(centred), others, true) + double(v.as<BatchNormAttrs>().eps)));
+  Tensor centred = x - mean(x, others, true), inverse = reciprocal(sqrt(mean(square(centred), others, true) + v.as<StatisticsAttrs>().eps));
   if (g) {
     Tensor unit = centred * inverse, scaled = g * reshape(v.in[1], shape) * inverse;
     if (v.needs(0)) v.result[0] = scaled - mean(scaled, others, true) - unit * mean(scaled * unit, others, true);
@@ -113,7 +114,7 @@ void training_vjp(const Vjp& v) {
   if (mode().grad || !v.grad[0] || v.grad[1] || v.grad[2]) return written_out(v);
   Tensor out[3];
   Input in[]{v.in[0], v.in[1], v.out[1], v.out[2], v.grad[0]};
-  BatchNormAttrs at = v.as<BatchNormAttrs>();
+  StatisticsAttrs at = v.as<StatisticsAttrs>();
   apply(batch_norm_gradient_op, in, &at, out);
   for (size_t i = 0; i < 3; ++i) if (v.needs(int(i))) v.result[i] = out[i];
 }
@@ -131,10 +132,10 @@ constinit const OpDef batch_norm_training_op{.name = "batch_norm_training", .doc
     .eval = [](const Context& c) { c.in[0].spec.dtype == DType::f64 ? forward<double>(c) : forward<float>(c); }, .work = row_work,
     .vjp = training_vjp, .keep = {0b11, 0b110}, .cost = [](const Call& c) { return Cost{0, 6 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
-      return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1)}, std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})},
-              {{sample_values({5, 2}), sample_values({2}), sample_values({2}, 0, 1)}, std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
+      return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1)}, std::make_shared<StatisticsAttrs>(StatisticsAttrs{0.01})},
+              {{sample_values({5, 2}), sample_values({2}), sample_values({2}, 0, 1)}, std::make_shared<StatisticsAttrs>(StatisticsAttrs{0.01})}};
     },
-    .traits = {.dense = 0b110, .channels_last = 1, .out = Layout::channels_last}, .attrs = codec<BatchNormAttrs>};
+    .traits = {.dense = 0b110, .channels_last = 1, .out = Layout::channels_last}, .attrs = codec<StatisticsAttrs>};
 
 constinit const OpDef batch_norm_gradient_op{.name = "batch_norm_gradient", .doc = "gradients of batch_norm_training from x, gamma, mean, variance and y's gradient",
     .min_inputs = 5, .max_inputs = 5, .outputs = 3,
@@ -149,14 +150,14 @@ constinit const OpDef batch_norm_gradient_op{.name = "batch_norm_gradient", .doc
     .cost = [](const Call& c) { return Cost{0, 8 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, -0.2f, 0.2f), sample_values({3}, 0.5f, 2), sample_values({2, 3, 2, 2}, -1, 1)},
-               std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
+               std::make_shared<StatisticsAttrs>(StatisticsAttrs{0.01})}};
     },
-    .traits = {.stops_gradient = true, .dense = 0b1110, .channels_last = 0b10001, .out = Layout::channels_last}, .attrs = codec<BatchNormAttrs>};
+    .traits = {.stops_gradient = true, .dense = 0b1110, .channels_last = 0b10001, .out = Layout::channels_last}, .attrs = codec<StatisticsAttrs>};
 
-BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, float eps) {
+BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
   Tensor out[3];
   Input in[]{x, gamma, beta};
-  BatchNormAttrs at{eps};
+  StatisticsAttrs at{eps};
   apply(batch_norm_training_op, in, &at, out);
   return {out[0], out[1], out[2]};
 }

@@ -179,7 +179,7 @@ Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps = 1e-5f);
 struct BatchNormed { Tensor y, mean, var; };                    // var: biased
-BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, float eps = 1e-5f);   // by the batch's own statistics
+BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);   // by the batch's own statistics
                                                                // channels are axis 1
 // ---- indexing and randomness ----
 Tensor gather(const Tensor& table, const Tensor& rows, int axis = 0);    // rows: any shape of integers, negative ones count from the end

@@ -49,7 +49,7 @@ Tensor batch_norm(const Tensor& x, const BatchNormState& running, const Tensor& 
   Tensor y, batch_mean, batch_var;
   if (x.dtype() == DType::f32 || x.dtype() == DType::f64) {
     auto parameter = [&](const Tensor& t, double otherwise) { return cast(t ? t : Tensor::full({x.dim(1)}, otherwise, x.dtype()), x.dtype()); };
-    BatchNormed done = miniten::batch_norm_training(x, parameter(weight, 1), parameter(bias, 0), float(eps));
+    BatchNormed done = miniten::batch_norm_training(x, parameter(weight, 1), parameter(bias, 0), eps);
     y = done.y;
     batch_mean = done.mean;
     batch_var = done.var;
