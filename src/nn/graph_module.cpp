@@ -28,6 +28,12 @@ void GraphModule::adopt(Graph g) {
     if (v.trainable && is_float(v.spec.dtype)) v.constant = register_parameter(name, v.constant);
     else register_buffer(name, v.constant);
   }
+  initial_.clear();
+  for (const State& s : graph_.states) initial_.push_back(graph_.values[size_t(s.entry)].constant.clone());
+}
+
+void GraphModule::reset() {
+  for (size_t i = 0; i < initial_.size(); ++i) copy_values(initial_[i].view(), graph_.values[size_t(graph_.states[i].entry)].constant.view());
 }
 
 const Graph& GraphModule::graph() const {

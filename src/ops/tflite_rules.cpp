@@ -32,6 +32,7 @@ Tensor result(const ForeignNode& n, const Tensor& y, int i) {
   const Quantized* q = n.quantized_output(i);
   if (y.dtype() == want.dtype) return y;
   if (!is_float(y.dtype()) || is_float(want.dtype) || !q) return miniten::cast(y, want.dtype);
+  if (is_exact(n)) n.fail("an operator whose rounding in LiteRT is known, for exact=\"tflite\"", std::string(n.type()) + " of " + std::string(name_of(want.dtype)), "load it without exact");
   if (q->scale.size() != 1) n.fail("one scale for the output", std::to_string(q->scale.size()));
   Parameters p = parameters(n, *q);
   return miniten::quantize(y, p.scale, p.zero);

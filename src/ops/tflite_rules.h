@@ -26,6 +26,20 @@ Tensor to_nchw(const Tensor& x);                                          // (N,
 Tensor to_nhwc(const Tensor& x);
 int axis_of(const ForeignNode&, int64_t axis, int rank);                  // normalised; refuses what lies outside
 
+// exact="tflite": integers computed as LiteRT's reference kernels compute them, sums in float64, which holds them.
+bool is_exact(const ForeignNode&);                                        // of this node, whose output is quantised
+Tensor centred(const ForeignNode&, const Tensor& q, const Quantized*);    // q - zero, float64
+struct Cut { int64_t lo, hi; };
+Cut integer_bounds(const ForeignNode&);                                   // of output 0's integers, by the fused activation
+Tensor requantized(const ForeignNode&, const Tensor& sums, const std::vector<double>& multipliers, int axis = -1, bool once = false);   // sums float64
+Tensor in_fixed_point(const Tensor& sums, const std::vector<double>& multipliers, int axis, int64_t zero, Cut, DType, bool once = false);
+Tensor in_range(const ForeignNode&, const Tensor& integers);              // float64 integers, zero point added, cut and in output 0's type
+Tensor half_away(const Tensor&);                                          // to nearest, halves away from 0
+Tensor exact_sum(const ForeignNode&, int sign);                           // ADD, SUB
+Tensor exact_product(const ForeignNode&);                                 // MUL
+Tensor exact_relu(const ForeignNode&);                                    // RELU and its kin
+Tensor exact_softmax(const ForeignNode&);
+
 // Windows of two axes by the file's padding, SAME or VALID.
 struct Window { Dims stride, dilation, padding; };
 Window window_of(const ForeignNode&, const Shape& x, int64_t kernel_h, int64_t kernel_w);

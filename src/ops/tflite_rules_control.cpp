@@ -18,7 +18,7 @@ Tensor variable(const ForeignNode& n, const Spec& spec) {
 }
 Tensors read_variable(const ForeignNode& n) { return {miniten::copy(variable(n, n.output_spec(0)))}; }
 Tensors assign_variable(const ForeignNode& n) {
-  Tensor value = n.required(1);
+  Tensor value = detach(n.required(1));
   miniten::assign(variable(n, value.spec()), value);
   return {};
 }

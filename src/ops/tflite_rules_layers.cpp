@@ -4,6 +4,8 @@ namespace miniten::tflite {
 
 namespace {
 
+bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
+
 // The bias as floats. Integers stand for multiples of x_scale * w_scale, whatever the file says of them.
 Tensor bias_of(const ForeignNode& n, int i, int x, int w) {
   Tensor b = optional(n, i);
@@ -18,7 +20,6 @@ Tensor bias_of(const ForeignNode& n, int i, int x, int w) {
   return real(n, b, &q, 0);
 }
 
-Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }
 // Float activations that meet integer weights (dynamic range): rounded to 8 bits by the range of each batch, as LiteRT does.
 Tensor rounded(const Tensor& x, bool asymmetric) {
   Axes rest;
@@ -41,8 +42,31 @@ Tensor rounded(const Tensor& x, bool asymmetric) {
 }
 bool is_hybrid(const ForeignNode& n, int x, int w) { return is_float(n.required(x).dtype()) && is_quantized(n.required(w).dtype(), n.quantized_input(w)); }
 
+// Of sums of products of integers, by output channel.
+std::vector<double> multipliers_of(const ForeignNode& n, int x, int w) {
+  std::vector<double> m;
+  double from = double(n.quantized_input(x)->scale[0]), to = double(n.quantized_output(0)->scale[0]);
+  for (float s : n.quantized_input(w)->scale) m.push_back(from * double(s) / to);
+  return m;
+}
+// Integer operands as LiteRT's kernels take them.
+struct Whole { Tensor x, w, bias; };
+Whole whole_operands(const ForeignNode& n, int x, const Tensor& w, int w_at, int bias) {
+  Tensor given = n.required(x);
+  if (!is_byte(given.dtype()) || !is_byte(w.dtype()) || !n.quantized_input(x)) n.fail("8-bit integers, for exact=\"tflite\"", given.spec().text() + " and " + w.spec().text());
+  Tensor b = optional(n, bias);
+  if (b && is_float(b.dtype())) n.fail("an integer bias", b.spec().text());
+  return {centred(n, given, n.quantized_input(x)), centred(n, w, n.quantized_input(w_at)), b ? miniten::cast(b, DType::f64) : Tensor()};
+}
+
 Tensors fully_connected(const ForeignNode& n) {
   if (n.integer("weights_format", 0) != 0) n.fail("weights in their order", "shuffled weights");
+  if (is_exact(n)) {
+    auto [x, w, bias] = whole_operands(n, 0, n.required(1), 1, 2);
+    if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
+    if (!n.integer("keep_num_dims", 0)) x = miniten::reshape(x, {-1, w.dim(1)});
+    return {requantized(n, miniten::linear(x, w, bias), multipliers_of(n, 0, 1), x.rank() - 1, true)};    // LiteRT rounds products once
+  }
   Tensor x = real(n, 0), w = real(n, 1);
   if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
   bool keep = n.integer("keep_num_dims", 0) != 0;
@@ -60,8 +84,14 @@ Tensors fully_connected(const ForeignNode& n) {
 bool rounds_asymmetrically(const ForeignNode& n) {
   return n.type() == "DEPTHWISE_CONV_2D" || n.quantized_input(1)->scale.size() == size_t(n.required(1).dim(0));
 }
-Tensor convolve(const ForeignNode& n, const Tensor& w, int64_t groups) {
-  Tensor x = real(n, 0);
+Tensor convolve(const ForeignNode& n, const Tensor& weight, int64_t groups) {
+  if (is_exact(n)) {
+    auto [x, w, bias] = whole_operands(n, 0, weight, 1, 2);
+    Window at = window_of(n, x.shape(), w.dim(2), w.dim(3));
+    Tensor sums = miniten::conv2d(to_nchw(x), w, bias, {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
+    return to_nhwc(requantized(n, sums, multipliers_of(n, 0, 1), 1));
+  }
+  Tensor x = real(n, 0), w = real(n, weight, n.quantized_input(1), 0);
   if (is_hybrid(n, 0, 1)) x = rounded(x, rounds_asymmetrically(n));
   Window at = window_of(n, x.shape(), w.dim(2), w.dim(3));
   Tensor y = miniten::conv2d(to_nchw(x), w, bias_of(n, 2, 0, 1), {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
@@ -71,20 +101,19 @@ Tensors conv_2d(const ForeignNode& n) {
   Tensor w = arranged(n, 1, {0, 3, 1, 2}), x = n.required(0);             // (O, H, W, I) in the file
   if (x.rank() != 4 || is_symbol(x.dim(3)) || w.dim(1) < 1 || x.dim(3) % w.dim(1))
     n.fail("images whose channels the weights divide", x.spec().text() + " and " + w.spec().text());
-  return {convolve(n, real(n, w, n.quantized_input(1), 0), x.dim(3) / w.dim(1))};
+  return {convolve(n, w, x.dim(3) / w.dim(1))};
 }
 Tensors depthwise_conv_2d(const ForeignNode& n) {
   Tensor w = arranged(n, 1, {3, 0, 1, 2}), x = n.required(0);             // (1, H, W, C * multiplier) in the file
   if (x.rank() != 4 || w.dim(1) != 1 || is_symbol(x.dim(3)) || x.dim(3) < 1 || w.dim(0) % x.dim(3))
     n.fail("images and weights (1, H, W, C * multiplier)", x.spec().text() + " and " + w.spec().text());
-  return {convolve(n, real(n, w, n.quantized_input(1), 0), x.dim(3))};
+  return {convolve(n, w, x.dim(3))};
 }
 Tensors transpose_conv(const ForeignNode& n) {                            // output shape, weights (O, H, W, I), x, bias
   auto size = n.constant_integers(0);
   Tensor w = arranged(n, 1, {3, 0, 1, 2}), x = real(n, 2);
   if (size.size() != 4 || x.rank() != 4 || w.dim(0) != x.dim(3) || w.dim(1) != size[3]) n.fail("an output shape, images and weights (O, H, W, I)", x.spec().text() + " and " + w.spec().text());
   for (int64_t d : size) if (d < 1 || d > (int64_t{1} << 20)) n.fail("output sizes of 1 or more", std::to_string(d));
-  w = real(n, w, n.quantized_input(1), 1);
   Window at = window_of(n, {size[0], size[1], size[2], size[3]}, w.dim(2), w.dim(3));
   for (int i = 0; i < 2; ++i) {                                           // the convolution that goes the other way fits
     int64_t reach = w.dim(i + 2), whole = size[size_t(i) + 1] + at.padding[i] + at.padding[i + 2];
@@ -92,6 +121,13 @@ Tensors transpose_conv(const ForeignNode& n) {                            // out
   }
   Conv2dAttrs a{.stride = at.stride, .padding = at.padding};
   a.extent = {size[1], size[2]};
+  if (is_exact(n)) {
+    Whole o = whole_operands(n, 2, w, 1, 3);
+    Tensor sums = apply(conv2d_input_op, {to_nchw(o.x), o.w}, a);
+    if (o.bias) sums = sums + miniten::reshape(o.bias, {1, -1, 1, 1});
+    return {to_nhwc(requantized(n, sums, multipliers_of(n, 2, 1), 1))};
+  }
+  w = real(n, w, n.quantized_input(1), 1);
   Tensor y = apply(conv2d_input_op, {to_nchw(x), w}, a);
   if (Tensor b = bias_of(n, 3, 2, 1)) y = y + miniten::reshape(b, {1, -1, 1, 1});
   return {to_nhwc(result(n, activated(n, y)))};
@@ -103,9 +139,17 @@ Tensors pool(const ForeignNode& n) {
   Window at = window_of(n, x.shape(), h, w);
   Pool2dAttrs a{.kernel = {h, w}, .stride = at.stride, .padding = at.padding, .count_include_pad = false};
   if (n.type() == "MAX_POOL_2D") {
-    bool moves = (x.dtype() == DType::i8 || x.dtype() == DType::u8) && n.integer("fused_activation_function", 0) == 0;
-    if (moves) return {as_output(n, to_nhwc(miniten::max_pool2d(to_nchw(x), a)), 0)};
+    if (is_byte(x.dtype()) && is_quantized(n.output_spec(0).dtype, n.quantized_output(0)) && n.integer("fused_activation_function", 0) < 4) {
+      Tensor y = as_output(n, to_nhwc(miniten::max_pool2d(to_nchw(x), a)), 0);
+      Cut cut = integer_bounds(n);
+      return {minimum(maximum(y, Tensor::full({}, double(cut.lo), y.dtype())), Tensor::full({}, double(cut.hi), y.dtype()))};
+    }
     return {to_nhwc(result(n, activated(n, miniten::max_pool2d(to_nchw(real(n, 0)), a))))};
+  }
+  if (is_exact(n) && n.type() == "AVERAGE_POOL_2D") {                     // the zero point is the mean of zero points
+    Tensor mean = miniten::avg_pool2d(to_nchw(miniten::cast(x, DType::f64)), a);
+    Cut cut = integer_bounds(n);
+    return {to_nhwc(miniten::cast(minimum(maximum(half_away(mean), number_like(mean, double(cut.lo))), number_like(mean, double(cut.hi))), x.dtype()))};
   }
   Tensor r = to_nchw(real(n, 0));
   bool squares = n.type() == "L2_POOL_2D";

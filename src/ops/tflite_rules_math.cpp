@@ -16,9 +16,16 @@ Tensor in_doubles(const Tensor& x) { return miniten::cast(x, DType::f64); }
 Tensor scalar(const Tensor& x, double v) { return number_like(x, v); }
 
 Tensors arithmetic(const ForeignNode& n) {
+  if (is_exact(n) && n.type() == "ADD") return {exact_sum(n, 1)};
+  if (is_exact(n) && n.type() == "SUB") return {exact_sum(n, -1)};
+  if (is_exact(n) && n.type() == "MUL") return {exact_product(n)};
+  std::string_view type = n.type();
+  if ((type == "MAXIMUM" || type == "MINIMUM") && is_quantized(n.output_spec(0).dtype, n.quantized_output(0))) {
+    Tensor a = as_output(n, 0), b = as_output(n, 1);
+    return {type == "MAXIMUM" ? maximum(a, b) : minimum(a, b)};
+  }
   Tensor a = operand(n, 0), b = operand(n, 1), y;
   bool plain = is_plain(a);
-  std::string_view type = n.type();
   if (type == "ADD") y = a + b;
   else if (type == "SUB") y = a - b;
   else if (type == "MUL") y = a * b;
@@ -49,6 +56,7 @@ Tensors add_n(const ForeignNode& n) {
 }
 
 Tensors unary(const ForeignNode& n) {
+  if (is_exact(n) && n.type().starts_with("RELU")) return {exact_relu(n)};
   Tensor x = operand(n, 0), y;
   std::string_view type = n.type();
   bool plain = is_plain(x);
@@ -104,6 +112,7 @@ Tensors local_response(const ForeignNode& n) {
   return {x * miniten::pow(total * n.number("alpha", 0) + n.number("bias", 0), -n.number("beta", 0))};
 }
 Tensors softmax(const ForeignNode& n) {
+  if (is_exact(n)) return {exact_softmax(n)};
   Tensor x = real(n, 0);
   double beta = n.number("beta", 0);
   return {result(n, miniten::softmax(beta == 1 ? x : x * beta, -1))};
@@ -183,7 +192,14 @@ Tensors batch_matmul(const ForeignNode& n) {
   return {result(n, miniten::matmul(a, b))};
 }
 
-Tensors quantize(const ForeignNode& n) { return {result(n, real(n, 0))}; }
+Tensors quantize(const ForeignNode& n) {
+  if (!is_exact(n)) return {result(n, real(n, 0))};
+  const Quantized *from = n.quantized_input(0), *to = n.quantized_output(0);
+  Tensor x = n.required(0);
+  if (is_float(x.dtype())) return {in_range(n, half_away(miniten::cast(real(n, 0) / double(to->scale[0]), DType::f64)))};
+  if (!is_quantized(x.dtype(), from)) n.fail("a quantised input", x.spec().text());
+  return {requantized(n, centred(n, x, from), {double(from->scale[0]) / double(to->scale[0])})};
+}
 Tensors dequantize(const ForeignNode& n) { return {real(n, 0)}; }
 Tensors cast(const ForeignNode& n) {
   Tensor x = n.required(0);

@@ -144,6 +144,7 @@ void bind_layers(nb::module_& m) {
   g.def("__init__", [](nb::pointer_and_handle<nn::GraphModule> at, const Graph& graph) { construct(at, graph); }, "graph"_a)
       .def("forward", [](nn::GraphModule& self, nb::args args) { return single_or_tuple(self.nn::GraphModule::forward(module_inputs(self, args))); },
            nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
+      .def("reset", &nn::GraphModule::reset, "States (variables of a file, what streams from call to call) as they were when the graph came.")
       .def_prop_ro("graph", [](const nn::GraphModule& self) { return self.graph(); }, nb::rv_policy::copy)
       .def("__deepcopy__", [](const nn::GraphModule& self, nb::dict) {
           Graph copy = self.graph();

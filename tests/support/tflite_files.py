@@ -89,7 +89,7 @@ class File:
 def litert(data, *runs, reference=True):
     """The outputs of each run, with variables kept between them."""
     R = interpreter.OpResolverType
-    it = interpreter.Interpreter(model_content=data, experimental_op_resolver_type=R.BUILTIN_REF if reference else R.AUTO)
+    it = interpreter.Interpreter(model_content=data, experimental_op_resolver_type=R.BUILTIN_REF if reference else R.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
     results = []
     for i, arrays in enumerate(runs):
         if i == 0:

@@ -26,12 +26,14 @@ class GraphModule : public Module {
   void replace_weight(const std::string& name, const Tensor&);   // in snapshot and graph
   std::vector<Spec> input_specs() const;                         // of the last call, or the graph's
   Session& session(const std::vector<Spec>& inputs);
+  void reset();                                                  // states (variables, what streams) as they were when the graph came
   size_t session_count() const { return sessions_.size(); }
 
  private:
   void adopt(Graph);
   uint64_t weights_version() const;
   Graph graph_;
+  std::vector<Tensor> initial_;                                  // of graph_.states
   bool has_graph_ = false;
   ModuleRef source_;
   std::vector<std::pair<std::string, Tensor>> snapshot_;

@@ -55,6 +55,10 @@ struct SgdAttrs       { float momentum = 0, dampening = 0, weight_decay = 0; boo
 // Integer arithmetic, see docs/quantisation: y = clamp(round(float(acc) * (x_scale * w_scale / y_scale)) + y_zero, lo, hi).
 struct QuantizeAttrs  { DType dtype = DType::i8; int64_t axis = -1;      // axis: of scale and zero, -1: one for all
                         void fields(auto f) { f("dtype", dtype); f("axis", axis); } };
+struct RequantizeAttrs{ int64_t axis = -1, zero = 0, lo = -128, hi = 127;    // axis: of multiplier and shift
+                        DType dtype = DType::i8;
+                        bool once = false;                                // one rounding; else the product is rounded, then the shift
+                        void fields(auto f) { f("axis", axis); f("zero", zero); f("lo", lo); f("hi", hi); f("dtype", dtype); f("once", once); } };
 struct QConv2dAttrs   { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
                         int64_t groups = 1;
                         float x_scale = 1, y_scale = 1;

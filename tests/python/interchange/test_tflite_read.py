@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tflite_files import File, litert
+from tflite_nets import network, quantized_network
 
 import miniten as mt
 from miniten import edge, nn, optim
@@ -38,21 +39,6 @@ def check(data, *inputs, tol=1e-5, steps=None):
     return module
 
 
-def network():
-    """A convolution, a depthwise one, a pool and a product, with an open batch."""
-    f = File()
-    x = f.tensor((1, 9, 8, 3), open_batch=True, name="image")
-    a, b, c, d = f.tensor((1, 5, 4, 6)), f.tensor((1, 5, 4, 6)), f.tensor((1, 2, 2, 6)), f.tensor((1, 24))
-    y = f.tensor((1, 4), name="scores;softmax")
-    f.op("CONV_2D", [x, f.tensor(data=rand(6, 3, 3, 3)), f.tensor(data=rand(6))], [a], "Conv2DOptions", padding=0, strideW=2, strideH=2, fusedActivationFunction=3)
-    f.op("DEPTHWISE_CONV_2D", [a, f.tensor(data=rand(1, 3, 3, 6)), f.tensor(data=rand(6))], [b], "DepthwiseConv2DOptions", padding=0, strideW=1, strideH=1, depthMultiplier=1, fusedActivationFunction=1)
-    f.op("MAX_POOL_2D", [b], [c], "Pool2DOptions", padding=1, strideW=2, strideH=2, filterWidth=2, filterHeight=2)
-    f.op("RESHAPE", [c, f.tensor(data=np.array([-1, 24], "int32"))], [d], "ReshapeOptions")
-    f.op("FULLY_CONNECTED", [d, f.tensor(data=rand(4, 24), name="head"), -1], [y], "FullyConnectedOptions")
-    f.signature("serving_default", {"picture": x}, {"logits": y})
-    return f.bytes([x], [y])
-
-
 def test_network_runs_trains_and_is_pruned():
     data = network()
     module = check(data, rand(1, 9, 8, 3))
@@ -82,19 +68,6 @@ def test_a_session_moves_nothing():
     session = mt.compile(load_tflite(network()), (1, 9, 8, 3))
     steps = [row["op"] for row in session.profile(rand(1, 9, 8, 3))]
     assert sorted(set(steps)) == ["conv2d", "matmul", "max_pool2d"], steps
-
-
-def quantized_network():
-    f = File()
-    q = dict(scale=0.04, zero=-3)
-    x = f.tensor((1, 6, 6, 8), "int8", **q)
-    a, b, c = f.tensor((1, 6, 6, 16), "int8", scale=0.11, zero=4), f.tensor((1, 6, 6, 16), "int8", scale=0.13, zero=-9), f.tensor((1, 6, 6, 16), "int8", scale=0.2, zero=0)
-    s = RNG.uniform(0.002, 0.01, 16)
-    bias = lambda n, scale: f.tensor(data=bytes_of(n, lo=-900, hi=900, dtype="int32"), scale=scale)
-    f.op("CONV_2D", [x, f.tensor(data=bytes_of(16, 3, 3, 8, lo=-127), scale=s), bias(16, s * 0.04)], [a], "Conv2DOptions", version=3, padding=0, strideW=1, strideH=1, fusedActivationFunction=1)
-    f.op("DEPTHWISE_CONV_2D", [a, f.tensor(data=bytes_of(1, 3, 3, 16, lo=-127), scale=s, axis=3), bias(16, s * 0.11)], [b], "DepthwiseConv2DOptions", version=3, padding=0, strideW=1, strideH=1, depthMultiplier=1)
-    f.op("ADD", [a, b], [c], "AddOptions", version=2)
-    return f.bytes([x], [c])
 
 
 def test_integers_stay_integers():

@@ -1,0 +1,120 @@
+#include <cmath>
+#include "ops/tflite_rules.h"
+
+namespace miniten::tflite {
+
+namespace {
+
+int64_t least_of(DType t) { return t == DType::u8 ? 0 : t == DType::i8 ? -128 : -32768; }
+int64_t greatest_of(DType t) { return t == DType::u8 ? 255 : t == DType::i8 ? 127 : 32767; }
+const Quantized& output(const ForeignNode& n) {
+  const Quantized* q = n.quantized_output(0);
+  if (q->scale.size() != 1 || !(q->scale[0] > 0)) n.fail("one scale above 0 for the output", std::to_string(q->scale.size()));
+  return *q;
+}
+const Quantized& operand(const ForeignNode& n, int i) {
+  const Quantized* q = n.quantized_input(i);
+  DType t = n.required(i).dtype();
+  if (!q || (t != DType::i8 && t != DType::u8) || q->scale.size() != 1) n.fail("8-bit integers with one scale, for exact=\"tflite\"", n.required(i).spec().text());
+  return *q;
+}
+
+// A real multiplier as a 31-bit fraction in [1/2, 1) and a power of two.
+struct FixedPoint { int32_t multiplier, shift; };
+FixedPoint fixed_point(double m) {
+  if (!(m > 0) || std::isinf(m)) return {0, 0};
+  int shift = 0;
+  auto fraction = int64_t(std::round(std::frexp(m, &shift) * double(int64_t{1} << 31)));
+  if (fraction == int64_t{1} << 31) { fraction /= 2; ++shift; }
+  if (shift < -31) return {0, 0};
+  if (shift > 30) return {INT32_MAX, 30};
+  return {int32_t(fraction), shift};
+}
+
+}  // namespace
+
+bool is_exact(const ForeignNode& n) { return n.arithmetic() == "tflite" && n.outputs() > 0 && is_quantized(n.output_spec(0).dtype, n.quantized_output(0)); }
+
+Tensor centred(const ForeignNode& n, const Tensor& q, const Quantized* of) {
+  if (!of) n.fail("integers with a scale", q.spec().text());
+  for (int32_t z : of->zero) if (z != of->zero[0]) n.fail("one zero point", "several");
+  Tensor x = miniten::cast(q, DType::f64);
+  return of->zero[0] == 0 ? x : x - double(of->zero[0]);
+}
+Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }
+
+Cut integer_bounds(const ForeignNode& n) {
+  const Quantized& q = output(n);
+  DType t = n.output_spec(0).dtype;
+  Cut cut{least_of(t), greatest_of(t)};
+  Bounds b = bounds_of(n);
+  auto at = [&](float v) { return q.zero[0] + int64_t(std::round(v / q.scale[0])); };
+  if (b.lo > -infinity) cut.lo = std::max(cut.lo, at(b.lo));
+  if (b.hi < infinity) cut.hi = std::min(cut.hi, at(b.hi));
+  if (cut.lo > cut.hi) n.fail("an activation within the output's range", std::to_string(cut.lo) + " to " + std::to_string(cut.hi));
+  return cut;
+}
+
+Tensor in_fixed_point(const Tensor& sums, const std::vector<double>& multipliers, int axis, int64_t zero, Cut cut, DType t, bool once) {
+  std::vector<int32_t> m, s;
+  for (double v : multipliers) {
+    FixedPoint f = fixed_point(v);
+    m.push_back(f.multiplier);
+    s.push_back(f.shift);
+  }
+  bool one = multipliers.size() == 1;
+  Shape shape = one ? Shape{} : Shape{int64_t(m.size())};
+  Tensor x = miniten::cast(minimum(maximum(sums, number_like(sums, -2147483648.0)), number_like(sums, 2147483647.0)), DType::i32);
+  return apply(requantize_op, {x, Tensor::of<int32_t>(shape, m), Tensor::of<int32_t>(shape, s)}, RequantizeAttrs{one ? -1 : axis, zero, cut.lo, cut.hi, t, once});
+}
+Tensor requantized(const ForeignNode& n, const Tensor& sums, const std::vector<double>& multipliers, int axis, bool once) {
+  return in_fixed_point(sums, multipliers, axis, output(n).zero[0], integer_bounds(n), n.output_spec(0).dtype, once);
+}
+Tensor in_range(const ForeignNode& n, const Tensor& integers) {
+  Cut cut = integer_bounds(n);
+  Tensor y = integers + double(output(n).zero[0]);
+  return miniten::cast(minimum(maximum(y, number_like(y, double(cut.lo))), number_like(y, double(cut.hi))), n.output_spec(0).dtype);
+}
+
+Tensor exact_sum(const ForeignNode& n, int sign) {
+  const Quantized &a = operand(n, 0), &b = operand(n, 1);
+  constexpr double left = 1 << 20;
+  double twice = double(2 * std::max(a.scale[0], b.scale[0])), out = double(output(n).scale[0]);
+  auto scaled = [&](int i, const Quantized& q) {
+    return in_fixed_point(centred(n, n.required(i), &q) * left, {double(q.scale[0]) / twice}, -1, 0, {INT32_MIN, INT32_MAX}, DType::i32);
+  };
+  Tensor x = miniten::cast(scaled(0, a), DType::f64), y = miniten::cast(scaled(1, b), DType::f64);
+  return requantized(n, sign > 0 ? x + y : x - y, {twice / (left * out)});
+}
+Tensor exact_product(const ForeignNode& n) {
+  const Quantized &a = operand(n, 0), &b = operand(n, 1);
+  double m = double(a.scale[0] * b.scale[0] / output(n).scale[0]);
+  return requantized(n, centred(n, n.required(0), &a) * centred(n, n.required(1), &b), {m});
+}
+
+Tensor exact_relu(const ForeignNode& n) {
+  const Quantized &q = operand(n, 0), &out = output(n);
+  DType t = n.output_spec(0).dtype;
+  float lo = n.type() == "RELU_N1_TO_1" ? -1.0f : 0.0f, hi = n.type() == "RELU6" ? 6.0f : n.type() == "RELU" ? infinity : 1.0f;
+  Cut cut{std::max(least_of(t), out.zero[0] + int64_t(std::round(lo / out.scale[0]))), greatest_of(t)};
+  if (hi < infinity) cut.hi = std::min(cut.hi, out.zero[0] + int64_t(std::round(hi / out.scale[0])));
+  if (cut.lo > cut.hi) n.fail("an activation within the output's range", std::to_string(cut.lo) + " to " + std::to_string(cut.hi));
+  return in_fixed_point(centred(n, n.required(0), &q), {double(q.scale[0] / out.scale[0])}, -1, out.zero[0], cut, t);
+}
+
+// By a table of exp(-scale * beta * distance from the greatest), summed one after the other.
+Tensor exact_softmax(const ForeignNode& n) {
+  const Quantized &q = operand(n, 0), &out = output(n);
+  Tensor x = miniten::cast(n.required(0), DType::f64);
+  if (x.rank() < 1) n.fail("at least one axis", x.spec().text());
+  std::vector<float> table(256);
+  float step = -q.scale[0] * float(n.number("beta", 0));
+  for (int i = 0; i < 256; ++i) table[size_t(i)] = std::exp(step * float(i));
+  Tensor distance = miniten::cast(miniten::max(x, {-1}, true) - x, DType::i64);
+  Tensor e = miniten::gather(Tensor::of<float>({256}, table), distance, 0);
+  Tensor total = miniten::slice(cumsum(e, -1), -1, x.dim(-1) - 1, x.dim(-1));
+  Tensor y = e * (1.0 / (total * double(out.scale[0])));
+  return in_range(n, miniten::cast(miniten::floor(y + 0.5), DType::f64));
+}
+
+}  // namespace miniten::tflite
