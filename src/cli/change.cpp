@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include "cli/files.h"
+#include "miniten/edge/export_c.h"
 #include "miniten/edge/pruning.h"
 
 // Commands that read a model and write another.
@@ -60,6 +61,13 @@ int convert(const Convert& o, Output to) {
     specs = specs_for(*m, o.shapes);
   }
   tell(to, save_model(*m, o.out, o.opset, specs), "", "", "");
+  return 0;
+}
+
+int export_c(const ExportC& o, Output to) {
+  auto m = open_model(o.in);
+  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = o.calibration.empty() ? nullptr : batches_of(*m, o.calibration), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
+  to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
   return 0;
 }
 

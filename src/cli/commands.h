@@ -28,6 +28,13 @@ int run(const Run&, Output);
 struct Convert { std::string in, out; std::vector<std::string> shapes; int opset = 0; };
 int convert(const Convert&, Output);
 
+struct ExportC {
+  std::string in, directory, name = "model", calibration, verify;
+  std::vector<std::string> shapes;
+  std::optional<double> max_ram_kb;
+};
+int export_c(const ExportC&, Output);
+
 struct Quantize {
   std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static";
   std::vector<std::string> skip;

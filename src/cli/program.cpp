@@ -93,6 +93,19 @@ struct Program {
       shape(o.shapes);
     }
     {
+      ExportC& o = add<ExportC>("export-c", "Write a model as C99 for microcontrollers",
+                                "Writes NAME.h, NAME.c and NAME_self_test.c: no allocation, weights as const arrays, one static arena.\n\n"
+                                "Examples:\n  miniten export-c int8.npz firmware/ --name keyword --verify host\n"
+                                "  miniten export-c model.onnx firmware/ --shape 1,3,32,32 --calibration d.npy --max-ram-kb 64", export_c);
+      file(o.in);
+      last().add_option("DIR", o.directory, "Folder of the C files")->required();
+      last().add_option("--name", o.name, "Of the files and functions")->capture_default_str();
+      shape(o.shapes);
+      last().add_option("--calibration", o.calibration, "Quantise to int8 with these samples: .npy, or .npz by the inputs' names");
+      last().add_option("--max-ram-kb", o.max_ram_kb, "Fail where more working memory is needed");
+      last().add_option("--verify", o.verify, "host or qemu: compile and run the self-test first");
+    }
+    {
       Quantize& o = add<Quantize>("quantize", "Compute in integers: smaller and often faster",
                                   "Without --calibration activations get their scales at run time.\n\n"
                                   "Examples:\n  miniten quantize model.onnx int8.npz --calibration samples.npy\n"

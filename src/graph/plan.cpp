@@ -1,12 +1,12 @@
 #include "graph/layout.h"
-#include "miniten/graph/session.h"
+#include "miniten/graph/plan.h"
 
 namespace miniten {
 
-static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
+static size_t aligned(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 // Largest first, each at the lowest offset that is free during its whole life (Pisarchyk and Lee 2020, greedy by size).
-static size_t place(std::vector<Buffer>& buffers) {
+static size_t place(std::vector<Buffer>& buffers, size_t alignment) {
   std::vector<Buffer*> order, placed;
   for (Buffer& b : buffers) order.push_back(&b);
   std::stable_sort(order.begin(), order.end(), [](Buffer* a, Buffer* b) { return a->bytes > b->bytes; });
@@ -16,7 +16,7 @@ static size_t place(std::vector<Buffer>& buffers) {
     for (Buffer* other : placed) {                     // placed is ordered by offset
       bool together = other->first <= b->last && b->first <= other->last;
       if (together && b->offset + b->bytes > other->offset && other->offset + other->bytes > b->offset)
-        b->offset = aligned(other->offset + other->bytes);
+        b->offset = aligned(other->offset + other->bytes, alignment);
     }
     placed.insert(std::upper_bound(placed.begin(), placed.end(), b, [](Buffer* x, Buffer* y) { return x->offset < y->offset; }), b);
     end = std::max(end, b->offset + b->bytes);
@@ -25,7 +25,29 @@ static size_t place(std::vector<Buffer>& buffers) {
 }
 
 Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool exact) {
-  Plan p;
+  return plan(g, {.workers = workers, .exact = exact, .work = [](const Call& c) { return c.op.work ? c.op.work(c) : Work{}; }}, prepared);
+}
+
+// Buffers that end as an output and are no larger leave the arena.
+static void give_outputs_to_caller(const Graph& g, OutputPlan& p, const Layouts& l, const std::vector<int>& buffer) {
+  for (size_t i = 0; i < g.outputs.size(); ++i) {
+    auto id = size_t(g.outputs[i]);
+    const Spec& spec = g.values[id].spec;
+    int b = buffer[id];
+    if (b < 0 || l.owner[id] != int(id) || std::count(g.outputs.begin(), g.outputs.end(), int(id)) != 1) continue;
+    if (!same_layout(spec.shape, l.strides[id], contiguous(spec.shape)) || p.buffers[size_t(b)].bytes != spec.bytes()) continue;
+    bool shared = false;                                 // a view of it is an output of its own
+    for (int other : g.outputs) shared |= other != int(id) && buffer[size_t(l.owner[size_t(other)])] == b;
+    if (shared) continue;
+    p.buffers[size_t(b)].bytes = 0;
+    for (size_t v = 0; v < p.places.size(); ++v)
+      if (p.places[v].kind == Place::arena && p.places[v].root == b) p.held_by[v] = int(i);
+  }
+}
+
+OutputPlan plan(const Graph& g, const PlanOptions& options, const std::vector<bool>& prepared) {
+  OutputPlan p;
+  p.held_by.assign(g.values.size(), -1);
   p.places.resize(g.values.size());
   Layouts l = layouts_of(g);
   auto owner = [&](int id) { return size_t(l.owner[size_t(id)]); };
@@ -45,8 +67,8 @@ Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool e
   for (size_t s = 0; s < p.steps.size(); ++s) {
     const Node& n = g.nodes[size_t(p.steps[s])];
     auto in = g.specs(n.in), out = g.specs(n.out);
-    Call call{*n.op, n.attributes(), in, out, {}, bool(prepared[size_t(p.steps[s])]), exact};
-    p.work.push_back(n.op->work ? n.op->work(call) : Work{});
+    Call call{*n.op, n.attributes(), in, out, {}, !prepared.empty() && prepared[size_t(p.steps[s])], options.exact};
+    p.work.push_back(options.work(call));
     auto reusable = [&](int id) {                      // dies here, same layout, and no other input looks at it differently
       int b = buffer[owner(id)];
       if (b < 0 || p.buffers[size_t(b)].last != int(s) || l.offset[size_t(id)] != 0) return false;
@@ -68,8 +90,8 @@ Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool e
       p.bytes_without_reuse += g.values[size_t(id)].spec.bytes();
     }
     const Work& work = p.work[s];
-    size_t active = size_t(work.pieces > 1 ? workers : 1);
-    size_t scratch = aligned(work.scratch) * active + work.shared;
+    size_t active = size_t(work.pieces > 1 ? options.workers : 1);
+    size_t scratch = aligned(work.scratch, options.alignment) * active + work.shared;
     p.scratch.push_back(scratch ? int(p.buffers.size()) : -1);
     if (scratch) p.buffers.push_back({scratch, 0, int(s), int(s), -1});
   }
@@ -81,7 +103,8 @@ Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool e
     p.places[i].strides = l.strides[i];
     p.places[i].offset = l.offset[i];
   }
-  p.arena_bytes = place(p.buffers);
+  if (options.caller_holds_outputs) give_outputs_to_caller(g, p, l, buffer);
+  p.arena_bytes = place(p.buffers, options.alignment);
   return p;
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/unary.h"
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
@@ -110,11 +111,11 @@ std::vector<Sample> positive() {
 
 using Formula = void (*)(const Vjp&);
 template <kernels::Binary kind>
-constexpr OpDef binary_row(std::string_view name, std::string_view doc, void (*infer)(const Call&, Specs&), Keep keep, Formula vjp, Foreign onnx,
+constexpr OpDef binary_row(std::string_view name, std::string_view doc, void (*infer)(const Call&, Specs&), Keep keep, Formula vjp, Foreign onnx, Foreign c,
                            QuantRule quant = {}, std::vector<Sample> (*samples)() = any_sign) {
   return {.name = name, .doc = doc, .min_inputs = 2, .max_inputs = 2, .infer = infer, .eval = binary_eval<kind>, .work = elementwise_work,
           .vjp = vjp, .keep = keep, .cost = elementwise_cost, .absorb = absorb_clamp, .samples = samples, .quant = quant,
-          .traits = {.pointwise = true}, .onnx = onnx, .attrs = codec<ClampAttrs>};
+          .traits = {.pointwise = true}, .onnx = onnx, .c = c, .attrs = codec<ClampAttrs>};
 }
 // The gradient of input i, summed over what was broadcast. A result that was cut is not differentiated: passes that
 // cut run on compiled graphs only.
@@ -131,24 +132,24 @@ using K = kernels::Binary;
 
 // name, meaning, dtypes, what backward keeps, backward, ONNX
 constinit const OpDef add_op = binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic},
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic}, {"+", 0, &c::arithmetic},
     {QuantMode::has_integer_form, 3, lower_add});
 constinit const OpDef sub_op = binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic});
 constinit const OpDef mul_op = binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic});
 constinit const OpDef div_op = binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] / v.in[1]; }); give(v, 1, [&] { return -(v.grad[0] * v.in[0]) / (v.in[1] * v.in[1]); }); },
-    {"Div", 7, &onnx::arithmetic}, {}, positive);
+    {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), {}, positive);
 static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor&), int i) {   // half each where they are equal
   const Tensor &mine = v.in[size_t(i)], &other = v.in[size_t(1 - i)];
   Tensor zero = number_like(v.grad[0], 0);
   return where(stronger(mine, other), v.grad[0], where(equal(mine, other), v.grad[0] * 0.5, zero));
 }
 constinit const OpDef maximum_op = binary_row<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b"));
 constinit const OpDef minimum_op = binary_row<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b"));
 constinit const OpDef pow_op = binary_row<K::pow>("pow", "a to the b", number_infer, {3, 1},
     [](const Vjp& v) {
       give(v, 0, [&] { return v.grad[0] * v.in[1] * miniten::pow(v.in[0], v.in[1] - 1.0); });
@@ -156,9 +157,9 @@ constinit const OpDef pow_op = binary_row<K::pow>("pow", "a to the b", number_in
         Tensor zero = number_like(v.grad[0], 0), one = number_like(v.in[0], 1), at_zero = equal(v.in[0], number_like(v.in[0], 0));
         return where(at_zero, zero, v.grad[0] * v.out[0] * log(where(at_zero, one, v.in[0])));
       });
-    }, {"Pow", 7, &onnx::arithmetic}, {}, positive);
+    }, {"Pow", 7, &onnx::arithmetic}, c::as_c("powf(a, b)"), {}, positive);
 constinit const OpDef gate_op = binary_row<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
-    [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate});
+    [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate}, c::as_c("b > 0.0f ? a : 0.0f"));
 
 // ---- operators: dtypes are promoted first ----
 std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
@@ -228,19 +229,19 @@ template <class Compare> void compare_eval(const Context& c) {
   else if (c.in[0].spec.dtype == DType::bf16) run(BFloat16(0.0f));
   else visit_dtype(c.in[0].spec.dtype, run);
 }
-template <class Compare> constexpr OpDef compare_row(std::string_view name, std::string_view doc, Foreign onnx) {
+template <class Compare> constexpr OpDef compare_row(std::string_view name, std::string_view doc, Foreign onnx, std::string_view in_c) {
   return {.name = name, .doc = doc, .min_inputs = 2, .max_inputs = 2,
           .infer = [](const Call& c, Specs& out) { binary_infer(c, out); out.at[0].dtype = DType::boolean; },
           .eval = compare_eval<Compare>, .work = elementwise_work, .cost = elementwise_cost, .samples = any_sign,
-          .traits = {.stops_gradient = true}, .onnx = onnx, .attrs = codec<ClampAttrs>};
+          .traits = {.stops_gradient = true}, .onnx = onnx, .c = {in_c, 0, &c::compare}, .attrs = codec<ClampAttrs>};
 }
 }  // namespace
-constinit const OpDef equal_op = compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7, &onnx::compare});
-constinit const OpDef not_equal_op = compare_row<std::not_equal_to<>>("not_equal", "a != b", {"Equal", 7, &onnx::not_equal});
-constinit const OpDef less_op = compare_row<std::less<>>("less", "a < b", {"Less", 7, &onnx::compare});
-constinit const OpDef less_equal_op = compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12, &onnx::compare});
-constinit const OpDef greater_op = compare_row<std::greater<>>("greater", "a > b", {"Greater", 7, &onnx::compare});
-constinit const OpDef greater_equal_op = compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12, &onnx::compare});
+constinit const OpDef equal_op = compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7, &onnx::compare}, "==");
+constinit const OpDef not_equal_op = compare_row<std::not_equal_to<>>("not_equal", "a != b", {"Equal", 7, &onnx::not_equal}, "!=");
+constinit const OpDef less_op = compare_row<std::less<>>("less", "a < b", {"Less", 7, &onnx::compare}, "<");
+constinit const OpDef less_equal_op = compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12, &onnx::compare}, "<=");
+constinit const OpDef greater_op = compare_row<std::greater<>>("greater", "a > b", {"Greater", 7, &onnx::compare}, ">");
+constinit const OpDef greater_equal_op = compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12, &onnx::compare}, ">=");
 Tensor equal(const Tensor& a, const Tensor& b) { return combine(equal_op, a, b); }
 Tensor not_equal(const Tensor& a, const Tensor& b) { return combine(not_equal_op, a, b); }
 Tensor less(const Tensor& a, const Tensor& b) { return combine(less_op, a, b); }
@@ -285,7 +286,7 @@ constinit const OpDef where_op{.name = "where", .doc = "a where the condition ho
       Tensor x = sample_values({2, 3});
       return {{{greater(x, number_like(x, 0)), x * 2.0, sample_values({3})}, nullptr}};
     },
-    .traits = {}, .onnx = {"Where", 9, &onnx::where}};
+    .traits = {}, .onnx = {"Where", 9, &onnx::where}, .c = {"a ? b : c", 0, &c::select}};
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return apply(where_op, {condition, a, b});
   auto [x, y] = promoted(a, b);

@@ -1,5 +1,6 @@
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 
 namespace miniten {
@@ -112,7 +113,7 @@ constinit const OpDef gather_elements_op{.name = "gather_elements", .doc = "elem
       return {{{sample_values({3, 2}), indices({2, 2}, {2, 0, -1, 0})}, std::make_shared<AxisAttrs>()},
               {{sample_values({2, 3, 2}), indices({1, 3, 3}, {1, 1, 0, 0, 1, 0, 1, 0, 0})}, std::make_shared<AxisAttrs>(AxisAttrs{2})}};
     },
-    .traits = {.movement = true, .dense = 3, .out = Layout::dense}, .attrs = codec<AxisAttrs>};
+    .traits = {.movement = true, .dense = 3, .out = Layout::dense}, .c = {"gather_elements", 0, &c::gather_elements}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef scatter_elements_op{.name = "scatter_elements", .doc = "values placed or added by an index of their own along an axis", .min_inputs = 3, .max_inputs = 3,
     .infer = [](const Call& c, Specs& out) {

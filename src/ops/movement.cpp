@@ -1,5 +1,6 @@
 #include "kernels/transpose.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 
@@ -83,7 +84,7 @@ constinit const OpDef reshape_op{.name = "reshape", .doc = "same elements, other
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3})}, to_shape({3, 2})}, {{transpose(sample_values({2, 3}))}, to_shape({6})}};
     },
-    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .attrs = codec<ShapeAttrs>};
+    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .c = {"reshape", 0, &c::reshape}, .attrs = codec<ShapeAttrs>};
 
 constinit const OpDef permute_op{.name = "permute", .doc = "axes in another order",
     .infer = [](const Call& c, Specs& out) {
@@ -192,7 +193,7 @@ constinit const OpDef slice_scatter_op{.name = "slice_scatter", .doc = "zeros wi
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 2}), detach(sample_values({4, 3}))}, std::make_shared<SliceAttrs>(SliceAttrs{{3, 0}, {-1, 2}, {-2, 1}})}};
     },
-    .traits = {.movement = true, .shape_only = 2, .out = Layout::dense}, .attrs = codec<SliceAttrs>};
+    .traits = {.movement = true, .shape_only = 2, .out = Layout::dense}, .c = {"slice_scatter", 0, &c::slice_scatter}, .attrs = codec<SliceAttrs>};
 
 constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
     .infer = [](const Call& c, Specs& out) {
@@ -231,7 +232,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
     },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<PadAttrs>(PadAttrs{{1, 0}, {0, 2}, 0.5})}}; },
-    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .attrs = codec<PadAttrs>};
+    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .c = {"pad", 0, &c::pad}, .attrs = codec<PadAttrs>};
 
 constinit const OpDef concat_op{.name = "concat", .doc = "parts one after another along an axis", .min_inputs = 1, .max_inputs = max_inputs,
     .infer = [](const Call& c, Specs& out) {
@@ -275,7 +276,7 @@ constinit const OpDef concat_op{.name = "concat", .doc = "parts one after anothe
     },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3}), sample_values({2, 1}), transpose(sample_values({2, 2}))}, std::make_shared<AxisAttrs>(AxisAttrs{1})}}; },
-    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .attrs = codec<AxisAttrs>};
+    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .c = {"concat", 0, &c::concat}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef detach_op{.name = "detach", .doc = "the same values, without gradient",
     .infer = [](const Call& c, Specs& out) { out.push(c.in[0]); },
@@ -309,7 +310,7 @@ constexpr OpDef copy_row(std::string_view name, std::string_view doc, Layout out
   return {.name = name, .doc = doc, .infer = [](const Call& c, Specs& o) { o.push(c.in[0]); }, .eval = copy_eval, .work = elementwise_work,
           .vjp = [](const Vjp& v) { v.result[0] = v.grad[0]; },
           .samples = []() -> std::vector<Sample> { return {{{transpose(sample_values({3, 2}))}, nullptr}, {{sample_values({1, 2, 3, 2})}, nullptr}}; },
-          .quant = passes, .traits = {.movement = true, .out = out}, .onnx = {"Identity", 1, &onnx::identity}};
+          .quant = passes, .traits = {.movement = true, .out = out}, .onnx = {"Identity", 1, &onnx::identity}, .c = {"copy", 0, &c::copy}};
 }
 }  // namespace
 constinit const OpDef copy_op = copy_row("copy", "the same values, row-major", Layout::dense);
@@ -325,7 +326,7 @@ constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another
     .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); },
     .vjp = [](const Vjp& v) { v.result[0] = cast(v.grad[0], v.in[0].dtype()); },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<CastAttrs>(CastAttrs{DType::f64})}}; },
-    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .attrs = codec<CastAttrs>};
+    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .c = {"cast", 0, &c::cast}, .attrs = codec<CastAttrs>};
 
 // ---- functions ----
 Tensor reshape(const Tensor& x, const Shape& shape) {

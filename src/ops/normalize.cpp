@@ -1,6 +1,7 @@
 #include <cmath>
 #include "kernels/softmax.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 
@@ -26,7 +27,7 @@ template <bool logarithm> constexpr OpDef softmax_row(std::string_view name, std
           .work = [](const Call& c) { return Work{pieces_for(c.in[0].shape.count() * 8)}; }, .vjp = vjp, .keep = keep_output,
           .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
           .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 2}))}, nullptr}}; },
-          .traits = {.dense = 1, .out = Layout::dense}, .onnx = onnx};
+          .traits = {.dense = 1, .out = Layout::dense}, .onnx = onnx, .c = {logarithm ? "log_softmax" : "softmax", 0, logarithm ? &c::log_softmax : &c::softmax}};
 }
 Axes last(const Tensor& x) { return {x.rank() - 1}; }
 Tensor along(const Tensor& x, int axis, const OpDef& op) {
@@ -112,7 +113,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1), sample_values({3}, -0.5f, 0.5f), sample_values({3}, 0.5f, 2)},
                std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
     },
-    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .attrs = codec<BatchNormAttrs>};
+    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .attrs = codec<BatchNormAttrs>};
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps) {
   return apply(batch_norm_op, {x, gamma, beta, mean, var}, BatchNormAttrs{eps});
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
@@ -214,15 +215,15 @@ std::vector<Sample> reduce_samples() {
           {{transpose(sample_values({2, 3}))}, axes({0, 1})}, {{sample_values({2, 3, 2, 2})}, axes({0, 2, 3})}};
 }
 constexpr OpDef reduce_row(std::string_view name, std::string_view doc, void (*infer)(const Call&, Specs&), void (*eval)(const Context&),
-                           void (*vjp)(const Vjp&), Keep keep, Foreign onnx, QuantRule quant = {}) {
+                           void (*vjp)(const Vjp&), Keep keep, Foreign onnx, Foreign c, QuantRule quant = {}) {
   return {.name = name, .doc = doc, .infer = infer, .eval = eval, .work = column_work, .vjp = vjp, .keep = keep, .cost = reduce_cost,
-          .samples = reduce_samples, .quant = quant, .traits = {.out = Layout::dense}, .onnx = onnx, .attrs = codec<ReduceAttrs>};
+          .samples = reduce_samples, .quant = quant, .traits = {.out = Layout::dense}, .onnx = onnx, .c = c, .attrs = codec<ReduceAttrs>};
 }
 
 }  // namespace
 
 constinit const OpDef sum_op = reduce_row("sum", "sum over axes", sum_infer, [](const Context& c) { reduce_eval<Add, true>(c); },
-    [](const Vjp& v) { v.result[0] = spread(v, v.grad[0]); }, keep_nothing, {"ReduceSum", 1, &onnx::reduce});
+    [](const Vjp& v) { v.result[0] = spread(v, v.grad[0]); }, keep_nothing, {"ReduceSum", 1, &onnx::reduce}, {"sum", 0, &c::sum});
 constinit const OpDef mean_op = reduce_row("mean", "mean over axes", mean_infer,
     [](const Context& c) {
       reduce_eval<Add, true>(c, double(c.out[0].shape().count()) / double(c.in[0].shape().count()));
@@ -230,11 +231,11 @@ constinit const OpDef mean_op = reduce_row("mean", "mean over axes", mean_infer,
     [](const Vjp& v) {
       DType t = v.grad[0].dtype();
       v.result[0] = spread(v, v.grad[0] * (cast(miniten::count(v.out[0]), t) / cast(miniten::count(v.in[0]), t)));
-    }, keep_nothing, {"ReduceMean", 1, &onnx::reduce}, {QuantMode::has_integer_form, 1, lower_mean});
+    }, keep_nothing, {"ReduceMean", 1, &onnx::reduce}, {"mean", 0, &c::mean}, {QuantMode::has_integer_form, 1, lower_mean});
 constinit const OpDef max_op = reduce_row("max", "greatest over axes; NaN wins", extreme_infer,
-    [](const Context& c) { reduce_eval<Extreme<true>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMax", 1, &onnx::reduce});
+    [](const Context& c) { reduce_eval<Extreme<true>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMax", 1, &onnx::reduce}, {"max", 0, &c::max});
 constinit const OpDef min_op = reduce_row("min", "least over axes; NaN wins", extreme_infer,
-    [](const Context& c) { reduce_eval<Extreme<false>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMin", 1, &onnx::reduce});
+    [](const Context& c) { reduce_eval<Extreme<false>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMin", 1, &onnx::reduce}, {"min", 0, &c::min});
 
 // A mean over a symbolic batch cannot hold 1/n as a number in its attributes: n is a value, folded when the symbol is bound.
 constinit const OpDef count_op{.name = "count", .doc = "how many elements, as float32",
@@ -279,14 +280,14 @@ void arg_infer(const Call& call, Specs& out) {
   spec.shape[int(axis)] = 1;
   out.push(spec);
 }
-template <bool greatest> constexpr OpDef arg_row(std::string_view name, std::string_view doc, Foreign onnx) {
+template <bool greatest> constexpr OpDef arg_row(std::string_view name, std::string_view doc, Foreign onnx, Foreign c) {
   return {.name = name, .doc = doc, .infer = arg_infer, .eval = arg_eval<greatest>, .work = elementwise_work, .cost = reduce_cost,
           .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<AxisAttrs>(AxisAttrs{1})}}; },
-          .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = onnx, .attrs = codec<AxisAttrs>};
+          .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = onnx, .c = c, .attrs = codec<AxisAttrs>};
 }
 }  // namespace
-constinit const OpDef argmax_op = arg_row<true>("argmax", "index of the greatest along an axis", {"ArgMax", 1, &onnx::arg});
-constinit const OpDef argmin_op = arg_row<false>("argmin", "index of the least along an axis", {"ArgMin", 1, &onnx::arg});
+constinit const OpDef argmax_op = arg_row<true>("argmax", "index of the greatest along an axis", {"ArgMax", 1, &onnx::arg}, {"argmax", 0, &c::argmax});
+constinit const OpDef argmin_op = arg_row<false>("argmin", "index of the least along an axis", {"ArgMin", 1, &onnx::arg}, {"argmin", 0, &c::argmin});
 
 // ---- functions ----
 static Axes normal_axes(std::string_view op, const Tensor& x, const Axes& axes) {

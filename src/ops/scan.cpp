@@ -1,6 +1,7 @@
 #include <cmath>
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 
 namespace miniten {
@@ -65,7 +66,7 @@ constinit const OpDef cumsum_op{.name = "cumsum", .doc = "sum of the elements so
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 4})}, std::make_shared<ScanAttrs>(ScanAttrs{1})}, {{transpose(sample_values({3, 2}))}, std::make_shared<ScanAttrs>(ScanAttrs{0, true, true})}};
     },
-    .traits = {.out = Layout::dense}, .attrs = codec<ScanAttrs>};
+    .traits = {.out = Layout::dense}, .c = {"cumsum", 0, &c::cumsum}, .attrs = codec<ScanAttrs>};
 
 Tensor cumsum(const Tensor& x, int axis, bool exclusive, bool reverse) {
   axis = normal_axis("cumsum", axis, x.rank());

@@ -1,6 +1,7 @@
 #include "kernels/update.h"
 #include <cmath>
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 
 namespace miniten {
@@ -38,7 +39,7 @@ template <class T> void sgd_as(const Context& c) {
 
 constinit const OpDef assign_op{.name = "assign", .doc = "state = value", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) { same_as_first(c, 1); out.push(c.in[0]); },
-    .eval = [](const Context& c) { if (c.piece == 0) copy_values(c.in[1], c.out[0]); }, .traits = {.writes = {1, {0}}}};
+    .eval = [](const Context& c) { if (c.piece == 0) copy_values(c.in[1], c.out[0]); }, .traits = {.writes = {1, {0}}}, .c = {"assign", 0, &c::assign}};
 
 // p, g, m, v, step, lr
 constinit const OpDef adam_op{.name = "adam", .doc = "one step of Adam or AdamW; overwrites p, m, v", .min_inputs = 6, .max_inputs = 6, .outputs = 3,

@@ -1,6 +1,7 @@
 #include <cmath>
 #include "kernels/qpointwise.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 
@@ -114,7 +115,7 @@ constinit const OpDef quantize_op{.name = "quantize", .doc = "integers nearest t
     .eval = [](const Context& c) { by_type<QuantizeRun>(c.out[0].spec.dtype, c); }, .work = elementwise_work,
     .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; }, .samples = quantize_samples,
     .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_integers},
-    .onnx = {"QuantizeLinear", 10, &onnx::quantize}, .attrs = codec<QuantizeAttrs>};
+    .onnx = {"QuantizeLinear", 10, &onnx::quantize}, .c = {"quantize", 0, &c::quantize}, .attrs = codec<QuantizeAttrs>};
 
 constinit const OpDef dequantize_op{.name = "dequantize", .doc = "(q - zero) * scale", .min_inputs = 3, .max_inputs = 3,
     .infer = [](const Call& c, Specs& out) {
@@ -125,7 +126,7 @@ constinit const OpDef dequantize_op{.name = "dequantize", .doc = "(q - zero) * s
     .eval = [](const Context& c) { by_type<DequantizeRun>(c.in[0].spec.dtype, c); }, .work = elementwise_work,
     .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; }, .samples = dequantize_samples,
     .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_floats},
-    .onnx = {"DequantizeLinear", 10, &onnx::dequantize}, .attrs = codec<QuantizeAttrs>};
+    .onnx = {"DequantizeLinear", 10, &onnx::dequantize}, .c = {"dequantize", 0, &c::dequantize}, .attrs = codec<QuantizeAttrs>};
 
 // The whole tensor's finite range, 0 included, to uint8: ONNX DynamicQuantizeLinear. Each piece finds its range, then
 // all agree on the scale.
@@ -184,7 +185,7 @@ constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "ui
     },
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 4}))}, nullptr}}; },
-    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}};
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}, .c = {"dynamic_quantize", 0, &c::dynamic_quantize}};
 
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis) {
   return apply(quantize_op, {x, scale, zero}, QuantizeAttrs{zero.dtype(), axis < 0 && scale.rank() ? axis + x.rank() : axis});

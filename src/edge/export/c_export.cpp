@@ -1,0 +1,122 @@
+#include <fcntl.h>
+#include <unistd.h>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include "edge/export/c_toolchain.h"
+#include "edge/models.h"
+#include "miniten/base/random.h"
+#include "miniten/edge/benchmark.h"
+#include "miniten/edge/export_c.h"
+#include "miniten/interchange/native.h"
+
+namespace miniten::edge {
+
+namespace {
+
+constexpr int golden_calls = 2, golden_steps = 4;
+
+// Distinct at each call, over the whole range of bytes.
+std::vector<Tensor> golden_input(const CSource& s, int call) {
+  std::vector<Tensor> inputs;
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    const Spec& spec = s.inputs[i].spec;
+    int64_t n = spec.shape.count();
+    Tensor values = Tensor::empty({DType::f32, spec.shape});
+    Generator random(uint64_t(1 + call), uint64_t(i));
+    bool quantized = s.inputs[i].quantized != nullptr;
+    for (int64_t k = 0; k < n; ++k) {
+      float u = random.uniform();
+      values.view().f32()[k] = is_float(spec.dtype) ? 4 * u - 2 : !quantized || bits_of(spec.dtype) > 8 ? 0.0f : std::floor(256 * u) - (spec.dtype == DType::i8 ? 128.0f : 0.0f);
+    }
+    inputs.push_back(cast(values, spec.dtype));
+  }
+  return inputs;
+}
+
+struct Pending {                                          // files that appear together
+  std::vector<std::pair<std::string, std::string>> renames;
+  ~Pending() { for (auto& [from, to] : renames) ::unlink(from.c_str()); }
+};
+void write_files(const std::string& directory, const std::vector<std::pair<std::string, const std::string*>>& files) {
+  std::error_code failed;
+  std::filesystem::create_directories(directory, failed);
+  if (failed || ::access(directory.c_str(), W_OK) != 0 || !std::filesystem::is_directory(directory, failed))
+    throw Error(ErrorKind::io, "export_c", "a folder that can be written to", "\"" + directory + "\"" + (failed ? ": " + failed.message() : ""));
+  for (auto& [name, text] : files)
+    if (std::filesystem::is_directory(directory + "/" + name, failed)) throw Error(ErrorKind::io, "export_c", "a file or nothing at \"" + directory + "/" + name + "\"", "a folder");
+  Pending pending;
+  for (auto& [name, text] : files) {
+    std::string path = directory + "/" + name, temporary = directory + "/." + name + "." + std::to_string(::getpid());
+    pending.renames.emplace_back(temporary, path);
+    write_file(temporary, std::as_bytes(std::span(*text)));
+  }
+  for (auto& [from, to] : pending.renames)
+    if (::rename(from.c_str(), to.c_str()) != 0) throw Error(ErrorKind::io, "export_c", "a name that can be written", "\"" + to + "\"");
+}
+
+}  // namespace
+
+ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const std::string& directory, const ExportCOptions& o) {
+  check_c_name(o.name);
+  if (directory.empty()) throw Error(ErrorKind::value, "export_c", "a folder for the C files", "none", "pass output_dir");
+  if (!o.verify.empty() && o.verify != "host" && o.verify != "qemu") throw Error(ErrorKind::value, "export_c", "verify as \"host\" or \"qemu\"", "\"" + o.verify + "\"");
+  if (o.max_ram_kb && !(*o.max_ram_kb > 0)) throw Error(ErrorKind::value, "export_c", "max_ram_kb above 0", std::to_string(*o.max_ram_kb));
+  Ref<QuantizedModel> quantized;
+  nn::Module* model = &given;
+  if (o.calibration) {
+    quantized = quantize_model(given, {}, o.calibration);
+    model = quantized.get();
+  }
+  CSource s = c_source(own_copy(bound_graph("export_c", *model, inputs)), o.name);
+  if (size_t ram = s.arena_bytes + s.state_bytes; o.max_ram_kb && double(ram) > *o.max_ram_kb * 1024) {
+    char limit[32], text[32];
+    std::snprintf(limit, sizeof limit, "%.6g kB", *o.max_ram_kb);
+    std::snprintf(text, sizeof text, "%.1f kB", double(ram) / 1024);
+    throw Error(ErrorKind::value, "export_c", "working memory within " + std::string(limit), text, o.calibration || model != &given ? "make the model or its input smaller" : "quantise it with calibration_data, or make its input smaller");
+  }
+
+  CompileOptions alone{.threads = 1, .exact = true, .passes = {"none"}};
+  Session session(own_copy(s.graph), alone);
+  std::vector<std::vector<Tensor>> in, out;
+  for (int i = 0; i < (s.streams ? golden_steps : golden_calls); ++i) {
+    in.push_back(golden_input(s, i));
+    out.push_back(session.run(in.back()));
+  }
+  std::string self_test = c_self_test(s, in, out);
+  ExportCReport r{.directory = directory, .arena_bytes = s.arena_bytes, .state_bytes = s.state_bytes, .weight_bytes = s.weight_bytes, .macs = s.macs, .steps = s.steps};
+  for (const CPort& p : s.inputs) r.input_dtypes.emplace_back(name_of(p.spec.dtype));
+  for (const CPort& p : s.outputs) r.output_dtypes.emplace_back(name_of(p.spec.dtype));
+  if (!o.verify.empty()) {
+    Verified v = o.verify == "host" ? verify_on_host(s, self_test) : verify_in_qemu(s, self_test);
+    r.verified_by = v.by;
+    r.code_bytes = v.code_bytes;
+    r.stack_bytes = v.stack_bytes;
+  }
+  std::string header = o.name + ".h", source = o.name + ".c", test = o.name + "_self_test.c";
+  write_files(directory, {{header, &s.header}, {source, &s.source}, {test, &self_test}});
+  r.files = {header, source, test};
+  return r;
+}
+
+std::string ExportCReport::to_text() const {
+  auto kb = [](size_t bytes) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%zu bytes (%.1f kB)", bytes, double(bytes) / 1024);
+    return std::string(text);
+  };
+  std::string s = directory + ":";
+  for (const std::string& f : files) s += " " + f;
+  s += "\nweights " + kb(weight_bytes) + (code_bytes ? "\ncode " + kb(*code_bytes) + " on Cortex-M4, -Os" : "") + "\narena " + kb(arena_bytes) + (state_bytes ? "\nstate " + kb(state_bytes) : "") +
+       (stack_bytes ? "\nstack " + kb(*stack_bytes) + " without libm" : "") + "\n" + std::to_string(macs) + " MACs in " + std::to_string(steps) + " steps";
+  return s + (verified_by.empty() ? "\nnot compiled here: build the self-test, or ask for verify" : "\nself-test passed under " + verified_by);
+}
+std::string ExportCReport::to_json() const {
+  nlohmann::ordered_json j{{"directory", directory}, {"files", files}, {"weight_bytes", weight_bytes}, {"arena_bytes", arena_bytes}, {"state_bytes", state_bytes}, {"macs", macs}, {"steps", steps},
+                           {"input_dtypes", input_dtypes}, {"output_dtypes", output_dtypes}, {"verified_by", verified_by}};
+  j["code_bytes"] = code_bytes ? nlohmann::ordered_json(*code_bytes) : nullptr;
+  j["stack_bytes"] = stack_bytes ? nlohmann::ordered_json(*stack_bytes) : nullptr;
+  return j.dump();
+}
+
+}  // namespace miniten::edge

@@ -1,0 +1,286 @@
+#include <map>
+#include <set>
+#include "graph/layout.h"
+#include "interchange/c/prepare.h"
+#include "miniten/core/c_form.h"
+#include "miniten/graph/plan.h"
+
+namespace miniten {
+
+namespace {
+
+std::string number(auto n) { return std::to_string(n); }
+std::string plural(int64_t n, const char* what) { return number(n) + " " + what + (n == 1 ? "" : "s"); }
+
+class Writer : public CWriter {
+ public:
+  Writer(const Graph& g, const OutputPlan& p) : graph_(g), plan_(p), layouts_(layouts_of(g)), names_(g.values.size()) {
+    for (size_t i = 0; i < g.inputs.size(); ++i) names_[size_t(g.inputs[i])] = g.inputs.size() == 1 ? "input" : "in" + number(i);
+    for (size_t i = 0; i < g.states.size(); ++i) names_[size_t(g.states[i].entry)] = unique("state_" + c_identifier(g.values[size_t(g.states[i].entry)].name));
+  }
+
+  void define(std::string_view name, std::string_view source) override {
+    if (defined_.insert(std::string(name)).second) functions_ += std::string(source) + "\n";
+  }
+  void include(std::string_view header) override { includes_.insert(std::string(header)); }
+  void line(std::string_view code) override {
+    if (code.starts_with("}")) --depth_;
+    body_ += std::string(size_t(2 * depth_), ' ') + std::string(code) + "\n";
+    if (code.ends_with("{")) ++depth_;
+  }
+  std::string pointer(const COperand& x) override {
+    if (x.constant) return stored(x.constant, graph_.values[size_t(x.value)].name);
+    return place(x.value);
+  }
+  std::string constant(const Tensor& t, std::string_view hint) override { return stored(t.view().is_contiguous() ? t : t.clone(), layer_ + "_" + std::string(hint)); }
+  std::string record(std::string_view type, std::string_view hint, std::string_view fields) override {
+    std::string f(fields), key = std::string(type) + f;
+    while (!f.empty() && (f.back() == ' ' || f.back() == ',')) f.pop_back();
+    auto [at, is_new] = records_.try_emplace(key);
+    if (is_new) {
+      at->second = unique(c_identifier(layer_ + "_" + std::string(hint)));
+      constants_ += "static const " + std::string(type) + " " + at->second + " = {\n  " + f + "};\n";
+    }
+    return "&" + at->second;
+  }
+  std::string scratch(std::string_view type) override {
+    size_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
+    return "(" + std::string(type) + " *)(void *)(arena.bytes + " + number(offset) + ")";
+  }
+
+  void begin_step(int step, const Node& n, std::string comment) {
+    step_ = step;
+    layer_ = c_identifier(n.name.empty() ? n.op->name : n.name);
+    line("/* " + comment + " */");
+    for (int id : n.out) {
+      const Place& p = plan_.places[size_t(id)];
+      int output = plan_.held_by[size_t(id)];
+      if (layouts_.owner[size_t(id)] != id || p.kind != Place::arena) continue;
+      std::string& name = names_[size_t(id)];
+      name = "t" + number(step) + "_" + layer_;
+      if (n.out.size() > 1) name += "_" + number(&id - n.out.data());
+      std::string type = c_type(graph_.values[size_t(id)].spec.dtype);
+      if (output >= 0) line(type + " *const " + name + " = " + (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]") + ";");
+      else line(type + " *const " + name + " = (" + type + " *)(void *)(arena.bytes + " + number(plan_.buffers[size_t(p.root)].offset) + ");");
+    }
+  }
+  // A value's first element, as an identifier or in parentheses.
+  std::string place(int id) {
+    int owner = layouts_.owner[size_t(id)];
+    const Value& v = graph_.values[size_t(owner)];
+    std::string name = v.constant && !graph_.is_state(owner) ? stored(v.constant, v.name) : names_[size_t(owner)];
+    int64_t offset = layouts_.offset[size_t(id)];
+    return offset ? "(" + name + " + " + number(offset) + ")" : name;
+  }
+  const Strides& strides(int id) const { return layouts_.strides[size_t(id)]; }
+  // A known constant in the order its elements lie in.
+  std::string stored(const Tensor& t, const std::string& hint) {
+    int64_t count = 0;
+    std::vector<std::byte> bytes = bytes_in_memory_order(t, count);
+    std::string key = c_type(t.dtype()) + ":" + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    auto [at, is_new] = arrays_.try_emplace(key);
+    if (is_new) {
+      if (c_type(t.dtype()).empty()) throw Error(ErrorKind::unsupported, "export_c", "types that C has", t.spec().text(), "convert weights with cast first");
+      at->second = unique(c_identifier(hint.empty() ? layer_ + "_constant" : hint));
+      std::string text = c_array("static const", at->second, t);
+      if (text.find("INFINITY") != text.npos || text.find("NAN") != text.npos) include("math.h");
+      constants_ += text;
+      weight_bytes_ += bytes.size();
+    }
+    return at->second;
+  }
+  std::string unique(const std::string& wanted) {
+    std::string name = wanted;
+    for (int i = 2; !taken_.insert(name).second; ++i) name = wanted + "_" + number(i);
+    return name;
+  }
+
+  std::string states() {
+    std::string s;
+    for (const State& state : graph_.states) {
+      const Value& v = graph_.values[size_t(state.entry)];
+      const std::string& name = names_[size_t(state.entry)];
+      int64_t count = 0;
+      std::vector<std::byte> bytes = bytes_in_memory_order(v.constant, count);
+      state_bytes_ += bytes.size();
+      bool zero = std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+      std::string type = c_type(v.spec.dtype), size = number(std::max<int64_t>(count, 1));
+      if (zero) {
+        s += "static " + type + " " + name + "[" + size + "];\n";
+        reset_ += "  for (int32_t i = 0; i < " + size + "; ++i) " + name + "[i] = 0;\n";
+      } else {
+        s += c_array("static const", name + "_initial", v.constant) + c_array("static", name, v.constant);
+        reset_ += "  for (int32_t i = 0; i < " + size + "; ++i) " + name + "[i] = " + name + "_initial[i];\n";
+        weight_bytes_ += bytes.size();
+      }
+    }
+    return s;
+  }
+  const std::string& functions() const { return functions_; }
+  const std::string& constants() const { return constants_; }
+  const std::string& body() const { return body_; }
+  const std::string& reset() const { return reset_; }
+  const std::set<std::string>& includes() const { return includes_; }
+  size_t weight_bytes() const { return weight_bytes_; }
+  size_t state_bytes() const { return state_bytes_; }
+
+ private:
+  const Graph& graph_;
+  const OutputPlan& plan_;
+  Layouts layouts_;
+  std::vector<std::string> names_;                 // of owners: a C expression
+  std::set<std::string> defined_, includes_, taken_{"input", "output", "inputs", "outputs", "arena"};
+  std::map<std::string, std::string> arrays_, records_;
+  std::string functions_, constants_, body_, reset_, layer_;
+  int depth_ = 1, step_ = 0;
+  size_t weight_bytes_ = 0, state_bytes_ = 0;
+};
+
+std::string where(const Node& n) { return n.name.empty() ? "" : " in layer \"" + n.name + "\""; }
+
+void check_forms(const Graph& g) {
+  for (const Node& n : g.nodes) {
+    bool view = n.op->view && n.op->c.rules == nullptr;
+    if ((!n.op->c.rules && !view) || !n.subgraphs.empty())
+      throw Error(ErrorKind::unsupported, "export_c", "ops with a C form", std::string(n.op->name) + where(n), n.op->traits.random ? "export the model in eval mode" : "run this model in a session, or remove the layer");
+  }
+}
+
+std::string ports_text(const std::vector<CPort>& ports) {
+  std::string s;
+  for (const CPort& p : ports) s += (s.empty() ? "" : ", ") + p.spec.text();
+  return s;
+}
+
+void write_port(std::string& h, const std::string& prefix, const char* kind, const std::vector<CPort>& ports) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const CPort& p = ports[i];
+    std::string base = "#define " + prefix + "_" + kind + (ports.size() > 1 ? "_" + number(i) : "");
+    h += base + "_SIZE " + number(p.spec.shape.count()) + " /* " + p.spec.text() + ", row-major" + (p.name.empty() ? "" : ": " + c_identifier(p.name)) + " */\n";
+    if (!p.quantized || p.quantized->scale.size() != 1) continue;
+    h += base + "_SCALE " + c_number(p.quantized->scale[0], DType::f32) + "\n" + base + "_ZERO_POINT (" + number(p.quantized->zero[0]) + ")\n";
+  }
+}
+
+std::string signature(const CSource& s) {
+  std::string name = s.name + (s.streams ? "_step" : "_run");
+  if (s.inputs.size() != 1 || s.outputs.size() != 1) return "void " + name + "(const void *const inputs[], void *const outputs[])";
+  return "void " + name + "(const " + c_type(s.inputs[0].spec.dtype) + " *input, " + c_type(s.outputs[0].spec.dtype) + " *output)";
+}
+
+std::string header_of(const CSource& s) {
+  std::string up = upper_case(s.name), h = "/* " + s.name + ": " + ports_text(s.inputs) + " -> " + ports_text(s.outputs) + ", " + number(s.macs) + " MACs. Written by MiniTen " MINITEN_VERSION ". */\n";
+  h += "#ifndef " + up + "_H\n#define " + up + "_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+  h += "#define " + up + "_ARENA_BYTES " + number(s.arena_bytes) + " /* static working memory */\n";
+  h += "#define " + up + "_WEIGHT_BYTES " + number(s.weight_bytes) + " /* const arrays */\n";
+  if (s.streams) h += "#define " + up + "_STATE_BYTES " + number(s.state_bytes) + " /* static, kept from step to step */\n";
+  h += "\n";
+  if (s.inputs.size() > 1) h += "#define " + up + "_INPUTS " + number(s.inputs.size()) + "\n";
+  write_port(h, up, "INPUT", s.inputs);
+  if (s.outputs.size() > 1) h += "#define " + up + "_OUTPUTS " + number(s.outputs.size()) + "\n";
+  write_port(h, up, "OUTPUT", s.outputs);
+  bool integers = false;
+  for (const std::vector<CPort>* ports : {&s.inputs, &s.outputs}) for (const CPort& p : *ports) integers |= p.quantized && p.quantized->scale.size() == 1;
+  h += integers ? "\n/* Integers stand for (q - ZERO_POINT) * SCALE. Not reentrant" : "\n/* Not reentrant";
+  h += ": the working memory is static. Inputs and outputs must not overlap. */\n";
+  if (s.streams) h += "void " + s.name + "_reset(void); /* to the state before the first step */\n";
+  return h + signature(s) + ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
+}
+
+}  // namespace
+
+CSource c_source(const Graph& given, const std::string& name) {
+  check_c_name(name);
+  PreparedForC prepared = prepare_for_c(given);
+  CSource s;
+  s.name = name;
+  s.graph = std::move(prepared.graph);
+  s.inputs = std::move(prepared.inputs);
+  s.outputs = std::move(prepared.outputs);
+  s.streams = !s.graph.states.empty();
+  const Graph& g = s.graph;
+  check_forms(g);
+  for (const std::vector<CPort>* ports : {&s.inputs, &s.outputs})
+    for (const CPort& p : *ports)
+      if (c_type(p.spec.dtype).empty()) throw Error(ErrorKind::unsupported, "export_c", "inputs and outputs of types that C has", p.spec.text(), "export a float32 or a quantised model");
+  PlanOptions options{.alignment = 8, .work = [](const Call& c) {
+    auto* rules = static_cast<const CRules*>(c.op.c.rules);
+    return Work{.shared = rules && rules->scratch ? rules->scratch(c) : 0};
+  }, .caller_holds_outputs = true};
+  OutputPlan p = plan(g, options);
+  s.arena_bytes = p.arena_bytes;
+  s.macs = cost_of(g).macs;
+  s.steps = int(p.steps.size());
+
+  Writer w(g, p);
+  std::string up = upper_case(name);
+  bool single = s.inputs.size() == 1 && s.outputs.size() == 1;
+  if (!single) {
+    for (size_t i = 0; i < s.inputs.size(); ++i) {
+      std::string type = c_type(s.inputs[i].spec.dtype), port = s.inputs.size() == 1 ? "input" : "in" + number(i);
+      w.line("const " + type + " *const " + port + " = (const " + type + " *)inputs[" + number(i) + "];");
+    }
+  }
+  std::string states = w.states();
+  for (size_t i = 0; i < p.steps.size(); ++i) {
+    const Node& n = g.nodes[size_t(p.steps[i])];
+    std::vector<Tensor> constants = g.constants(n.in);
+    std::vector<Input> known(constants.begin(), constants.end());
+    auto in = g.specs(n.in), out = g.specs(n.out);
+    Call call{*n.op, n.attributes(), in, out, known};
+    std::vector<COperand> from, to;
+    for (size_t k = 0; k < n.in.size(); ++k) from.push_back({in[k], w.strides(n.in[k]), constants[k].has_data() ? constants[k] : Tensor(), n.in[k]});
+    for (size_t k = 0; k < n.out.size(); ++k) to.push_back({out[k], w.strides(n.out[k]), {}, n.out[k]});
+    std::string comment = number(i) + ": " + (n.name.empty() ? "" : c_identifier(n.name) + ", ") + std::string(n.op->name);
+    for (size_t k = 0; k < in.size(); ++k) if (!constants[k].has_data()) comment += (k ? ", " : " ") + in[k].text();
+    comment += " -> " + out[0].text();
+    if (int64_t macs = cost_of(g, n).macs) comment += ", " + number(macs) + " MACs";
+    w.begin_step(int(i), n, comment);
+    static_cast<const CRules*>(n.op->c.rules)->write(w, {call, from, to, n.name});
+  }
+  // Outputs that were not computed where the caller wants them.
+  for (size_t i = 0; i < g.outputs.size(); ++i) {
+    int id = g.outputs[i];
+    if (p.held_by[size_t(id)] == int(i)) continue;
+    const OpDef& op = copy_op;
+    Spec spec = g.values[size_t(id)].spec;
+    std::string type = c_type(spec.dtype), to = "out" + number(i);
+    w.line("/* output " + number(i) + " */");
+    w.line(type + " *const " + to + " = " + (single ? "output" : "(" + type + " *)outputs[" + number(i) + "]") + ";");
+    struct Copied : CWriter {                            // the copy rule, with the caller's memory as its output
+      CWriter& w;
+      std::string to;
+      int from;
+      Writer& names;
+      Copied(Writer& writer, std::string target, int id) : w(writer), to(std::move(target)), from(id), names(writer) {}
+      void define(std::string_view a, std::string_view b) override { w.define(a, b); }
+      void include(std::string_view h) override { w.include(h); }
+      void line(std::string_view l) override { w.line(l); }
+      std::string pointer(const COperand& x) override { return x.value < 0 ? to : names.place(from); }
+      std::string constant(const Tensor& t, std::string_view h) override { return w.constant(t, h); }
+      std::string record(std::string_view t, std::string_view h, std::string_view f) override { return w.record(t, h, f); }
+      std::string scratch(std::string_view t) override { return w.scratch(t); }
+    } copied(w, to, id);
+    COperand from{spec, w.strides(id), {}, id}, target{spec, contiguous(spec.shape), {}, -1};
+    std::vector<Spec> specs{spec};
+    static_cast<const CRules*>(op.c.rules)->write(copied, {{op, op.attrs.defaults, specs, specs}, {&from, 1}, {&target, 1}, ""});
+  }
+  s.weight_bytes = w.weight_bytes();
+  s.state_bytes = w.state_bytes();
+  s.header = header_of(s);
+
+  std::string& c = s.source;
+  c = "/* " + name + ": " + plural(s.steps, "step") + ", " + number(s.macs) + " MACs; " + number(s.weight_bytes) + " bytes of weights, " + number(s.arena_bytes) + " of working memory" +
+      (s.streams ? ", " + number(s.state_bytes) + " of state" : "") + ". Written by MiniTen " MINITEN_VERSION ". */\n#include \"" + name + ".h\"\n";
+  for (const std::string& h : w.includes()) if (h != "stdint.h") c += "#include <" + h + ">\n";
+  c += "\n" + w.functions() + w.constants() + "\n";
+  if (!states.empty()) c += states + "\n";
+  if (s.arena_bytes)
+    c += "/* Define " + up + "_ARENA_ATTRIBUTE to place the working memory, as __attribute__((section(\".fast\"))). */\n#ifndef " + up + "_ARENA_ATTRIBUTE\n#define " + up +
+         "_ARENA_ATTRIBUTE\n#endif\nstatic union {\n  double alignment;\n  int64_t integer_alignment;\n  uint8_t bytes[" + up + "_ARENA_BYTES];\n} arena " + up + "_ARENA_ATTRIBUTE;\n\n";
+  if (s.streams) c += "void " + name + "_reset(void) {\n" + w.reset() + "}\n\n";
+  c += signature(s) + " {\n" + w.body() + (w.body().find("input") == std::string::npos && single ? "  (void)input;\n" : "") + "}\n";
+  return s;
+}
+
+}  // namespace miniten

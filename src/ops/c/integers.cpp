@@ -1,0 +1,81 @@
+#include "ops/c/integers.h"
+#include <bit>
+#include <cstdio>
+#include <limits>
+
+namespace miniten::c {
+
+void define_requantize(CWriter& w) {
+  w.include("stdint.h");
+  w.define("round24", R"(/* v kept to its 24 leading bits, half to even: an integer as float32 holds it. */
+static uint64_t round24(uint64_t v) {
+  int32_t drop = 0;
+  while (v >> drop >= UINT64_C(1) << 24) ++drop;
+  if (drop == 0) return v;
+  const uint64_t half = UINT64_C(1) << (drop - 1), rest = v & (2 * half - 1);
+  v >>= drop;
+  if (rest > half || (rest == half && (v & 1u))) ++v;
+  return v << drop;
+}
+)");
+  w.define("requantize", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi). The multiplier is given by the bits of its float32; all is
+   done in integers, so the result is that of IEEE 754 single precision with any FPU or none. */
+static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
+  uint32_t magnitude = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc;
+  if (magnitude >> 24) magnitude = (uint32_t)round24(magnitude);
+  uint64_t product = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u);
+  const int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */
+  uint32_t whole;
+  if (product == 0 || shift > 62) {
+    whole = 0;
+  } else if (shift < 1 || product >> shift > 0xffffu) {
+    whole = 0x10000u; /* beyond any bound */
+  } else {
+    const uint64_t one = UINT64_C(1) << shift, near = one >> 15;
+    uint64_t rest = product & (one - 1);
+    if (rest - (one / 2 - near) <= 2 * near) { /* close to a half: the product's own rounding may decide */
+      product = round24(product);
+      rest = product & (one - 1);
+    }
+    whole = (uint32_t)(product >> shift);
+    if (rest > one / 2 || (rest == one / 2 && (whole & 1u))) ++whole;
+  }
+  const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
+  return y < lo ? lo : y > hi ? hi : y;
+}
+)");
+}
+void define_round(CWriter& w) {
+  w.include("stdint.h");
+  w.include("string.h");
+  w.define("round_even", R"(/* clamp(round_half_even(v) + zero, lo, hi), by the bits of v; NaN gives zero. */
+static int32_t round_even(float v, int32_t zero, int32_t lo, int32_t hi) {
+  uint32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  const uint32_t mantissa = (bits & 0x7fffffu) | 0x800000u;
+  const int32_t shift = 150 - (int32_t)(bits >> 23 & 0xffu);
+  int32_t whole = 0;
+  if (v != v) return zero;
+  if (shift <= 0) whole = 0x1000000;
+  else if (shift <= 24) {
+    const uint32_t one = 1u << shift, rest = mantissa & (one - 1);
+    whole = (int32_t)(mantissa >> shift);
+    if (rest > one / 2 || (rest == one / 2 && (whole & 1))) ++whole;
+  }
+  whole = (bits >> 31 ? -whole : whole) + zero;
+  return whole < lo ? lo : whole > hi ? hi : whole;
+}
+)");
+}
+Tensor multiplier_bits(const std::vector<float>& m) {
+  std::vector<uint32_t> bits;
+  for (float v : m) bits.push_back(v < std::numeric_limits<float>::min() ? 0u : std::bit_cast<uint32_t>(v));   // denormal ones round everything to 0
+  return Tensor::of<uint32_t>({int64_t(bits.size())}, bits);
+}
+std::string bits_literal(float v) {
+  char text[16];
+  std::snprintf(text, sizeof text, "0x%08xu", std::bit_cast<uint32_t>(v));
+  return text;
+}
+
+}  // namespace miniten::c

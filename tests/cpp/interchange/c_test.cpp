@@ -1,0 +1,67 @@
+#include "miniten/interchange/c.h"
+#include <gmock/gmock.h>
+#include "miniten/ops/ops.h"
+
+namespace miniten {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Tensor ramp(const Shape& shape) {
+  Tensor t = Tensor::empty({DType::f32, shape});
+  for (int64_t i = 0; i < t.numel(); ++i) t.view().f32()[i] = float(i % 7) * 0.25f - 0.5f;
+  return t;
+}
+Graph small_net() {
+  Tensor w = ramp({4, 3, 3, 3}), head = ramp({5, 4});
+  return trace({{DType::f32, {1, 3, 6, 6}}}, [&](const std::vector<Tensor>& in) {
+    Tensor y = relu(conv2d(in[0], w, {}, {.padding = {1, 1, 1, 1}}));
+    return std::vector<Tensor>{linear(mean(y, {2, 3}), head, {})};
+  });
+}
+
+TEST(CSource, NamesSizesAndTheArenaOfThePlan) {
+  CSource s = c_source(small_net(), "net");
+  EXPECT_THAT(s.header, HasSubstr("#define NET_ARENA_BYTES " + std::to_string(s.arena_bytes)));
+  EXPECT_THAT(s.header, HasSubstr("#define NET_INPUT_SIZE 108 "));
+  EXPECT_THAT(s.header, HasSubstr("void net_run(const float *input, float *output);"));
+  EXPECT_THAT(s.header, Not(HasSubstr("SCALE")));
+  EXPECT_EQ(s.macs, cost_of(s.graph).macs);
+  EXPECT_GT(s.arena_bytes, 4u * 6 * 6 * 4);                 // the convolution's output and its window
+  EXPECT_FALSE(s.streams);
+}
+TEST(CSource, OnlyCodeThatIsUsedAndTheSameEachTime) {
+  CSource s = c_source(small_net());
+  EXPECT_THAT(s.source, HasSubstr("static void conv_f32("));
+  EXPECT_THAT(s.source, Not(HasSubstr("depthwise")));
+  EXPECT_THAT(s.source, Not(HasSubstr("malloc")));
+  EXPECT_EQ(s.source, c_source(small_net()).source);
+}
+TEST(CSource, StatesAreKeptFromStepToStep) {
+  Tensor state = Tensor::full({2}, 3);
+  CSource s = c_source(trace({{DType::f32, {2}}}, [&](const std::vector<Tensor>& in) {
+    Tensor y = in[0] + state;
+    assign(state, y);
+    return std::vector<Tensor>{y};
+  }), "sum");
+  EXPECT_TRUE(s.streams);
+  EXPECT_EQ(s.state_bytes, 8u);
+  EXPECT_THAT(s.header, HasSubstr("void sum_reset(void);"));
+  EXPECT_THAT(s.header, HasSubstr("void sum_step(const float *input, float *output);"));
+  EXPECT_THAT(s.source, HasSubstr("_initial[2] = {\n  3.0f, 3.0f\n};"));
+}
+TEST(CSource, RefusesWhatItCannotWrite) {
+  auto graph_of = [](Spec x, Tensor (*f)(const Tensor&)) { return trace({x}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }); };
+  auto message = [](const Graph& g, const std::string& name = "model") {
+    try { c_source(g, name); } catch (const Error& e) { return std::string(e.what()); }
+    return std::string();
+  };
+  EXPECT_THAT(message(graph_of({DType::f32, {3, 4}}, [](const Tensor& x) { return argsort(x, 1); })), HasSubstr("argsort"));
+  EXPECT_THAT(message(graph_of({DType::f64, {3}}, [](const Tensor& x) { return exp(x); })), HasSubstr("exp with float32"));
+  EXPECT_THAT(message(graph_of({DType::f32, {symbol("batch"), 3}}, [](const Tensor& x) { return exp(x); })), HasSubstr("known sizes"));
+  EXPECT_THAT(message(graph_of({DType::f32, {3}}, [](const Tensor& x) { return exp(x); }), "while"), HasSubstr("name that C can have"));
+}
+
+}  // namespace
+}  // namespace miniten

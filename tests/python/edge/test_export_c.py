@@ -1,0 +1,287 @@
+"""edge.export_c: the C is compiled with every warning an error and UBSan, and compared with the model."""
+import ctypes
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import miniten as mt
+from miniten import edge, nn
+from miniten.nn import functional as F
+
+CC = shutil.which("gcc") or shutil.which("cc")
+pytestmark = pytest.mark.skipif(not CC, reason="no C compiler")
+FLAGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+rng = np.random.default_rng(3)
+
+
+def run_command(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def library(folder, name="model", extra=()):
+    run_command(CC, *FLAGS, "-shared", "-fPIC", "-o", folder / f"{name}.so", folder / f"{name}.c", *extra, "-lm")
+    return ctypes.CDLL(str(folder / f"{name}.so"))
+
+
+def call(function, inputs, outputs):
+    """One array each: run(input, output); else arrays of pointers."""
+    pointers = lambda arrays: (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
+    if len(inputs) == len(outputs) == 1:
+        function(ctypes.c_void_p(inputs[0].ctypes.data), ctypes.c_void_p(outputs[0].ctypes.data))
+    else:
+        function(pointers(inputs), pointers(outputs))
+
+
+def numpy_of(result):
+    return [np.asarray(r) for r in (result if isinstance(result, (tuple, list)) else [result])]
+
+
+class Lambda(nn.Module):
+    def __init__(self, f, **layers):
+        super().__init__()
+        self.f = f
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, *inputs):
+        return self.f(self, *inputs)
+
+
+FLOAT_MODELS = {
+    "linear": lambda: (nn.Sequential(nn.Linear(10, 7), nn.ReLU(), nn.Linear(7, 3)), [(1, 10)]),
+    "linear_rows": lambda: (nn.Sequential(nn.Linear(6, 9), nn.Tanh()), [(5, 6)]),
+    "conv": lambda: (nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU6(), nn.Conv2d(6, 5, 1)), [(2, 3, 9, 7)]),
+    "grouped_dilated": lambda: (nn.Conv2d(4, 6, (3, 2), padding=(2, 1), dilation=(2, 1), groups=2), [(1, 4, 8, 6)]),
+    "depthwise": lambda: (nn.Conv2d(5, 5, 3, 2, 1, groups=5), [(1, 5, 7, 6)]),
+    "conv1d": lambda: (nn.Sequential(nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2)), [(1, 3, 10)]),
+    "transposed": lambda: (nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, output_padding=1), [(1, 4, 4, 5)]),
+    "transposed_groups": lambda: (nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2), [(2, 4, 3, 3)]),
+    "pools": lambda: (nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2, 1, 1), nn.AvgPool2d(3, 2, 1, count_include_pad=False)), [(1, 2, 12, 11)]),
+    "global_pool": lambda: (nn.Sequential(nn.Conv2d(2, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4), nn.Softmax(-1)), [(1, 2, 8, 8)]),
+    "norms": lambda: (nn.Sequential(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.Flatten(), nn.LayerNorm(64)), [(2, 4, 4, 4)]),
+    "batch_norm_alone": lambda: (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)), [(2, 3, 4, 4)]),
+    "activations": lambda: (nn.Sequential(nn.GELU(), nn.SiLU(), nn.Hardswish(), nn.ELU(), nn.LeakyReLU(0.2), nn.Softplus(), nn.Sigmoid(), nn.LogSoftmax(-1)), [(3, 9)]),
+    "two_inputs": lambda: (Lambda(lambda m, a, b: (mt.concat([a, b * 2.0], 1), mt.exp(a) - mt.maximum(a, b))), [(2, 3), (2, 3)]),
+    "shapes": lambda: (Lambda(lambda m, x: (F.pad(x, (2, 1, 1, 0)), mt.reshape(mt.transpose(x, 1, 2), (2, -1)), x[:, ::2, 1:])), [(2, 3, 4)]),
+    "reductions": lambda: (Lambda(lambda m, x: (mt.sum(x, 1), mt.mean(x), mt.max(x, (0, 2)), mt.argmax(x, 2), mt.cumsum(x, 1))), [(2, 3, 4)]),
+    "resize": lambda: (Lambda(lambda m, x: (F.interpolate(x, scale_factor=2, mode="nearest"), F.interpolate(x, size=(5, 7), mode="bilinear"))), [(1, 2, 4, 4)]),
+    "attention": lambda: (Lambda(lambda m, x: m.a(x, x, x)[0], a=nn.MultiheadAttention(8, 2, batch_first=True)), [(2, 5, 8)]),
+    "transformer": lambda: (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), [(1, 4, 8)]),
+    "where": lambda: (Lambda(lambda m, x: mt.where(x > 0.1, x, mt.cast(x * 3.0, "int32") * 1.5)), [(3, 4)]),
+}
+
+
+@pytest.mark.parametrize("name", FLOAT_MODELS)
+def test_float_models(name, tmp_path):
+    mt.manual_seed(1)
+    model, shapes = FLOAT_MODELS[name]()
+    model.eval()
+    report = edge.export_c(model, shapes[0] if len(shapes) == 1 else shapes, tmp_path)
+    run = library(tmp_path).model_run
+    for _ in range(2):
+        inputs = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+        expected = numpy_of(model(*inputs))
+        outputs = [np.full(e.shape, 77, e.dtype) for e in expected]
+        call(run, inputs, outputs)
+        for got, want in zip(outputs, expected):
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * max(1, np.abs(want).max()))
+    assert report.files == ["model.h", "model.c", "model_self_test.c"] and report.weight_bytes >= 0
+
+
+def embedding_model():
+    return Lambda(lambda m, i: m.head(mt.mean(m.table(i), 1)), table=nn.Embedding(11, 6), head=nn.Linear(6, 3))
+
+
+def test_embedding(tmp_path):
+    model = embedding_model()
+    edge.export_c(model, (2, 4), tmp_path, input_dtypes="int64")
+    index = np.array([[0, 3, 10, 2], [5, 5, 1, 9]], np.int64)
+    out = np.zeros((2, 3), np.float32)
+    call(library(tmp_path).model_run, [index], [out])
+    np.testing.assert_allclose(out, np.asarray(model(index)), atol=1e-5)
+
+
+def residual():
+    return Lambda(lambda m, x: m.head(mt.mean(F.relu(m.b(F.relu(m.a(x))) + m.skip(x)), (2, 3))), a=nn.Conv2d(3, 8, 3, 2, 1), b=nn.Conv2d(8, 8, 3, 1, 1),
+                  skip=nn.Conv2d(3, 8, 1, 2), head=nn.Linear(8, 5))
+
+
+QUANTIZED_MODELS = {
+    "residual": lambda: (residual(), (1, 3, 12, 12), {}),
+    "odd": lambda: (nn.Sequential(nn.Conv2d(3, 7, 3, 1, 1), nn.ReLU(), nn.Conv2d(7, 5, 1), nn.Flatten(), nn.Linear(5 * 25, 3)), (3, 3, 5, 5), {}),
+    "depthwise": lambda: (nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1, groups=6), nn.ReLU6(), nn.Conv2d(6, 9, 1), nn.AvgPool2d(2, 2, 1), nn.Conv2d(9, 9, 3, padding=2, dilation=2, groups=3)), (2, 6, 9, 9), {}),
+    "pools": lambda: (nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 6)), (1, 2, 14, 14), {}),
+    "uint8": lambda: (residual(), (1, 3, 8, 8), {"activation_dtype": "uint8"}),
+    "symmetric": lambda: (residual(), (1, 3, 8, 8), {"activation_symmetric": True, "per_channel": False}),
+    "tables": lambda: (nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 16), nn.Sigmoid(), nn.Linear(16, 4)), (4, 8), {}),
+    "concat": lambda: (Lambda(lambda m, x: m.b(mt.concat([m.a(x), F.relu(m.a(x))], 1)), a=nn.Conv2d(2, 3, 3), b=nn.Conv2d(6, 4, 1)), (1, 2, 6, 6), {}),
+}
+
+
+@pytest.mark.parametrize("name", QUANTIZED_MODELS)
+def test_quantized_models_give_the_bytes_of_the_session(name, tmp_path):
+    mt.manual_seed(2)
+    model, shape, options = QUANTIZED_MODELS[name]()
+    model.eval()
+    q = edge.quantize_model(model, calibration_data=[rng.standard_normal(shape).astype(np.float32) for _ in range(3)], **options)
+    report = edge.export_c(q, shape, tmp_path, name="net")
+    header = (tmp_path / "net.h").read_text()
+    number = lambda key: np.float32(header.split(f"#define NET_{key} ")[1].split("\n")[0].strip("()f"))
+    dtype = np.dtype(report.input_dtypes[0])
+    assert dtype.itemsize == 1 and report.output_dtypes == report.input_dtypes
+    run = library(tmp_path, "net").net_run
+    for _ in range(3):
+        x = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+        floats = (x.astype(np.float32) - number("INPUT_ZERO_POINT")) * number("INPUT_SCALE")
+        want = np.asarray(q(floats))
+        got = np.zeros(want.shape, dtype)
+        call(run, [x], [got])
+        assert np.array_equal((got.astype(np.float32) - number("OUTPUT_ZERO_POINT")) * number("OUTPUT_SCALE"), want)
+    source = (tmp_path / "net.c").read_text()
+    assert "float" not in source.split("*/", 1)[1].replace("float32", "").replace("float)acc", "").replace("float)a ", "").replace("float)b ", ""), "integers throughout"
+    if name == "tables":
+        assert "_table[256]" in source and "math.h" not in source
+
+
+def test_dynamic_quantisation(tmp_path):
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 5))
+    q = edge.quantize_model(model, mode="dynamic")
+    x = rng.standard_normal((1, 2, 6, 6)).astype(np.float32)
+    want = np.asarray(q(x))
+    edge.export_c(q, (1, 2, 6, 6), tmp_path)
+    got = np.zeros_like(want)
+    call(library(tmp_path).model_run, [x], [got])
+    np.testing.assert_allclose(got, want, atol=1e-5 * max(1, np.abs(want).max()))
+
+
+def test_every_sum_of_two_bytes(tmp_path):
+    """All pairs, for scales from near to far apart."""
+    add = Lambda(lambda m, a, b: F.relu(a + b) * 1.0 if False else a + b)
+    a, b = (g.reshape(1, -1) for g in np.meshgrid(np.arange(-128, 128, dtype=np.int8), np.arange(-128, 128, dtype=np.int8)))
+    for k, (low, high) in enumerate([(1.0, 1.0), (0.37, 1.9), (100.0, 0.013), (3.0, 2.999)]):
+        data = [rng.uniform(-s, s * 0.7, (1, 65536)).astype(np.float32) for s in (low, high)]
+        q = edge.quantize_model(add, calibration_data=[tuple(data)])
+        folder = tmp_path / str(k)
+        edge.export_c(q, [(1, 65536)] * 2, folder)
+        header = (folder / "model.h").read_text()
+        number = lambda key: np.float32(header.split(f"#define MODEL_{key} ")[1].split("\n")[0].strip("()f"))
+        floats = [(v.astype(np.float32) - number(f"INPUT_{i}_ZERO_POINT")) * number(f"INPUT_{i}_SCALE") for i, v in enumerate((a, b))]
+        want = np.asarray(q(*floats))
+        got = np.zeros(a.shape, np.int8)
+        call(library(folder).model_run, [np.ascontiguousarray(a), np.ascontiguousarray(b)], [got])
+        assert np.array_equal((got.astype(np.float32) - number("OUTPUT_ZERO_POINT")) * number("OUTPUT_SCALE"), want)
+
+
+def test_integer_arithmetic_is_float32s(tmp_path):
+    """requantize and add_rounded, which are written in integers, against NumPy's float32, ties and large sums included."""
+    q = edge.quantize_model(residual(), calibration_data=[rng.standard_normal((1, 3, 8, 8)).astype(np.float32)])
+    edge.export_c(q, (1, 3, 8, 8), tmp_path)
+    (tmp_path / "harness.c").write_text("""
+#include "model.c"
+void requantize_all(const int32_t *acc, const uint32_t *m, int32_t *y, int32_t n);
+void requantize_all(const int32_t *acc, const uint32_t *m, int32_t *y, int32_t n) {
+  for (int32_t i = 0; i < n; ++i) y[i] = requantize(acc[i], m[i], 3, -128, 127);
+}
+void add_all(const int32_t *a, const int32_t *b, const uint32_t *scales, int32_t *y, int32_t n);
+void add_all(const int32_t *a, const int32_t *b, const uint32_t *scales, int32_t *y, int32_t n) {
+  const struct addition p = {.a_scale = scales[0], .b_scale = scales[1], .scale = scales[2]};
+  for (int32_t i = 0; i < n; ++i) y[i] = add_rounded(&p, a[i], b[i]);
+}
+""")
+    lib = library(tmp_path, "harness")
+    n = 1 << 20
+    acc = np.concatenate([rng.integers(-2**31, 2**31, n // 4), rng.integers(-70000, 70000, n // 2), rng.integers(-2**26, 2**26, n // 4)]).astype(np.int32)
+    m = np.float32(2.0) ** rng.integers(-34, 12, n).astype(np.float32) * rng.choice(np.array([1, 1.5, 1.25, 0], np.float32) + 0, n)
+    m = np.where(rng.random(n) < 0.5, m, np.exp(rng.uniform(-16, 0, n))).astype(np.float32)
+    m = np.where(m < np.finfo(np.float32).tiny, np.float32(np.finfo(np.float32).tiny), m)
+    # multipliers next to those that make a tie
+    near = rng.random(n) < 0.5
+    tie = ((rng.integers(0, 200, n) + 0.5) / np.maximum(np.abs(acc.astype(np.float64)), 1)).astype(np.float32)
+    tie = tie.view(np.uint32).astype(np.int64) + rng.integers(-1, 2, n)
+    m = np.where(near, tie.astype(np.uint32).view(np.float32), m)
+    with np.errstate(over="ignore"):
+        want = np.clip(np.rint(acc.astype(np.float32) * m).astype(np.float64) + 3, -128, 127)
+    got = np.zeros(n, np.int32)
+    lib.requantize_all(*(ctypes.c_void_p(v.ctypes.data) for v in (acc, m, got)), n)
+    assert np.array_equal(got, want)
+
+    a, b = (g.reshape(-1) for g in np.meshgrid(np.arange(-255, 256, dtype=np.int32), np.arange(-255, 256, dtype=np.int32)))
+    got = np.zeros(a.size, np.int32)
+    for _ in range(40):
+        s = np.exp(rng.uniform(-9, 3, 3)).astype(np.float32)
+        if _ % 4 == 0:
+            s = (2.0 ** rng.integers(-6, 1, 3)).astype(np.float32)
+        want = np.clip(np.rint((a.astype(np.float32) * s[0] + b.astype(np.float32) * s[1]) / s[2]), -65536, 65536)
+        lib.add_all(*(ctypes.c_void_p(v.ctypes.data) for v in (a, b, s, got)), a.size)
+        inside = np.abs(want) < 60000
+        assert np.array_equal(got[inside], want[inside])
+
+
+def test_calibration_data_quantises(tmp_path):
+    data = rng.standard_normal((16, 3, 8, 8)).astype(np.float32)
+    report = edge.export_c(residual(), (1, 3, 8, 8), tmp_path, calibration_data=[d[None] for d in data], verify="host")
+    assert report.input_dtypes == ["int8"] and json.loads(report.to_json())["verified_by"] == "cc" and "self-test passed" in str(report)
+
+
+def test_same_model_same_bytes_and_clang(tmp_path):
+    model = residual()
+    for folder in ("a", "b"):
+        edge.export_c(model, (1, 3, 8, 8), tmp_path / folder)
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+    if not shutil.which("clang"):
+        pytest.skip("no clang")
+    q = edge.quantize_model(model, calibration_data=[rng.standard_normal((1, 3, 8, 8)).astype(np.float32)])
+    edge.export_c(q, (1, 3, 8, 8), tmp_path / "q")
+    for folder in ("a", "q"):
+        run_command("clang", *FLAGS[:6], "-fsyntax-only", tmp_path / folder / "model.c", tmp_path / folder / "model_self_test.c")
+
+
+def test_self_test_notices_a_wrong_weight(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    edge.export_c(model, (1, 4), tmp_path)
+    build = lambda: run_command(CC, *FLAGS, "-o", tmp_path / "test", tmp_path / "model.c", tmp_path / "model_self_test.c", "-lm")
+    build()
+    run_command(tmp_path / "test")
+    source = (tmp_path / "model.c").read_text()
+    at = source.index("bias[")
+    at = source.index("{", at)
+    (tmp_path / "model.c").write_text(source[: at + 1] + "\n  9.0f +" + source[at + 1 :].lstrip())
+    build()
+    assert subprocess.run([tmp_path / "test"]).returncode == 1
+
+
+@pytest.mark.skipif(not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")), reason="no gcc-arm-none-eabi or qemu-system-arm")
+@pytest.mark.parametrize("data", [None, "int8"])
+def test_cortex_m4_in_qemu(data, tmp_path):
+    samples = [rng.standard_normal((1, 3, 8, 8)).astype(np.float32)]
+    report = edge.export_c(residual(), (1, 3, 8, 8), tmp_path, calibration_data=samples if data else None, verify="qemu")
+    assert report.verified_by.startswith("qemu-system-arm") and 0 < report.code_bytes < 16000 and 0 < report.stack_bytes < 2000
+
+
+def test_errors_write_nothing(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 4), Lambda(lambda m, x: mt.argsort(x, 1)))
+    to = tmp_path / "out"
+    with pytest.raises(NotImplementedError, match=r"argsort"):
+        edge.export_c(model, (1, 4), to)
+    good = nn.Linear(4, 4)
+    for name in ("int", "2nd", "my-model", "", "while", "ä", "class"):
+        with pytest.raises(ValueError, match="name that C can have"):
+            edge.export_c(good, (1, 4), to, name=name)
+    with pytest.raises(ValueError, match="kB"):
+        edge.export_c(nn.Sequential(nn.Linear(4, 400), nn.Linear(400, 4)), (1, 4), to, max_ram_kb=1)
+    with pytest.raises(ValueError, match="verify"):
+        edge.export_c(good, (1, 4), to, verify="board")
+    assert not to.exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="folder"):
+        edge.export_c(good, (1, 4), tmp_path / "file")
+    (to / "model.c").mkdir(parents=True)
+    with pytest.raises(OSError, match="folder"):
+        edge.export_c(good, (1, 4), to)
+    assert sorted(p.name for p in to.iterdir()) == ["model.c"]
