@@ -206,6 +206,7 @@ Tensor folded_bias(const CCall& c, const std::vector<int8_t>& w, const Tensor* b
   return Tensor::of<int32_t>({n + 1}, b);
 }
 template <class A> std::string scaling_record(CWriter& w, const CCall& c, const A& at, const std::vector<int8_t>& weight, int64_t n, int64_t k) {
+  for (const COperand* x : {&c.in[0], &c.out[0]}) if (!is_byte(x->spec.dtype)) c.refuse("8-bit activations", x->spec.text(), "quantise to int8");
   std::vector<float> scale = weight_of(c, 2).to_vector<float>(), multiplier(size_t(n + 1), 0.0f);
   multipliers_of(at.x_scale, Tensor::of<float>({n}, scale).view(), at.y_scale, multiplier.data());
   std::string bias = w.constant(folded_bias(c, weight, c.in.size() == 4 ? &weight_of(c, 3) : nullptr, n, k, at.x_zero), "bias"), bits = w.constant(multiplier_bits(multiplier), "multiplier");
