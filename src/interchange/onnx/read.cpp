@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <set>
+#include <stdexcept>
 #include "interchange/onnx/model.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
@@ -176,7 +177,7 @@ void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
   for (const M::Node& n : nodes) {
     LayerScope layer(n.name);
     Reading node(n, version_of(s.opsets, n), s);
-    auto run = [&]() -> std::vector<Tensor> {
+    auto read = [&]() -> std::vector<Tensor> {
       if (n.reader.rule) return n.reader.rule(node);
       if (n.reader.op) return run_one_to_one(*n.reader.op, node);
       if (const M::Function* f = function_of(s.model, n)) return call(*f, n, s);
@@ -184,6 +185,15 @@ void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
       if (n.reader.rule) return n.reader.rule(node);
       if (n.reader.op) return run_one_to_one(*n.reader.op, node);
       unknown(n, node.version());
+    };
+    auto run = [&] {                                    // what a rule takes for granted may be missing
+      try {
+        return read();
+      } catch (const std::out_of_range&) {
+        node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
+      } catch (const std::bad_alloc&) {
+        node.fail("values that fit into memory", "larger ones");
+      }
     };
     std::vector<Tensor> out;
     bool known = mode().recorder && !n.in.empty();      // of constants alone: computed now, so shapes follow

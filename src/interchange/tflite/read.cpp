@@ -1,4 +1,5 @@
 #include <set>
+#include <stdexcept>
 #include "interchange/tflite/model.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/tflite.h"
@@ -141,6 +142,17 @@ class Node final : public ForeignNode {
               "docs/interchange/tflite.md lists them");
 }
 
+// Inputs, outputs and constants that a rule takes for granted may be missing.
+std::vector<Tensor> applied(const M::Operator& n, const Node& node) {
+  try {
+    return n.rule(node);
+  } catch (const std::out_of_range&) {
+    node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
+  } catch (const std::bad_alloc&) {
+    node.fail("values that fit into memory", "larger ones");
+  }
+}
+
 void run_node(const M::Operator& n, Scope& s) {
   Node node(n, s);
   LayerScope layer(node.name());
@@ -158,8 +170,8 @@ void run_node(const M::Operator& n, Scope& s) {
   if (known) {
     NoGrad no_grad;
     Swap<Recorder*> eager(mode().recorder, nullptr);
-    out = n.rule(node);
-  } else out = n.rule(node);
+    out = applied(n, node);
+  } else out = applied(n, node);
   if (out.size() < n.out.size()) node.fail(std::to_string(out.size()) + " outputs", std::to_string(n.out.size()));
   for (size_t i = 0; i < n.out.size(); ++i) {
     size_t id = size_t(n.out[i]);

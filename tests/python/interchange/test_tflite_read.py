@@ -103,3 +103,14 @@ def test_signature_is_chosen_by_its_key():
         load_tflite(network(), signature="other")
     with pytest.raises(ValueError, match="exact"):
         load_tflite(network(), exact="lite")
+
+
+def test_missing_parts_are_refused():
+    f = File()
+    x = f.tensor((2, 3))
+    f.op("ADD", [x, x], [], "AddOptions")
+    refused(f.bytes([x], [x]), "ADD", "0 outputs")
+    f = File()
+    x, y = f.tensor((2, 3)), f.tensor((2, 3, 1), name="y")
+    f.op("EXPAND_DIMS", [x, f.tensor(data=np.zeros(0, "int32"))], [y])
+    refused(f.bytes([x], [y]), "EXPAND_DIMS")
