@@ -8,10 +8,12 @@ namespace {
 namespace S = tflite_schema;
 
 std::vector<int64_t> index_vector(const S::Table& d, int type, int field) {
-  const S::Table* t = d.table(field);
   std::vector<int64_t> v;
+  auto kind = d.number<uint8_t>(type);
+  if (kind < S::int32_vector || kind > S::uint8_vector) return v;         // of another kind: not verified
+  const S::Table* t = d.table(field);
   if (!t) return v;
-  switch (d.number<uint8_t>(type)) {
+  switch (kind) {
     case S::int32_vector: for (int32_t i : t->numbers<int32_t>(0)) v.push_back(i); break;
     case S::uint16_vector: for (uint16_t i : t->numbers<uint16_t>(0)) v.push_back(i); break;
     case S::uint8_vector: for (uint8_t i : t->numbers<uint8_t>(0)) v.push_back(i); break;

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tflite_files import File, litert
+from tflite_files import File, litert, schema
 from tflite_nets import accumulator, lstm, sparse
 
 import miniten as mt
@@ -122,3 +122,14 @@ def test_sparse_weights_are_made_dense():
     check(sparse(blocks, range(1, 9), (0, 1, 2, 3), [2, ((0, 1, 2), (1, 0)), 2, 2], (0, 1)), [rand(2, 4)])
     with pytest.raises(ValueError, match="sparse"):
         load_tflite(sparse(dense, [5, -2, 7], (0, 1), [3, ((0, 2, 2, 3), (1, 9, 0))]))
+
+
+def test_sparse_indices_of_an_unknown_kind_are_refused():
+    dense = np.zeros((3, 4), "float32")
+    data = bytearray(sparse(dense, [5, -2, 7], (0, 1), [3, ((0, 2, 2, 3), (1, 3, 0))]))
+    model = schema.Model.GetRootAs(data)
+    table = next(t for t in (model.Subgraphs(0).Tensors(i) for i in range(model.Subgraphs(0).TensorsLength())) if t.Sparsity()).Sparsity().DimMetadata(1)._tab
+    for field in (8, 12):
+        data[table.Pos + table.Offset(field)] = 0
+    with pytest.raises(ValueError, match="sparse"):
+        load_tflite(bytes(data))
