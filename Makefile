@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: gallery demo test install cpp-test python-test asan tsan test-aarch64 bench wheel clean
+.PHONY: gallery demo test install cpp-test python-test asan tsan test-aarch64 bench wheel wheels clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -48,6 +48,12 @@ wheel:
 	@tools/setup.sh
 	@rm -f dist/miniten-*.whl
 	@$(path) .venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
+
+# dist/wheels: a manylinux wheel, installed and tried, and the source package
+wheels:
+	@tools/setup.sh wheels
+	@tools/wheels.sh
+	@tools/check_wheels.sh
 
 # docs/viz/gallery.md and its pictures
 gallery: install

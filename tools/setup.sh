@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian machine ready: system packages through apt, then .venv with the build tools.
-# tools/setup.sh [judges] [aarch64]: also what the tests compare with; also what builds and runs programs for 64-bit ARM.
-# What is there already costs no network.
+# tools/setup.sh [judges] [aarch64] [wheels]: also what the tests compare with; what builds and runs programs for 64-bit
+# ARM; what makes wheels that other machines take. What is there already costs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-judges='' aarch64=''
+judges='' aarch64='' wheels=''
 for wanted in "$@"; do
   case $wanted in
     judges) judges=1 ;;
     aarch64) aarch64=1 ;;
-    *) echo "tools/setup.sh [judges] [aarch64], got '$wanted'"; exit 2 ;;
+    wheels) wheels=1 ;;
+    *) echo "tools/setup.sh [judges] [aarch64] [wheels], got '$wanted'"; exit 2 ;;
   esac
 done
 
@@ -83,6 +84,12 @@ fi
 
 if [[ $aarch64 ]]; then
   tools/sysroot.sh aarch64
+fi
+if [[ $wheels && ! .venv/wheels -nt pyproject.toml ]]; then
+  mapfile -t wanted < <(requirements "p['project']['optional-dependencies']['wheels']")
+  echo "Installing ${wanted[*]}"
+  "${pip[@]}" "${wanted[@]}"
+  touch .venv/wheels
 fi
 
 if [[ $judges ]]; then
