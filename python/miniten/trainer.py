@@ -301,6 +301,10 @@ class Trainer:
                 self.optimizer.on_nonfinite = policy
         return self._steps.get(key)
 
+    def forget_steps(self) -> None:
+        """Steps are compiled again: for a callback that changed what the model computes with, as masks."""
+        self._steps.clear()
+
     def _refuse(self, why: str) -> None:
         if self.compile is True:
             raise ValueError(f"[Trainer] expected a model whose training step can be compiled, got one that cannot ({why})")

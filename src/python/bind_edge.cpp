@@ -10,6 +10,8 @@
 
 namespace miniten::python {
 
+void bind_pruning(nb::module_&);
+
 namespace {
 
 using namespace nb::literals;
@@ -127,12 +129,6 @@ void bind_reports(nb::module_& m) {
   nb::class_<R>(m, "QuantizationReport", "What quantize_model did, layer by layer.")
       .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("calibration_samples", &R::calibration_samples)
       .def_ro("float_bytes", &R::float_bytes).def_ro("bytes", &R::bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
-  nb::class_<edge::PruneRow>(m, "PruneRow", "Zeros of one weight.")
-      .def_ro("weight", &edge::PruneRow::weight).def_ro("total", &edge::PruneRow::total).def_ro("zeros", &edge::PruneRow::zeros).def_ro("dtype", &edge::PruneRow::dtype);
-  using P = edge::PruneReport;
-  nb::class_<P>(m, "PruneReport", "What is zero, weight by weight.")
-      .def_ro("wanted", &P::wanted).def_ro("rows", &P::rows).def_ro("method", &P::method).def_ro("scope", &P::scope).def_ro("dense_bytes", &P::dense_bytes).def_ro("bytes", &P::bytes)
-      .def_prop_ro("total", &P::total).def_prop_ro("zeros", &P::zeros).def("to_text", &P::to_text).def("to_json", &P::to_json).def("__str__", &P::to_text);
   using E = edge::ExportReport;
   nb::class_<E>(m, "ExportReport", "What an exporter wrote.")
       .def_ro("path", &E::path).def_ro("bytes", &E::bytes).def_ro("opset", &E::opset).def_ro("ir_version", &E::ir_version).def_ro("nodes", &E::nodes).def_ro("checked_by", &E::checked_by)
@@ -180,73 +176,6 @@ void bind_quantization(nb::module_& m) {
                 "mode: str = 'static', skip: collections.abc.Sequence[str] = ()) -> QuantizedModel"),
         "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches.\n\n"
         "Without it weights are static and activations get their scales at run time. Keywords override config.");
-}
-
-void bind_pruning(nb::module_& m) {
-  m.def("magnitude_prune", [](ArrayLike weights, double sparsity) {
-          edge::Pruned p = edge::magnitude_prune(weights.tensor("magnitude_prune"), sparsity);
-          return nb::make_tuple(p.weights, p.mask);
-        }, "weights"_a, "sparsity"_a, nb::sig("def magnitude_prune(weights: Tensor | numpy.typing.ArrayLike, sparsity: float) -> tuple[Tensor, Tensor]"), "-> (pruned, mask): round(sparsity * n) zeros, the least magnitudes.");
-  m.def("structured_prune", [](ArrayLike weights, double sparsity, int dim) {
-          edge::StructuredPruned p = edge::structured_prune(weights.tensor("structured_prune"), sparsity, dim);
-          return nb::make_tuple(p.weights, p.mask, p.kept);
-        }, "weights"_a, "sparsity"_a, "dim"_a = 0,
-        nb::sig("def structured_prune(weights: Tensor | numpy.typing.ArrayLike, sparsity: float, dim: int = 0) -> tuple[Tensor, Tensor, list[int]]"),
-        "-> (pruned, mask, kept): whole slices along dim, the least by L1 norm; kept are the indices of the others, ascending.");
-  using P = edge::PrunedModel;
-  nb::class_<P, nn::GraphModule> p(m, "PrunedModel", nb::type_slots(ModuleSlots<P>::slots), "A model whose weights are partly zero and stay so in training.");
-  ModuleSlots<P>::dict_offset = nb::cast<Py_ssize_t>(p.attr("__dictoffset__"));
-  p.def("forward", [](P& self, nb::args args) { return single_or_tuple(self.P::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
-      .def_prop_ro("masks", [](const P& self) {
-          nb::dict d;
-          for (auto& [name, mask] : self.masks()) d[name.c_str()] = mask;
-          return d;
-        }, nb::sig("def masks(self) -> dict[str, Tensor]"), "bool, False at zeros, by the weight's name.")
-      .def_prop_ro("kept", [](const P& self) {
-          nb::dict d;
-          for (const edge::KeptIndices& k : self.kept())
-            for (auto& [name, axis] : k.axes) {
-              if (!d.contains(name.c_str())) d[name.c_str()] = nb::dict();
-              nb::cast<nb::dict>(d[name.c_str()])[nb::int_(axis)] = k.kept;
-            }
-          return d;
-        }, nb::sig("def kept(self) -> dict[str, dict[int, list[int]]]"), "Of method structured: the indices that stayed, ascending, by the constant's name and axis.")
-      .def("actual_sparsity", &P::actual_sparsity, "Zeros among the prunable weights, counted.")
-      .def("nonzero_parameters", &P::nonzero_parameters)
-      .def("compression_ratio", &P::compression_ratio, "Bytes of the file with all weights in full over those of this one.")
-      .def("size_reduction", &P::size_reduction, "The float model's file over this one's.")
-      .def("size_bytes", &P::size_bytes, "Of the file that save writes.")
-      .def("report", &P::report)
-      .def("prune", &P::prune, "sparsity"_a, "More zeros in place.")
-      .def("save", [](const P& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "-> bytes.")
-      .def_static("load", [](nb::object path) { return P::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> PrunedModel"))
-      .def("__deepcopy__", [](const P& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> PrunedModel"));
-  m.def("prune_model", [](nn::ModuleRef model, std::optional<double> sparsity, std::string method, std::string scope, nb::object skip, uint64_t seed,
-                          std::map<std::string, double> ratios, std::string importance, int64_t min_channels, std::optional<int64_t> round_to, nb::object input_shape, nb::object input_dtypes) {
-          if (!sparsity) throw Error(ErrorKind::value, "prune_model", "a sparsity in [0, 1)", "none", "pass sparsity=0.5");
-          edge::PruneOptions o{.method = method, .scope = scope, .skip = patterns(skip), .seed = seed, .ratios = {ratios.begin(), ratios.end()}, .importance = importance,
-                              .min_channels = min_channels, .round_to = round_to.value_or(1)};
-          return edge::prune_model(*model, *sparsity, o, specs_of("prune_model", input_shape, input_dtypes).specs);
-        }, "model"_a, "sparsity"_a = nb::none(), "method"_a = "magnitude", "scope"_a = "global", nb::kw_only(), "skip"_a = nb::none(), "seed"_a = 0,
-        "ratios"_a = std::map<std::string, double>(), "importance"_a = "l1", "min_channels"_a = 1, "round_to"_a = nb::none(), "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def prune_model(model: Module, sparsity: float | None = None, method: str = 'magnitude', scope: str = 'global', *, skip: str | collections.abc.Sequence[str] | None = None, seed: int = 0, "
-                "ratios: dict[str, float] = {}, importance: str = 'l1', min_channels: int = 1, round_to: int | None = None, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> PrunedModel"),
-        "A pruned copy; the model given is not modified. Of a quantised model the integers become zero, the scales stay.");
-  using S = edge::ChannelSummary;
-  nb::class_<S>(m, "ChannelSummary", "Channels that exist only together.")
-      .def_ro("name", &S::name).def_ro("channels", &S::channels).def_ro("layers", &S::layers).def_ro("axes", &S::axes).def("to_text", &S::to_text).def("__str__", &S::to_text)
-      .def("__repr__", &S::to_text);
-  m.def("channel_groups", [](nn::ModuleRef model, nb::object input_shape, nb::object input_dtypes) { return edge::channel_groups(*model, specs_of("channel_groups", input_shape, input_dtypes).specs); },
-        "model"_a, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def channel_groups(model: Module, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> list[ChannelSummary]"),
-        "The sets of channels that method structured chooses from, with everything that is cut with them.");
-  using G = edge::GradualPruning;
-  nb::class_<G>(m, "GradualPruning", "Sparsity that grows from step to step by a cubic law (Zhu and Gupta 2017).")
-      .def(nb::init<double, double, int64_t, int64_t, int64_t>(), "initial_sparsity"_a = 0.0, "final_sparsity"_a = 0.9, "start_step"_a = 0, "end_step"_a = 1000, "frequency"_a = 100)
-      .def("get_sparsity", &G::get_sparsity, "step"_a).def("should_update", &G::should_update, "step"_a, "Every frequency steps from start_step on, and at end_step.")
-      .def("step", &G::step, "Moves on by one -> the sparsity now.")
-      .def("apply", &G::apply, "model"_a, "After step(): prunes the model in place where this step is one to update at -> whether it did.")
-      .def_prop_ro("last_step", &G::last_step);
 }
 
 // As the class it is.

@@ -18,16 +18,26 @@ StructuredPruned structured_prune(const Tensor& weights, double sparsity, int di
 
 // ---- models ----
 struct PruneOptions {
-  std::string method = "magnitude";      // magnitude, random, lamp: zeros; structured: channels are cut out
+  std::string method = "magnitude";      // magnitude, random, lamp, taylor, movement: zeros; structured: channels are cut
+                                         // out; bn_scale and geometric_median: structured by that importance
   std::string scope = "global";          // global: one threshold for all layers; layer: each to the same sparsity
   std::vector<std::string> skip;         // what stays whole: names of weights or layers with * and ?, "features" means all
                                          // below it too, or names of ops. One that matches nothing is an error
   uint64_t seed = 0;                     // of method and importance random
   std::vector<std::pair<std::string, double>> ratios;   // pattern as in skip -> the sparsity of what it names, alone
+  // Zeros in blocks, by layers' matrices (outputs x inputs, for each tap of a kernel): of m inputs in a row n stay whatever
+  // the sparsity of the rest, or rows x cols go or stay together, the least by their mean. Edges have smaller blocks.
+  int64_t n = 0, m = 0;                  // 0: no such pattern; the sparsity must be 1 - n / m then
+  int64_t rows = 1, cols = 1;
   // Of method structured:
-  std::string importance = "l1";         // of a channel: l1, l2, bn_scale, geometric_median, random
+  std::string importance = "l1";         // of a channel: l1, l2, bn_scale, geometric_median, taylor, random
   int64_t min_channels = 1;              // that stay in each set
   int64_t round_to = 1;                  // what stays is a multiple of it where the set allows, upwards
+};
+// What methods that ask data are given.
+struct PruneData {
+  std::function<bool(std::vector<Tensor>& inputs, Tensor& target)> next;       // the next batch; false: there is none
+  std::function<Tensor(const std::vector<Tensor>& outputs, const Tensor& target)> loss;   // null: cross entropy of integer targets, else mean squared error
 };
 // total: elements before; zeros: those that are 0 or were cut out.
 struct PruneRow { std::string weight; int64_t total = 0, zeros = 0; std::string dtype; };
@@ -69,7 +79,12 @@ class PrunedModel : public nn::GraphModule {
   PruneReport report() const;            // counted now
   // More zeros (or as many) in place, with the method, scope and seed of the making: an optimizer keeps its parameters.
   // Throws for method structured: channels go from copies.
-  void prune(double sparsity);
+  void prune(double sparsity, const PruneData& = {});
+  void hold() const;                     // puts back to zero now what something else moved
+  // Weights of the state given, the zeros of now: the lottery ticket's way (Frankle and Carbin 2019). Names are those of
+  // the model given or of this one; where channels were cut out the same go. Throws naming what is missing, too much or
+  // of another shape; nothing is changed then.
+  void rewind(const nn::StateDict&);
 
   // What the quantised model it was made from knew; null: its weights are floats.
   const QuantizationReport* quantization() const { return quantization_.get(); }
@@ -83,7 +98,6 @@ class PrunedModel : public nn::GraphModule {
 
  private:
   Graph held() const;                    // the graph, or before there is one the weights alone; zeros put back
-  void hold() const;
   double wanted_ = 0;
   PruneOptions options_;
   std::vector<std::pair<std::string, Tensor>> waiting_;             // masks while there is no graph
@@ -101,10 +115,12 @@ class PrunedModel : public nn::GraphModule {
 // pattern that matches nothing and a model without weights.
 // Method structured cuts channels out, with everything that reads or scales them, so that the model gets smaller and
 // faster: it computes what it would with these channels' weights all zero. The sparsity is the share of channels that go.
-// It needs known shapes and floats.
-Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& = {}, const std::vector<Spec>& inputs = {});
-void prune_graph(Graph&, double sparsity, const PruneOptions& = {});        // new constants and masks
-std::vector<KeptIndices> prune_channels(Graph&, double sparsity, const PruneOptions& = {});    // method structured; -> what stays
+// It needs known shapes and floats, as methods taylor and movement and patterns do.
+// taylor: the sum over batches of (gradient * weight)^2 (Molchanov et al. 2019); movement: of -gradient * weight, what
+// training would shrink goes first (Sanh et al. 2020). The model runs in eval mode, its weights stay.
+Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& = {}, const std::vector<Spec>& inputs = {}, const PruneData& = {});
+void prune_graph(Graph&, double sparsity, const PruneOptions& = {}, const PruneData& = {});        // new constants and masks
+std::vector<KeptIndices> prune_channels(Graph&, double sparsity, const PruneOptions& = {}, const PruneData& = {});    // method structured; -> what stays
 
 // Channels that exist only together: outputs of layers whose results are added, what batch norm scales of them and what
 // the layers after them read. These sets are what method structured chooses from. Inputs and outputs of the graph, and
@@ -127,8 +143,9 @@ class GradualPruning {
   bool should_update(int64_t step) const;        // every `frequency` steps from start_step on, and at end_step
   double step();                                 // moves on by one; -> the sparsity now
   // After step(): prunes a model in place where this step is one to update at. -> whether it did
-  bool apply(PrunedModel&) const;
+  bool apply(PrunedModel&, const PruneData& = {}) const;
   int64_t last_step() const { return at_; }
+  void set_last_step(int64_t);           // to go on from there
 
  private:
   double initial_, final_;

@@ -69,6 +69,7 @@ void lamp(std::vector<double>& magnitudes) {
 std::vector<double> scores_of(const Candidate& c, const PruneOptions& o, Generator& random) {
   std::vector<double> s = magnitudes("prune_model", c.name, c.tensor, c.quantized);
   if (s.empty()) return s;
+  if (!c.score.empty()) s = c.score;
   auto greatest = size_t(s.size() - 1 - size_t(std::max_element(s.rbegin(), s.rend()) - s.rbegin()));
   if (o.method == "random") for (double& v : s) v = random.next();
   if (o.method == "lamp") lamp(s);
@@ -76,12 +77,87 @@ std::vector<double> scores_of(const Candidate& c, const PruneOptions& o, Generat
   if (c.prior) {
     Tensor prior = c.prior.clone();
     const bool* kept = prior.view().as<bool>();
-    for (size_t i = 0; i < s.size(); ++i) if (!kept[i]) s[i] = -1;
+    for (size_t i = 0; i < s.size(); ++i) if (!kept[i]) s[i] = -HUGE_VAL;
   }
   return s;
 }
 
+// Of each block the n greatest stay, of equal ones the last.
+void keep_some(Candidate& c, const std::vector<double>& scores, int64_t n) {
+  c.mask = Tensor::empty({DType::boolean, c.tensor.shape()});
+  bool* keep = c.mask.view().as<bool>();
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    if (c.block[a] != c.block[b]) return c.block[a] < c.block[b];
+    return scores[a] != scores[b] ? scores[a] > scores[b] : a > b;
+  });
+  int64_t place = 0;
+  for (size_t i = 0; i < order.size(); ++i) {
+    place = i && c.block[order[i]] == c.block[order[i - 1]] ? place + 1 : 0;
+    keep[order[i]] = place < n && scores[order[i]] != -HUGE_VAL;
+  }
+}
+
+// Whole blocks of these candidates, the least means first, up to the number of zeros that is nearest to the share.
+void cut_blocks(std::vector<Candidate>& all, const std::vector<std::vector<double>>& scores, const std::vector<size_t>& members, double share) {
+  struct Block { double sum = 0; int64_t size = 0, gone = 0; size_t candidate = 0; int64_t id = 0; };
+  std::vector<Block> blocks;
+  int64_t n = 0;
+  for (size_t k : members) {
+    size_t first = blocks.size();
+    for (int64_t id : all[k].block) blocks.resize(std::max(blocks.size(), first + size_t(id) + 1));
+    for (size_t i = 0; i < scores[k].size(); ++i) {
+      Block& b = blocks[first + size_t(all[k].block[i])];
+      b.candidate = k;
+      b.id = all[k].block[i];
+      ++b.size;
+      if (scores[k][i] == -HUGE_VAL) ++b.gone;
+      else b.sum += scores[k][i];
+    }
+    n += int64_t(scores[k].size());
+  }
+  std::erase_if(blocks, [](const Block& b) { return !b.size; });
+  auto rank = [](const Block& b) { return b.gone == b.size ? -HUGE_VAL : b.sum / double(b.size); };
+  std::stable_sort(blocks.begin(), blocks.end(), [&](const Block& a, const Block& b) { return rank(a) < rank(b); });
+  int64_t wanted = zeros_for(share, n), zeros = 0;
+  std::vector<std::vector<bool>> goes(all.size());
+  for (const Block& b : blocks) {
+    if (b.gone < b.size && (rank(b) == HUGE_VAL || 2 * (wanted - zeros) < b.size)) break;
+    zeros += b.size;
+    goes[b.candidate].resize(std::max(goes[b.candidate].size(), size_t(b.id) + 1));
+    goes[b.candidate][size_t(b.id)] = true;
+  }
+  for (size_t k : members) {
+    all[k].mask = Tensor::empty({DType::boolean, all[k].tensor.shape()});
+    bool* keep = all[k].mask.view().as<bool>();
+    for (size_t i = 0; i < scores[k].size(); ++i) {
+      auto id = size_t(all[k].block[i]);
+      keep[i] = scores[k][i] != -HUGE_VAL && !(id < goes[k].size() && goes[k][id]);
+    }
+  }
+}
+
 }  // namespace
+
+PruneOptions checked(PruneOptions o) {
+  const char* op = "prune_model";
+  if (o.method == "bn_scale" || o.method == "geometric_median") {
+    o.importance = o.method;
+    o.method = "structured";
+  }
+  bool known = false;
+  for (const char* name : {"magnitude", "random", "lamp", "taylor", "movement", "structured"}) known |= o.method == name;
+  if (!known) throw Error(ErrorKind::value, op, "method magnitude, random, lamp, taylor, movement, structured, bn_scale or geometric_median", "\"" + o.method + "\"");
+  if (o.scope != "global" && o.scope != "layer") throw Error(ErrorKind::value, op, "scope global or layer", "\"" + o.scope + "\"");
+  if ((o.m || o.n) && !(o.n >= 1 && o.n < o.m)) throw Error(ErrorKind::value, op, "a pattern n:m of 1 <= n < m", std::to_string(o.n) + ":" + std::to_string(o.m));
+  if (o.rows < 1 || o.cols < 1) throw Error(ErrorKind::value, op, "blocks of at least 1 x 1", std::to_string(o.rows) + " x " + std::to_string(o.cols));
+  bool in_blocks = o.m > 0 || o.rows > 1 || o.cols > 1;
+  if (o.m && (o.rows > 1 || o.cols > 1)) throw Error(ErrorKind::value, op, "a pattern n:m or blocks", "both");
+  if (in_blocks && o.method == "structured") throw Error(ErrorKind::value, op, "a method of zeros with a pattern", "structured", "channels are a pattern of their own");
+  if (o.m && !o.ratios.empty()) throw Error(ErrorKind::value, op, "no ratios with a pattern n:m", "some", "its sparsity is the same everywhere; name layers in skip");
+  return o;
+}
 
 Tensor with_zeros(const Tensor& t, const Tensor& mask, const Quantized* q) {
   Tensor out = t.clone();
@@ -108,13 +184,18 @@ bool put_zeros(const Tensor& t, const Tensor& mask, const Quantized* q) {
   return true;
 }
 
-void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& o) {
+void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& given) {
   check_sparsity("prune_model", sparsity);
+  PruneOptions o = checked(given);
+  if (o.m > 0 && std::abs(sparsity - (1 - double(o.n) / double(o.m))) > 1e-9)
+    throw Error(ErrorKind::value, "prune_model", "the sparsity of the pattern, " + std::to_string(1 - double(o.n) / double(o.m)), std::to_string(sparsity));
   if (o.method == "structured")
     throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known for method structured", "one that was never called", "call it once, or give input_shape");
-  if (o.method != "magnitude" && o.method != "random" && o.method != "lamp")
-    throw Error(ErrorKind::value, "prune_model", "method magnitude, random, lamp or structured", "\"" + o.method + "\"");
-  if (o.scope != "global" && o.scope != "layer") throw Error(ErrorKind::value, "prune_model", "scope global or layer", "\"" + o.scope + "\"");
+  bool in_blocks = o.m > 0 || o.rows * o.cols > 1;
+  for (const Candidate& c : all)
+    if ((needs_data(o) && c.score.empty() && c.tensor.numel()) || (in_blocks && c.block.empty() && c.tensor.numel()))
+      throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known for " + (in_blocks ? std::string("patterns") : "method " + o.method), "one that was never called",
+                  "call it once, or give input_shape");
   Generator random(o.seed, 77);
   std::vector<std::vector<double>> scores;
   for (const Candidate& c : all) {
@@ -131,7 +212,7 @@ void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& o)
       floors += std::count(scores[k].begin(), scores[k].end(), HUGE_VAL);
     }
     auto keep = std::make_unique<bool[]>(group.size());
-    int64_t n = int64_t(group.size()), before = std::count(group.begin(), group.end(), -1.0);
+    int64_t n = int64_t(group.size()), before = std::count(group.begin(), group.end(), -HUGE_VAL);
     cut(group, std::max(before, std::min(zeros_for(share, n), n - floors)), keep.get());
     size_t offset = 0;
     for (size_t k : members) {
@@ -140,7 +221,20 @@ void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& o)
       offset += scores[k].size();
     }
   };
+  if (o.m > 0) {
+    for (size_t k = 0; k < all.size(); ++k) keep_some(all[k], scores[k], o.n);
+    return;
+  }
   std::vector<size_t> open;
+  if (in_blocks) {
+    for (size_t k = 0; k < all.size(); ++k) {
+      if (all[k].ratio >= 0) cut_blocks(all, scores, {k}, all[k].ratio);
+      else if (o.scope == "layer") cut_blocks(all, scores, {k}, sparsity);
+      else open.push_back(k);
+    }
+    cut_blocks(all, scores, open, sparsity);
+    return;
+  }
   for (size_t k = 0; k < all.size(); ++k) {
     if (all[k].ratio >= 0) cut_together({k}, all[k].ratio);
     else if (o.scope == "layer") cut_together({k}, sparsity);

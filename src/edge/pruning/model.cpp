@@ -1,6 +1,6 @@
-#include <nlohmann/json.hpp>
 #include <set>
 #include "edge/models.h"
+#include "edge/pruning/channels.h"
 #include "edge/pruning/choose.h"
 #include "miniten/interchange/native.h"
 
@@ -79,16 +79,29 @@ NativeFile dense(NativeFile f) {
 
 }  // namespace
 
-void prune_graph(Graph& g, double sparsity, const PruneOptions& o) {
+// Blocks and scores that the options ask for. ids: the candidates' values.
+static void look_at_graph(const Graph& g, std::vector<Candidate>& all, const std::vector<int>& ids, const PruneOptions& o, const PruneData& data) {
+  bool in_blocks = o.m > 0 || o.rows > 1 || o.cols > 1;
+  for (size_t i = 0; in_blocks && i < all.size(); ++i) all[i].block = o.m > 0 ? blocks_of(g, ids[i], 1, o.m) : blocks_of(g, ids[i], o.rows, o.cols);
+  if (!needs_data(o)) return;
+  auto scores = scores_by_data(g, o, data);
+  for (size_t i = 0; i < all.size(); ++i) all[i].score = std::move(scores[ids[i]]);
+}
+
+void prune_graph(Graph& g, double sparsity, const PruneOptions& given, const PruneData& data) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
+  PruneOptions o = checked(given);
   std::vector<Weight> weights = weights_of(g);
   std::erase_if(weights, [&](const Weight& w) { return g.values[size_t(w.value)].spec.shape.rank < 2; });
   std::vector<Candidate> all;
+  std::vector<int> ids;
   for (const Weight& w : weights) {
     const Value& v = g.values[size_t(w.value)];
     all.push_back({name_of_value(g, w.value), v.constant, w.quantized.get(), v.mask, {}});
+    ids.push_back(w.value);
   }
+  look_at_graph(g, all, ids, o, data);
   auto is_named = [&](const std::string& pattern, size_t i) {
     bool named = skips(pattern, all[i].name);
     for (const std::string& layer : weights[i].layers) named |= skips(pattern, layer);
@@ -238,8 +251,9 @@ double PrunedModel::size_reduction() const {
   return double(quantization_->float_bytes) / double(size_bytes());
 }
 
-void PrunedModel::prune(double sparsity) {
+void PrunedModel::prune(double sparsity, const PruneData& data) {
   check_sparsity("prune", sparsity);
+  NoGrad no_grad;
   if (options_.method == "structured")
     throw Error(ErrorKind::unsupported, "prune", "a model with zeros", "one that channels were cut out of", "prune_model gives a copy with fewer channels");
   hold();
@@ -262,6 +276,7 @@ void PrunedModel::prune(double sparsity) {
       all.push_back({name_of_value(graph(), w.value), v.constant, w.quantized.get(), v.mask, {}});
       ids.push_back(w.value);
     }
+    look_at_graph(graph(), all, ids, options_, data);
     choose(all, sparsity, options_);
     add_transform([&](Graph& g) {                              // the parameters stay the same tensors
       for (size_t i = 0; i < all.size(); ++i) {
@@ -272,60 +287,6 @@ void PrunedModel::prune(double sparsity) {
   }
   wanted_ = sparsity;
 }
-
-// ---- files ----
-NativeFile PrunedModel::file() const {
-  NativeFile f;
-  f.graph = held();
-  f.has_graph = true;
-  f.kind = "pruned";
-  nlohmann::ordered_json extra{{"wanted", wanted_}, {"method", options_.method}, {"scope", options_.scope}, {"seed", options_.seed}};
-  if (cut_.given_bytes) {
-    extra["given_bytes"] = cut_.given_bytes;
-    extra["kept"] = nlohmann::ordered_json::array();
-    for (const KeptIndices& k : cut_.kept) extra["kept"].push_back({{"axes", k.axes}, {"size", k.size}, {"kept", k.kept}});
-  }
-  if (quantization_) extra["quantization"] = nlohmann::ordered_json::parse(quantization_->to_json());
-  f.extra = extra.dump();
-  return f;
-}
-size_t PrunedModel::size_bytes() const {
-  graph();                                                   // throws where there is nothing to save yet
-  return bytes_of_file(file());
-}
-size_t PrunedModel::save(const std::string& path) const {
-  graph();
-  return save_native(file(), path);
-}
-Ref<PrunedModel> PrunedModel::from_file(const NativeFile& f) {
-  if (f.kind != "pruned" || !f.has_graph)
-    throw Error(ErrorKind::value, "PrunedModel.load", "a file of a pruned model", f.kind.empty() ? "one without a kind" : "one of kind \"" + f.kind + "\"");
-  PruneOptions o;
-  double wanted = 0;
-  std::shared_ptr<QuantizationReport> quantization;
-  ChannelCut cut;
-  try {
-    auto extra = nlohmann::json::parse(f.extra);
-    wanted = extra.at("wanted");
-    o.method = extra.at("method");
-    o.scope = extra.at("scope");
-    o.seed = extra.at("seed");
-    if (extra.contains("kept")) {
-      cut.given_bytes = extra.at("given_bytes");
-      for (const auto& k : extra["kept"]) {
-        cut.kept.push_back({k.at("axes"), k.at("size"), k.at("kept")});
-        if (cut.kept.back().kept.empty()) throw Error(ErrorKind::value, "PrunedModel.load", "channels that stay", "none", "the file may be damaged");
-      }
-    }
-    if (extra.contains("quantization")) quantization = std::make_shared<QuantizationReport>(QuantizationReport::from_json(extra["quantization"].dump()));
-  } catch (const nlohmann::json::exception& e) {
-    throw Error(ErrorKind::value, "PrunedModel.load", "a sound report", e.what(), "the file may be damaged");
-  }
-  auto m = make<PrunedModel>(f.graph, wanted, o, std::move(quantization), std::move(cut));
-  m->eval();
-  return m;
-}
-Ref<PrunedModel> PrunedModel::load(const std::string& path) { return from_file(load_native(path)); }
 
 Ref<PrunedModel> PrunedModel::clone() const {
   auto quantization = quantization_ ? std::make_shared<QuantizationReport>(*quantization_) : nullptr;
@@ -342,6 +303,53 @@ Ref<PrunedModel> PrunedModel::clone() const {
   return copy;
 }
 
+void PrunedModel::rewind(const nn::StateDict& state) {
+  const char* op = "rewind";
+  NoGrad no_grad;
+  Swap<Recorder*> eager(mode().recorder, nullptr);
+  hold();
+  struct Pair { Tensor to, from; };
+  std::vector<Pair> pairs;
+  std::string missing, unknown;
+  std::set<std::string> used;
+  auto take_weight = [&](const std::string& name, const Tensor& to) {
+    std::string slashed = name;
+    std::replace(slashed.begin(), slashed.end(), '.', '/');
+    const Tensor* from = nullptr;
+    for (auto& [known, t] : state)
+      if (known == name || known == slashed) { from = &t; used.insert(known); }
+    if (!from) { missing += (missing.empty() ? "" : ", ") + name; return; }
+    Tensor t = *from;
+    for (const KeptIndices& k : cut_.kept)
+      for (auto& [constant, axis] : k.axes)
+        if (constant == name && axis < t.rank() && t.dim(axis) == k.size && to.dim(axis) != k.size) t = take(t, axis, k.kept);
+    if (t.shape() != to.shape() || is_float(t.dtype()) != is_float(to.dtype()))
+      throw Error(ErrorKind::value, op, "\"" + name + "\" of " + to.spec().text(), from->spec().text());
+    pairs.push_back({to, t});
+  };
+  if (has_graph()) {
+    for (const Value& v : graph().values) if (v.constant && v.trainable && is_float(v.spec.dtype)) take_weight(v.name, v.constant);
+  } else for (auto& [name, t] : holder(*this).snapshot()) take_weight(name, t);
+  for (auto& [name, t] : state) {
+    bool is_constant = used.count(name) || !is_float(t.dtype());
+    if (has_graph()) for (const Value& v : graph().values) {
+      std::string slashed = v.name;
+      std::replace(slashed.begin(), slashed.end(), '.', '/');
+      if (!v.constant || is_constant || (v.name != name && slashed != name)) continue;
+      is_constant = true;                                      // a buffer, as batch norm's statistics
+      take_weight(v.name, v.constant);
+    }
+    if (!is_constant) unknown += (unknown.empty() ? "" : ", ") + name;
+  }
+  if (!missing.empty()) throw Error(ErrorKind::value, op, "a state with every weight", "one without " + missing);
+  if (!unknown.empty()) throw Error(ErrorKind::value, op, "a state of this model's weights", "one with " + unknown);
+  for (auto& [to, from] : pairs) assign(to, cast(from, to.dtype()));
+  if (!has_graph())
+    for (auto& [name, t] : holder(*this).snapshot())
+      if (const Tensor* mask = find(waiting_, name)) put_zeros(t, *mask);
+  hold();
+}
+
 static Ref<PrunedModel> prune_waiting(nn::GraphModule& m, double sparsity, const PruneOptions& o) {
   if (auto* q = dynamic_cast<QuantizedModel*>(&m))
     return make<PrunedModel>(q->clone(), std::vector<std::function<void(Graph&)>>{}, nn::StateDict{}, Masks{}, sparsity, o);
@@ -350,8 +358,9 @@ static Ref<PrunedModel> prune_waiting(nn::GraphModule& m, double sparsity, const
   return make<PrunedModel>(copy->source(), copy->transforms(), copy->snapshot(), p ? p->clone()->masks() : Masks{}, sparsity, o);
 }
 
-Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& o, const std::vector<Spec>& inputs) {
+Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& given, const std::vector<Spec>& inputs, const PruneData& data) {
   check_sparsity("prune_model", sparsity);
+  PruneOptions o = checked(given);
   auto* module = dynamic_cast<nn::GraphModule*>(&model);
   bool known = !inputs.empty() || (module ? module->has_graph() : !model.last_input_specs().empty());
   Ref<PrunedModel> pruned;
@@ -378,8 +387,8 @@ Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOpti
       given.has_graph = true;
       given.kind = "module";
       cut.given_bytes = bytes_of_file(given);
-      cut.kept = prune_channels(g, sparsity, o);
-    } else prune_graph(g, sparsity, o);
+      cut.kept = prune_channels(g, sparsity, o, data);
+    } else prune_graph(g, sparsity, o, data);
     pruned = make<PrunedModel>(std::move(g), sparsity, o, quantization, std::move(cut));
   }
   pruned->train(model.training());

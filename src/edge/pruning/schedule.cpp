@@ -19,10 +19,14 @@ bool GradualPruning::should_update(int64_t step) const {
   return step >= start_ && step <= end_ && ((step - start_) % frequency_ == 0 || step == end_);
 }
 double GradualPruning::step() { return get_sparsity(++at_); }
-bool GradualPruning::apply(PrunedModel& model) const {
+bool GradualPruning::apply(PrunedModel& model, const PruneData& data) const {
   if (!should_update(at_)) return false;
-  model.prune(get_sparsity(at_));
+  model.prune(get_sparsity(at_), data);
   return true;
+}
+void GradualPruning::set_last_step(int64_t step) {
+  if (step < 0) throw Error(ErrorKind::value, "GradualPruning", "a step of 0 or more", std::to_string(step));
+  at_ = step;
 }
 
 }  // namespace miniten::edge

@@ -79,7 +79,15 @@ Tensor value_of(const Graph& g, int id) {                    // a constant, or o
   return moved;
 }
 
-std::vector<double> scores_of(const Graph& g, const ChannelSet& set, const PruneOptions& o, Generator& random) {
+using Scores = std::map<int, std::vector<double>>;
+Tensor value_of(const Graph& g, int id, const Scores& scores) {        // of scores in place of the constant
+  int source = source_constant(g, id);
+  Graph scored = g;
+  scored.values[size_t(source)].constant = Tensor::of<double>(g.values[size_t(source)].spec.shape, scores.at(source));
+  return value_of(scored, id);
+}
+
+std::vector<double> scores_of(const Graph& g, const ChannelSet& set, const PruneOptions& o, Generator& random, const Scores& by_data) {
   std::vector<double> all(set.channels.size(), 0.0);
   if (o.importance == "random") {
     for (double& s : all) s = random.uniform();
@@ -93,7 +101,7 @@ std::vector<double> scores_of(const Graph& g, const ChannelSet& set, const Prune
       throw Error(ErrorKind::value, op, "batch norms behind the layers that importance bn_scale judges", "none behind \"" + set.name + "\"", "skip it, or take importance=\"l1\"");
   }
   for (auto& [value, axis] : from) {
-    auto by_index = importance_by_index(value_of(g, value), axis, o.importance);
+    auto by_index = importance_by_index(o.importance == "taylor" ? value_of(g, value, by_data) : value_of(g, value), axis, o.importance);
     std::vector<double> own(all.size(), 0.0);
     for (size_t c = 0; c < all.size(); ++c)
       for (const Slice& s : set.channels[c].slices) if (s.value == value && s.axis == axis) own[c] += by_index[size_t(s.index)];
@@ -105,8 +113,8 @@ std::vector<double> scores_of(const Graph& g, const ChannelSet& set, const Prune
 }
 
 void check(const Graph& g, const PruneOptions& o) {
-  if (o.importance != "l1" && o.importance != "l2" && o.importance != "bn_scale" && o.importance != "geometric_median" && o.importance != "random")
-    throw Error(ErrorKind::value, op, "importance l1, l2, bn_scale, geometric_median or random", "\"" + o.importance + "\"");
+  if (o.importance != "l1" && o.importance != "l2" && o.importance != "bn_scale" && o.importance != "geometric_median" && o.importance != "taylor" && o.importance != "random")
+    throw Error(ErrorKind::value, op, "importance l1, l2, bn_scale, geometric_median, taylor or random", "\"" + o.importance + "\"");
   if (o.scope != "global" && o.scope != "layer") throw Error(ErrorKind::value, op, "scope global or layer", "\"" + o.scope + "\"");
   if (o.min_channels < 1) throw Error(ErrorKind::value, op, "min_channels of at least 1", std::to_string(o.min_channels));
   if (o.round_to < 1) throw Error(ErrorKind::value, op, "round_to of at least 1", std::to_string(o.round_to));
@@ -161,8 +169,9 @@ std::vector<int64_t> share(const Graph& g, const std::vector<ChannelSet>& sets, 
 
 }  // namespace
 
-std::vector<KeptIndices> prune_channels(Graph& g, double sparsity, const PruneOptions& o) {
+std::vector<KeptIndices> prune_channels(Graph& g, double sparsity, const PruneOptions& given, const PruneData& data) {
   check_sparsity(op, sparsity);
+  PruneOptions o = checked(given);
   for (auto& [pattern, ratio] : o.ratios) check_sparsity(op, ratio);
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
@@ -184,8 +193,10 @@ std::vector<KeptIndices> prune_channels(Graph& g, double sparsity, const PruneOp
     throw Error(ErrorKind::value, op, "a model with channels between its layers", o.skip.empty() ? "one without" : "one whose channels are all skipped",
                 "channels of the inputs and outputs stay");
   Generator random(o.seed, 78);
+  Scores by_data;
+  if (needs_data(o)) by_data = scores_by_data(g, o, data);
   std::vector<std::vector<double>> scores;
-  for (const ChannelSet& set : sets) scores.push_back(scores_of(g, set, o, random));
+  for (const ChannelSet& set : sets) scores.push_back(scores_of(g, set, o, random, by_data));
   std::vector<int64_t> stay = share(g, sets, scores, sparsity, o);
   Removed removed;
   for (size_t k = 0; k < sets.size(); ++k) {
