@@ -2,7 +2,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
-#include "miniten/edge/pruning.h"
+#include "miniten/edge/budget.h"
 #include "python/module_type.h"
 
 // miniten.edge.pruning.
@@ -74,15 +74,93 @@ void read_pattern(nb::handle pattern, edge::PruneOptions& o) {
   o.cols = integer_of("prune_model", pattern[1]);
 }
 
+edge::PruneTarget target_of(nb::handle given) {
+  if (!nb::isinstance<nb::dict>(given)) throw Error(ErrorKind::type, "prune_model", "a target as {'macs': 0.5}, {'latency_ms': 8} or {'flash_kb': 200}", type_text(given));
+  edge::PruneTarget t;
+  for (auto [key, value] : nb::borrow<nb::dict>(given)) {
+    std::string k = nb::cast<std::string>(key);
+    double* to = k == "macs" ? &t.macs : k == "latency_ms" ? &t.latency_ms : k == "flash_kb" ? &t.flash_kb : nullptr;
+    if (!to) throw Error(ErrorKind::value, "prune_model", "a target of macs, latency_ms or flash_kb", "\"" + k + "\"");
+    *to = nb::cast<double>(value);
+    if (!(*to > 0)) throw Error(ErrorKind::value, "prune_model", "a target above 0", std::to_string(*to));
+  }
+  return t;
+}
+
+edge::Evaluate evaluate_of(nb::object f) {
+  if (!nb::isinstance<nb::callable>(f)) throw Error(ErrorKind::type, "evaluate", "a function of a model that gives its score", type_text(f));
+  return [f](nn::Module& m) { return nb::cast<double>(nb::float_(f(nb::cast(Ref<nn::Module>(&m))))); };
+}
+
+void bind_budget(nb::module_& m) {
+  using S = edge::SensitivityReport;
+  nb::class_<edge::SensitivityRow>(m, "SensitivityRow", "Scores with one layer pruned, by sparsity.").def_ro("name", &edge::SensitivityRow::name).def_ro("scores", &edge::SensitivityRow::scores);
+  nb::class_<S>(m, "SensitivityReport", "How much each layer's pruning costs.")
+      .def_ro("base", &S::base).def_ro("sparsities", &S::sparsities).def_ro("rows", &S::rows)
+      .def("ratios", [](const S& self, double max_drop) {
+          std::map<std::string, double> d;
+          for (auto& [name, s] : self.ratios(max_drop)) d[name] = s;
+          return d;
+        }, "max_drop"_a, "For prune_model's ratios: of each layer the greatest sparsity up to which the score drops by max_drop at most.")
+      .def("to_text", &S::to_text).def("to_json", &S::to_json).def("__str__", &S::to_text);
+  m.def("sensitivity_scan", [](nn::ModuleRef model, nb::object evaluate, std::vector<double> sparsities, std::string method, nb::object skip, nb::object pattern, std::string importance, nb::object shape, nb::object dtypes) {
+          edge::PruneOptions o{.method = method, .skip = patterns(skip), .importance = importance};
+          read_pattern(pattern, o);
+          return edge::sensitivity_scan(*model, evaluate_of(evaluate), sparsities, o, specs_of("sensitivity_scan", shape, dtypes).specs);
+        }, "model"_a, "evaluate"_a, "sparsities"_a = std::vector<double>{0.25, 0.5, 0.75, 0.9}, "method"_a = "magnitude", nb::kw_only(), "skip"_a = nb::none(), "pattern"_a = nb::none(), "importance"_a = "l1",
+        "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def sensitivity_scan(model: Module, evaluate: collections.abc.Callable[[Module], float], sparsities: collections.abc.Sequence[float] = (0.25, 0.5, 0.75, 0.9), method: str = 'magnitude', *, "
+                "skip: str | collections.abc.Sequence[str] | None = None, pattern: tuple[int, int] | None = None, importance: str = 'l1', input_shape: typing.Any = None, "
+                "input_dtypes: typing.Any = None) -> SensitivityReport"),
+        "evaluate(model) with one layer (of method structured: one group of channels) pruned at a time.");
+  using T = edge::CompressTrial;
+  nb::class_<T>(m, "CompressTrial", "One recipe and what it costs.")
+      .def_ro("recipe", &T::recipe).def_ro("score", &T::score).def_ro("flash_kb", &T::flash_kb).def_ro("ram_kb", &T::ram_kb).def_ro("latency_ms", &T::latency_ms).def_ro("failed", &T::failed);
+  using R = edge::CompressReport;
+  nb::class_<R>(m, "CompressReport", "What compress tried.")
+      .def_ro("trials", &R::trials).def_ro("best", &R::best, "Index of the trial taken.").def_ro("resumed", &R::resumed, "Trials read from the journal.")
+      .def("pareto", &R::pareto, "Indices of trials that no other beats in score, flash, RAM and latency at once.").def("meets", &R::meets, "trial"_a)
+      .def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
+  m.def("_compress", [](nn::ModuleRef model, nb::object calibration, nb::object evaluate, std::map<std::string, double> budget, std::string journal, uint64_t seed, nb::object shape, nb::object dtypes) {
+          edge::CompressBudget b;
+          for (auto& [name, v] : budget) {
+            double* to = name == "flash_kb" ? &b.flash_kb : name == "ram_kb" ? &b.ram_kb : name == "latency_ms" ? &b.latency_ms : name == "max_drop" ? &b.max_drop : nullptr;
+            if (!to) throw Error(ErrorKind::value, "compress", "a budget of flash_kb, ram_kb, latency_ms and max_drop", "\"" + name + "\"");
+            if (!(v > 0 || (to == &b.max_drop && v == 0))) throw Error(ErrorKind::value, "compress", name + " above 0", std::to_string(v));
+            *to = v;
+          }
+          std::function<edge::Batches()> data;
+          if (!calibration.is_none())
+            data = [calibration]() -> edge::Batches {
+              nb::object iterator = nb::steal(PyObject_GetIter(calibration.ptr()));
+              if (!iterator.is_valid()) throw nb::python_error();
+              return [iterator]() -> std::vector<Tensor> {
+                nb::object batch = nb::steal(PyIter_Next(iterator.ptr()));
+                if (!batch.is_valid()) {
+                  if (PyErr_Occurred()) throw nb::python_error();
+                  return {};
+                }
+                std::vector<Tensor> inputs;
+                for (nb::handle part : nb::cast<nb::tuple>(batch)) inputs.push_back(to_tensor("compress", part, {{}, true}));
+                return inputs;
+              };
+            };
+          edge::Compressed c = edge::compress(*model, data, evaluate_of(evaluate), b, journal, seed, specs_of("compress", shape, dtypes).specs);
+          return nb::make_tuple(nb::cast(c.model), std::move(c.report));
+        }, "model"_a, "calibration"_a, "evaluate"_a, "budget"_a, "journal"_a, "seed"_a, "input_shape"_a, "input_dtypes"_a,
+        nb::sig("def _compress(model: Module, calibration: typing.Any, evaluate: typing.Any, budget: dict[str, float], journal: str, seed: int, input_shape: typing.Any, input_dtypes: typing.Any) -> "
+                "tuple[GraphModule, CompressReport]"));
+}
+
 }  // namespace
 
 void bind_pruning(nb::module_& m) {
   nb::class_<edge::PruneRow>(m, "PruneRow", "Zeros of one weight.")
       .def_ro("weight", &edge::PruneRow::weight).def_ro("total", &edge::PruneRow::total).def_ro("zeros", &edge::PruneRow::zeros).def_ro("dtype", &edge::PruneRow::dtype);
-  using P = edge::PruneReport;
-  nb::class_<P>(m, "PruneReport", "What is zero, weight by weight.")
-      .def_ro("wanted", &P::wanted).def_ro("rows", &P::rows).def_ro("method", &P::method).def_ro("scope", &P::scope).def_ro("dense_bytes", &P::dense_bytes).def_ro("bytes", &P::bytes)
-      .def_prop_ro("total", &P::total).def_prop_ro("zeros", &P::zeros).def("to_text", &P::to_text).def("to_json", &P::to_json).def("__str__", &P::to_text);
+  using R = edge::PruneReport;
+  nb::class_<R>(m, "PruneReport", "What is zero, weight by weight.")
+      .def_ro("wanted", &R::wanted).def_ro("rows", &R::rows).def_ro("method", &R::method).def_ro("scope", &R::scope).def_ro("dense_bytes", &R::dense_bytes).def_ro("bytes", &R::bytes)
+      .def_prop_ro("total", &R::total).def_prop_ro("zeros", &R::zeros).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
   m.def("magnitude_prune", [](ArrayLike weights, double sparsity) {
           edge::Pruned p = edge::magnitude_prune(weights.tensor("magnitude_prune"), sparsity);
           return nb::make_tuple(p.weights, p.mask);
@@ -130,18 +208,24 @@ void bind_pruning(nb::module_& m) {
         }, "model"_a, "state_dict"_a, nb::sig("def rewind(model: PrunedModel, state_dict: collections.abc.Mapping[str, typing.Any]) -> None"),
         "Weights of that state, of the model given or of this one, in place; the zeros of now stay.");
   m.def("prune_model", [](nn::ModuleRef model, std::optional<double> sparsity, std::string method, std::string scope, nb::object pattern, nb::object skip, uint64_t seed, std::map<std::string, double> ratios,
-                          nb::object data, nb::object loss, std::string importance, int64_t min_channels, std::optional<int64_t> round_to, nb::object input_shape, nb::object input_dtypes) {
+                          nb::object target, nb::object data, nb::object loss, std::string importance, int64_t min_channels, std::optional<int64_t> round_to, nb::object input_shape, nb::object input_dtypes) {
           edge::PruneOptions o{.method = method, .scope = scope, .skip = patterns(skip), .seed = seed, .ratios = {ratios.begin(), ratios.end()}, .importance = importance,
                               .min_channels = min_channels, .round_to = round_to.value_or(1)};
           read_pattern(pattern, o);
+          if (!target.is_none()) {
+            if (sparsity) throw Error(ErrorKind::value, "prune_model", "a sparsity or a target", "both");
+            if (!data.is_none() || method == "taylor" || method == "movement")
+              throw Error(ErrorKind::unsupported, "prune_model", "a method without data for a target", method);
+            return edge::prune_to(*model, target_of(target), o, specs_of("prune_model", input_shape, input_dtypes).specs);
+          }
           if (!sparsity && o.m) sparsity = 1 - double(o.n) / double(o.m);
-          if (!sparsity) throw Error(ErrorKind::value, "prune_model", "a sparsity in [0, 1)", "none", "pass sparsity=0.5");
+          if (!sparsity) throw Error(ErrorKind::value, "prune_model", "a sparsity in [0, 1)", "none", "pass sparsity=0.5, or target={'flash_kb': 200}");
           return edge::prune_model(*model, *sparsity, o, specs_of("prune_model", input_shape, input_dtypes).specs, data_of(data, loss));
         }, "model"_a, "sparsity"_a = nb::none(), "method"_a = "magnitude", "scope"_a = "global", nb::kw_only(), "pattern"_a = nb::none(), "skip"_a = nb::none(), "seed"_a = 0,
-        "ratios"_a = std::map<std::string, double>(), "data"_a = nb::none(), "loss"_a = nb::none(), "importance"_a = "l1", "min_channels"_a = 1, "round_to"_a = nb::none(), "input_shape"_a = nb::none(),
+        "ratios"_a = std::map<std::string, double>(), "target"_a = nb::none(), "data"_a = nb::none(), "loss"_a = nb::none(), "importance"_a = "l1", "min_channels"_a = 1, "round_to"_a = nb::none(), "input_shape"_a = nb::none(),
         "input_dtypes"_a = nb::none(),
         nb::sig("def prune_model(model: Module, sparsity: float | None = None, method: str = 'magnitude', scope: str = 'global', *, pattern: str | tuple[int, int] | None = None, "
-                "skip: str | collections.abc.Sequence[str] | None = None, seed: int = 0, ratios: dict[str, float] = {}, data: typing.Any = None, loss: typing.Any = None, importance: str = 'l1', "
+                "skip: str | collections.abc.Sequence[str] | None = None, seed: int = 0, ratios: dict[str, float] = {}, target: dict[str, float] | None = None, data: typing.Any = None, loss: typing.Any = None, importance: str = 'l1', "
                 "min_channels: int = 1, round_to: int | None = None, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> PrunedModel"),
         "A pruned copy; the model given is not modified. Of a quantised model the integers become zero, the scales stay.");
   using S = edge::ChannelSummary;
@@ -152,6 +236,7 @@ void bind_pruning(nb::module_& m) {
         "model"_a, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def channel_groups(model: Module, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> list[ChannelSummary]"),
         "The sets of channels that method structured chooses from, with everything that is cut with them.");
+  bind_budget(m);
   using G = edge::GradualPruning;
   nb::class_<G>(m, "GradualPruning", "Sparsity that grows from step to step by a cubic law (Zhu and Gupta 2017).")
       .def(nb::init<double, double, int64_t, int64_t, int64_t>(), "initial_sparsity"_a = 0.0, "final_sparsity"_a = 0.9, "start_step"_a = 0, "end_step"_a = 1000, "frequency"_a = 100)

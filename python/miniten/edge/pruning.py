@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from miniten import _core
-from miniten._core import ChannelSummary, PrunedModel, PruneReport, channel_groups, magnitude_prune, prune_model, rewind, structured_prune
+from miniten._core import (
+    ChannelSummary,
+    PrunedModel,
+    PruneReport,
+    SensitivityReport,
+    channel_groups,
+    magnitude_prune,
+    prune_model,
+    rewind,
+    sensitivity_scan,
+    structured_prune,
+)
 
-__all__ = ["ChannelSummary", "GradualPruning", "PruneReport", "PrunedModel", "channel_groups", "magnitude_prune", "prune_model", "rewind", "structured_prune"]
+__all__ = [
+    "ChannelSummary", "GradualPruning", "PruneReport", "PrunedModel", "SensitivityReport", "channel_groups", "magnitude_prune", "plot_sensitivity", "prune_model",
+    "rewind", "sensitivity_scan", "structured_prune",
+]
 
 
 class GradualPruning(_core.GradualPruning):
@@ -82,3 +96,16 @@ class GradualPruning(_core.GradualPruning):
 
     def on_batch_end(self, batch: int, logs: Any = None) -> None:
         self._catch_up()
+
+
+def plot_sensitivity(report: SensitivityReport, ax: Any = None) -> Any:
+    """A line for each layer: the score over the layer's sparsity -> the axes."""
+    from miniten import viz
+
+    ax = viz.subplots()[1] if ax is None else ax
+    for row in report.rows:
+        ax.plot([0.0, *report.sparsities], [report.base, *row.scores], marker="o", label=row.name)
+    ax.set_xlabel("sparsity of one layer")
+    ax.set_ylabel("score")
+    ax.legend()
+    return ax
