@@ -147,7 +147,7 @@ void bind_budget(nb::module_& m) {
             };
           edge::Compressed c = edge::compress(*model, data, evaluate_of(evaluate), b, journal, seed, specs_of("compress", shape, dtypes).specs);
           return nb::make_tuple(nb::cast(c.model), std::move(c.report));
-        }, "model"_a, "calibration"_a, "evaluate"_a, "budget"_a, "journal"_a, "seed"_a, "input_shape"_a, "input_dtypes"_a,
+        }, "model"_a, "calibration"_a.none(), "evaluate"_a, "budget"_a, "journal"_a, "seed"_a, "input_shape"_a.none(), "input_dtypes"_a.none(),
         nb::sig("def _compress(model: Module, calibration: typing.Any, evaluate: typing.Any, budget: dict[str, float], journal: str, seed: int, input_shape: typing.Any, input_dtypes: typing.Any) -> "
                 "tuple[GraphModule, CompressReport]"));
 }

@@ -44,6 +44,8 @@ CompiledStep::CompiledStep(nn::ModuleRef model, LossFunction loss, Ref<optim::Op
 
 CompiledStep::Result CompiledStep::run(std::span<const Tensor> given) {
   std::vector<Tensor> out = session_->run(given);
+  const Graph& g = session_->graph();                          // who compiled with the weights of before looks at versions
+  for (const State& s : g.states) ++g.values[size_t(s.entry)].constant->storage->version;
   return {out[0], {out.begin() + 1, out.end()}};
 }
 

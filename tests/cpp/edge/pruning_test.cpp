@@ -185,7 +185,7 @@ TEST(PruneModel, RefusesWhatItCannotDo) {
   auto net = small_net();
   (*net)(normal({2, 1, 8, 8}, 5));
   for (double s : {-0.5, 1.0, 2.0, std::nan("")}) EXPECT_CONTAINS(error_of([&] { prune_model(*net, s); }), "[prune_model] expected a sparsity in [0, 1)");
-  EXPECT_CONTAINS(error_of([&] { prune_model(*net, 0.5, {.method = "best"}); }), "method magnitude, random, lamp or structured, got \"best\"");
+  EXPECT_CONTAINS(error_of([&] { prune_model(*net, 0.5, {.method = "best"}); }), "structured, bn_scale or geometric_median, got \"best\"");
   EXPECT_CONTAINS(error_of([&] { prune_model(*net, 0.5, {.scope = "all"}); }), "scope global or layer, got \"all\"");
   EXPECT_CONTAINS(error_of([] { prune_model(*small_net(), 0.5, {.method = "structured"}); }), "call it once, or give input_shape");
   net->state_dict()[0].second.view().f32()[3] = NAN;

@@ -1,0 +1,116 @@
+"""Budgets in place of sparsities, the sensitivity scan and the search: judged by sizes on disk and by what is counted."""
+
+import json
+
+import numpy as np
+import pytest
+from nets import images, small_net
+
+import miniten as mt
+from miniten import edge, nn
+from miniten.edge import compress, prune_model, sensitivity_scan
+
+
+def agreement(net, seed=5):
+    """Share of answers that stay those of the net given."""
+    x = images(64, seed)
+    want = net(x).numpy().argmax(1)
+    return lambda m: float((m(x).numpy().argmax(1) == want).mean())
+
+
+def test_targets_are_met_by_the_least_sparsity(tmp_path):
+    net = small_net()
+    whole = edge.count_flops(net)["total_macs"]
+    thin = prune_model(net, method="structured", target={"macs": 0.5})
+    assert edge.count_flops(thin)["total_macs"] <= 0.5 * whole
+    less = prune_model(net, round(thin.report().wanted - 0.01, 2), method="structured")
+    assert edge.count_flops(less)["total_macs"] > 0.5 * whole
+    full = prune_model(net, 0.0).size_bytes() / 1024
+    for share in (0.9, 0.7):
+        p = prune_model(net, target={"flash_kb": full * share})
+        assert p.save(tmp_path / "p.npz") <= full * share * 1024
+        assert prune_model(net, round(max(p.report().wanted - 0.02, 0), 2)).size_bytes() > full * share * 1024 or p.report().wanted == 0
+    assert prune_model(net, target={"flash_kb": full * 2}).actual_sparsity() == 0
+    for target, match in (
+        ({"flash_kb": 0.1}, "sparsity 0.99 comes to"), ({"macs": 0.5}, "method structured"), ({"latency_ms": 1}, "method structured"), ({"macs": 1.5}, "share of macs"),
+        ({}, "one target"), ({"macs": 0.5, "flash_kb": 3}, "one target"), ({"bytes": 3}, "macs, latency_ms or flash_kb"), ({"flash_kb": -1}, "above 0"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            prune_model(net, target=target, method="structured" if "macs" in target and target.get("macs") != 0.5 else "magnitude")
+    with pytest.raises(ValueError, match="both"):
+        prune_model(net, 0.5, target={"flash_kb": 3})
+
+
+def test_the_scan_prunes_one_layer_at_a_time():
+    net = small_net()
+    seen = []
+
+    def evaluate(m):
+        w = {n.replace("/", "."): t.numpy() for n, t in m.state_dict().items()}
+        shares = {n: round(float((a == 0).mean()), 2) for n, a in w.items() if a.ndim > 1}
+        seen.append(shares)
+        return 1 - sum(shares.values()) * (2 if shares.get("7.weight") else 1)
+
+    r = sensitivity_scan(net, evaluate, [0.5, 0.25])
+    assert r.base == 1 and r.sparsities == [0.25, 0.5] and len(seen) == 1 + 4 * 2
+    assert all(sum(v > 0 for v in s.values()) == 1 for s in seen[1:])
+    assert {row.name for row in r.rows} == {"0.weight", "3.depthwise.weight", "3.pointwise.weight", "7.weight"}
+    ratios = r.ratios(0.3)
+    assert ratios == {"0.weight": 0.25, "3.depthwise.weight": 0.25, "3.pointwise.weight": 0.25, "7.weight": 0.0}
+    assert prune_model(net, 0.0, ratios=ratios).masks["7.weight"].numpy().all()
+    groups = sensitivity_scan(net, agreement(net), [0.5], method="structured")
+    assert {g.name for g in groups.rows} == {g.name for g in edge.channel_groups(net)} and "as it is: 1" in str(groups)
+    edge.pruning.plot_sensitivity(r)
+    with pytest.raises(ValueError, match="finite score"):
+        sensitivity_scan(net, lambda m: float("nan"))
+    with pytest.raises(ValueError, match="sparsity"):
+        sensitivity_scan(net, evaluate, [1.0])
+    with pytest.raises(TypeError, match="function"):
+        sensitivity_scan(net, 3)
+
+
+def test_the_search_meets_its_budget_and_goes_on_after_a_kill(tmp_path):
+    net = nn.Sequential(nn.Linear(32, 48), nn.ReLU(), nn.Linear(48, 6))
+    mt.manual_seed(2)
+    x = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+    net.eval()
+    want = net(x).numpy().argmax(1)
+    calls = []
+
+    class Kill(Exception):
+        pass
+
+    def evaluate(m, limit=None):
+        if limit is not None and len(calls) >= limit:
+            raise Kill
+        calls.append(1)
+        return float((m(x).numpy().argmax(1) == want).mean())
+
+    journal = tmp_path / "search.jsonl"
+    size = net.save(tmp_path / "net.npz") / 1024
+    budget = {"flash_kb": size * 0.5, "max_drop": 0.1}
+    with pytest.raises(Kill):
+        compress(net, [(x[:32], want[:32]), (x[32:], want[32:])], lambda m: evaluate(m, 5), budget, journal)
+    with open(journal, "a") as f:
+        f.write('{"key": "cut')  # as a kill leaves it
+    result = compress(net, [(x[:32], want[:32]), (x[32:], want[32:])], evaluate, budget, journal)
+    assert result.report.resumed == 5 and result.report.meets(result.best)
+    assert len(result.trials) == len(calls) + sum(bool(t.failed) for t in result.trials)
+    assert result.model.save(tmp_path / "small.npz") / 1024 == pytest.approx(result.best.flash_kb) and result.best.flash_kb <= size * 0.5
+    assert evaluate(result.model) == result.best.score >= 0.9
+    front = [result.trials[i] for i in result.report.pareto()]
+    for t in front:
+        assert not any(o.score >= t.score and o.flash_kb < t.flash_kb and o.ram_kb <= t.ram_kb and o.latency_ms <= t.latency_ms for o in result.trials if not o.failed)
+    assert [json.loads(line)["recipe"] for line in journal.read_text().splitlines() if line.endswith("}")] == [t.recipe for t in result.trials]
+    assert result.best.recipe in str(result.report)
+    result.plot()
+    before = len(calls)
+    again = compress(net, [(x[:32], want[:32]), (x[32:], want[32:])], evaluate, budget, journal)
+    assert len(calls) == before and again.best.recipe == result.best.recipe
+    with pytest.raises(ValueError, match=r"cannot be met: flash_kb 0.5 \(the least was"):
+        compress(net, x, evaluate, {"flash_kb": 0.5}, journal)
+    for bad, match in (({}, "a budget of"), ({"max_drop": 0.1}, "a budget of"), ({"weight": 3}, "flash_kb, ram_kb"), ({"flash_kb": 0}, "above 0")):
+        with pytest.raises(ValueError, match=match):
+            compress(net, x, evaluate, bad)
+    with pytest.raises(ValueError, match="walked again"):
+        compress(net, iter([x]), evaluate, budget)
