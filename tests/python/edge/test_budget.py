@@ -29,7 +29,7 @@ def test_targets_are_met_by_the_least_sparsity(tmp_path):
     for share in (0.9, 0.7):
         p = prune_model(net, target={"flash_kb": full * share})
         assert p.save(tmp_path / "p.npz") <= full * share * 1024
-        assert prune_model(net, round(max(p.report().wanted - 0.02, 0), 2)).size_bytes() > full * share * 1024 or p.report().wanted == 0
+        assert prune_model(net, round(p.report().wanted - 0.01, 2)).size_bytes() > full * share * 1024  # a hundredth less does not meet it
     assert prune_model(net, target={"flash_kb": full * 2}).actual_sparsity() == 0
     for target, match in (
         ({"flash_kb": 0.1}, "sparsity 0.99 comes to"), ({"macs": 0.5}, "method structured"), ({"latency_ms": 1}, "method structured"), ({"macs": 1.5}, "share of macs"),
