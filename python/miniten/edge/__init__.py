@@ -12,8 +12,8 @@ from miniten.edge.benchmark import (
     soak_test,
     throughput_test,
 )
-from miniten.edge.export import diff as diff, export_c, export_check as export_check, export_miniten, export_onnx, load_miniten, load_onnx, load_tflite
 from miniten.edge.compression import LowRankApproximation, SharedModel, compress, compress_model, knowledge_distillation, low_rank, weight_sharing
+from miniten.edge.export import diff as diff, export_c, export_check as export_check, export_miniten, export_onnx, load_miniten, load_onnx, load_tflite
 from miniten.edge.pruning import GradualPruning, PrunedModel, channel_groups, magnitude_prune, prune_model, rewind, sensitivity_scan, structured_prune
 from miniten.edge.quantization import QuantizationConfig, QuantizedModel, dequantize_tensor, quantize_model, quantize_tensor
 from miniten.edge.utils import (
