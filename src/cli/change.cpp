@@ -57,10 +57,19 @@ int convert(const Convert& o, Output to) {
   auto m = open_model(o.in);
   std::vector<Spec> specs;
   if (!o.shapes.empty()) {
-    if (o.out.ends_with(".npz")) throw WrongUse{"--shape fixes the sizes of .onnx files; a .npz file keeps open sizes open"};
+    if (o.out.ends_with(".npz")) throw WrongUse{"--shape fixes the sizes of .onnx and .tflite files; a .npz file keeps open sizes open"};
     specs = specs_for(*m, o.shapes);
   }
-  tell(to, save_model(*m, o.out, o.opset, specs), "", "", "");
+  bool tflite = o.out.ends_with(".tflite");
+  if (!tflite && !(o.quantize.empty() && o.calibration.empty())) throw WrongUse{"--quantize and --calibration are of .tflite files, got \"" + o.out + "\""};
+  if (!tflite) {
+    tell(to, save_model(*m, o.out, o.opset, specs), "", "", "");
+    return 0;
+  }
+  edge::TfliteSettings settings;
+  settings.quantize = o.quantize;
+  if (!o.calibration.empty()) settings.calibration = [&] { return batches_of(*m, o.calibration); };
+  tell(to, edge::export_tflite(*m, specs.empty() ? specs_for(*m, {}) : specs, o.out, settings), "", "", "");
   return 0;
 }
 

@@ -25,7 +25,11 @@ struct Run {
 };
 int run(const Run&, Output);
 
-struct Convert { std::string in, out; std::vector<std::string> shapes; int opset = 0; };
+struct Convert {
+  std::string in, out, quantize, calibration;        // quantize: of .tflite files
+  std::vector<std::string> shapes;
+  int opset = 0;
+};
 int convert(const Convert&, Output);
 
 struct ExportC {

@@ -116,12 +116,13 @@ void check_output(const std::string& path, std::string_view ending) {
 }
 void check_model_output(const std::string& path, int opset) {
   std::string ending = ending_of(path);
-  if (ending != ".npz" && ending != ".onnx") throw WrongUse{"a model is written as .npz or .onnx, got " + in_quotes(path)};
+  if (ending != ".npz" && ending != ".onnx" && ending != ".tflite") throw WrongUse{"a model is written as .npz, .onnx or .tflite, got " + in_quotes(path)};
   if (opset && ending != ".onnx") throw WrongUse{"--opset is of .onnx files, got " + in_quotes(path)};
   check_folder(path);
 }
 edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, int opset, const std::vector<Spec>& specs) {
   if (ending_of(path) == ".npz") return edge::export_miniten(m, path, specs);
+  if (ending_of(path) == ".tflite") return edge::export_tflite(m, specs.empty() ? specs_for(m, {}) : specs, path);
   OnnxExport o;
   if (opset) o.opset = opset;
   return edge::export_onnx(m, specs, path, o, specs.empty());

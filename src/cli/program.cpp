@@ -47,7 +47,7 @@ struct Program {
   void file(std::string& to) { last().add_option("FILE", to, "Model: .npz, .onnx or .tflite")->required(); }
   void in_out(std::string& in, std::string& out, int& opset) {
     last().add_option("IN", in, "Model to read: .npz, .onnx or .tflite")->required();
-    last().add_option("OUT", out, "Model to write: .npz or .onnx")->required();
+    last().add_option("OUT", out, "Model to write: .npz, .onnx or .tflite")->required();
     last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(positive());
   }
   void shape(std::vector<std::string>& to) {
@@ -88,8 +88,11 @@ struct Program {
     }
     {
       Convert& o = add<Convert>("convert", "Write a model in another format",
-                                "Examples:\n  miniten convert model.onnx model.npz\n  miniten convert model.npz model.onnx --opset 17 --shape 1,3,224,224", convert);
+                                "Examples:\n  miniten convert model.onnx model.npz\n  miniten convert model.npz model.onnx --opset 17 --shape 1,3,224,224\n"
+                                "  miniten convert model.npz int8.tflite --quantize int8 --calibration samples.npy", convert);
       in_out(o.in, o.out, o.opset);
+      last().add_option("--quantize", o.quantize, "Of a .tflite OUT: int8, int16x8, dynamic or float16");
+      last().add_option("--calibration", o.calibration, "Samples along the first axis: .npy, or .npz by the inputs' names");
       shape(o.shapes);
     }
     {

@@ -7,6 +7,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -131,35 +132,35 @@ void give(const Vjp& v, int i, auto formula) {
 using K = kernels::Binary;
 
 // name, meaning, dtypes, what backward keeps, backward, ONNX
-constinit const OpDef add_op = binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
+constinit const OpDef add_op = to_tflite::with(binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic}, {"+", 0, &c::arithmetic},
-    {QuantMode::has_integer_form, 3, lower_add});
-constinit const OpDef sub_op = binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic});
-constinit const OpDef mul_op = binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic});
-constinit const OpDef div_op = binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
+    {QuantMode::has_integer_form, 3, lower_add}), {"ADD", 1, &to_tflite::add});
+constinit const OpDef sub_op = to_tflite::with(binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic}), {"SUB", 1, &to_tflite::sub});
+constinit const OpDef mul_op = to_tflite::with(binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic}), {"MUL", 1, &to_tflite::mul});
+constinit const OpDef div_op = to_tflite::with(binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] / v.in[1]; }); give(v, 1, [&] { return -(v.grad[0] * v.in[0]) / (v.in[1] * v.in[1]); }); },
-    {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), {}, positive);
+    {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), {}, positive), {"DIV", 1, &to_tflite::div});
 static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor&), int i) {   // half each where they are equal
   const Tensor &mine = v.in[size_t(i)], &other = v.in[size_t(1 - i)];
   Tensor zero = number_like(v.grad[0], 0);
   return where(stronger(mine, other), v.grad[0], where(equal(mine, other), v.grad[0] * 0.5, zero));
 }
-constinit const OpDef maximum_op = binary_row<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b"));
-constinit const OpDef minimum_op = binary_row<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b"));
-constinit const OpDef pow_op = binary_row<K::pow>("pow", "a to the b", number_infer, {3, 1},
+constinit const OpDef maximum_op = to_tflite::with(binary_row<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b")), {"MAXIMUM", 1, &to_tflite::maximum});
+constinit const OpDef minimum_op = to_tflite::with(binary_row<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b")), {"MINIMUM", 1, &to_tflite::minimum});
+constinit const OpDef pow_op = to_tflite::with(binary_row<K::pow>("pow", "a to the b", number_infer, {3, 1},
     [](const Vjp& v) {
       give(v, 0, [&] { return v.grad[0] * v.in[1] * miniten::pow(v.in[0], v.in[1] - 1.0); });
       give(v, 1, [&] {                                     // 0 where a is 0: the limit for b >= 0
         Tensor zero = number_like(v.grad[0], 0), one = number_like(v.in[0], 1), at_zero = equal(v.in[0], number_like(v.in[0], 0));
         return where(at_zero, zero, v.grad[0] * v.out[0] * log(where(at_zero, one, v.in[0])));
       });
-    }, {"Pow", 7, &onnx::arithmetic}, c::as_c("powf(a, b)"), {}, positive);
-constinit const OpDef gate_op = binary_row<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
-    [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate}, c::as_c("b > 0.0f ? a : 0.0f"));
+    }, {"Pow", 7, &onnx::arithmetic}, c::as_c("powf(a, b)"), {}, positive), {"POW", 1, &to_tflite::pow});
+constinit const OpDef gate_op = to_tflite::with(binary_row<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
+    [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate}, c::as_c("b > 0.0f ? a : 0.0f")), {"SELECT_V2", 1, &to_tflite::gate});
 
 // ---- operators: dtypes are promoted first ----
 std::pair<Tensor, Tensor> promoted(const Tensor& a, const Tensor& b) {
@@ -236,12 +237,12 @@ template <class Compare> constexpr OpDef compare_row(std::string_view name, std:
           .traits = {.stops_gradient = true}, .onnx = onnx, .c = {in_c, 0, &c::compare}, .attrs = codec<ClampAttrs>};
 }
 }  // namespace
-constinit const OpDef equal_op = compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7, &onnx::compare}, "==");
-constinit const OpDef not_equal_op = compare_row<std::not_equal_to<>>("not_equal", "a != b", {"Equal", 7, &onnx::not_equal}, "!=");
-constinit const OpDef less_op = compare_row<std::less<>>("less", "a < b", {"Less", 7, &onnx::compare}, "<");
-constinit const OpDef less_equal_op = compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12, &onnx::compare}, "<=");
-constinit const OpDef greater_op = compare_row<std::greater<>>("greater", "a > b", {"Greater", 7, &onnx::compare}, ">");
-constinit const OpDef greater_equal_op = compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12, &onnx::compare}, ">=");
+constinit const OpDef equal_op = to_tflite::with(compare_row<std::equal_to<>>("equal", "a == b", {"Equal", 7, &onnx::compare}, "=="), {"EQUAL", 1, &to_tflite::equal});
+constinit const OpDef not_equal_op = to_tflite::with(compare_row<std::not_equal_to<>>("not_equal", "a != b", {"Equal", 7, &onnx::not_equal}, "!="), {"NOT_EQUAL", 1, &to_tflite::not_equal});
+constinit const OpDef less_op = to_tflite::with(compare_row<std::less<>>("less", "a < b", {"Less", 7, &onnx::compare}, "<"), {"LESS", 1, &to_tflite::less});
+constinit const OpDef less_equal_op = to_tflite::with(compare_row<std::less_equal<>>("less_equal", "a <= b", {"LessOrEqual", 12, &onnx::compare}, "<="), {"LESS_EQUAL", 1, &to_tflite::less_equal});
+constinit const OpDef greater_op = to_tflite::with(compare_row<std::greater<>>("greater", "a > b", {"Greater", 7, &onnx::compare}, ">"), {"GREATER", 1, &to_tflite::greater});
+constinit const OpDef greater_equal_op = to_tflite::with(compare_row<std::greater_equal<>>("greater_equal", "a >= b", {"GreaterOrEqual", 12, &onnx::compare}, ">="), {"GREATER_EQUAL", 1, &to_tflite::greater_equal});
 Tensor equal(const Tensor& a, const Tensor& b) { return combine(equal_op, a, b); }
 Tensor not_equal(const Tensor& a, const Tensor& b) { return combine(not_equal_op, a, b); }
 Tensor less(const Tensor& a, const Tensor& b) { return combine(less_op, a, b); }
@@ -286,7 +287,7 @@ constinit const OpDef where_op{.name = "where", .doc = "a where the condition ho
       Tensor x = sample_values({2, 3});
       return {{{greater(x, number_like(x, 0)), x * 2.0, sample_values({3})}, nullptr}};
     },
-    .traits = {}, .onnx = {"Where", 9, &onnx::where}, .c = {"a ? b : c", 0, &c::select}};
+    .traits = {}, .onnx = {"Where", 9, &onnx::where}, .c = {"a ? b : c", 0, &c::select}, .tflite = {"SELECT_V2", 1, &to_tflite::where}};
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return apply(where_op, {condition, a, b});
   auto [x, y] = promoted(a, b);

@@ -3,6 +3,7 @@
 #include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -84,7 +85,7 @@ constinit const OpDef reshape_op{.name = "reshape", .doc = "same elements, other
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3})}, to_shape({3, 2})}, {{transpose(sample_values({2, 3}))}, to_shape({6})}};
     },
-    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .c = {"reshape", 0, &c::reshape}, .attrs = codec<ShapeAttrs>};
+    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .c = {"reshape", 0, &c::reshape}, .tflite = {"RESHAPE", 1, &to_tflite::reshape}, .attrs = codec<ShapeAttrs>};
 
 constinit const OpDef permute_op{.name = "permute", .doc = "axes in another order",
     .infer = [](const Call& c, Specs& out) {
@@ -108,7 +109,7 @@ constinit const OpDef permute_op{.name = "permute", .doc = "axes in another orde
       return out;
     },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({1, 2, 3})}, std::make_shared<PermuteAttrs>(PermuteAttrs{{2, 0, 1}})}}; },
-    .quant = passes, .traits = moves, .onnx = {"Transpose", 1, &onnx::permute}, .attrs = codec<PermuteAttrs>};
+    .quant = passes, .traits = moves, .onnx = {"Transpose", 1, &onnx::permute}, .tflite = {"TRANSPOSE", 1, &to_tflite::permute}, .attrs = codec<PermuteAttrs>};
 
 constinit const OpDef expand_op{.name = "expand", .doc = "broadcast to a shape",
     .infer = [](const Call& c, Specs& out) {
@@ -121,7 +122,7 @@ constinit const OpDef expand_op{.name = "expand", .doc = "broadcast to a shape",
       return broadcast_strides(View{nullptr, c.in[0], in}, c.out[0].shape);
     },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 1})}, to_shape({2, 3, 2})}}; },
-    .quant = passes, .traits = moves, .onnx = {"Expand", 8, &onnx::expand}, .attrs = codec<ShapeAttrs>};
+    .quant = passes, .traits = moves, .onnx = {"Expand", 8, &onnx::expand}, .tflite = {"BROADCAST_TO", 1, &to_tflite::expand}, .attrs = codec<ShapeAttrs>};
 
 namespace {
 int64_t slice_size(int64_t start, int64_t stop, int64_t step) {
@@ -176,7 +177,7 @@ constinit const OpDef slice_op{.name = "slice", .doc = "every step-th element fr
       }
       return out;
     },
-    .samples = slice_samples, .quant = passes, .traits = moves, .onnx = {"Slice", 10, &onnx::slice}, .attrs = codec<SliceAttrs>};
+    .samples = slice_samples, .quant = passes, .traits = moves, .onnx = {"Slice", 10, &onnx::slice}, .tflite = {"SLICE", 1, &to_tflite::slice}, .attrs = codec<SliceAttrs>};
 
 // The gradient of slice: zeros like input 1, of which only the shape is read, with input 0 where the slice looked.
 constinit const OpDef slice_scatter_op{.name = "slice_scatter", .doc = "zeros with values where a slice looks", .min_inputs = 2, .max_inputs = 2,
@@ -232,7 +233,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
     },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<PadAttrs>(PadAttrs{{1, 0}, {0, 2}, 0.5})}}; },
-    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .c = {"pad", 0, &c::pad}, .attrs = codec<PadAttrs>};
+    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .c = {"pad", 0, &c::pad}, .tflite = {"PAD", 1, &to_tflite::pad}, .attrs = codec<PadAttrs>};
 
 constinit const OpDef concat_op{.name = "concat", .doc = "parts one after another along an axis", .min_inputs = 1, .max_inputs = max_inputs,
     .infer = [](const Call& c, Specs& out) {
@@ -276,13 +277,13 @@ constinit const OpDef concat_op{.name = "concat", .doc = "parts one after anothe
     },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3}), sample_values({2, 1}), transpose(sample_values({2, 2}))}, std::make_shared<AxisAttrs>(AxisAttrs{1})}}; },
-    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .c = {"concat", 0, &c::concat}, .attrs = codec<AxisAttrs>};
+    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .c = {"concat", 0, &c::concat}, .tflite = {"CONCATENATION", 1, &to_tflite::concat}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef detach_op{.name = "detach", .doc = "the same values, without gradient",
     .infer = [](const Call& c, Specs& out) { out.push(c.in[0]); },
     .view = [](const Call&, const Strides& in, int64_t&) -> MaybeStrides { return in; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, nullptr}}; },
-    .quant = passes, .traits = {.movement = true, .stops_gradient = true}, .onnx = {"Identity", 1, &onnx::identity}};
+    .quant = passes, .traits = {.movement = true, .stops_gradient = true}, .onnx = {"Identity", 1, &onnx::identity}, .tflite = {"RESHAPE", 1, &to_tflite::identity}};
 
 // ---- copies ----
 namespace {
@@ -313,8 +314,8 @@ constexpr OpDef copy_row(std::string_view name, std::string_view doc, Layout out
           .quant = passes, .traits = {.movement = true, .out = out}, .onnx = {"Identity", 1, &onnx::identity}, .c = {"copy", 0, &c::copy}};
 }
 }  // namespace
-constinit const OpDef copy_op = copy_row("copy", "the same values, row-major", Layout::dense);
-constinit const OpDef to_channels_last_op = copy_row("to_channels_last", "the same values, channels fastest in memory", Layout::channels_last);
+constinit const OpDef copy_op = to_tflite::with(copy_row("copy", "the same values, row-major", Layout::dense), {"RESHAPE", 1, &to_tflite::identity});
+constinit const OpDef to_channels_last_op = to_tflite::with(copy_row("to_channels_last", "the same values, channels fastest in memory", Layout::channels_last), {"RESHAPE", 1, &to_tflite::identity});
 
 constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another dtype",
     .infer = [](const Call& c, Specs& out) {
@@ -326,7 +327,7 @@ constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another
     .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); },
     .vjp = [](const Vjp& v) { v.result[0] = cast(v.grad[0], v.in[0].dtype()); },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<CastAttrs>(CastAttrs{DType::f64})}}; },
-    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .c = {"cast", 0, &c::cast}, .attrs = codec<CastAttrs>};
+    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .c = {"cast", 0, &c::cast}, .tflite = {"CAST", 1, &to_tflite::cast}, .attrs = codec<CastAttrs>};
 
 // ---- functions ----
 Tensor reshape(const Tensor& x, const Shape& shape) {

@@ -4,6 +4,7 @@
 #include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -41,10 +42,10 @@ Tensor along(const Tensor& x, int axis, const OpDef& op) {
   return cast(y, is_float(t) ? t : DType::f32);
 }
 }  // namespace
-constinit const OpDef softmax_op = softmax_row<false>("softmax", "exp(x) / sum(exp(x)) along the last axis",
-    [](const Vjp& v) { v.result[0] = (v.grad[0] - sum(v.grad[0] * v.out[0], last(v.out[0]), true)) * v.out[0]; }, {"Softmax", 1, &onnx::softmax});
-constinit const OpDef log_softmax_op = softmax_row<true>("log_softmax", "x - log(sum(exp(x))) along the last axis",
-    [](const Vjp& v) { v.result[0] = v.grad[0] - exp(v.out[0]) * sum(v.grad[0], last(v.out[0]), true); }, {"LogSoftmax", 1, &onnx::softmax});
+constinit const OpDef softmax_op = to_tflite::with(softmax_row<false>("softmax", "exp(x) / sum(exp(x)) along the last axis",
+    [](const Vjp& v) { v.result[0] = (v.grad[0] - sum(v.grad[0] * v.out[0], last(v.out[0]), true)) * v.out[0]; }, {"Softmax", 1, &onnx::softmax}), {"SOFTMAX", 1, &to_tflite::softmax});
+constinit const OpDef log_softmax_op = to_tflite::with(softmax_row<true>("log_softmax", "x - log(sum(exp(x))) along the last axis",
+    [](const Vjp& v) { v.result[0] = v.grad[0] - exp(v.out[0]) * sum(v.grad[0], last(v.out[0]), true); }, {"LogSoftmax", 1, &onnx::softmax}), {"LOG_SOFTMAX", 1, &to_tflite::log_softmax});
 Tensor softmax(const Tensor& x, int axis) { return along(x, axis, softmax_op); }
 Tensor log_softmax(const Tensor& x, int axis) { return along(x, axis, log_softmax_op); }
 
@@ -113,7 +114,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1), sample_values({3}, -0.5f, 0.5f), sample_values({3}, 0.5f, 2)},
                std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
     },
-    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .attrs = codec<BatchNormAttrs>};
+    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .tflite = {"MUL", 1, &to_tflite::batch_norm}, .attrs = codec<BatchNormAttrs>};
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps) {
   return apply(batch_norm_op, {x, gamma, beta, mean, var}, BatchNormAttrs{eps});
 }

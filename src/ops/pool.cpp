@@ -6,6 +6,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -191,21 +192,21 @@ Pool2dAttrs plain(const Vjp& v) { Pool2dAttrs at = v.as<Pool2dAttrs>(); at.exten
 
 }  // namespace
 
-constinit const OpDef max_pool2d_op = pool_row("max_pool2d", "greatest of each window", 1, max_infer, max_eval, pool_work,
+constinit const OpDef max_pool2d_op = to_tflite::with(pool_row("max_pool2d", "greatest of each window", 1, max_infer, max_eval, pool_work,
     [](const Vjp& v) { v.result[0] = apply(max_pool2d_scatter_op, {v.in[0], v.grad[0]}, plain(v)); }, keep_inputs,
-    [] { return pool_samples({{2, 3, 5, 4}}); }, {"MaxPool", 1, &onnx::max_pool2d}, {"max_pool2d", 0, &c::max_pool2d}, {QuantMode::passes_through});
+    [] { return pool_samples({{2, 3, 5, 4}}); }, {"MaxPool", 1, &onnx::max_pool2d}, {"max_pool2d", 0, &c::max_pool2d}, {QuantMode::passes_through}), {"MAX_POOL_2D", 1, &to_tflite::max_pool2d});
 constinit const OpDef max_pool2d_scatter_op = pool_row("max_pool2d_scatter", "values to where each window is greatest", 2, scatter_infer, route_eval<true>,
     image_work, [](const Vjp& v) { if (v.needs(1)) v.result[1] = apply(max_pool2d_gather_op, {v.in[0], v.grad[0]}, plain(v)); }, {1, 0},
     [] { return pool_samples({{1, 3, 5, 4}, {1, 3, 3, 4}}); });
 constinit const OpDef max_pool2d_gather_op = pool_row("max_pool2d_gather", "values from where each window is greatest", 2, gather_infer, route_eval<false>,
     image_work, [](const Vjp& v) { if (v.needs(1)) v.result[1] = apply(max_pool2d_scatter_op, {v.in[0], v.grad[0]}, plain(v)); }, {1, 0},
     [] { return pool_samples({{1, 3, 5, 4}, {1, 3, 5, 4}}); });
-constinit const OpDef avg_pool2d_op = pool_row("avg_pool2d", "mean of each window", 1, average_infer, average_eval, pool_work,
+constinit const OpDef avg_pool2d_op = to_tflite::with(pool_row("avg_pool2d", "mean of each window", 1, average_infer, average_eval, pool_work,
     [](const Vjp& v) {
       Pool2dAttrs at = v.as<Pool2dAttrs>();
       at.extent = {v.in[0].dim(2), v.in[0].dim(3)};
       v.result[0] = apply(avg_pool2d_input_op, {v.grad[0]}, at);
-    }, keep_nothing, [] { return pool_samples({{2, 3, 5, 4}}); }, {"AveragePool", 7, &onnx::avg_pool2d}, {"avg_pool2d", 0, &c::avg_pool2d}, {QuantMode::has_integer_form, 1, lower_avg_pool2d});
+    }, keep_nothing, [] { return pool_samples({{2, 3, 5, 4}}); }, {"AveragePool", 7, &onnx::avg_pool2d}, {"avg_pool2d", 0, &c::avg_pool2d}, {QuantMode::has_integer_form, 1, lower_avg_pool2d}), {"AVERAGE_POOL_2D", 1, &to_tflite::avg_pool2d});
 constinit const OpDef avg_pool2d_input_op = pool_row("avg_pool2d_input", "gradient of avg_pool2d's input", 1, average_input_infer,
     [](const Context& c) { c.in[0].spec.dtype == DType::f64 ? average_input<double>(c) : average_input<float>(c); }, image_work,
     [](const Vjp& v) { v.result[0] = apply(avg_pool2d_op, {v.grad[0]}, plain(v)); }, keep_nothing, [] { return pool_samples({{2, 3, 3, 4}}, {5, 4}); });

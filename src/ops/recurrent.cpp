@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -235,7 +236,7 @@ constinit const OpDef recurrent_op{.name = "recurrent", .doc = "a recurrent laye
       return Cost{x[0] * x[1] * w[0] * (x[2] + w[1]), x[0] * x[1] * w[0] * 6};
     },
     .prepare = recurrent_prepare, .samples = recurrent_samples, .traits = {.dense = 0xff, .out = Layout::dense, .weights = 0b110},
-    .onnx = {"LSTM", 7, &onnx::recurrent}, .attrs = codec<RecurrentAttrs>};
+    .onnx = {"LSTM", 7, &onnx::recurrent}, .tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM", 1, &to_tflite::recurrent}, .attrs = codec<RecurrentAttrs>};
 constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc = "gradients of a recurrent layer's gates and first states", .min_inputs = 5, .max_inputs = 9, .outputs = 4,
     .infer = backward_infer, .eval = recurrent_backward_eval, .work = recurrent_backward_work,
     .cost = [](const Call& c) {

@@ -6,6 +6,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -222,20 +223,20 @@ constexpr OpDef reduce_row(std::string_view name, std::string_view doc, void (*i
 
 }  // namespace
 
-constinit const OpDef sum_op = reduce_row("sum", "sum over axes", sum_infer, [](const Context& c) { reduce_eval<Add, true>(c); },
-    [](const Vjp& v) { v.result[0] = spread(v, v.grad[0]); }, keep_nothing, {"ReduceSum", 1, &onnx::reduce}, {"sum", 0, &c::sum});
-constinit const OpDef mean_op = reduce_row("mean", "mean over axes", mean_infer,
+constinit const OpDef sum_op = to_tflite::with(reduce_row("sum", "sum over axes", sum_infer, [](const Context& c) { reduce_eval<Add, true>(c); },
+    [](const Vjp& v) { v.result[0] = spread(v, v.grad[0]); }, keep_nothing, {"ReduceSum", 1, &onnx::reduce}, {"sum", 0, &c::sum}), {"SUM", 1, &to_tflite::sum});
+constinit const OpDef mean_op = to_tflite::with(reduce_row("mean", "mean over axes", mean_infer,
     [](const Context& c) {
       reduce_eval<Add, true>(c, double(c.out[0].shape().count()) / double(c.in[0].shape().count()));
     },
     [](const Vjp& v) {
       DType t = v.grad[0].dtype();
       v.result[0] = spread(v, v.grad[0] * (cast(miniten::count(v.out[0]), t) / cast(miniten::count(v.in[0]), t)));
-    }, keep_nothing, {"ReduceMean", 1, &onnx::reduce}, {"mean", 0, &c::mean}, {QuantMode::has_integer_form, 1, lower_mean});
-constinit const OpDef max_op = reduce_row("max", "greatest over axes; NaN wins", extreme_infer,
-    [](const Context& c) { reduce_eval<Extreme<true>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMax", 1, &onnx::reduce}, {"max", 0, &c::max});
-constinit const OpDef min_op = reduce_row("min", "least over axes; NaN wins", extreme_infer,
-    [](const Context& c) { reduce_eval<Extreme<false>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMin", 1, &onnx::reduce}, {"min", 0, &c::min});
+    }, keep_nothing, {"ReduceMean", 1, &onnx::reduce}, {"mean", 0, &c::mean}, {QuantMode::has_integer_form, 1, lower_mean}), {"MEAN", 1, &to_tflite::mean});
+constinit const OpDef max_op = to_tflite::with(reduce_row("max", "greatest over axes; NaN wins", extreme_infer,
+    [](const Context& c) { reduce_eval<Extreme<true>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMax", 1, &onnx::reduce}, {"max", 0, &c::max}), {"REDUCE_MAX", 1, &to_tflite::max});
+constinit const OpDef min_op = to_tflite::with(reduce_row("min", "least over axes; NaN wins", extreme_infer,
+    [](const Context& c) { reduce_eval<Extreme<false>, false>(c); }, extreme_vjp, {1, 1}, {"ReduceMin", 1, &onnx::reduce}, {"min", 0, &c::min}), {"REDUCE_MIN", 1, &to_tflite::min});
 
 // A mean over a symbolic batch cannot hold 1/n as a number in its attributes: n is a value, folded when the symbol is bound.
 constinit const OpDef count_op{.name = "count", .doc = "how many elements, as float32",
@@ -286,8 +287,8 @@ template <bool greatest> constexpr OpDef arg_row(std::string_view name, std::str
           .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = onnx, .c = c, .attrs = codec<AxisAttrs>};
 }
 }  // namespace
-constinit const OpDef argmax_op = arg_row<true>("argmax", "index of the greatest along an axis", {"ArgMax", 1, &onnx::arg}, {"argmax", 0, &c::argmax});
-constinit const OpDef argmin_op = arg_row<false>("argmin", "index of the least along an axis", {"ArgMin", 1, &onnx::arg}, {"argmin", 0, &c::argmin});
+constinit const OpDef argmax_op = to_tflite::with(arg_row<true>("argmax", "index of the greatest along an axis", {"ArgMax", 1, &onnx::arg}, {"argmax", 0, &c::argmax}), {"ARG_MAX", 1, &to_tflite::argmax});
+constinit const OpDef argmin_op = to_tflite::with(arg_row<false>("argmin", "index of the least along an axis", {"ArgMin", 1, &onnx::arg}, {"argmin", 0, &c::argmin}), {"ARG_MIN", 1, &to_tflite::argmin});
 
 // ---- functions ----
 static Axes normal_axes(std::string_view op, const Tensor& x, const Axes& axes) {

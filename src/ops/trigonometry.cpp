@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -50,30 +51,30 @@ const Tensor& y(const Vjp& v) { return v.out[0]; }
 
 }  // namespace
 
-constinit const OpDef tan_op = row("tan", "tangent", [](auto v) { return std::tan(v); }, keep_output,
-    [](const Vjp& v) { v.result[0] = g(v) * (square(y(v)) + 1.0); }, "tanf(a)", {"Tan", 7});
-constinit const OpDef asin_op = row("asin", "inverse sine", [](auto v) { return std::asin(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) * rsqrt(1.0 - square(x(v))); }, "asinf(a)", {"Asin", 7}, within_one);
-constinit const OpDef acos_op = row("acos", "inverse cosine", [](auto v) { return std::acos(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = -(g(v) * rsqrt(1.0 - square(x(v)))); }, "acosf(a)", {"Acos", 7}, within_one);
-constinit const OpDef atan_op = row("atan", "inverse tangent", [](auto v) { return std::atan(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) / (square(x(v)) + 1.0); }, "atanf(a)", {"Atan", 7});
-constinit const OpDef sinh_op = row("sinh", "hyperbolic sine", [](auto v) { return std::sinh(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) * cosh(x(v)); }, "sinhf(a)", {"Sinh", 9});
-constinit const OpDef cosh_op = row("cosh", "hyperbolic cosine", [](auto v) { return std::cosh(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) * sinh(x(v)); }, "coshf(a)", {"Cosh", 9});
+constinit const OpDef tan_op = to_tflite::with(row("tan", "tangent", [](auto v) { return std::tan(v); }, keep_output,
+    [](const Vjp& v) { v.result[0] = g(v) * (square(y(v)) + 1.0); }, "tanf(a)", {"Tan", 7}), {"SIN", 1, &to_tflite::tan});
+constinit const OpDef asin_op = to_tflite::with(row("asin", "inverse sine", [](auto v) { return std::asin(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = g(v) * rsqrt(1.0 - square(x(v))); }, "asinf(a)", {"Asin", 7}, within_one), {"ATAN2", 1, &to_tflite::asin});
+constinit const OpDef acos_op = to_tflite::with(row("acos", "inverse cosine", [](auto v) { return std::acos(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = -(g(v) * rsqrt(1.0 - square(x(v)))); }, "acosf(a)", {"Acos", 7}, within_one), {"ATAN2", 1, &to_tflite::acos});
+constinit const OpDef atan_op = to_tflite::with(row("atan", "inverse tangent", [](auto v) { return std::atan(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = g(v) / (square(x(v)) + 1.0); }, "atanf(a)", {"Atan", 7}), {"ATAN2", 1, &to_tflite::atan});
+constinit const OpDef sinh_op = to_tflite::with(row("sinh", "hyperbolic sine", [](auto v) { return std::sinh(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = g(v) * cosh(x(v)); }, "sinhf(a)", {"Sinh", 9}), {"EXP", 1, &to_tflite::sinh});
+constinit const OpDef cosh_op = to_tflite::with(row("cosh", "hyperbolic cosine", [](auto v) { return std::cosh(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = g(v) * sinh(x(v)); }, "coshf(a)", {"Cosh", 9}), {"EXP", 1, &to_tflite::cosh});
 constinit const OpDef asinh_op = row("asinh", "inverse hyperbolic sine", [](auto v) { return std::asinh(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) * rsqrt(square(x(v)) + 1.0); }, "asinhf(a)", {"Asinh", 9});
 constinit const OpDef acosh_op = row("acosh", "inverse hyperbolic cosine", [](auto v) { return std::acosh(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) * rsqrt(square(x(v)) - 1.0); }, "acoshf(a)", {"Acosh", 9}, above_one);
 constinit const OpDef atanh_op = row("atanh", "inverse hyperbolic tangent", [](auto v) { return std::atanh(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) / (1.0 - square(x(v))); }, "atanhf(a)", {"Atanh", 9}, within_one);
-constinit const OpDef expm1_op = row("expm1", "exp(x) - 1", [](auto v) { return std::expm1(v); }, keep_output,
-    [](const Vjp& v) { v.result[0] = g(v) * (y(v) + 1.0); }, "expm1f(a)");
-constinit const OpDef log2_op = row("log2", "logarithm to base 2", [](auto v) { return std::log2(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) / (x(v) * 0.6931471805599453); }, "log2f(a)", {}, positive);
-constinit const OpDef trunc_op = row("trunc", "the integer towards 0", [](auto v) { return std::trunc(v); }, keep_nothing,
-    [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, "truncf(a)");
+constinit const OpDef expm1_op = to_tflite::with(row("expm1", "exp(x) - 1", [](auto v) { return std::expm1(v); }, keep_output,
+    [](const Vjp& v) { v.result[0] = g(v) * (y(v) + 1.0); }, "expm1f(a)"), {"EXP", 1, &to_tflite::expm1});
+constinit const OpDef log2_op = to_tflite::with(row("log2", "logarithm to base 2", [](auto v) { return std::log2(v); }, keep_inputs,
+    [](const Vjp& v) { v.result[0] = g(v) / (x(v) * 0.6931471805599453); }, "log2f(a)", {}, positive), {"LOG", 1, &to_tflite::log2});
+constinit const OpDef trunc_op = to_tflite::with(row("trunc", "the integer towards 0", [](auto v) { return std::trunc(v); }, keep_nothing,
+    [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, "truncf(a)"), {"FLOOR", 1, &to_tflite::trunc});
 
 constinit const OpDef atan2_op{.name = "atan2", .doc = "the angle of (x, y)", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) {
@@ -108,7 +109,7 @@ constinit const OpDef atan2_op{.name = "atan2", .doc = "the angle of (x, y)", .m
     },
     .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3}), sample_values({3}, 0.4f, 1.9f)}, nullptr}}; },
-    .traits = {.pointwise = true}, .c = c::as_c("atan2f(a, b)")};
+    .traits = {.pointwise = true}, .c = c::as_c("atan2f(a, b)"), .tflite = {"ATAN2", 1, &to_tflite::atan2}};
 
 static Tensor real(const Tensor& x) { return is_float(x.dtype()) ? x : cast(x, DType::f32); }
 Tensor tan(const Tensor& x) { return apply(tan_op, {real(x)}); }

@@ -129,10 +129,15 @@ void bind_reports(nb::module_& m) {
   nb::class_<R>(m, "QuantizationReport", "What quantize_model did, layer by layer.")
       .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("calibration_samples", &R::calibration_samples)
       .def_ro("float_bytes", &R::float_bytes).def_ro("bytes", &R::bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
+  using X = edge::ExportedPort;
+  nb::class_<X>(m, "ExportedPort", "An input or output of a written file.")
+      .def_ro("name", &X::name).def_prop_ro("shape", [](const X& x) { return shape_tuple(x.spec.shape); }).def_prop_ro("dtype", [](const X& x) { return std::string(name_of(x.spec.dtype)); })
+      .def_ro("axes", &X::axes).def_ro("scale", &X::scale).def_ro("zero_point", &X::zero_point);
   using E = edge::ExportReport;
   nb::class_<E>(m, "ExportReport", "What an exporter wrote.")
       .def_ro("path", &E::path).def_ro("bytes", &E::bytes).def_ro("opset", &E::opset).def_ro("ir_version", &E::ir_version).def_ro("nodes", &E::nodes).def_ro("checked_by", &E::checked_by)
-      .def_ro("difference", &E::difference).def("to_text", &E::to_text).def("to_json", &E::to_json).def("__str__", &E::to_text)
+      .def_ro("difference", &E::difference).def_ro("inputs", &E::inputs).def_ro("outputs", &E::outputs).def_ro("operators", &E::operators).def_ro("quantization", &E::quantization)
+      .def_ro("notes", &E::notes).def("to_text", &E::to_text).def("to_json", &E::to_json).def("__str__", &E::to_text)
       .def("__bool__", [](const E&) { return true; });
 }
 
@@ -222,6 +227,31 @@ void bind_export(nb::module_& m) {
         }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "opset_version"_a = nb::none(), nb::kw_only(), "input_dtypes"_a = nb::none(), "quantization"_a = "qdq",
         "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(), "target_runtime"_a = nb::none(),
         "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
+  m.def("export_tflite", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, nb::object quantize, nb::object calibration_data, std::string inference_input_type,
+                            std::optional<std::string> inference_output_type, nb::object input_dtypes, std::vector<std::string> input_names, std::vector<std::string> output_names, bool keep_layout, bool unroll) {
+          if (output_path.is_none()) throw Error(ErrorKind::type, "export_tflite", "output_path", "none");
+          NamedSpecs s = specs_of("export_tflite", input_shape, input_dtypes);
+          edge::TfliteSettings o;
+          if (nb::isinstance<nb::str>(quantize)) o.quantize = nb::cast<std::string>(quantize);
+          else if (nb::isinstance<nb::bool_>(quantize)) o.quantize = nb::cast<bool>(quantize) ? "int8" : "";
+          else if (!quantize.is_none()) throw Error(ErrorKind::type, "export_tflite", "quantize as False, True or a name", type_text(quantize));
+          o.keep_layout = keep_layout;
+          o.unroll = unroll;
+          o.input_type = dtype_of("export_tflite", nb::str(inference_input_type.c_str()));
+          o.output_type = dtype_of("export_tflite", nb::str(inference_output_type.value_or(inference_input_type).c_str()));
+          o.input_names = input_names.empty() ? s.names : input_names;
+          o.output_names = output_names;
+          if (!calibration_data.is_none()) {
+            nb::object data = calibration_data;
+            if (PyIter_Check(data.ptr())) data = nb::steal(PySequence_List(data.ptr()));              // it is read twice
+            if (!data.is_valid()) throw nb::python_error();
+            o.calibration = [data, model] { return batches_of(data, *model); };
+          }
+          return edge::export_tflite(*model, s.specs, path_of(output_path), o);
+        }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "quantize"_a = false, "calibration_data"_a = nb::none(), "inference_input_type"_a = "float32",
+        nb::kw_only(), "inference_output_type"_a = nb::none(), "input_dtypes"_a = nb::none(), "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "keep_layout"_a = false, "unroll"_a = false,
+        "Writes a TFLite file. quantize: False, 'int8' (or True), 'int16x8', 'dynamic' or 'float16'; a quantised model keeps its own scales. Pictures are stored (N, H, W, C), inputs and outputs too: "
+        "the report's inputs tell. keep_layout=True keeps the model's (N, C, H, W) behind a transpose.");
   m.def("load_onnx", [](nb::object source, bool fold_batch_norm) {
           if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), {fold_batch_norm}));
           nb::bytes b = nb::borrow<nb::bytes>(source);

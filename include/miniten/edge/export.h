@@ -1,7 +1,9 @@
 #pragma once
+#include <map>
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
 #include "miniten/interchange/tflite.h"
+#include "miniten/interchange/tflite_export.h"
 #include "miniten/nn/graph_module.h"
 #include "miniten/optim/optimizer.h"
 
@@ -9,12 +11,23 @@ namespace miniten::edge {
 
 // Any model to a file and back: docs/edge/export.md. Inputs: specs, or none for those of the model's last call. The model
 // given is not modified. Files appear whole or not at all.
+struct ExportedPort {                            // an input or output of the file
+  std::string name;
+  Spec spec;                                     // as in the file
+  std::string axes;                              // "NHWC"; "" where they are the model's
+  float scale = 0;                               // of integers; 0: plain numbers
+  int32_t zero_point = 0;
+};
 struct ExportReport {
   std::string path;
   size_t bytes = 0;
   int opset = 0, ir_version = 0, nodes = 0;      // opset and ir_version: of ONNX
   std::vector<std::string> checked_by;           // readers that read it again and ran it: "miniten"
   double difference = 0;                         // of one run of what was read against the model: max |a - b| / max(1, max |b|)
+  std::vector<ExportedPort> inputs, outputs;     // of TFLite, as the next three
+  std::map<std::string, int> operators;          // how often each stands in the file
+  std::string quantization;                      // "float32", "float16", "dynamic", "int8", "int16x8"
+  std::vector<std::string> notes;
   std::string to_text() const;
   std::string to_json() const;
 };
@@ -23,6 +36,14 @@ struct ExportReport {
 // MiniTen's own reader and run once beside the model (random inputs): a difference above 1e-3, a step of the output for
 // quantised models, throws. Nothing is written where a layer has no form: the error names it.
 ExportReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, bool dynamic_batch = false);
+
+struct TfliteSettings : TfliteExport {
+  std::string quantize;                          // "" (as the model is), "int8", "int16x8", "dynamic" or "float16"
+  std::function<std::function<std::vector<Tensor>()>()> calibration;     // starts over: one batch at a time, an empty list at the end
+};
+// Pictures are stored (N, H, W, C); see TfliteExport. A quantised model keeps its scales; a float one is quantised first:
+// "int8" and "int16x8" need calibration data, without which "int8" becomes "dynamic" and the report says so.
+ExportReport export_tflite(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const TfliteSettings& = {});
 
 // A model whose sizes or branches need the inputs: one graph for each set of input shapes where shapes decide alone, else
 // (loops, values that shape others) its nodes one by one. Trains, and is traced, as any module.

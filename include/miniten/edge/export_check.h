@@ -4,7 +4,7 @@
 namespace miniten::edge {
 
 // Which of a model's ops have a form in which target, before anything is written. Targets: "onnx-13" (an opset),
-// "onnxruntime==1.14" (what that release reads), "native" (MiniTen's own file).
+// "onnxruntime==1.14" (what that release reads), "tflite", "native" (MiniTen's own file).
 struct ExportCheckRow {
   std::string op, layer;                         // the first layer with this op in this form
   std::vector<std::string> reasons;              // by target; empty: it can be written

@@ -1,6 +1,7 @@
 #include "miniten/edge/export.h"
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include "edge/export/steps.h"
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/compression.h"
@@ -60,13 +61,13 @@ void check(const char* who, const Graph& g, const Graph& back, ExportReport& r) 
   r.checked_by.push_back("miniten");
 }
 
+}  // namespace
+
 Graph graph_to_export(const char* who, nn::Module& m, const std::vector<Spec>& inputs) {
   auto* g = dynamic_cast<nn::GraphModule*>(&m);
   if (g && g->has_graph() && inputs.empty()) return g->graph();       // its own sizes, symbols and all
   return graph_for(who, m, known_specs(who, m, inputs));
 }
-
-}  // namespace
 
 std::string ExportReport::to_text() const {
   std::string s = path + ": " + std::to_string(bytes) + " bytes, " + std::to_string(nodes) + " nodes";
@@ -76,6 +77,19 @@ std::string ExportReport::to_text() const {
     std::snprintf(text, sizeof text, " (difference %.3g)", difference);
     s += "; read again by " + by + text;
   }
+  if (!quantization.empty()) s += ", " + quantization;
+  auto port = [&](const char* what, const ExportedPort& p) {
+    s += std::string("\n  ") + what + " " + p.name + ": " + p.spec.text() + (p.axes.empty() ? "" : " " + p.axes);
+    if (p.scale != 0) {
+      std::snprintf(text, sizeof text, ", scale %.9g, zero point %d", double(p.scale), int(p.zero_point));
+      s += text;
+    }
+  };
+  for (const ExportedPort& p : inputs) port("input", p);
+  for (const ExportedPort& p : outputs) port("output", p);
+  if (!operators.empty()) s += "\n  operators:";
+  for (auto& [name, count] : operators) s += " " + name + " " + std::to_string(count);
+  for (const std::string& note : notes) s += "\n  " + note;
   return s;
 }
 std::string ExportReport::to_json() const {
@@ -83,6 +97,19 @@ std::string ExportReport::to_json() const {
   if (opset) {
     j["opset"] = opset;
     j["ir_version"] = ir_version;
+  }
+  if (!quantization.empty()) {
+    auto ports = [](const std::vector<ExportedPort>& list) {
+      nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+      for (const ExportedPort& p : list)
+        rows.push_back({{"name", p.name}, {"shape", std::vector<int64_t>(p.spec.shape.begin(), p.spec.shape.end())}, {"dtype", name_of(p.spec.dtype)}, {"axes", p.axes}, {"scale", p.scale}, {"zero_point", p.zero_point}});
+      return rows;
+    };
+    j["quantization"] = quantization;
+    j["inputs"] = ports(inputs);
+    j["outputs"] = ports(outputs);
+    j["operators"] = operators;
+    j["notes"] = notes;
   }
   return j.dump();
 }
@@ -96,7 +123,7 @@ ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const s
   }
   OnnxReport written;
   std::vector<std::byte> bytes = onnx_bytes(g, o, &written);
-  ExportReport r{path, bytes.size(), written.opset, written.ir_version, written.nodes, {}, 0};
+  ExportReport r{.path = path, .bytes = bytes.size(), .opset = written.opset, .ir_version = written.ir_version, .nodes = written.nodes};
   check("export_onnx", g, miniten::load_onnx(std::span<const std::byte>(bytes)), r);
   write_file(path, bytes);
   return r;
@@ -173,7 +200,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
   }
   if (optimizer) add_optimizer(f, m, *optimizer);
   std::vector<std::byte> bytes = native_bytes(f);
-  ExportReport r{path, bytes.size(), 0, 0, int(f.graph.nodes.size()), {}, 0};
+  ExportReport r{.path = path, .bytes = bytes.size(), .nodes = int(f.graph.nodes.size())};
   check("export_miniten", f.graph, load_native(bytes).graph, r);
   write_file(path, bytes);
   return r;

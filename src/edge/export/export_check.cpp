@@ -2,17 +2,20 @@
 #include <nlohmann/json.hpp>
 #include "edge/models.h"
 #include "miniten/interchange/onnx.h"
+#include "miniten/interchange/tflite_export.h"
 
 namespace miniten::edge {
 
 namespace {
 
-int opset_of(const std::string& target) {               // 0: native
-  if (target == "native") return 0;
+constexpr int native = 0, tflite = -1;
+int opset_of(const std::string& target) {               // or one of those
+  if (target == "native") return native;
+  if (target == "tflite") return tflite;
   if (target.starts_with("onnxruntime==")) return onnx_target(target).opset;
   if (target.starts_with("onnx-") && target.size() > 5 && target.size() < 8 && std::all_of(target.begin() + 5, target.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return std::stoi(target.substr(5));
-  throw Error(ErrorKind::value, "export_check", "targets as \"onnx-13\", \"onnxruntime==1.14\" or \"native\"", "\"" + target + "\"");
+  throw Error(ErrorKind::value, "export_check", "targets as \"onnx-13\", \"onnxruntime==1.14\", \"tflite\" or \"native\"", "\"" + target + "\"");
 }
 
 // One node as a graph of its own.
@@ -40,9 +43,10 @@ Graph alone(const Graph& g, const Node& n) {
   return one;
 }
 std::string reason(const Graph& one, int opset) {
-  if (opset == 0) return "";
+  if (opset == native) return "";
   try {
-    onnx_bytes(one, {.opset = opset});
+    if (opset == tflite) tflite_bytes(one);
+    else onnx_bytes(one, {.opset = opset});
     return "";
   } catch (const Error& e) {
     return "needs " + e.want() + ", got " + e.got();
@@ -52,7 +56,7 @@ std::string reason(const Graph& one, int opset) {
 }  // namespace
 
 ExportCheck export_check(nn::Module& model, const std::vector<Spec>& inputs, std::vector<std::string> targets) {
-  if (targets.empty()) targets = {"onnx-11", "onnx-13", "onnx-17", "onnx-21", "native"};
+  if (targets.empty()) targets = {"onnx-11", "onnx-13", "onnx-17", "onnx-21", "tflite", "native"};
   std::vector<int> opsets;
   for (const std::string& t : targets) opsets.push_back(opset_of(t));
   Graph g = bound_graph("export_check", model, inputs);

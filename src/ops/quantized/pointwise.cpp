@@ -6,6 +6,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -35,7 +36,7 @@ constinit const OpDef qadd_op{.name = "qadd", .doc = "a + b in integers, each wi
       Tensor a = cast(sample_values({2, 3, 2, 2}, -128, 127), DType::i8), b = cast(sample_values({2, 3, 2, 2}, 100, -100), DType::i8);
       return {{{a, b}, std::make_shared<QAddAttrs>(QAddAttrs{0.02f, 0.05f, 0.06f, 3, -4, 9, 9, 127})}};
     },
-    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"QLinearAdd", 1, &onnx::qadd}, .c = {"qadd", 0, &c::qadd}, .attrs = codec<QAddAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"QLinearAdd", 1, &onnx::qadd}, .c = {"qadd", 0, &c::qadd}, .tflite = {"ADD", 1, &to_tflite::qadd}, .attrs = codec<QAddAttrs>};
 
 namespace {
 Shape pooled(const Call& c) {
@@ -79,7 +80,7 @@ constinit const OpDef qavg_pool2d_op{.name = "qavg_pool2d", .doc = "mean of each
       return {{{cast(sample_values({2, 3, 4, 5}, -128, 127), DType::i8)},
                std::make_shared<QAvgPool2dAttrs>(QAvgPool2dAttrs{.kernel = {2, 3}, .stride = {2, 1}, .padding = {1, 0, 0, 1}, .x_scale = 0.1f, .y_scale = 0.07f, .x_zero = -5, .y_zero = 2})}};
     },
-    .traits = {.stops_gradient = true, .channels_last = 1, .out = Layout::channels_last}, .onnx = {"QLinearAveragePool", 1, &onnx::qavg_pool2d}, .c = {"qavg_pool2d", 0, &c::qavg_pool2d},
+    .traits = {.stops_gradient = true, .channels_last = 1, .out = Layout::channels_last}, .onnx = {"QLinearAveragePool", 1, &onnx::qavg_pool2d}, .tflite = {"AVERAGE_POOL_2D", 1, &to_tflite::qavg_pool2d}, .c = {"qavg_pool2d", 0, &c::qavg_pool2d},
     .attrs = codec<QAvgPool2dAttrs>};
 
 }  // namespace miniten

@@ -254,7 +254,7 @@ WRONG = [
     (["run", "net.npz", "--input", "x.npy", "--output", "OUT/none/y.npz"], "no folder"),
     (["run", "net.npz", "--input", "x.npy", "--output", "OUT/y.npz", "--labels", "notes.txt"], "1 lines"),
     (["run", "net.npz", "--top", "0"], "--top"),
-    (["convert", "net.npz", "OUT/y.tflite"], ".npz or .onnx"),
+    (["convert", "net.npz", "OUT/y.txt"], ".tflite"),
     (["convert", "net.npz", "OUT/y.npz", "--opset", "13"], "--opset"),
     (["convert", "notes.txt", "OUT/y.npz"], ".npz, .onnx or .tflite"),
     (["quantize", "net.npz", "OUT/y.npz", "--dtype", "int9"], "int9"),

@@ -13,7 +13,7 @@ from miniten.edge import export_onnx, quantize_model
 
 def test_a_net_that_exports_everywhere():
     table = edge.export_check(small_net(), SMALL_SHAPE)
-    assert table.targets == ["onnx-11", "onnx-13", "onnx-17", "onnx-21", "native"] and all(table.ok(t) for t in table.targets)
+    assert table.targets == ["onnx-11", "onnx-13", "onnx-17", "onnx-21", "tflite", "native"] and all(table.ok(t) for t in table.targets)
     assert {"conv2d", "batch_norm", "max_pool2d", "matmul"} <= {r.op for r in table.rows} and len({r.op for r in table.rows}) == len(table.rows)
 
 

@@ -1,0 +1,77 @@
+#include "miniten/core/foreign_tflite.h"
+#include "miniten/graph/passes.h"
+#include "miniten/interchange/tflite_export.h"
+
+namespace miniten {
+
+namespace {
+
+class Looker : public TfliteGraph {
+ public:
+  explicit Looker(const Graph& g) : g_(g), node_(g.values.size(), -1) {
+    for (size_t i = 0; i < g.nodes.size(); ++i) for (int id : g.nodes[i].out) node_[size_t(id)] = int(i);
+  }
+  int node(int value) const { return node_[size_t(value)]; }
+  const OpDef* op(int value) const override { return node(value) < 0 || at(value).out.size() != 1 ? nullptr : at(value).op; }
+  const void* attrs(int value) const override { return at(value).attributes(); }
+  std::span<const int> in(int value) const override { return at(value).in; }
+  const Tensor* constant(int value) const override { return g_.is_constant(value) ? &g_.values[size_t(value)].constant : nullptr; }
+  const Spec& spec(int value) const override { return g_.values[size_t(value)].spec; }
+
+ private:
+  const Node& at(int value) const { return g_.nodes[size_t(node(value))]; }
+  const Graph& g_;
+  std::vector<int> node_;
+};
+
+// Nodes behind what they read, else in their order.
+void sort(Graph& g) {
+  std::vector<int> maker(g.values.size(), -1);
+  for (size_t i = 0; i < g.nodes.size(); ++i) for (int id : g.nodes[i].out) maker[size_t(id)] = int(i);
+  std::vector<uint8_t> state(g.nodes.size());
+  std::vector<int> order, stack;
+  for (size_t first = 0; first < g.nodes.size(); ++first) {
+    stack.push_back(int(first));
+    while (!stack.empty()) {
+      auto k = size_t(stack.back());
+      if (state[k] == 0) {
+        state[k] = 1;
+        for (int id : g.nodes[k].in) if (maker[size_t(id)] >= 0 && state[size_t(maker[size_t(id)])] == 0) stack.push_back(maker[size_t(id)]);
+        continue;
+      }
+      stack.pop_back();
+      if (state[k] == 1) order.push_back(int(k));
+      state[k] = 2;
+    }
+  }
+  std::vector<Node> nodes;
+  for (int k : order) nodes.push_back(std::move(g.nodes[size_t(k)]));
+  g.nodes = std::move(nodes);
+}
+
+}  // namespace
+
+void recognise_tflite(Graph& g) {
+  bool any = false;
+  for (size_t i = g.nodes.size(); i-- > 0;) {
+    if (g.nodes[i].out.size() != 1) continue;
+    Looker look(g);
+    for (TflitePattern find : tflite_patterns()) {
+      auto found = find(look, g.nodes[i].out[0]);
+      if (found.empty()) continue;
+      std::string layer = g.nodes[i].name;
+      for (TfliteStandIn& s : found) {
+        Node n{s.op, s.attrs, s.in, {s.value}, layer, {}};
+        for (Tensor& t : s.constants) n.in.push_back(g.add_value(t.spec(), "", t));
+        g.nodes[size_t(look.node(s.value))] = std::move(n);
+      }
+      any = true;
+      break;
+    }
+  }
+  if (!any) return;
+  sort(g);
+  remove_dead(g);
+}
+
+}  // namespace miniten

@@ -1,0 +1,32 @@
+#pragma once
+#include "miniten/core/foreign_tflite.h"
+
+namespace miniten::tflite_file {
+
+// A model as it will stand in the file.
+struct FileTensor {
+  std::string name;
+  Spec spec;
+  std::shared_ptr<const Quantized> quantized;
+  Tensor data;                                   // of constants
+  bool variable = false;
+};
+struct Operator {
+  std::string type;
+  std::vector<int> in, out;                      // -1: left out
+  ForeignAttributes options;
+};
+struct Port { std::string name; int tensor; };
+struct Model {
+  std::vector<FileTensor> tensors;
+  std::vector<Operator> operators;
+  std::vector<Port> inputs, outputs;
+  std::string name, description;
+};
+
+int version_of(const Model&, const Operator&);   // of the operator's meaning, as registered by LiteRT
+std::string runtime_of(const Model&);            // the first release of the runtime that reads it
+void remove_unused(Model&);                      // operators and tensors that no output needs
+std::vector<std::byte> bytes_of(const Model&);
+
+}  // namespace miniten::tflite_file

@@ -1,0 +1,187 @@
+#include <flatbuffers/flatbuffers.h>
+#include <map>
+#include "interchange/tflite/schema.h"
+#include "interchange/tflite/write.h"
+
+namespace miniten::tflite_file {
+
+namespace {
+
+namespace S = tflite_schema;
+using flatbuffers::FlatBufferBuilder;
+using Offset = flatbuffers::Offset<void>;
+
+flatbuffers::voffset_t field(int id) { return flatbuffers::FieldIndexToOffset(flatbuffers::voffset_t(id)); }
+template <class T> void put(FlatBufferBuilder& b, int id, T value, T otherwise = T()) { b.AddElement<T>(field(id), value, otherwise); }
+template <class O> void put_offset(FlatBufferBuilder& b, int id, O offset) { if (offset.o) b.AddOffset(field(id), flatbuffers::Offset<void>(offset.o)); }
+Offset table(FlatBufferBuilder& b, auto fill) {
+  auto start = b.StartTable();
+  fill();
+  return Offset(b.EndTable(start));
+}
+std::vector<int32_t> int32s(const Shape& s) { return {s.begin(), s.end()}; }
+
+// Options by the names of their fields.
+Offset options_table(FlatBufferBuilder& b, const Operator& op, const S::Options& known) {
+  std::map<size_t, flatbuffers::uoffset_t> vectors;
+  std::vector<const ForeignAttribute*> values(known.fields.size(), nullptr);
+  for (auto& [name, value] : op.options) {
+    size_t i = 0;
+    while (i < known.fields.size() && known.fields[i].name != name) ++i;
+    if (i == known.fields.size()) throw Error(ErrorKind::value, "export_tflite", "an option that " + op.type + " has", "\"" + name + "\"");
+    values[i] = &value;
+    if (known.fields[i].type == S::FieldType::ints) {
+      auto& list = std::get<std::vector<int64_t>>(value);
+      vectors[i] = b.CreateVector(std::vector<int32_t>(list.begin(), list.end())).o;
+    }
+  }
+  return table(b, [&] {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!values[i]) continue;
+      auto number = [&] { return std::get<int64_t>(*values[i]); };
+      int id = int(i);
+      double other = known.fields[i].otherwise;
+      switch (known.fields[i].type) {
+        case S::FieldType::byte: put<int8_t>(b, id, int8_t(number()), int8_t(other)); break;
+        case S::FieldType::boolean: put<uint8_t>(b, id, number() != 0, uint8_t(other)); break;
+        case S::FieldType::int32: put<int32_t>(b, id, int32_t(number()), int32_t(other)); break;
+        case S::FieldType::uint32: put<uint32_t>(b, id, uint32_t(number()), uint32_t(other)); break;
+        case S::FieldType::int64: put<int64_t>(b, id, number(), int64_t(other)); break;
+        case S::FieldType::float32: put<float>(b, id, std::get<float>(*values[i]), float(other)); break;
+        case S::FieldType::ints: b.AddOffset(field(id), Offset(vectors[i])); break;
+        default: throw Error(ErrorKind::unsupported, "export_tflite", "numbers as options", std::string(known.fields[i].name) + " of " + op.type);
+      }
+    }
+  });
+}
+
+Offset quantization_table(FlatBufferBuilder& b, const Quantized& q) {
+  auto scale = b.CreateVector(q.scale);
+  auto zero = b.CreateVector(std::vector<int64_t>(q.zero.begin(), q.zero.end()));
+  return table(b, [&] {
+    put_offset(b, S::scale, scale);
+    put_offset(b, S::zero_point, zero);
+    put<int32_t>(b, S::quantized_dimension, std::max(q.axis, 0));
+  });
+}
+Offset tensor_table(FlatBufferBuilder& b, const FileTensor& t, uint32_t buffer) {
+  auto shape = b.CreateVector(int32s(t.spec.shape));
+  auto name = b.CreateString(t.name);
+  Offset q = t.quantized ? quantization_table(b, *t.quantized) : Offset();
+  return table(b, [&] {
+    put_offset(b, S::shape, shape);
+    put_offset(b, S::tensor_name, name);
+    put_offset(b, S::quantization, q);
+    put<uint32_t>(b, S::buffer, buffer);
+    put<int8_t>(b, S::type, int8_t(S::type_of(t.spec.dtype)));
+    put<uint8_t>(b, S::is_variable, t.variable);
+    put<uint8_t>(b, S::has_rank, 1);
+  });
+}
+Offset code_table(FlatBufferBuilder& b, const std::string& type, int version) {
+  int number = S::builtin_number(type);
+  if (number < 0) throw Error(ErrorKind::unsupported, "export_tflite", "builtin operators", type);
+  return table(b, [&] {
+    put<int32_t>(b, S::builtin_code, number);
+    put<int32_t>(b, S::operator_version, version, 1);
+    put<int8_t>(b, S::deprecated_builtin_code, int8_t(std::min(number, S::placeholder_builtin)));
+  });
+}
+Offset ports(FlatBufferBuilder& b, const std::vector<Port>& list) {
+  std::vector<Offset> rows;
+  for (const Port& p : list) {
+    auto name = b.CreateString(p.name);
+    rows.push_back(table(b, [&] {
+      put_offset(b, S::map_name, name);
+      put<uint32_t>(b, S::tensor_index, uint32_t(p.tensor));
+    }));
+  }
+  return Offset(b.CreateVector(rows).o);
+}
+std::vector<int32_t> tensors_of(const std::vector<Port>& list) {
+  std::vector<int32_t> t;
+  for (const Port& p : list) t.push_back(p.tensor);
+  return t;
+}
+Offset buffer_table(FlatBufferBuilder& b, const void* data, size_t bytes) {
+  if (bytes == 0) return table(b, [] {});
+  b.ForceVectorAlignment(bytes, 1, 16);
+  auto v = b.CreateVector(static_cast<const uint8_t*>(data), bytes);
+  return table(b, [&] { put_offset(b, S::data, v); });
+}
+
+}  // namespace
+
+std::vector<std::byte> bytes_of(const Model& m) {
+  size_t total = 0;
+  for (const FileTensor& t : m.tensors) if (t.data) total += t.spec.bytes() + 16;
+  if (total > (size_t{1} << 31) - (1 << 24)) throw Error(ErrorKind::unsupported, "export_tflite", "constants of less than 2 GB, which is all that the format holds", std::to_string(total >> 20) + " MB");
+  FlatBufferBuilder b(total + 4096);
+  std::vector<Offset> buffers{buffer_table(b, nullptr, 0)}, tensors, codes, operators;
+  std::string runtime = runtime_of(m);
+  runtime.resize(16, '\0');
+  for (const FileTensor& t : m.tensors) {
+    uint32_t buffer = 0;
+    if (t.data) {
+      buffer = uint32_t(buffers.size());
+      buffers.push_back(buffer_table(b, t.data.view().data, t.spec.bytes()));
+    }
+    tensors.push_back(tensor_table(b, t, buffer));
+  }
+  std::map<std::pair<std::string, int>, uint32_t> numbers;
+  for (const Operator& op : m.operators) {
+    auto [code, fresh] = numbers.try_emplace({op.type, version_of(m, op)}, uint32_t(codes.size()));
+    if (fresh) codes.push_back(code_table(b, op.type, code->first.second));
+    auto in = b.CreateVector(std::vector<int32_t>(op.in.begin(), op.in.end())), out = b.CreateVector(std::vector<int32_t>(op.out.begin(), op.out.end()));
+    const S::Options& known = S::options_of(op.type);
+    Offset options = known.number ? options_table(b, op, known) : Offset();
+    operators.push_back(table(b, [&] {
+      put<uint32_t>(b, S::opcode_index, code->second);
+      put_offset(b, S::inputs, in);
+      put_offset(b, S::outputs, out);
+      put_offset(b, S::builtin_options, options);
+      put<uint8_t>(b, S::builtin_options_type, uint8_t(known.number));
+    }));
+  }
+  auto tensor_list = b.CreateVector(tensors), operator_list = b.CreateVector(operators);
+  auto in = b.CreateVector(tensors_of(m.inputs)), out = b.CreateVector(tensors_of(m.outputs));
+  auto graph_name = b.CreateString(m.name);
+  Offset graph = table(b, [&] {
+    put_offset(b, S::tensors, tensor_list);
+    put_offset(b, S::graph_inputs, in);
+    put_offset(b, S::graph_outputs, out);
+    put_offset(b, S::operators, operator_list);
+    put_offset(b, S::graph_name, graph_name);
+  });
+  auto metadata_buffer = uint32_t(buffers.size());
+  buffers.push_back(buffer_table(b, runtime.data(), runtime.size()));
+  auto metadata_name = b.CreateString("min_runtime_version");
+  Offset metadata = table(b, [&] {
+    put_offset(b, S::metadata_name, metadata_name);
+    put<uint32_t>(b, S::metadata_buffer_index, metadata_buffer);
+  });
+  Offset signature_in = ports(b, m.inputs), signature_out = ports(b, m.outputs);
+  auto key = b.CreateString("serving_default");
+  Offset signature = table(b, [&] {
+    put_offset(b, S::signature_inputs, signature_in);
+    put_offset(b, S::signature_outputs, signature_out);
+    put_offset(b, S::signature_key, key);
+  });
+  auto code_list = b.CreateVector(codes), graph_list = b.CreateVector(std::vector<Offset>{graph}), buffer_list = b.CreateVector(buffers),
+       metadata_list = b.CreateVector(std::vector<Offset>{metadata}), signature_list = b.CreateVector(std::vector<Offset>{signature});
+  auto description = b.CreateString(m.description);
+  Offset model = table(b, [&] {
+    put<uint32_t>(b, S::model_version, S::version);
+    put_offset(b, S::operator_codes, code_list);
+    put_offset(b, S::subgraphs, graph_list);
+    put_offset(b, S::description, description);
+    put_offset(b, S::buffers, buffer_list);
+    put_offset(b, S::metadata, metadata_list);
+    put_offset(b, S::signature_defs, signature_list);
+  });
+  b.Finish(model, S::identifier);
+  auto* first = reinterpret_cast<const std::byte*>(b.GetBufferPointer());
+  return {first, first + b.GetSize()};
+}
+
+}  // namespace miniten::tflite_file

@@ -1,0 +1,123 @@
+"""Quantised TFLite files: integers of LiteRT's reference kernels within one step of MiniTen's, the same decisions."""
+
+import numpy as np
+import pytest
+from judges import judge
+from litert import LiteRT
+from nets import SMALL_SHAPE, Residual, images, small_net
+
+import miniten as mt
+from miniten import nn
+from miniten.edge import export_tflite, quantize_model
+
+judge("ai_edge_litert")
+RNG = np.random.default_rng(5)
+S = nn.Sequential
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype("float32")
+
+
+def steps_apart(got, want):
+    """Outputs in steps of the file's scale."""
+    return np.abs(got.astype("int64") - want.astype("int64")).max(initial=0)
+
+
+def integers_of(y, port):
+    limits = np.iinfo(port.dtype)
+    return np.clip(np.round(np.asarray(y) / np.float32(port.scale)) + port.zero_point, limits.min, limits.max).astype(port.dtype)
+
+
+# ---- a quantised model keeps its scales ----
+LAYERS = {
+    "conv": (S(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), (4, 3, 8, 8)),
+    "relu6": (S(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU6()), (4, 3, 8, 8)),
+    "depthwise": (S(nn.Conv2d(4, 8, 3, padding=1, groups=4)), (4, 4, 8, 8)),
+    "grouped": (S(nn.Conv2d(8, 8, 3, groups=2)), (4, 8, 6, 6)),
+    "linear": (S(nn.Linear(16, 9)), (4, 16)),
+    "linear of rank 3": (S(nn.Linear(16, 9)), (4, 3, 16)),
+    "conv1d": (S(nn.Conv1d(4, 8, 3)), (4, 4, 12)),
+    "pooled": (S(nn.Conv2d(3, 8, 3), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1), nn.AvgPool2d(3)), (4, 3, 8, 8)),
+    "padded pool": (S(nn.Conv2d(3, 8, 3), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(3, 2, 1)), (4, 3, 12, 12)),
+    "global": (S(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)), (4, 3, 8, 8)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_one_layer_within_a_step(name, tmp_path):
+    model, shape = LAYERS[name]
+    data = normal(*shape)
+    q = quantize_model(model.eval(), calibration_data=data)
+    report = export_tflite(q, shape, tmp_path / "m.tflite", inference_output_type="int8")
+    assert report.quantization == "int8" and report.outputs[0].scale > 0 and "TRANSPOSE" not in report.operators and "DEQUANTIZE" not in report.operators
+    want = integers_of(q(data), report.outputs[0])
+    runtime = LiteRT(tmp_path / "m.tflite", report)
+    got = runtime.integers(data)[0]
+    from litert import from_file
+    apart = np.abs(from_file(got, report.outputs[0]).astype(int) - want.astype(int))
+    assert apart.max() <= len(model) and (apart > 0).mean() <= 0.05, (apart.max(), (apart > 0).mean())
+
+
+def nets():
+    mt.manual_seed(1)
+    block = S(nn.Conv2d(8, 16, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6(), nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), nn.BatchNorm2d(16), nn.ReLU6(), nn.Conv2d(16, 8, 1))
+    return {
+        "small": (small_net(), SMALL_SHAPE), "residual": (Residual().eval(), (1, 4, 6, 6)), "inverted residual": (block.eval(), (1, 8, 8, 8)),
+        "autoencoder": (S(nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 32)).eval(), (1, 32)),
+        "unet": (S(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 4, 2, stride=2), nn.Conv2d(4, 3, 1)).eval(), (1, 3, 8, 8)),
+        "gates": (S(nn.Linear(16, 16), nn.Sigmoid(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16), nn.Hardswish(), nn.Linear(16, 16), nn.GELU(), nn.Linear(16, 6), nn.Softmax(-1)).eval(), (1, 16)),
+        "upsample": (S(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.1), nn.Upsample(scale_factor=2), nn.Conv2d(8, 3, 1), nn.Upsample(scale_factor=2, mode="bilinear")).eval(), (1, 3, 6, 6)),
+    }
+
+
+NETS = nets()
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int16x8", "dynamic", "float16"])
+@pytest.mark.parametrize("name", NETS)
+def test_networks(name, quantize, tmp_path):
+    model, shape = NETS[name]
+    data = normal(64, *shape[1:])
+    options = {"calibration_data": data} if quantize.startswith("int") else {}
+    report = export_tflite(model, shape, tmp_path / "m.tflite", quantize=quantize, **options)
+    assert report.quantization == quantize and "TRANSPOSE" not in report.operators, str(report)
+    if quantize.startswith("int"):
+        assert not any("floats" in n for n in report.notes), str(report)
+    want = model(data).numpy()
+    spread = np.abs(want - want.mean()).max()
+    for reference in (True, False):
+        runtime = LiteRT(tmp_path / "m.tflite", report, reference)
+        got = np.concatenate([runtime(data[i:i + 1])[0] for i in range(32)])
+        tolerance = {"int8": 0.08, "int16x8": 0.02, "dynamic": 0.05, "float16": 0.003}[quantize]
+        assert np.abs(got - want[:32]).max() <= tolerance * spread, (np.abs(got - want[:32]).max() / spread, str(report))
+
+
+def test_the_ends_in_integers(tmp_path):
+    data = images(32, 2)
+    q = quantize_model(small_net(), calibration_data=data)
+    whole = export_tflite(q, SMALL_SHAPE, tmp_path / "f.tflite")
+    for dtype in ("int8", "uint8"):
+        report = export_tflite(q, SMALL_SHAPE, tmp_path / f"{dtype}.tflite", inference_input_type=dtype)
+        assert report.inputs[0].dtype == dtype == report.outputs[0].dtype and report.inputs[0].scale > 0 and report.inputs[0].axes == "NHWC"
+        a, b = LiteRT(tmp_path / "f.tflite", whole)(data[:1])[0], LiteRT(tmp_path / f"{dtype}.tflite", report)(data[:1])[0]
+        assert np.array_equal(a, b)
+    with pytest.raises(ValueError, match="int16"):
+        export_tflite(q, SMALL_SHAPE, tmp_path / "x.tflite", inference_input_type="int16")
+    with pytest.raises(ValueError, match="read as floats"):
+        export_tflite(small_net(), SMALL_SHAPE, tmp_path / "x.tflite", inference_input_type="int8")
+    assert not (tmp_path / "x.tflite").exists()
+
+
+def test_without_calibration_data(tmp_path):
+    report = export_tflite(small_net(), SMALL_SHAPE, tmp_path / "m.tflite", quantize=True)
+    assert report.quantization == "dynamic" and "calibration_data" in report.notes[0]
+    with pytest.raises(ValueError, match="calibration_data"):
+        export_tflite(small_net(), SMALL_SHAPE, tmp_path / "m.tflite", quantize="int16x8")
+    with pytest.raises(ValueError, match="float16"):
+        export_tflite(small_net(), SMALL_SHAPE, tmp_path / "m.tflite", quantize="int7")
+
+
+def test_a_generator_of_batches(tmp_path):
+    report = export_tflite(small_net(), SMALL_SHAPE, tmp_path / "m.tflite", quantize="int8", calibration_data=(images(8, i) for i in range(3)))
+    assert report.quantization == "int8"
