@@ -88,7 +88,7 @@ struct Layer {
     int from_x = w.emit_one("FULLY_CONNECTED", {w.stored(0, x, order), w.stored(i.w_ih, {width, x[2]}, {0, 1}), at.bias ? w.stored(i.b_ih, {width}, {0}) : -1}, {{"keep_num_dims", int64_t{1}}}, spec(wide));
     auto state = [&](int k) { return k < 0 ? w.constant(Tensor::full({n, units}, 0), "zeros") : w.stored(k, {n, units}, {0, 1}); };
     int h = state(i.h0), c = cell == CellKind::lstm ? state(i.c0) : -1, weight = w.stored(i.w_hh, {width, units}, {0, 1}), bias = at.bias ? w.stored(i.b_hh, {width}, {0}) : -1;
-    std::vector<int> steps(size_t(x[0]));
+    std::vector<int> steps(static_cast<size_t>(x[0]));
     Shape row = ordered(y, order);
     row[time()] = 1;
     for (int64_t k = 0; k < x[0]; ++k) {

@@ -88,6 +88,7 @@ void require_floats(const TfliteCall& f) {
 Values write_conv(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<Conv2dAttrs>();
   require_floats(f);
+  if (f.in.size() > 3) f.refuse("a convolution as it was traced", "one that a session fused with a sum");
   const Shape& k = f.shape(1);
   auto act = activation_of(at.lo, at.hi);
   ConvOptions o{at.stride, at.padding, at.dilation, at.groups};

@@ -31,13 +31,15 @@ class LiteRT:
     def integers(self, *inputs):
         """As the file has them."""
         self.run.reset_all_variables()
+        self.fed = []
         for d, port, x in zip(self.run.get_input_details(), self.report.inputs, inputs, strict=True):
             x = to_file(np.asarray(x), port)
             if d["quantization"][0] and x.dtype.kind == "f":
                 scale, zero = d["quantization"]
                 limits = np.iinfo(d["dtype"])
                 x = np.clip(np.round(x / np.float32(scale)) + zero, limits.min, limits.max)
-            self.run.set_tensor(d["index"], x.astype(d["dtype"]))
+            self.fed.append(x.astype(d["dtype"]))
+            self.run.set_tensor(d["index"], self.fed[-1])
         self.run.invoke()
         return [self.run.get_tensor(d["index"]) for d in self.run.get_output_details()]
 
