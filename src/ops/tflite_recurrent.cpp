@@ -39,7 +39,7 @@ struct Layer {
   }
   // The place of torch's k-th gate.
   int64_t place(int64_t k) const {
-    constexpr int64_t lstm[] = {0, 2, 3, 1}, gru[] = {1, 0, 2};
+    constexpr int64_t lstm[] = {0, 2, 3, 1}, gru[] = {1, 0, 2, 3};
     return !at.onnx_gates || gates == 1 ? k : gates == 4 ? lstm[k] : gru[k];
   }
   Tensor gate(const Tensor& t, int64_t k) const { return miniten::slice(t, 0, place(k) * units, (place(k) + 1) * units).clone(); }
