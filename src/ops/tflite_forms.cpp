@@ -50,7 +50,7 @@ Values write_resize(TfliteWriter& w, const TfliteCall& f, const char* type) {
   const Shape& y = f.out();
   int in = w.stored(0, f.shape(0), {0, 2, 3, 1});
   int size = w.constant(Tensor::of<int32_t>({2}, std::vector<int32_t>{int32_t(at.height), int32_t(at.width)}), "size");
-  int t = w.emit_one(type, {in, size}, {{"align_corners", int64_t{at.align_corners}}, {"half_pixel_centers", int64_t{at.half_pixel_centers}}}, typed(DType::f32, f.q_out, {y[0], y[2], y[3], y[1]}), f.q_out);
+  int t = w.emit_one(type, {in, size}, {{"align_corners", int64_t{at.align_corners}}, {"half_pixel_centers", int64_t{at.half_pixel_centers}}}, {w.spec(in).dtype, {y[0], y[2], y[3], y[1]}}, w.quantized(in));
   return {{t, y, {0, 2, 3, 1}}};
 }
 constinit const TfliteRules nearest{[](TfliteWriter& w, const TfliteCall& f) { return write_resize(w, f, "RESIZE_NEAREST_NEIGHBOR"); }, TfliteRules::i8_and_i16},
@@ -120,7 +120,7 @@ constinit const OpDef tanh_gelu_form{.name = "gelu_tanh", .doc = "x * Phi(x), by
     .eval = [](const Context& c) { each_value(c, [](float x) { return x * 0.5f * (std::tanh((x + x * x * x * 0.044715f) * 0.7978845608f) + 1); }); }, .traits = pointwise,
     .tflite = {"GELU", 1, &tanh_gelu}};
 constinit const OpDef resize_nearest_form{.name = "resize_nearest", .doc = "nearest of (N, C, H, W)", .infer = resize_infer, .eval = nearest_eval,
-    .quant = {QuantMode::passes_through}, .tflite = {"RESIZE_NEAREST_NEIGHBOR", 1, &nearest}, .attrs = codec<ResizeAttrs>};
+    .traits = {.movement = true}, .tflite = {"RESIZE_NEAREST_NEIGHBOR", 1, &nearest}, .attrs = codec<ResizeAttrs>};
 constinit const OpDef resize_bilinear_form{.name = "resize_bilinear", .doc = "bilinear of (N, C, H, W)", .infer = resize_infer, .eval = bilinear_eval,
     .tflite = {"RESIZE_BILINEAR", 1, &bilinear}, .attrs = codec<ResizeAttrs>};
 

@@ -116,7 +116,7 @@ Values write_recurrent(TfliteWriter& w, const TfliteCall& f) {
   Layer layer(w, f);
   if (f.call.in[0].dtype != DType::f32) f.refuse("float32", f.call.in[0].text());
   if (layer.at.lengths) f.refuse("sequences of one length", "lengths");
-  if (layer.at.save) f.refuse("a layer for inference", "one that keeps values for its gradient", "call eval() first");
+  if (f.is_used(3)) f.refuse("a layer for inference", "one that keeps values for its gradient", "call eval() first");
   if (layer.x[0] < 1) f.refuse("at least one step", layer.x.text());
   bool builtin = layer.cell != CellKind::gru && !f.unroll && !f.is_used(2) && layer.starts_at_zero();
   return builtin ? layer.as_sequence() : layer.step_by_step();

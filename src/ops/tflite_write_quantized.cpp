@@ -92,6 +92,14 @@ Values write_qavg_pool(TfliteWriter& w, const TfliteCall& f) {
     in = padded(w, in, {0, win.before[0], win.before[1], 0}, {0, win.after[0], win.after[1], 0});
     win.option = 1;
   }
+  if (!same(given, q) && win.option == 1) {                      // as a sum of products: one rounding
+    float share = float(1.0 / (127.0 * double(at.kernel[0] * at.kernel[1])));
+    auto weight = std::make_shared<Quantized>(Quantized{std::vector<float>(size_t(x[1]), share), std::vector<int32_t>(size_t(x[1]), 0), 3, 0, DType::i8});
+    int filter = w.constant(Tensor::full({1, at.kernel[0], at.kernel[1], x[1]}, 127, DType::i8), "average", weight);
+    int t = w.emit_one("DEPTHWISE_CONV_2D", {in, filter, bias(w, nullptr, x[1], given, weight)},
+                       {{"padding", win.option}, {"stride_w", at.stride[1]}, {"stride_h", at.stride[0]}, {"depth_multiplier", int64_t{1}}}, {DType::i8, file}, q);
+    return {{t, y, {0, 2, 3, 1}}};
+  }
   int t = w.emit_one("AVERAGE_POOL_2D", {in}, {{"padding", win.option}, {"stride_w", at.stride[1]}, {"stride_h", at.stride[0]}, {"filter_width", at.kernel[1]}, {"filter_height", at.kernel[0]}},
                      {DType::i8, file}, given);
   if (!same(given, q)) t = w.emit_one("QUANTIZE", {t}, {}, {DType::i8, file}, q);

@@ -26,7 +26,7 @@ def agree(got, want, tol=1e-5):
     assert np.abs(got.astype("float64") - want).max(initial=0) <= tol * max(1, np.abs(want.astype("float64")).max(initial=0)), np.abs(got - want).max()
 
 
-def check(model, path, *inputs, tol=1e-5, **options):
+def check(model, path, *inputs, tol=1e-5, kernels=(True, False), **options):
     model.eval()
     dtypes = [str(x.dtype) for x in inputs]
     if any(t != "float32" for t in dtypes):
@@ -35,13 +35,13 @@ def check(model, path, *inputs, tol=1e-5, **options):
     want = model(*inputs)
     want = want if isinstance(want, tuple) else (want,)
     assert report and report.bytes == path.stat().st_size and len(report.outputs) == len(want)
-    for reference in (True, False):
+    for reference in kernels:
         for got, w in zip(LiteRT(path, report, reference)(*inputs), want, strict=True):
             agree(got, w, tol)
     return report
 
 
-def traced(f, *shapes, dtypes=None):
+def traced(f, *shapes):
     return nn.GraphModule(mt.trace(f, list(shapes)))
 
 
@@ -65,9 +65,8 @@ FUNCTIONS = {
     "softmax": lambda x: mt.softmax(x, 1) + mt.softmax(x, -1) + mt.log_softmax(x, -1),
     "moves": lambda x: mt.transpose(mt.reshape(x, (2, 4, 15)), 1, 2),
     "slices": lambda x: mt.concat([x[:, 1:3], x[:, ::2], x[:, :2]], 1),
-    "backwards": lambda x: x[:, ::-1] if hasattr(x, "__getitem__") else x,
-    "gather": lambda x: mt.gather(x, mt.tensor(np.array([[2, 0], [-1, 1]])), 1),
-    "pad": lambda x: nn.functional.pad(x, ((0, 0), (1, 2), (0, 0), (2, 1)), value=0.5) if False else mt.concat([x, x * 0], 3),
+    "backwards": lambda x: mt.flip(x, 1),
+    "gather": lambda x: mt.index_select(x, 1, np.array([2, 0, 3, 3])),
     "expand": lambda x: mt.expand(mt.reshape(mt.sum(x, 1), (2, 1, 3, 5)), (2, 4, 3, 5)) + x,
     "cumsum": lambda x: mt.cumsum(x, 1),
     "products": lambda x: mt.matmul(x, mt.transpose(x, 2, 3)),
@@ -78,7 +77,8 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_ops(name, tmp_path):
-    check(traced(FUNCTIONS[name], (2, 4, 3, 5)), tmp_path / "m.tflite", rand(2, 4, 3, 5))
+    kernels = (False,) if name in ("ceil", "round") else (True, False)      # LiteRT's resolver of reference kernels lacks both
+    check(traced(FUNCTIONS[name], (2, 4, 3, 5)), tmp_path / "m.tflite", rand(2, 4, 3, 5), kernels=kernels)
 
 
 def test_integers(tmp_path):
