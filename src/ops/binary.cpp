@@ -287,7 +287,7 @@ constinit const OpDef where_op{.name = "where", .doc = "a where the condition ho
       Tensor x = sample_values({2, 3});
       return {{{greater(x, number_like(x, 0)), x * 2.0, sample_values({3})}, nullptr}};
     },
-    .traits = {}, .onnx = {"Where", 9, &onnx::where}, .c = {"a ? b : c", 0, &c::select}, .tflite = {"SELECT_V2", 1, &to_tflite::where}};
+    .traits = {}, .onnx = {"Where", 9, &onnx::where}, .tflite = {"SELECT_V2", 1, &to_tflite::where}, .c = {"a ? b : c", 0, &c::select}};
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return apply(where_op, {condition, a, b});
   auto [x, y] = promoted(a, b);

@@ -93,7 +93,7 @@ constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by i
               {{sample_values({2, 3, 2}), indices({1, 1})}, std::make_shared<AxisAttrs>(AxisAttrs{1})}};
     },
     .quant = {QuantMode::passes_through}, .traits = {.movement = true, .dense = 3, .out = Layout::dense, .weights = 0},
-    .onnx = {"Gather", 1, &onnx::gather}, .c = {"gather", 0, &c::gather}, .tflite = {"GATHER", 1, &to_tflite::gather}, .attrs = codec<AxisAttrs>};
+    .onnx = {"Gather", 1, &onnx::gather}, .tflite = {"GATHER", 1, &to_tflite::gather}, .c = {"gather", 0, &c::gather}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices by index into zeros", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) {
@@ -132,7 +132,7 @@ constinit const OpDef one_hot_op{.name = "one_hot", .doc = "1 at the label, else
         if (int64_t label = index_at(c.in[0], r); label >= 0 && label < size) c.out[0].f32()[r * size + label] = 1;
     },
     .samples = []() -> std::vector<Sample> { return {{{indices({2, 0, 1})}, std::make_shared<SizeAttrs>(SizeAttrs{3})}}; },
-    .traits = {.stops_gradient = true, .dense = 1, .out = Layout::dense}, .onnx = {"OneHot", 9, &onnx::one_hot}, .c = {"one_hot", 0, &c::one_hot}, .tflite = {"ONE_HOT", 1, &to_tflite::one_hot}, .attrs = codec<SizeAttrs>};
+    .traits = {.stops_gradient = true, .dense = 1, .out = Layout::dense}, .onnx = {"OneHot", 9, &onnx::one_hot}, .tflite = {"ONE_HOT", 1, &to_tflite::one_hot}, .c = {"one_hot", 0, &c::one_hot}, .attrs = codec<SizeAttrs>};
 
 // How many rows there are is known at run time only: infer tells it once the values are there.
 constinit const OpDef nonzero_op{.name = "nonzero", .doc = "indices of elements that are not zero, one row each",

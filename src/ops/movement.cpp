@@ -85,7 +85,7 @@ constinit const OpDef reshape_op{.name = "reshape", .doc = "same elements, other
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3})}, to_shape({3, 2})}, {{transpose(sample_values({2, 3}))}, to_shape({6})}};
     },
-    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .c = {"reshape", 0, &c::reshape}, .tflite = {"RESHAPE", 1, &to_tflite::reshape}, .attrs = codec<ShapeAttrs>};
+    .quant = passes, .traits = moves_dense, .onnx = {"Reshape", 5, &onnx::reshape}, .tflite = {"RESHAPE", 1, &to_tflite::reshape}, .c = {"reshape", 0, &c::reshape}, .attrs = codec<ShapeAttrs>};
 
 constinit const OpDef permute_op{.name = "permute", .doc = "axes in another order",
     .infer = [](const Call& c, Specs& out) {
@@ -233,7 +233,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
     },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<PadAttrs>(PadAttrs{{1, 0}, {0, 2}, 0.5})}}; },
-    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .c = {"pad", 0, &c::pad}, .tflite = {"PAD", 1, &to_tflite::pad}, .attrs = codec<PadAttrs>};
+    .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .tflite = {"PAD", 1, &to_tflite::pad}, .c = {"pad", 0, &c::pad}, .attrs = codec<PadAttrs>};
 
 constinit const OpDef concat_op{.name = "concat", .doc = "parts one after another along an axis", .min_inputs = 1, .max_inputs = max_inputs,
     .infer = [](const Call& c, Specs& out) {
@@ -277,7 +277,7 @@ constinit const OpDef concat_op{.name = "concat", .doc = "parts one after anothe
     },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3}), sample_values({2, 1}), transpose(sample_values({2, 2}))}, std::make_shared<AxisAttrs>(AxisAttrs{1})}}; },
-    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .c = {"concat", 0, &c::concat}, .tflite = {"CONCATENATION", 1, &to_tflite::concat}, .attrs = codec<AxisAttrs>};
+    .quant = passes, .traits = {.movement = true}, .onnx = {"Concat", 4, &onnx::concat}, .tflite = {"CONCATENATION", 1, &to_tflite::concat}, .c = {"concat", 0, &c::concat}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef detach_op{.name = "detach", .doc = "the same values, without gradient",
     .infer = [](const Call& c, Specs& out) { out.push(c.in[0]); },
@@ -327,7 +327,7 @@ constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another
     .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); },
     .vjp = [](const Vjp& v) { v.result[0] = cast(v.grad[0], v.in[0].dtype()); },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<CastAttrs>(CastAttrs{DType::f64})}}; },
-    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .c = {"cast", 0, &c::cast}, .tflite = {"CAST", 1, &to_tflite::cast}, .attrs = codec<CastAttrs>};
+    .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .tflite = {"CAST", 1, &to_tflite::cast}, .c = {"cast", 0, &c::cast}, .attrs = codec<CastAttrs>};
 
 // ---- functions ----
 Tensor reshape(const Tensor& x, const Shape& shape) {

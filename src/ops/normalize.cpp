@@ -114,7 +114,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1), sample_values({3}, -0.5f, 0.5f), sample_values({3}, 0.5f, 2)},
                std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
     },
-    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .tflite = {"MUL", 1, &to_tflite::batch_norm}, .attrs = codec<BatchNormAttrs>};
+    .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .tflite = {"MUL", 1, &to_tflite::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .attrs = codec<BatchNormAttrs>};
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps) {
   return apply(batch_norm_op, {x, gamma, beta, mean, var}, BatchNormAttrs{eps});
 }

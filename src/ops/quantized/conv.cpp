@@ -212,7 +212,7 @@ constinit const OpDef qconv2d_op{.name = "qconv2d", .doc = "convolution in integ
     .eval = qconv_eval, .work = qconv_work, .cost = [](const Call& c) { return conv_cost(c, 1); },
     .prepare = qconv_prepare, .samples = static_samples,
     .traits = {.stops_gradient = true, .dense = 0b1100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
-    .onnx = {"QLinearConv", 10, &onnx::qconv2d}, .c = {"qconv2d", 0, &c::qconv2d}, .tflite = {"CONV_2D", 1, &to_tflite::qconv2d}, .attrs = codec<QConv2dAttrs>};
+    .onnx = {"QLinearConv", 10, &onnx::qconv2d}, .tflite = {"CONV_2D", 1, &to_tflite::qconv2d}, .c = {"qconv2d", 0, &c::qconv2d}, .attrs = codec<QConv2dAttrs>};
 
 constinit const OpDef qconv2d_dynamic_op{.name = "qconv2d_dynamic", .doc = "convolution in integers of x quantised at run time: x, x_scale, x_zero, w, w_scale, bias",
     .min_inputs = 5, .max_inputs = 6,
@@ -228,6 +228,6 @@ constinit const OpDef qconv2d_dynamic_op{.name = "qconv2d_dynamic", .doc = "conv
     .eval = dynamic_eval, .work = dynamic_work, .cost = [](const Call& c) { return conv_cost(c, 3); },
     .prepare = dynamic_prepare, .samples = dynamic_samples,
     .traits = {.stops_gradient = true, .dense = 0b110110, .channels_last = 0b1001, .out = Layout::channels_last, .weights = 8, .channel_axis = 0},
-    .onnx = {"ConvInteger", 10, &onnx::qconv2d_dynamic}, .c = {"qconv2d_dynamic", 0, &c::qconv2d_dynamic}, .tflite = {"CONV_2D", 1, &to_tflite::qconv2d_dynamic}, .attrs = codec<Conv2dAttrs>};
+    .onnx = {"ConvInteger", 10, &onnx::qconv2d_dynamic}, .tflite = {"CONV_2D", 1, &to_tflite::qconv2d_dynamic}, .c = {"qconv2d_dynamic", 0, &c::qconv2d_dynamic}, .attrs = codec<Conv2dAttrs>};
 
 }  // namespace miniten

@@ -186,7 +186,7 @@ constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "ui
     },
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 4}))}, nullptr}}; },
-    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}, .c = {"dynamic_quantize", 0, &c::dynamic_quantize}, .tflite = {"QUANTIZE", 1, &to_tflite::dynamic_quantize}};
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}, .tflite = {"QUANTIZE", 1, &to_tflite::dynamic_quantize}, .c = {"dynamic_quantize", 0, &c::dynamic_quantize}};
 
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis) {
   return apply(quantize_op, {x, scale, zero}, QuantizeAttrs{zero.dtype(), axis < 0 && scale.rank() ? axis + x.rank() : axis});

@@ -131,7 +131,7 @@ constinit const OpDef qmatmul_op{.name = "qmatmul", .doc = "matrix product in in
     .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[1].shape[0], 2 * c.out[0].shape.count()}; },
     .prepare = static_prepare, .samples = static_samples,
     .traits = {.stops_gradient = true, .dense = 0b1101, .out = Layout::dense, .weights = 2, .channel_axis = 1},
-    .onnx = {"QLinearMatMul", 10, &onnx::qmatmul}, .c = {"qmatmul", 0, &c::qmatmul}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::qmatmul}, .attrs = codec<QMatmulAttrs>};
+    .onnx = {"QLinearMatMul", 10, &onnx::qmatmul}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::qmatmul}, .c = {"qmatmul", 0, &c::qmatmul}, .attrs = codec<QMatmulAttrs>};
 
 constinit const OpDef qmatmul_dynamic_op{.name = "qmatmul_dynamic", .doc = "matrix product in integers of x quantised at run time: x, x_scale, x_zero, w, w_scale, bias",
     .min_inputs = 5, .max_inputs = 6,
@@ -143,6 +143,6 @@ constinit const OpDef qmatmul_dynamic_op{.name = "qmatmul_dynamic", .doc = "matr
     .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[3].shape[0], 2 * c.out[0].shape.count()}; },
     .prepare = dynamic_prepare, .samples = dynamic_samples,
     .traits = {.stops_gradient = true, .dense = 0b110111, .out = Layout::dense, .weights = 8, .channel_axis = 1},
-    .onnx = {"MatMulInteger", 10, &onnx::qmatmul_dynamic}, .c = {"qmatmul_dynamic", 0, &c::qmatmul_dynamic}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::qmatmul_dynamic}, .attrs = codec<ClampAttrs>};
+    .onnx = {"MatMulInteger", 10, &onnx::qmatmul_dynamic}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::qmatmul_dynamic}, .c = {"qmatmul_dynamic", 0, &c::qmatmul_dynamic}, .attrs = codec<ClampAttrs>};
 
 }  // namespace miniten

@@ -36,7 +36,7 @@ constinit const OpDef qadd_op{.name = "qadd", .doc = "a + b in integers, each wi
       Tensor a = cast(sample_values({2, 3, 2, 2}, -128, 127), DType::i8), b = cast(sample_values({2, 3, 2, 2}, 100, -100), DType::i8);
       return {{{a, b}, std::make_shared<QAddAttrs>(QAddAttrs{0.02f, 0.05f, 0.06f, 3, -4, 9, 9, 127})}};
     },
-    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"QLinearAdd", 1, &onnx::qadd}, .c = {"qadd", 0, &c::qadd}, .tflite = {"ADD", 1, &to_tflite::qadd}, .attrs = codec<QAddAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"QLinearAdd", 1, &onnx::qadd}, .tflite = {"ADD", 1, &to_tflite::qadd}, .c = {"qadd", 0, &c::qadd}, .attrs = codec<QAddAttrs>};
 
 namespace {
 Shape pooled(const Call& c) {
