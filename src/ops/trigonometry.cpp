@@ -109,7 +109,7 @@ constinit const OpDef atan2_op{.name = "atan2", .doc = "the angle of (x, y)", .m
     },
     .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3}), sample_values({3}, 0.4f, 1.9f)}, nullptr}}; },
-    .traits = {.pointwise = true}, .c = c::as_c("atan2f(a, b)"), .tflite = {"ATAN2", 1, &to_tflite::atan2}};
+    .traits = {.pointwise = true}, .tflite = {"ATAN2", 1, &to_tflite::atan2}, .c = c::as_c("atan2f(a, b)")};
 
 static Tensor real(const Tensor& x) { return is_float(x.dtype()) ? x : cast(x, DType::f32); }
 Tensor tan(const Tensor& x) { return apply(tan_op, {real(x)}); }
