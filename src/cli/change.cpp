@@ -2,7 +2,9 @@
 #include <ostream>
 #include "cli/files.h"
 #include "miniten/edge/export_c.h"
+#include "miniten/edge/compare_quantized.h"
 #include "miniten/edge/pruning.h"
+#include "miniten/interchange/native.h"
 
 // Commands that read a model and write another.
 namespace miniten::cli {
@@ -85,9 +87,21 @@ int quantize(const Quantize& o, Output to) {
   edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .mode = o.mode, .skip = o.skip};
   if (!parse_dtype(o.dtype, c.dtype)) throw WrongUse{"--dtype wants the name of a dtype, as int8, got \"" + o.dtype + "\""};
   if (o.percentile) c.percentile = float(*o.percentile);
+  std::string form = ending_of(o.report);
+  if (!o.report.empty()) {
+    if (form != ".html" && form != ".json" && form != ".txt") throw WrongUse{"--report wants a .html, .json or .txt file, got \"" + o.report + "\""};
+    if (o.calibration.empty()) throw WrongUse{"--report compares on the calibration samples: give --calibration"};
+    check_output(o.report, form);
+  }
   auto m = open_model(o.in);
   auto q = edge::quantize_model(*m, c, o.calibration.empty() ? nullptr : batches_of(*m, o.calibration));
+  std::string text;
+  if (!o.report.empty()) {
+    auto comparison = edge::compare_quantized(*m, *q, batches_of(*m, o.calibration));
+    text = form == ".html" ? comparison.to_html() : form == ".json" ? comparison.to_json() : comparison.to_text();
+  }
   edge::ExportReport written = save_model(*q, o.out, o.opset);
+  if (!o.report.empty()) write_file(o.report, std::as_bytes(std::span(text)));
   tell(to, written, "quantization", q->report().to_json(), q->report().to_text());
   return 0;
 }

@@ -40,7 +40,7 @@ struct ExportC {
 int export_c(const ExportC&, Output);
 
 struct Quantize {
-  std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static";
+  std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static", report;
   std::vector<std::string> skip;
   bool per_tensor = false, symmetric_activations = false;
   std::optional<double> percentile;

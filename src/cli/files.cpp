@@ -5,16 +5,17 @@
 
 namespace miniten::cli {
 
-namespace {
-
 namespace fs = std::filesystem;
 
-std::string in_quotes(const std::string& s) { return "\"" + s + "\""; }
 std::string ending_of(const std::string& path) {
   std::string e = fs::path(path).extension().string();
   for (char& c : e) if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
   return e;
 }
+
+namespace {
+
+std::string in_quotes(const std::string& s) { return "\"" + s + "\""; }
 void check_readable(const std::string& path) {
   std::error_code unused;
   if (!fs::exists(path, unused)) throw WrongUse{"there is no file " + in_quotes(path)};

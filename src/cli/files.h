@@ -10,6 +10,7 @@ Ref<nn::GraphModule> open_model(const std::string& path);        // by its endin
 size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
+std::string ending_of(const std::string& path);                  // in small letters, with its dot
 edge::Device open_device(const std::string& name);               // of the table, or a .json that probe wrote
 
 // A whole model file; opset 0 is the exporter's default. specs: none keeps open sizes open.

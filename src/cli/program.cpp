@@ -112,7 +112,8 @@ struct Program {
       Quantize& o = add<Quantize>("quantize", "Compute in integers: smaller and often faster",
                                   "Without --calibration activations get their scales at run time.\n\n"
                                   "Examples:\n  miniten quantize model.onnx int8.npz --calibration samples.npy\n"
-                                  "  miniten quantize model.npz int8.onnx --calibration d.npz --method mse --skip head", quantize);
+                                  "  miniten quantize model.npz int8.onnx --calibration d.npz --method mse --skip head\n"
+                                  "  miniten quantize model.onnx int8.npz --calibration d.npz --report layers.html", quantize);
       in_out(o.in, o.out, o.opset);
       last().add_option("--dtype", o.dtype, "Of the weights")->capture_default_str();
       last().add_option("--calibration", o.calibration, "Samples along the first axis: .npy, or .npz by the inputs' names");
@@ -121,6 +122,7 @@ struct Program {
       last().add_option("--mode", o.mode, "static, dynamic or weight_only")->capture_default_str();
       last().add_flag("--per-tensor", o.per_tensor, "One scale for a weight, not one for each channel");
       last().add_flag("--symmetric-activations", o.symmetric_activations, "Zero point 0 for activations");
+      last().add_option("--report", o.report, "What each layer loses on the calibration samples, why, and what helps: .html, .json or .txt");
       skip(o.skip);
     }
     {

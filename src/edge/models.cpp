@@ -3,6 +3,7 @@
 #include "miniten/base/random.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/pruning.h"
+#include "miniten/edge/qat.h"
 
 namespace miniten::edge {
 
@@ -17,6 +18,7 @@ std::vector<Spec> known_specs(const char* who, nn::Module& m, const std::vector<
 }
 
 Graph graph_for(const char* who, nn::Module& m, const std::vector<Spec>& inputs) {
+  if (auto* p = dynamic_cast<const PreparedModel*>(&m)) return p->convert()->graph();
   auto* g = dynamic_cast<nn::GraphModule*>(&m);
   if (!g || g->has_graph()) return nn::graph_of(who, m, inputs);
   auto copy = copy_waiting(*g);

@@ -25,21 +25,12 @@ std::vector<Tensor> BatchNorm::forward(const std::vector<Tensor>& in) {
   if (training() && x.shape().is_static() && x.numel() <= num_features)
     throw Error(ErrorKind::value, type_name(), "more than one value per channel in training", x.shape().text(), "use a larger batch, or eval()");
   Tensor weight = parameter_of("weight"), bias = parameter_of("bias"), batches = buffer_of("num_batches_tracked");
-  F::BatchNormState running{buffer_of("running_mean"), buffer_of("running_var")};
-  if (!training()) return {F::batch_norm(x, running, weight, bias, false, 0, eps)};
-  if (batches) {
+  if (training() && batches && momentum) {
     NoGrad no_grad;
     assign(batches, batches + 1.0);
   }
-  if (momentum || !batches) return {F::batch_norm(x, running, weight, bias, true, momentum.value_or(0), eps)};
-  // The plain mean over batches: old + (new - old) / n, with n a state that a graph can replay.
-  F::BatchNormState now{Tensor::zeros({num_features}), Tensor::zeros({num_features})};
-  Tensor y = F::batch_norm(x, {now.mean, now.var}, weight, bias, true, 1, eps);
-  NoGrad no_grad;
-  Tensor n = cast(batches, DType::f32);
-  assign(running.mean, running.mean + (now.mean - running.mean) / n);
-  assign(running.var, running.var + (now.var - running.var) / n);
-  return {y};
+  F::BatchNormState running{buffer_of("running_mean"), buffer_of("running_var"), momentum ? Tensor() : batches};   // counts where it is the plain mean
+  return {F::batch_norm(x, running, weight, bias, training(), momentum.value_or(0), eps)};
 }
 std::string BatchNorm::extra_repr() const {
   return std::to_string(num_features) + ", eps=" + number(eps) + ", momentum=" + (momentum ? number(*momentum) : "None") + ", affine=" + truth(affine) +

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_windows.h"
 
@@ -187,7 +188,8 @@ Tensors read_pool(const ForeignNode& n, bool greatest) {
 }
 
 Names write_batch_norm(ForeignWriter& w, const ForeignCall& f) {
-  return {w.emit_one("BatchNormalization", {f.in.begin(), f.in.end()}, {{"epsilon", f.call.as<BatchNormAttrs>().eps}})};
+  const auto& at = f.call.as<BatchNormAttrs>();
+  return {w.emit_one("BatchNormalization", {f.in.begin(), f.in.begin() + 5}, {{"epsilon", at.eps}, {"momentum", 1 - at.momentum}})};
 }
 Tensors read_batch_norm(const ForeignNode& n) {
   if (n.integer("training_mode", 0) != 0) {                               // statistics of this batch, and the running ones moved
@@ -200,7 +202,8 @@ Tensors read_batch_norm(const ForeignNode& n) {
             n.required(4) * keep + v * (1 - keep)};
   }
   if (n.version() < 9 && n.integer("spatial", 1) != 1) n.fail("one statistic per channel", "spatial=0");
-  return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), n.required(3), n.required(4), float(n.number("epsilon", 1e-5)))};
+  BatchStatistics running{n.required(3), n.required(4), {}, 1 - shortest(float(n.number("momentum", 0.9)))};   // 0.9 read as 0.9: 0.1 comes back
+  return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), running, float(n.number("epsilon", 1e-5)))};
 }
 
 Names write_softmax(ForeignWriter& w, const ForeignCall& f) {

@@ -25,6 +25,8 @@ void bind_optim(nb::module_&);
 void bind_train(nb::module_&);                     // after bind_nn and bind_optim
 void bind_interchange(nb::module_&);
 void bind_edge(nb::module_&);                     // after bind_nn and bind_optim
+void bind_qat(nb::module_&);                      // after bind_edge
+void bind_doctor(nb::module_&);                   // compare_quantized, quantize_with_accuracy, quantised layers
 void bind_diff(nb::module_&);                     // edge.diff, edge.export_check
 void bind_compression(nb::module_&);              // edge.compression
 void bind_measure(nb::module_&);                  // edge.benchmark, edge.utils

@@ -6,6 +6,7 @@
 #include "miniten/edge/export_c.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/quantization.h"
+#include "python/bind_quantization.h"
 #include "python/module_type.h"
 
 namespace miniten::python {
@@ -36,7 +37,8 @@ std::vector<Tensor> batch_of(nb::handle batch, size_t inputs, const std::vector<
   return out;
 }
 
-// calibration_data: one array, or any iterable of batches (a DataLoader, a generator). Read once, not kept.
+}  // namespace
+
 edge::Batches batches_of(nb::handle data, const nn::Module& m) {
   if (data.is_none()) return nullptr;
   std::vector<std::string> names;
@@ -61,7 +63,7 @@ edge::Batches batches_of(nb::handle data, const nn::Module& m) {
   };
 }
 
-std::vector<std::string> patterns(nb::handle skip) {
+static std::vector<std::string> patterns(nb::handle skip) {
   if (skip.is_none()) return {};
   if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
   return nb::cast<std::vector<std::string>>(skip);
@@ -98,6 +100,8 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
   }
   return c;
 }
+
+namespace {
 
 nb::object load_any(nb::handle source, nb::handle optimizer) {
   optim::Optimizer::State state;

@@ -4,10 +4,6 @@
 
 namespace miniten::python {
 
-namespace {
-
-using namespace nb::literals;
-
 nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias) {
   nn::Conv2dOptions o;
   o.kernel_size = pair_of(layer, kernel);
@@ -30,6 +26,10 @@ nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle 
   }
   return o;
 }
+
+namespace {
+
+using namespace nb::literals;
 
 Dims stride_of(const char* layer, nb::handle stride) { return stride.is_none() ? Dims{} : pair_of(layer, stride); }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <nanobind/stl/optional.h>
+#include "miniten/nn/layers.h"
 #include "python/module_type.h"
 
 // What the files that bind layers share.
@@ -16,6 +17,8 @@ template <class M> void construct(nb::pointer_and_handle<M> at, auto&&... args) 
 template <class M> void plain(nb::module_& m, const char* name, const char* doc) {
   layer<M>(m, name, doc).def("__init__", [](nb::pointer_and_handle<M> at) { construct(at); });
 }
+
+nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias);
 
 void bind_activation_layers(nb::module_&);
 void bind_normalization_layers(nb::module_&);

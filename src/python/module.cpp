@@ -24,6 +24,8 @@ NB_MODULE(_core, m) {
   bind_train(m);
   bind_interchange(m);
   bind_edge(m);
+  bind_qat(m);
+  bind_doctor(m);
   bind_diff(m);
   bind_compression(m);
   bind_measure(m);

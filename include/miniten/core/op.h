@@ -89,6 +89,16 @@ struct Vjp {
   bool needs(int i) const { return size_t(i) < in.size() && in[size_t(i)].requires_grad(); }
 };
 
+// One application in training, of an op that then does something else: batch statistics instead of running ones.
+struct Training {
+  const OpDef& op;
+  const void* attrs;
+  std::span<const Tensor> in;
+  Tensor frozen;                             // a bool scalar, or null: where true, it does what eval does and its states stay
+  std::span<Tensor> out;
+  template <class A> const A& as() const { return *static_cast<const A*>(attrs); }
+};
+
 struct Cost { int64_t macs = 0, flops = 0; };  // flops: elementwise work, multiply-adds not counted
 
 struct Fusion {                              // may `first` also do what `next`, its only reader, does?
@@ -183,6 +193,7 @@ struct OpDef {
   Foreign onnx, tflite, c;
   AttrCodec attrs;
   const void* self = nullptr;                // a table's row, or the closure of an op registered at run time
+  void (*train)(const Training&) = nullptr;                               // in training mode instead of eval; written with other ops
 };
 
 // ---- registry ----

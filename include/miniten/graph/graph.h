@@ -60,7 +60,13 @@ struct LayerScope {
 };
 
 // Applies every node again, eagerly or into an outer trace; gradients flow to constants that require them.
-std::vector<Tensor> replay(const Graph&, const std::vector<Tensor>& inputs);
+struct Replay {
+  bool training = false;                 // ops with a form for training do that
+  Tensor frozen;                         // see Training
+  std::function<void(int node, std::vector<Tensor>& in)> reads;         // may change what a node reads
+  std::function<Tensor(int value, const Tensor&)> gives;                // what stands for an input or a computed value
+};
+std::vector<Tensor> replay(const Graph&, const std::vector<Tensor>& inputs, const Replay& = {});
 
 Graph bind(const Graph&, Dim symbol, int64_t size);
 Graph bind_inputs(const Graph&, const std::vector<Spec>& inputs);      // binds every symbol that the inputs tell; throws where they disagree

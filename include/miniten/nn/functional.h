@@ -28,7 +28,7 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p = 2, double 
 Tensor logsumexp(const Tensor& x, int dim, bool keepdim = false);
 
 // ---- normalisation; null weight and bias: none ----
-struct BatchNormState { Tensor mean, var; };                   // running statistics, overwritten in training
+struct BatchNormState { Tensor mean, var, batches; };          // running statistics, overwritten in training; batches: see BatchStatistics
 Tensor batch_norm(const Tensor& x, const BatchNormState&, const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps);
                                                                // null statistics: the batch's; momentum: of the new value
 Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);

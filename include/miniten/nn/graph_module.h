@@ -4,8 +4,9 @@
 namespace miniten::nn {
 
 // A Graph whose trainable constants are parameters, with the graph's names. In training mode, or where an input
-// requires a gradient, forward replays the nodes through apply, so an imported model can be trained; else it runs
-// Sessions, one for each set of input shapes, rebuilt when a weight was overwritten.
+// requires a gradient, forward replays the nodes through apply, so an imported model can be trained: its batch norms take
+// the batch's statistics and move their running ones, as the layers do. Else it runs Sessions, one for each set of input
+// shapes, rebuilt when a weight was overwritten.
 class GraphModule : public Module {
  public:
   explicit GraphModule(Graph);

@@ -29,7 +29,8 @@ struct Pool2dAttrs    { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, di
                         Shape extent;
                         void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("dilation", dilation);
                                               f("ceil_mode", ceil_mode); f("count_include_pad", count_include_pad); f("extent", extent); } };
-struct BatchNormAttrs { float eps = 1e-5f;                       void fields(auto f) { f("eps", eps); } };
+struct BatchNormAttrs { float eps = 1e-5f, momentum = 0.1f;      // momentum: of training, what the running statistics take from a batch
+                        void fields(auto f) { f("eps", eps); f("momentum", momentum); } };
 struct RecurrentAttrs { std::string cell = "lstm";               // lstm, gru, tanh, relu
                         bool bias = false, state = false, lengths = false;      // which inputs there are
                         bool reverse = false;                    // from the last step to the first
@@ -59,6 +60,8 @@ struct RequantizeAttrs{ int64_t axis = -1, zero = 0, lo = -128, hi = 127;    // 
                         DType dtype = DType::i8;
                         bool once = false;                                // one rounding; else the product is rounded, then the shift
                         void fields(auto f) { f("axis", axis); f("zero", zero); f("lo", lo); f("hi", hi); f("dtype", dtype); f("once", once); } };
+struct FakeQuantizeAttrs { int64_t lo = -128, hi = 127, axis = -1;
+                        void fields(auto f) { f("lo", lo); f("hi", hi); f("axis", axis); } };
 struct QConv2dAttrs   { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
                         int64_t groups = 1;
                         float x_scale = 1, y_scale = 1;

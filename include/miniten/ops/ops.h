@@ -180,6 +180,12 @@ Tensor log_softmax(const Tensor& x, int axis = -1);
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps = 1e-5f);
 struct BatchNormed { Tensor y, mean, var; };                    // var: biased
 BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);   // by the batch's own statistics
+// Statistics that training moves: by momentum, or where batches (int64, counted) is given to the plain mean over all batches.
+struct BatchStatistics { Tensor mean, var, batches; double momentum = 0.1; };
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchStatistics& running, float eps = 1e-5f);
+// By the statistics of x (biased); running ones take the unbiased variance. A null mean: none are kept. frozen: a bool
+// scalar; where true the running ones are used and stay.
+Tensor batch_norm_tracked(const Tensor& x, const BatchStatistics& running, const Tensor& gamma, const Tensor& beta, double eps, const Tensor& frozen = {});
                                                                // channels are axis 1
 // ---- indexing and randomness ----
 Tensor gather(const Tensor& table, const Tensor& rows, int axis = 0);    // rows: any shape of integers, negative ones count from the end
@@ -211,5 +217,8 @@ void sgd(const Tensor& p, const Tensor& g, const Tensor& buffer, const Tensor& s
 // ---- integers (docs/quantisation) ----
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis = -1);      // dtype of zero; ONNX QuantizeLinear
 Tensor dequantize(const Tensor& q, const Tensor& scale, const Tensor& zero, int axis = -1);
+// dequantize(quantize(x)) in floats: (clamp(round(x / scale) + zero, lo, hi) - zero) * scale. scale and zero have x's dtype.
+// The gradient of x passes where nothing was clamped; scale and zero have gradients too.
+Tensor fake_quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int64_t lo, int64_t hi, int axis = -1);
 
 }  // namespace miniten

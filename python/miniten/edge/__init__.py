@@ -15,7 +15,20 @@ from miniten.edge.benchmark import (
 from miniten.edge.compression import LowRankApproximation, SharedModel, compress, compress_model, knowledge_distillation, low_rank, weight_sharing
 from miniten.edge.export import diff as diff, export_c, export_check as export_check, export_miniten, export_onnx, export_tflite, load_miniten, load_onnx, load_tflite
 from miniten.edge.pruning import GradualPruning, PrunedModel, channel_groups, magnitude_prune, prune_model, rewind, sensitivity_scan, structured_prune
-from miniten.edge.quantization import QuantizationConfig, QuantizedModel, dequantize_tensor, quantize_model, quantize_tensor
+from miniten.edge.quantization import (
+    PreparedModel,
+    QuantizationConfig,
+    QuantizedConv2d,
+    QuantizedLinear,
+    QuantizedModel,
+    compare_quantized,
+    convert,
+    dequantize_tensor,
+    prepare_qat,
+    quantize_model,
+    quantize_tensor,
+    quantize_with_accuracy,
+)
 from miniten.edge.utils import (
     Device,
     battery_life,
@@ -31,11 +44,11 @@ from miniten.edge.utils import (
 )
 
 __all__ = [
-    "BenchmarkReport", "Device", "GradualPruning", "LowRankApproximation", "PrunedModel", "QuantizationConfig", "QuantizedModel",
-    "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
-    "compare_models", "compress", "compress_model", "compression", "count_flops", "count_parameters", "dequantize_tensor", "devices",
+    "BenchmarkReport", "Device", "GradualPruning", "LowRankApproximation", "PreparedModel", "PrunedModel", "QuantizationConfig", "QuantizedConv2d",
+    "QuantizedLinear", "QuantizedModel", "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
+    "compare_models", "compress", "compare_quantized", "compress_model", "compression", "convert", "count_flops", "count_parameters", "dequantize_tensor", "devices",
     "estimate_latency", "estimate_memory", "estimate_power", "export", "export_c", "export_miniten", "export_onnx",
     "export_tflite", "knowledge_distillation", "latency_test", "load_miniten", "load_onnx", "load_tflite", "low_rank", "magnitude_prune", "memory_benchmark",
-    "model_summary", "probe", "profile_by_layer", "prune_model", "pruning", "quantization", "quantize_model", "quantize_tensor", "rewind",
-    "sensitivity_scan", "soak_test", "structured_prune", "throughput_test", "utils", "weight_sharing",
+    "model_summary", "prepare_qat", "probe", "profile_by_layer", "prune_model", "pruning", "quantization", "quantize_model", "quantize_tensor", "rewind",
+    "sensitivity_scan", "quantize_with_accuracy", "soak_test", "structured_prune", "throughput_test", "utils", "weight_sharing",
 ]

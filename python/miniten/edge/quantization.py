@@ -1,12 +1,27 @@
 """Models and tensors in integers. The arithmetic is in docs/edge/quantization.md."""
 
 from miniten._core import (
+    MixedPrecision,
+    PreparedModel,
+    QuantizationComparison,
     QuantizationConfig,
+    QuantizationFix,
     QuantizationReport,
+    QuantizedConv2d,
+    QuantizedLinear,
     QuantizedModel,
+    compare_quantized,
+    convert,
     dequantize_tensor,
+    fake_quantize,
+    prepare_qat,
     quantize_model,
     quantize_tensor,
+    quantize_with_accuracy,
 )
 
-__all__ = ["QuantizationConfig", "QuantizationReport", "QuantizedModel", "dequantize_tensor", "quantize_model", "quantize_tensor"]
+__all__ = [
+    "MixedPrecision", "PreparedModel", "QuantizationComparison", "QuantizationConfig", "QuantizationFix", "QuantizationReport",
+    "QuantizedConv2d", "QuantizedLinear", "QuantizedModel", "compare_quantized", "convert", "dequantize_tensor", "fake_quantize",
+    "prepare_qat", "quantize_model", "quantize_tensor", "quantize_with_accuracy",
+]

@@ -6,6 +6,7 @@
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/compression.h"
 #include "miniten/edge/pruning.h"
+#include "miniten/edge/qat.h"
 
 namespace miniten::edge {
 
@@ -193,6 +194,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
   if (auto* q = dynamic_cast<QuantizedModel*>(module)) f = q->file();
   else if (auto* p = dynamic_cast<PrunedModel*>(module)) f = p->file();
   else if (auto* s = dynamic_cast<SharedModel*>(module)) f = s->file();
+  else if (auto* prepared = dynamic_cast<PreparedModel*>(&m)) f = prepared->convert()->file();
   else {
     f.graph = graph_to_export("export_miniten", module ? *module : m, inputs);
     f.has_graph = true;

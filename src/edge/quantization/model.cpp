@@ -20,6 +20,11 @@ void measure(QuantizationReport& report, const Graph& g) { report.bytes = native
 
 }  // namespace
 
+Ref<QuantizedModel> model_of(Graph g, QuantizationReport report) {
+  measure(report, g);
+  return make<QuantizedModel>(std::move(g), std::move(report));
+}
+
 QuantizedModel::QuantizedModel(Graph g, QuantizationReport report)
     : GraphModule(std::move(g)), report_(std::make_shared<QuantizationReport>(std::move(report))) {
   eval();
@@ -76,8 +81,7 @@ Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& 
     throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
   auto finish = [&](Graph g, const Batches& batches) {
     QuantizationReport report = quantize_graph(g, config, batches);
-    measure(report, g);
-    return make<QuantizedModel>(std::move(g), std::move(report));
+    return model_of(std::move(g), std::move(report));
   };
   if (calibration) {
     std::vector<Tensor> first = calibration();

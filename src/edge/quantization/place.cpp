@@ -123,7 +123,8 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
       }
       for (size_t k = 0; k < n.in.size(); ++k) {
         if (!is_bit(n.op->traits.weights, k) || is_bit(n.op->quant.activations, k)) continue;
-        Quantized q = b.weight_parameters(n, n.in[k], config.symmetric);
+        auto given = d.weights.find(n.in[k]);
+        Quantized q = given != d.weights.end() ? given->second : b.weight_parameters(n, n.in[k], config.symmetric);
         for (size_t o = 0; o < n.in.size(); ++o)
           if (!in[o] && o != k && in[0]) make_room_for_bias(n, from.values[size_t(n.in[o])].constant, in[0]->scale[0], question.in[k].shape, q);
         stored.push_back(b.store(n.in[k], q));

@@ -34,8 +34,6 @@ void check_config(const QuantizationConfig& c) {
   if (!(c.momentum >= 0 && c.momentum < 1)) throw Error(ErrorKind::value, op, "a momentum from 0 to below 1", std::to_string(c.momentum));
 }
 
-namespace {
-
 void check_graph(const Graph& g) {
   for (const Value& v : g.values)
     if (v.constant && v.quantized) throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
@@ -52,13 +50,15 @@ void check_graph(const Graph& g) {
   }
 }
 
-size_t file_bytes(const Graph& g, const char* kind) {
+size_t float_bytes(const Graph& g) {
   NativeFile file;
   file.graph = g;
   file.has_graph = true;
-  file.kind = kind;
+  file.kind = "module";
   return native_bytes(file).size();
 }
+
+namespace {
 
 // Values that nothing reads are dropped; ids change. Constants get names, biases that came from batch norm their layer's.
 // What stayed float no longer shares memory with the given model.
@@ -122,6 +122,43 @@ void note_losses(QuantizationReport& report, const Graph& from) {
 
 }  // namespace
 
+Graph folded(const Graph& g) {
+  Graph from = g;
+  fold_constants(from);
+  fuse(from);
+  remove_dead(from);
+  verify(from);
+  return from;
+}
+
+Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameters& parameters, QuantizationReport& report) {
+  NoGrad no_grad;
+  Swap<Recorder*> eager(mode().recorder, nullptr);
+  note_losses(report, given);
+  bool is_static = report.mode == "static";
+  Placed placed;
+  std::vector<Quantized> groups;
+  for (;;) {
+    if (is_static) {
+      groups = parameters(d);
+      placed = place_static(from, d, report.config, groups);
+    } else placed = report.mode == "dynamic" ? place_dynamic(from, d, report.config) : place_weights(from, d, report.config);
+    if (!placed.is_refused()) break;
+    for (size_t i = 0; i < placed.refusals.size(); ++i)
+      if (!placed.refusals[i].empty()) d.nodes[i] = {Decision::floats, placed.refusals[i]};
+    if (is_static) regroup(from, d);
+  }
+  verify(placed.graph);
+  if (is_static) {
+    lower_quantized(placed.graph);
+    verify(placed.graph);
+  }
+  add_rows(report, from, d, placed, groups);
+  tidy(placed.graph, given);
+  verify(placed.graph);
+  return std::move(placed.graph);
+}
+
 QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& config, const Batches& calibration) {
   check_config(config);
   check_graph(g);
@@ -130,40 +167,15 @@ QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& config, co
   QuantizationReport report;
   report.config = config;
   report.mode = config.mode == "static" && !calibration ? "dynamic" : config.mode;
-  report.float_bytes = file_bytes(g, "module");
+  report.float_bytes = float_bytes(g);
   if (report.mode != config.mode) report.notes.push_back("no calibration data: weights are static, activations get their scales at run time");
   if (calibration && report.mode != "static") report.notes.push_back("mode " + report.mode + " does not use calibration data");
-  note_losses(report, g);
 
-  Graph from = g;
-  fold_constants(from);
-  fuse(from);
-  remove_dead(from);
-  verify(from);
+  Graph from = folded(g);
   Decisions d = decide(from, skipped_by(from, config.skip), report.mode);
   std::vector<Range> ranges;
   if (report.mode == "static") ranges = calibrate(from, d, config, calibration, report.calibration_samples);
-  Placed placed;
-  std::vector<Quantized> groups;
-  for (;;) {
-    if (report.mode == "static") {
-      groups = activation_parameters(from, d, config, ranges);
-      placed = place_static(from, d, config, groups);
-    } else placed = report.mode == "dynamic" ? place_dynamic(from, d, config) : place_weights(from, d, config);
-    if (!placed.is_refused()) break;
-    for (size_t i = 0; i < placed.refusals.size(); ++i)
-      if (!placed.refusals[i].empty()) d.nodes[i] = {Decision::floats, placed.refusals[i]};
-    if (report.mode == "static") regroup(from, d);
-  }
-  verify(placed.graph);
-  if (report.mode == "static") {
-    lower_quantized(placed.graph);
-    verify(placed.graph);
-  }
-  add_rows(report, from, d, placed, groups);
-  tidy(placed.graph, g);
-  verify(placed.graph);
-  g = std::move(placed.graph);
+  g = place(g, from, d, [&](const Decisions& now) { return activation_parameters(from, now, config, ranges); }, report);
   return report;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include "edge/quantization/ranges.h"
 #include "miniten/edge/quantization.h"
 
@@ -13,6 +14,7 @@ struct Decisions {
   std::vector<Decision> nodes;
   std::vector<int> group;                          // by value: its group's number; a group shares one scale
   std::vector<bool> quantized;                     // by group
+  std::map<int, Quantized> weights;                // by value: scales that stand already; the others' follow from their values
   bool is_quantized(int value) const { return quantized[size_t(group[size_t(value)])]; }
 };
 
@@ -45,5 +47,15 @@ struct Placed {
 Placed place_static(const Graph&, const Decisions&, const QuantizationConfig&, const std::vector<Quantized>& groups);
 Placed place_dynamic(const Graph&, const Decisions&, const QuantizationConfig&);
 Placed place_weights(const Graph&, const Decisions&, const QuantizationConfig&);
+
+// The steps around them.
+void check_graph(const Graph&);                    // throws for what cannot be quantised
+size_t float_bytes(const Graph&);                  // of a float model's file
+Graph folded(const Graph&);                        // constants folded, ops fused: what decisions are about. Values keep their ids
+// Parameters by group for the decisions as they stand; null where the mode has none.
+using Parameters = std::function<std::vector<Quantized>(const Decisions&)>;
+// Places integers where it was decided, takes decisions back where it cannot be done, lowers. `from`: folded(given).
+Graph place(const Graph& given, const Graph& from, Decisions&, const Parameters&, QuantizationReport&);
+Ref<QuantizedModel> model_of(Graph, QuantizationReport);     // the report told of the file
 
 }  // namespace miniten::edge

@@ -39,40 +39,11 @@ void require_normalized(const char* op, const Tensor& x, const Shape& shape, std
 
 Tensor batch_norm(const Tensor& x, const BatchNormState& running, const Tensor& weight, const Tensor& bias, bool training, double momentum, double eps) {
   require_channels("batch_norm", x, {weight, bias, running.mean, running.var});
-  Shape shape = per_channel(x);
   if (!training && running.mean) {
     auto given = [&](const Tensor& t, double otherwise) { return cast(t ? t : Tensor::full({x.dim(1)}, otherwise), x.dtype()); };
-    return miniten::batch_norm(x, given(weight, 1), given(bias, 0), cast(running.mean, x.dtype()), cast(running.var, x.dtype()), float(eps));
+    return miniten::batch_norm(x, given(weight, 1), given(bias, 0), {cast(running.mean, x.dtype()), cast(running.var, x.dtype()), running.batches, momentum}, float(eps));
   }
-  if (x.shape().is_static() && x.numel() <= x.dim(1))
-    throw Error(ErrorKind::value, "batch_norm", "more than one value per channel in training", x.shape().text(), "use a larger batch, or eval()");
-  Tensor y, batch_mean, batch_var;
-  if (x.dtype() == DType::f32 || x.dtype() == DType::f64) {
-    auto parameter = [&](const Tensor& t, double otherwise) { return cast(t ? t : Tensor::full({x.dim(1)}, otherwise, x.dtype()), x.dtype()); };
-    BatchNormed done = miniten::batch_norm_training(x, parameter(weight, 1), parameter(bias, 0), eps);
-    y = done.y;
-    batch_mean = done.mean;
-    batch_var = done.var;
-  } else {
-    Axes others;
-    for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
-    batch_mean = mean(x, others, true);
-    Tensor centred = x - batch_mean;
-    batch_var = mean(square(centred), others, true);
-    Tensor scale = reciprocal(sqrt(batch_var + eps));
-    if (weight) scale = reshape(weight, shape) * scale;
-    y = affine(centred * scale, shape, {}, bias);
-  }
-  if (training && running.mean) {
-    NoGrad no_grad;
-    Tensor n = count(x) / count(batch_mean);                   // running variance: unbiased
-    auto follow = [&](const Tensor& state, const Tensor& value) {
-      assign(state, cast(state * (1.0 - momentum) + reshape(detach(value), {x.dim(1)}) * momentum, state.dtype()));
-    };
-    follow(running.mean, batch_mean);
-    follow(running.var, batch_var * cast(n / (n - 1.0), batch_var.dtype()));
-  }
-  return y;
+  return batch_norm_tracked(x, {training ? running.mean : Tensor(), running.var, running.batches, momentum}, weight, bias, eps);
 }
 
 Tensor layer_norm(const Tensor& x, const Shape& shape, const Tensor& weight, const Tensor& bias, double eps) {

@@ -178,6 +178,14 @@ def test_quantize_is_the_librarys(files, tmp_path, ending):
     assert np.abs(back(x).numpy() - expected(x)).max() > 0
 
 
+@pytest.mark.parametrize("ending", ["html", "json", "txt"])
+def test_quantize_reports_what_layers_lose(files, tmp_path, ending):
+    report = tmp_path / f"r.{ending}"
+    ok("quantize", files / "net.npz", tmp_path / "q.npz", "--calibration", files / "x.npy", "--report", report)
+    same = edge.compare_quantized(edge.load_miniten(files / "net.npz"), edge.load_miniten(tmp_path / "q.npz"), np.load(files / "x.npy"))
+    assert report.read_text() == {"html": same.to_html, "json": same.to_json, "txt": same.to_text}[ending]()
+
+
 def test_prune_is_the_librarys(files, tmp_path):
     j = doc("prune", files / "net.onnx", tmp_path / "p.npz", "--sparsity", 0.75)
     assert j["pruning"]["zeros"] == round(0.75 * j["pruning"]["total"])
@@ -262,6 +270,8 @@ WRONG = [
     (["quantize", "net.npz", "OUT/y.npz", "--mode", "guess"], "guess"),
     (["quantize", "net.npz", "OUT/y.npz", "--skip", "nothing*"], "nothing"),
     (["quantize", "net.npz", "OUT/y.npz", "--calibration", "labels.txt"], ".npy"),
+    (["quantize", "net.npz", "OUT/y.npz", "--calibration", "x.npy", "--report", "OUT/r.pdf"], ".html"),
+    (["quantize", "net.npz", "OUT/y.npz", "--report", "OUT/r.html"], "--calibration"),
     (["prune", "net.npz", "OUT/y.npz"], "--sparsity"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "1.5"], "sparsity"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "-1"], "sparsity"),
