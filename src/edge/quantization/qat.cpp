@@ -225,6 +225,7 @@ Ref<PreparedModel> prepare_qat(nn::Module& model, const QatOptions& o, const Bat
   check_config(o.config);
   const QuantizationConfig& c = o.config;
   if (c.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + c.mode + "\"");
+  if (c.dtype != DType::i8) throw Error(ErrorKind::unsupported, who, "dtype int8", std::string(name_of(c.dtype)));
   if (!c.per_channel) throw Error(ErrorKind::unsupported, who, "weights quantised by output channel", "per_channel=False", "a folded batch norm scales each channel by itself");
   if (!(o.momentum >= 0 && o.momentum < 1)) throw Error(ErrorKind::value, who, "a momentum from 0 to below 1", std::to_string(o.momentum));
   for (auto at : {o.freeze_observers_at, o.freeze_batch_norm_at})

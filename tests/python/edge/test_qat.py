@@ -315,6 +315,20 @@ def test_a_compiled_step_trains_as_an_eager_one():
         np.testing.assert_allclose(states[1][name], value, rtol=2e-2, atol=2e-2, err_msg=name)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_trainer_trains_it(compiled):
+    from miniten.utils.data import ArrayDataset, DataLoader
+
+    training, test = digits()
+    net = small_net()
+    train(net, training, 100, 3e-3)
+    prepared = prepare_qat(net, calibration_data=training[0][:128])
+    trainer = mt.Trainer(prepared, mt.optim.AdamW(prepared.parameters(), lr=1e-3), "cross_entropy", ["accuracy"], compile=compiled)
+    history = trainer.fit(DataLoader(ArrayDataset(*training), 65), DataLoader(ArrayDataset(*test), 71), epochs=2, verbose=False)
+    assert prepared.steps == 40
+    assert history["val_accuracy"][-1] == pytest.approx(accuracy(convert(prepared), test)) and history["val_accuracy"][-1] > 0.9
+
+
 # ---- accuracy ----
 class Separable(nn.Module):
     """Shapes of DS-CNN."""
