@@ -31,7 +31,7 @@ void bind_comparison(nb::module_& m) {
   using X = edge::QuantizationFix;
   nb::class_<X>(m, "QuantizationFix", "What can be done about a finding.")
       .def("__init__", [](X* self, std::string kind, std::string layer) { new (self) X{std::move(kind), std::move(layer), ""}; }, "kind"_a, "layer"_a)
-      .def_ro("kind", &X::kind, "recalibrate, clip, asymmetric or float.").def_ro("layer", &X::layer).def_ro("text", &X::text)
+      .def_ro("kind", &X::kind, "recalibrate, clip, percentile, asymmetric or float.").def_ro("layer", &X::layer).def_ro("text", &X::text)
       .def("__repr__", [](const X& f) { return "QuantizationFix('" + f.kind + "', '" + f.layer + "')"; });
   using F = edge::QuantizationFinding;
   nb::class_<F>(m, "QuantizationFinding", "Why a layer loses accuracy.")

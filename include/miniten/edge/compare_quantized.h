@@ -26,7 +26,7 @@ struct ComparisonRow {
 // What can be done about a finding; apply does it.
 struct QuantizationFix {
   std::string kind;                      // recalibrate: the range of these data; clip: the range of least squared error;
-                                         // asymmetric: a zero point; float: the layer stays float
+                                         // percentile: that of 99.9 % of them; asymmetric: a zero point; float: the layer stays float
   std::string layer;
   std::string text;
 };

@@ -83,8 +83,6 @@ def test_momentum_survives_onnx(tmp_path):
     model(X[0])
     mt.edge.export_onnx(model.eval(), (16, 3, 6, 6), tmp_path / "m.onnx")
     nodes = [n for n in onnx.load(tmp_path / "m.onnx").graph.node if n.op_type == "BatchNormalization"]
-    if not nodes:
-        pytest.skip("the exporter folded every batch norm")
     assert [round(a.f, 6) for n in nodes for a in n.attribute if a.name == "momentum"] == [0.7, 0.7, 0.9]
     loaded = mt.edge.load_onnx(tmp_path / "m.onnx")
     for m in (model, loaded):

@@ -24,7 +24,7 @@ std::vector<QuantizationFinding> QuantizationComparison::diagnose() const {
     const Node& n = state->from.nodes[size_t(state->matches[i].node)];
     bool fixed = r.clip_hi > r.clip_lo;              // a range was chosen from data
     QuantizationFix recalibrate{"recalibrate", r.layer, "take the range of these data"}, clip{"clip", r.layer, "clip to the range of least squared error"},
-        floats{"float", r.layer, "leave the layer in floats"}, asymmetric{"asymmetric", r.layer, "give activations a zero point"};
+        percentile{"percentile", r.layer, "clip to the range of 99.9 % of the values"}, floats{"float", r.layer, "leave the layer in floats"}, asymmetric{"asymmetric", r.layer, "give activations a zero point"};
     auto tell = [&](const char* cause, double value, std::string text, std::vector<QuantizationFix> fixes) {
       found.emplace_back(r.sqnr_db, QuantizationFinding{r.layer, cause, value, std::move(text), std::move(fixes)});
     };
@@ -42,9 +42,9 @@ std::vector<QuantizationFinding> QuantizationComparison::diagnose() const {
     }
     if (!r.outlier_channels.empty())
       tell("outlier channel", r.outlier_channels[0].ratio, "channel " + std::to_string(r.outlier_channels[0].channel) + " reaches " + number(r.outlier_channels[0].ratio) + " times further than the median one, and all share one scale",
-           {clip, floats});
+           {clip, percentile, floats});
     else if (r.deviation > 0 && kept / r.deviation > wide && r.unused_range < dead)
-      tell("wide activation", kept / r.deviation, "few values stretch the range to " + number(kept / r.deviation) + " standard deviations", {clip, floats});
+      tell("wide activation", kept / r.deviation, "few values stretch the range to " + number(kept / r.deviation) + " standard deviations", {percentile, clip, floats});
   }
   std::stable_sort(found.begin(), found.end(), [](auto& a, auto& b) { return a.first < b.first; });
   std::vector<QuantizationFinding> all;
@@ -84,8 +84,8 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   std::vector<size_t> named;
   for (size_t i = 0; i < rows.size(); ++i) if (rows[i].layer == fix.layer) named.push_back(i);
   if (named.empty()) throw Error(ErrorKind::value, who, "a layer of the comparison", "\"" + fix.layer + "\"");
-  if (fix.kind != "recalibrate" && fix.kind != "clip" && fix.kind != "float" && fix.kind != "asymmetric")
-    throw Error(ErrorKind::value, who, "a fix recalibrate, clip, asymmetric or float", "\"" + fix.kind + "\"");
+  if (fix.kind != "recalibrate" && fix.kind != "clip" && fix.kind != "percentile" && fix.kind != "float" && fix.kind != "asymmetric")
+    throw Error(ErrorKind::value, who, "a fix recalibrate, clip, percentile, asymmetric or float", "\"" + fix.kind + "\"");
 
   QuantizationReport report;
   report.config = s.report.config;
@@ -116,7 +116,7 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   std::map<int, Quantized> stands;
   std::vector<int> missing;
   std::map<int, bool> changed;                               // by group
-  bool follows = fix.kind == "recalibrate" || fix.kind == "clip";
+  bool follows = fix.kind == "recalibrate" || fix.kind == "clip" || fix.kind == "percentile";
   if (follows) for (size_t i : named) changed[d.group[size_t(s.from.nodes[size_t(s.matches[i].node)].out[0])]] = true;
   for (size_t v = 0; v < is_origin.size(); ++v) {
     if (!is_origin[v]) continue;
@@ -125,7 +125,8 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
     else missing.push_back(int(v));
   }
   QuantizationConfig config = report.config;
-  config.method = fix.kind == "clip" ? "mse" : "minmax";
+  config.method = fix.kind == "clip" ? "mse" : fix.kind == "percentile" ? "percentile" : "minmax";
+  config.percentile = 99.9f;
   std::vector<Range> ranges = ranges_of(s, missing, config);
   auto parameters = [&](const Decisions& now) {
     std::vector<Quantized> groups = activation_parameters(s.from, now, config, ranges);
