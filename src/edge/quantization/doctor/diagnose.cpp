@@ -108,7 +108,10 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
       Decision& decision = d.nodes[size_t(s.matches[i].node)];
       if (decision.form == Decision::integers || decision.form == Decision::passes) decision = {Decision::floats, "left in floats by a fix"};
     }
-  if (report.mode != "static") return model_of(place(s.given, s.from, d, nullptr, report), std::move(report));
+  if (report.mode != "static") {
+    Graph g = place(s.given, s.from, d, nullptr, report);
+    return model_of(std::move(g), std::move(report));
+  }
   regroup(s.from, d);
 
   // Scales that stand: of activations by value, of weights by what is stored. The rest follows from the data.
@@ -133,7 +136,8 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
     for (auto& [value, q] : stands) if (now.is_quantized(value)) groups[size_t(now.group[size_t(value)])] = q;
     return groups;
   };
-  return model_of(place(s.given, s.from, d, parameters, report), std::move(report));
+  Graph g = place(s.given, s.from, d, parameters, report);
+  return model_of(std::move(g), std::move(report));
 }
 
 }  // namespace miniten::edge

@@ -45,6 +45,7 @@ std::string histogram(const ComparisonRow& r) {
     a.axvline(r.clip_hi, {.color = "C3", .linestyle = "--"});
   }
   a.set_title(r.layer);
+  if (r.clip_hi > r.clip_lo) a.legend();
   return f.to_svg();
 }
 
