@@ -224,6 +224,10 @@ struct Session::Impl {
     }
     run_team(workers, [](void* self, int worker) { static_cast<Impl*>(self)->run_stages(worker); }, this);
   }
+  // Who keeps what follows from a state, as a packed weight, learns that it was overwritten.
+  void count_writes() {
+    for (const State& s : graph.states) graph.values[size_t(s.entry)].constant->storage->version++;
+  }
   void run_observed(Observer& observer) {
     for (const Step& step : steps) {
       const Node& n = graph.nodes[size_t(step.node)];
@@ -270,10 +274,12 @@ Session& Session::operator=(Session&&) noexcept = default;
 void Session::run_into(std::span<const Tensor> inputs) {
   auto lock = impl_->lock();
   impl_->run(inputs);
+  if (impl_->planned) impl_->count_writes();
 }
 std::vector<Tensor> Session::run(std::span<const Tensor> inputs) {
   auto lock = impl_->lock();
   impl_->run(inputs);
+  if (impl_->planned) impl_->count_writes();
   std::vector<Tensor> results;
   for (size_t i = 0; i < impl_->graph.outputs.size(); ++i) {
     View v = impl_->output(int(i));

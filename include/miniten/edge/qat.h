@@ -19,8 +19,8 @@ struct ObserverRow { std::string layer; float lo = 0, hi = 0, scale = 0; int32_t
 // In training mode floats that are rounded as the integers will be, with straight-through gradients: weights by output
 // channel, activations where integers will stand. Batch norm behind a layer is folded: it trains as a batch norm over
 // the rounded weights, whose steps follow its scale. In eval mode the integer model that convert gives: equal bytes.
-// Parameters and buffers have the names of the model given and the masks of a pruned one; its dropout is gone. States of
-// the observers are buffers "observers.*", learned scales parameters "scales.*".
+// Parameters and buffers have the names of the model given and the masks of a pruned one; its dropout is gone. Its own
+// states are buffers "quantization.*", learned scales parameters "quantization.scales.*".
 class PreparedModel : public nn::Module {
  public:
   PreparedModel(Graph, const QatOptions&, const Batches& calibration = nullptr);     // a float graph, which becomes this module's own

@@ -79,14 +79,16 @@ void QuantizedLayer::take(nn::Module& layer, const Spec& input, const Batches& c
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   check_config(config);
-  Graph g = nn::trace_module(layer, {input}), from = folded(g);
+  std::vector<Tensor> first = calibration ? calibration() : std::vector<Tensor>{};
+  if (calibration && first.empty()) throw Error(ErrorKind::value, type_name(), "at least one calibration batch", "none", "leave calibration data out to find scales at each call");
+  Graph g = nn::trace_module(layer, {calibration ? first[0].spec() : input}), from = folded(g);
   check_graph(g);
   QuantizationReport report;
   report.config = config;
   report.mode = options.dynamic ? "dynamic" : "static";
   Decisions d = decide(from, std::vector<std::string>(from.nodes.size()), report.mode);
   std::vector<Range> ranges;
-  if (calibration) ranges = calibrate(from, d, config, calibration, report.calibration_samples);
+  if (calibration) ranges = calibrate(from, d, config, [&]() { return first.empty() ? calibration() : std::exchange(first, {}); }, report.calibration_samples);
   Graph made = place(g, from, d, [&](const Decisions& now) {
     if (!scales) return activation_parameters(from, now, config, ranges);
     std::vector<Quantized> groups(from.values.size());

@@ -89,7 +89,7 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   for (size_t i = 0; i < is_origin.size(); ++i) {
     if (!is_origin[i]) continue;
     Tensor range = Tensor::of({2}, {ranges[i].lo, ranges[i].hi});
-    m.observed.push_back({int(i), label_of(from, int(i)), own(*this, "observers." + flat(label_of(from, int(i))), range, false)});
+    m.observed.push_back({int(i), label_of(from, int(i)), own(*this, "quantization.ranges." + flat(label_of(from, int(i))), range, false)});
   }
   if (m.observed.empty()) throw Error(ErrorKind::value, who, "a model with layers that have an integer form", "one without", "see the report of quantize_model");
   m.find_weights(from);
@@ -102,17 +102,17 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
       int group = m.decisions.group[size_t(point.value)];
       const Quantized& q = groups[size_t(group)];
       Learned& l = m.learned[group];
-      if (!l.scale) l = {own(*this, "scales." + flat(point.label), Tensor::full({}, q.scale[0]), true), q.zero[0]};
+      if (!l.scale) l = {own(*this, "quantization.scales." + flat(point.label), Tensor::full({}, q.scale[0]), true), q.zero[0]};
     }
     for (WeightPoint& w : m.weights) {
       Quantized q = quantized_constant(m.operand(w), DType::i8, true, w.axis);
-      w.scale = own(*this, "scales." + flat(m.graph.nodes[size_t(w.node)].name) + "/weight", scale_tensor(q), true);
+      w.scale = own(*this, "quantization.scales." + flat(m.graph.nodes[size_t(w.node)].name) + "/weight", scale_tensor(q), true);
     }
   }
-  m.steps = register_buffer("steps", Tensor::zeros({}, DType::i64));
+  m.steps = own(*this, "quantization.steps", Tensor::zeros({}, DType::i64), false);
   auto at = [](std::optional<int64_t> step) { Tensor t = Tensor::zeros({}, DType::i64); *t.view().i64() = step.value_or(never); return t; };
-  m.freeze_observers_at = register_buffer("freeze_observers_at", at(o.freeze_observers_at));
-  m.freeze_batch_norm_at = register_buffer("freeze_batch_norm_at", at(o.freeze_batch_norm_at));
+  m.freeze_observers_at = own(*this, "quantization.freeze_observers_at", at(o.freeze_observers_at), false);
+  m.freeze_batch_norm_at = own(*this, "quantization.freeze_batch_norm_at", at(o.freeze_batch_norm_at), false);
 }
 PreparedModel::~PreparedModel() = default;
 
@@ -208,8 +208,8 @@ Ref<PreparedModel> PreparedModel::clone() const {
   Impl& m = *copy->impl_;
   if (impl_->options.learned_scales) {
     for (auto& [group, l] : impl_->learned) m.learned[group] = {l.scale, l.zero};
-    for (auto& [name, t] : child("scales")->own_parameters()) {
-      Tensor own_scale = own(*copy, "scales." + name, t.clone(), true);
+    for (auto& [name, t] : child("quantization")->child("scales")->own_parameters()) {
+      Tensor own_scale = own(*copy, "quantization.scales." + name, t.clone(), true);
       for (auto& [group, l] : m.learned) if (l.scale.same(t)) l.scale = own_scale;
       for (size_t i = 0; i < m.weights.size(); ++i) if (impl_->weights[i].scale.same(t)) m.weights[i].scale = own_scale;
     }

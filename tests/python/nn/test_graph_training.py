@@ -53,7 +53,7 @@ def test_a_loaded_model_trains_on_as_the_saved_one(norm, tmp_path):
         if name in want:
             np.testing.assert_array_equal(value, want[name], err_msg=name)
     assert {"0.weight", "1.running_mean", "1.running_var", "7.weight", "8.bias"} <= set(got)
-    np.testing.assert_array_equal(loaded.eval()(X[0]).numpy(), model.eval()(X[0]).numpy())
+    np.testing.assert_allclose(loaded.eval()(X[0]).numpy(), model.eval()(X[0]).numpy(), rtol=1e-4, atol=1e-5)     # folded here, not there
 
 
 def test_a_compiled_step_of_a_loaded_model(tmp_path):
@@ -61,10 +61,12 @@ def test_a_compiled_step_of_a_loaded_model(tmp_path):
     train(model, range(1))
     model.save(tmp_path / "m.npz")
     eager, compiled = (mt.load(tmp_path / "m.npz") for _ in range(2))
+    compiled.eval()(X[0])                                                            # packs weights that training overwrites
     train(eager, range(1, 5))
     train(compiled, range(1, 5), compiled=True)
     for name, value in state(eager).items():
         np.testing.assert_allclose(state(compiled)[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+    np.testing.assert_allclose(compiled.eval()(X[0]).numpy(), eager.eval()(X[0]).numpy(), rtol=1e-2, atol=1e-2)
 
 
 def test_training_mode_counts_without_gradients_too(tmp_path):
