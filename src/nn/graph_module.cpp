@@ -119,27 +119,8 @@ Session& GraphModule::session(const std::vector<Spec>& inputs) {
   return *sessions_[0].session;
 }
 
-<<<<<<< .merge_file_VOC0np
-// A graph whose masked parameters are multiplied by their masks, for a training step that is recorded: their gradients are
-// zero there too.
-static Graph masked(Graph g) {
-  std::vector<Node> products;
-  for (int id = 0, n = int(g.values.size()); id < n; ++id) {
-    if (!g.values[size_t(id)].mask || !g.values[size_t(id)].constant.requires_grad()) continue;
-    Spec spec = g.values[size_t(id)].spec;
-    Tensor kept = Tensor::empty(spec);
-    copy_values(g.values[size_t(id)].mask.view(), kept.view());
-    int product = g.add_value(spec), mask = g.add_value(spec, "", kept);
-    for (Node& node : g.nodes) for (int& in : node.in) if (in == id) in = product;
-    products.push_back({&mul_op, nullptr, {id, mask}, {product}, "", {}});
-    g.values[size_t(id)].mask = {};
-  }
-  g.nodes.insert(g.nodes.begin(), products.begin(), products.end());
-  return g;
-=======
 static bool has_training_form(const Graph& g) {
   return std::any_of(g.nodes.begin(), g.nodes.end(), [](const Node& n) { return n.op->train != nullptr; });
->>>>>>> .merge_file_MUCooh
 }
 
 std::vector<Tensor> GraphModule::forward(const std::vector<Tensor>& inputs) {
@@ -150,13 +131,8 @@ std::vector<Tensor> GraphModule::forward(const std::vector<Tensor>& inputs) {
     wants_grad |= t.requires_grad() && mode().grad;
   }
   materialize(mode().recorder && !last_input_specs().empty() ? last_input_specs() : specs);
-<<<<<<< .merge_file_VOC0np
-  if (mode().recorder && training()) return replay(masked(bound_graph(specs)), inputs);
-  if (mode().recorder || wants_grad || (training() && mode().grad)) return replay(bound_graph(specs), inputs);
-=======
   bool trains = training() && (mode().grad || has_training_form(graph_));
   if (mode().recorder || wants_grad || trains) return replay(bound_graph(specs), inputs, {.training = training()});
->>>>>>> .merge_file_MUCooh
   return session(specs).run(inputs);
 }
 
