@@ -85,7 +85,11 @@ int export_c(const ExportC& o, Output to) {
 int quantize(const Quantize& o, Output to) {
   check_model_output(o.out, o.opset);
   edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .mode = o.mode, .skip = o.skip};
-  if (!parse_dtype(o.dtype, c.dtype)) throw WrongUse{"--dtype wants the name of a dtype, as int8, got \"" + o.dtype + "\""};
+  try {
+    set_dtype(c, o.dtype);
+  } catch (const Error&) {
+    throw WrongUse{"--dtype wants int8, int16 or int16x8, got \"" + o.dtype + "\""};
+  }
   if (o.percentile) c.percentile = float(*o.percentile);
   std::string form = ending_of(o.report);
   if (!o.report.empty()) {

@@ -1,11 +1,12 @@
 #pragma once
-#include "kernels/qdepthwise.h"
-#include "kernels/qgemm.h"
-#include "kernels/qpointwise.h"
+#include "kernels/qblocks.h"
+#include "kernels/qdepthwise16.h"
+#include "kernels/qgemm16.h"
+#include "kernels/qpointwise16.h"
 #include "kernels/qpool.h"
 
-// The int8 kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers.
-#define MINITEN_INT8_KERNELS(X)                                                                                        \
+// The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers.
+#define MINITEN_INTEGER_KERNELS(X)                                                                                        \
   X(qgemm, void, (const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e))       \
   X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e)) \
   X(qdepthwise, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, void* y, const QEpilogue& e))     \
@@ -16,13 +17,28 @@
   X(qadd, void, (const void* a, const void* b, void* y, int64_t n, const QAddParams& p))                               \
   X(minmax, bool, (const float* x, int64_t n, float& lo, float& hi))                                                   \
   X(qavg_pool, void, (const PoolShape& s, const void* x, void* y, const QPoolParams& p, int64_t begin, int64_t end))   \
-  X(qmax_pool, void, (const PoolShape& s, const void* x, void* y, bool is_signed, int64_t begin, int64_t end))
+  X(qmax_pool, void, (const PoolShape& s, const void* x, void* y, bool is_signed, int64_t begin, int64_t end))         \
+  X(qgemm16, void,                                                                                                     \
+    (const QGemmShape& shape, const int16_t* a, const std::byte* packed, bool narrow, void* c, const Q16Epilogue& e))  \
+  X(qgemm16_f32, void,                                                                                                 \
+    (const QGemmShape& shape, const int16_t* a, const std::byte* packed, bool narrow, float* c, const Q16EpilogueF32& e)) \
+  X(qdepthwise16, void,                                                                                                \
+    (const QDepthwiseShape& shape, const int16_t* x, const int16_t* w, bool narrow, int16_t* y, const Q16Epilogue& e)) \
+  X(qdepthwise16_f32, void,                                                                                            \
+    (const QDepthwiseShape& shape, const int16_t* x, const int16_t* w, bool narrow, float* y, const Q16EpilogueF32& e)) \
+  X(quantize16, void, (const float* x, int16_t* q, int64_t n, float scale, int32_t zero))                              \
+  X(dequantize16, void, (const int16_t* q, float* x, int64_t n, float scale, int32_t zero))                            \
+  X(qadd16, void, (const int16_t* a, const int16_t* b, int16_t* y, int64_t n, const QAddParams& p))                    \
+  X(qmul, void, (const void* a, const void* b, void* y, int64_t n, const QMulParams& p))                               \
+  X(qmul16, void, (const int16_t* a, const int16_t* b, int16_t* y, int64_t n, const QMulParams& p))                    \
+  X(blocks_matvec, void,                                                                                               \
+    (const float* x, const void* w, bool four_bits, const float* scale, int64_t rows, int64_t blocks, int64_t block, float* y))
 
 namespace miniten::kernels {
 
 struct QTable {
 #define MINITEN_MEMBER(name, result, parameters) result(*name) parameters;
-  MINITEN_INT8_KERNELS(MINITEN_MEMBER)
+  MINITEN_INTEGER_KERNELS(MINITEN_MEMBER)
 #undef MINITEN_MEMBER
 };
 
@@ -33,7 +49,7 @@ const QTable& qtable();  // of the instruction set in use
 #ifdef MINITEN_TARGET
 namespace miniten::kernels::MINITEN_TARGET {
 #define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
-MINITEN_INT8_KERNELS(MINITEN_DECLARE_Q)
+MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
 #undef MINITEN_DECLARE_Q
 }
 #endif

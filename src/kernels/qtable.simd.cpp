@@ -5,7 +5,7 @@ namespace miniten::kernels::MINITEN_TARGET {
 extern const QTable q_table;
 const QTable q_table = {
 #define MINITEN_ADDRESS(name, result, parameters) &name,
-    MINITEN_INT8_KERNELS(MINITEN_ADDRESS)
+    MINITEN_INTEGER_KERNELS(MINITEN_ADDRESS)
 #undef MINITEN_ADDRESS
 };
 

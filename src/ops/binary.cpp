@@ -130,27 +130,30 @@ void give(const Vjp& v, int i, auto formula) {
 }  // namespace
 
 using K = kernels::Binary;
+constexpr QuantRule with_numbers{QuantMode::has_integer_form, 0, lower_function, nullptr, 3};
 
 // name, meaning, dtypes, what backward keeps, backward, ONNX
 constinit const OpDef add_op = to_tflite::with(binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic}, {"+", 0, &c::arithmetic},
-    {QuantMode::has_integer_form, 3, lower_add}), {"ADD", 1, &to_tflite::add});
+    {QuantMode::has_integer_form, 0, lower_add, nullptr, 3}), {"ADD", 1, &to_tflite::add});
 constinit const OpDef sub_op = to_tflite::with(binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic}), {"SUB", 1, &to_tflite::sub});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic},
+    {QuantMode::has_integer_form, 0, lower_sub, nullptr, 3}), {"SUB", 1, &to_tflite::sub});
 constinit const OpDef mul_op = to_tflite::with(binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
-    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic}), {"MUL", 1, &to_tflite::mul});
+    [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic},
+    {QuantMode::has_integer_form, 0, lower_mul, nullptr, 3}), {"MUL", 1, &to_tflite::mul});
 constinit const OpDef div_op = to_tflite::with(binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] / v.in[1]; }); give(v, 1, [&] { return -(v.grad[0] * v.in[0]) / (v.in[1] * v.in[1]); }); },
-    {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), {}, positive), {"DIV", 1, &to_tflite::div});
+    {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), with_numbers, positive), {"DIV", 1, &to_tflite::div});
 static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor&), int i) {   // half each where they are equal
   const Tensor &mine = v.in[size_t(i)], &other = v.in[size_t(1 - i)];
   Tensor zero = number_like(v.grad[0], 0);
   return where(stronger(mine, other), v.grad[0], where(equal(mine, other), v.grad[0] * 0.5, zero));
 }
 constinit const OpDef maximum_op = to_tflite::with(binary_row<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b")), {"MAXIMUM", 1, &to_tflite::maximum});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b"), with_numbers), {"MAXIMUM", 1, &to_tflite::maximum});
 constinit const OpDef minimum_op = to_tflite::with(binary_row<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b")), {"MINIMUM", 1, &to_tflite::minimum});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b"), with_numbers), {"MINIMUM", 1, &to_tflite::minimum});
 constinit const OpDef pow_op = to_tflite::with(binary_row<K::pow>("pow", "a to the b", number_infer, {3, 1},
     [](const Vjp& v) {
       give(v, 0, [&] { return v.grad[0] * v.in[1] * miniten::pow(v.in[0], v.in[1] - 1.0); });

@@ -189,7 +189,7 @@ std::vector<Sample> matmul_samples() {
 
 constinit const OpDef matmul_op{.name = "matmul", .doc = "matrix product", .min_inputs = 2, .max_inputs = 3, .infer = matmul_infer,
     .eval = matmul_eval, .work = matmul_work, .vjp = matmul_vjp, .keep = {3, 0}, .cost = matmul_cost, .absorb = matmul_absorb,
-    .prepare = matmul_prepare, .samples = matmul_samples, .quant = {QuantMode::has_integer_form, 1, lower_matmul, dynamic_matmul},
+    .prepare = matmul_prepare, .samples = matmul_samples, .quant = {QuantMode::has_integer_form, 0, lower_matmul, dynamic_matmul, 3},
     .traits = {.dense = 4, .out = Layout::dense, .weights = 2, .channel_axis = 1}, .onnx = {"MatMul", 1, &onnx::matmul}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::matmul}, .c = {"matmul", 0, &c::matmul}, .attrs = codec<ClampAttrs>};
 
 static void require_real(std::string_view op, const Tensor& x) {

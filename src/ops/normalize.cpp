@@ -5,6 +5,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
+#include "ops/quantized/lowering.h"
 
 namespace miniten {
 
@@ -23,12 +24,12 @@ void softmax_infer(const Call& c, Specs& out) {
   if (c.in[0].shape.rank < 1) c.fail("at least one axis", c.in[0].shape.text());
   out.push(c.in[0]);
 }
-template <bool logarithm> constexpr OpDef softmax_row(std::string_view name, std::string_view doc, void (*vjp)(const Vjp&), Foreign onnx) {
+template <bool logarithm> constexpr OpDef softmax_row(std::string_view name, std::string_view doc, void (*vjp)(const Vjp&), Foreign onnx, QuantRule quant = {}) {
   return {.name = name, .doc = doc, .infer = softmax_infer, .eval = softmax_eval<logarithm>,
           .work = [](const Call& c) { return Work{pieces_for(c.in[0].shape.count() * 8)}; }, .vjp = vjp, .keep = keep_output,
           .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
           .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 2}))}, nullptr}}; },
-          .traits = {.dense = 1, .out = Layout::dense}, .onnx = onnx, .c = {logarithm ? "log_softmax" : "softmax", 0, logarithm ? &c::log_softmax : &c::softmax}};
+          .quant = quant, .traits = {.dense = 1, .out = Layout::dense}, .onnx = onnx, .c = {logarithm ? "log_softmax" : "softmax", 0, logarithm ? &c::log_softmax : &c::softmax}};
 }
 Axes last(const Tensor& x) { return {x.rank() - 1}; }
 Tensor along(const Tensor& x, int axis, const OpDef& op) {
@@ -43,7 +44,8 @@ Tensor along(const Tensor& x, int axis, const OpDef& op) {
 }
 }  // namespace
 constinit const OpDef softmax_op = to_tflite::with(softmax_row<false>("softmax", "exp(x) / sum(exp(x)) along the last axis",
-    [](const Vjp& v) { v.result[0] = (v.grad[0] - sum(v.grad[0] * v.out[0], last(v.out[0]), true)) * v.out[0]; }, {"Softmax", 1, &onnx::softmax}), {"SOFTMAX", 1, &to_tflite::softmax});
+    [](const Vjp& v) { v.result[0] = (v.grad[0] - sum(v.grad[0] * v.out[0], last(v.out[0]), true)) * v.out[0]; }, {"Softmax", 1, &onnx::softmax},
+    {QuantMode::has_integer_form, 1, lower_softmax}), {"SOFTMAX", 1, &to_tflite::softmax});
 constinit const OpDef log_softmax_op = to_tflite::with(softmax_row<true>("log_softmax", "x - log(sum(exp(x))) along the last axis",
     [](const Vjp& v) { v.result[0] = v.grad[0] - exp(v.out[0]) * sum(v.grad[0], last(v.out[0]), true); }, {"LogSoftmax", 1, &onnx::softmax}), {"LOG_SOFTMAX", 1, &to_tflite::log_softmax});
 Tensor softmax(const Tensor& x, int axis) { return along(x, axis, softmax_op); }

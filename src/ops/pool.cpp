@@ -58,7 +58,22 @@ void max_eval(const Context& c) {
   auto integers = [](const auto* x, auto* y, const kernels::PoolShape& s, int64_t a, int64_t b) {
     kernels::qmax_pool(s, x, y, std::is_signed_v<std::remove_pointer_t<decltype(y)>>, a, b);
   };
+  auto words = [](const int16_t* x, int16_t* y, const kernels::PoolShape& s, int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t q = 0; q < s.out_w; ++q) {
+        int16_t* to = y + p * s.y_row + q * s.y_col;
+        std::fill_n(to, s.channels, int16_t{-32768});
+        for (int64_t i = 0; i < s.kernel_h; ++i)
+          for (int64_t j = 0; j < s.kernel_w; ++j) {
+            int64_t h = p * s.stride_h - s.pad_h + i * s.dilation_h, w = q * s.stride_w - s.pad_w + j * s.dilation_w;
+            if (h < 0 || h >= s.in_h || w < 0 || w >= s.in_w) continue;
+            const int16_t* from = x + h * s.x_row + w * s.x_col;
+            for (int64_t k = 0; k < s.channels; ++k) to[k] = std::max(to[k], from[k]);
+          }
+      }
+  };
   switch (c.in[0].spec.dtype) {
+    case DType::i16: return for_images<int16_t>(c, words);
     case DType::f32: return for_images<float>(c, floats);
     case DType::f64: return for_images<double>(c, floats);
     case DType::i8: return for_images<int8_t>(c, integers);
@@ -137,7 +152,7 @@ void require_wide(const Call& c) {
     if (s.dtype != DType::f32 && s.dtype != DType::f64) c.fail("float32 or float64", s.text(), "convert with cast first", ErrorKind::type);
 }
 void max_infer(const Call& c, Specs& out) {
-  if (DType t = c.in[0].dtype; t != DType::i8 && t != DType::u8) require_wide(c);
+  if (DType t = c.in[0].dtype; t != DType::i8 && t != DType::u8 && t != DType::i16) require_wide(c);
   out.push({c.in[0].dtype, pool_output(c, c.in[0].shape)});
 }
 void average_infer(const Call& c, Specs& out) {
@@ -212,7 +227,7 @@ constinit const OpDef avg_pool2d_input_op = pool_row("avg_pool2d_input", "gradie
     [](const Vjp& v) { v.result[0] = apply(avg_pool2d_op, {v.grad[0]}, plain(v)); }, keep_nothing, [] { return pool_samples({{2, 3, 3, 4}}, {5, 4}); });
 
 Tensor max_pool2d(const Tensor& x, const Pool2dAttrs& at) {
-  bool direct = x.dtype() == DType::f64 || bits_of(x.dtype()) == 8;
+  bool direct = x.dtype() == DType::f64 || x.dtype() == DType::i16 || bits_of(x.dtype()) == 8;
   return direct ? apply(max_pool2d_op, {x}, at) : cast(apply(max_pool2d_op, {cast(x, DType::f32)}, at), x.dtype());
 }
 Tensor avg_pool2d(const Tensor& x, const Pool2dAttrs& at) {

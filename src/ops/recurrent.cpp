@@ -235,7 +235,12 @@ constinit const OpDef recurrent_op{.name = "recurrent", .doc = "a recurrent laye
       const Shape &x = c.in[0].shape, &w = c.in[2].shape;
       return Cost{x[0] * x[1] * w[0] * (x[2] + w[1]), x[0] * x[1] * w[0] * 6};
     },
-    .prepare = recurrent_prepare, .samples = recurrent_samples, .traits = {.dense = 0xff, .out = Layout::dense, .weights = 0b110},
+    .prepare = recurrent_prepare, .samples = recurrent_samples,
+    .quant = {.compose = [](const Call& c, std::span<const Tensor> in) -> std::vector<Tensor> {
+      const auto& at = c.as<RecurrentAttrs>();
+      return at.lengths || is_symbol(c.in[0].shape[0]) || c.in[0].shape[0] < 1 ? std::vector<Tensor>{} : composed(at, in);
+    }},
+    .traits = {.dense = 0xff, .out = Layout::dense, .weights = 0b110},
     .onnx = {"LSTM", 7, &onnx::recurrent}, .tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM", 1, &to_tflite::recurrent}, .attrs = codec<RecurrentAttrs>};
 constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc = "gradients of a recurrent layer's gates and first states", .min_inputs = 5, .max_inputs = 9, .outputs = 4,
     .infer = backward_infer, .eval = recurrent_backward_eval, .work = recurrent_backward_work,

@@ -6,6 +6,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
+#include "ops/quantized/lowering.h"
 
 namespace miniten {
 
@@ -99,12 +100,13 @@ const Tensor& y(const Vjp& v) { return v.out[0]; }
 }  // namespace
 
 using K = kernels::Unary;
+constexpr QuantRule by_table{QuantMode::has_integer_form, 1, lower_function};
 
 // name, meaning, what backward keeps, backward; then what is special
 constinit const OpDef relu_op = to_tflite::with(number_row<K::relu>("relu", "max(x, 0)", keep_output, [](const Vjp& v) { v.result[0] = gate(g(v), y(v)); },
-    {.onnx = {"Relu", 6}, .c = c::as_c("a <= 0.0f ? 0.0f : a")}), {"RELU", 1, &to_tflite::relu});
-constinit const OpDef neg_op = to_tflite::with(number_row<K::neg>("neg", "-x", keep_nothing, [](const Vjp& v) { v.result[0] = -g(v); }, {.onnx = {"Neg", 6}, .c = c::as_c("-a")}), {"NEG", 1, &to_tflite::neg});
-constinit const OpDef abs_op = to_tflite::with(number_row<K::abs>("abs", "|x|", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * sign(x(v)); }, {.onnx = {"Abs", 6}, .c = c::as_c("fabsf(a)")}), {"ABS", 1, &to_tflite::abs});
+    {.onnx = {"Relu", 6}, .c = c::as_c("a <= 0.0f ? 0.0f : a"), .quant = by_table}), {"RELU", 1, &to_tflite::relu});
+constinit const OpDef neg_op = to_tflite::with(number_row<K::neg>("neg", "-x", keep_nothing, [](const Vjp& v) { v.result[0] = -g(v); }, {.onnx = {"Neg", 6}, .c = c::as_c("-a"), .quant = by_table}), {"NEG", 1, &to_tflite::neg});
+constinit const OpDef abs_op = to_tflite::with(number_row<K::abs>("abs", "|x|", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * sign(x(v)); }, {.onnx = {"Abs", 6}, .c = c::as_c("fabsf(a)"), .quant = by_table}), {"ABS", 1, &to_tflite::abs});
 constinit const OpDef square_op = to_tflite::with(number_row<K::square>("square", "x^2", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * x(v) * 2.0; },
     {.onnx = {"Mul", 7, &onnx::square}, .c = c::as_c("a * a")}), {"SQUARE", 1, &to_tflite::square});
 constinit const OpDef sign_op = to_tflite::with(number_row<K::sign>("sign", "-1, 0 or 1", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, {.onnx = {"Sign", 9}, .c = c::as_c("a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a")}), {"SIGN", 1, &to_tflite::sign});
@@ -114,25 +116,25 @@ constinit const OpDef log_op = to_tflite::with(float_row<K::log>("log", "natural
 constinit const OpDef log1p_op = to_tflite::with(float_row<K::log1p>("log1p", "log(1 + x)", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) / (x(v) + 1.0); },
     {.onnx = {"Log", 6, &onnx::log1p}, .c = c::as_c("log1pf(a)"), .samples = positive}), {"LOG", 1, &to_tflite::log1p});
 constinit const OpDef tanh_op = to_tflite::with(float_row<K::tanh>("tanh", "hyperbolic tangent", keep_output,
-    [](const Vjp& v) { v.result[0] = g(v) - g(v) * y(v) * y(v); }, {.onnx = {"Tanh", 6}, .c = c::as_c("tanhf(a)")}), {"TANH", 1, &to_tflite::tanh});
+    [](const Vjp& v) { v.result[0] = g(v) - g(v) * y(v) * y(v); }, {.onnx = {"Tanh", 6}, .c = c::as_c("tanhf(a)"), .quant = by_table}), {"TANH", 1, &to_tflite::tanh});
 constinit const OpDef sigmoid_op = to_tflite::with(float_row<K::sigmoid>("sigmoid", "1 / (1 + exp(-x))", keep_output,
-    [](const Vjp& v) { v.result[0] = g(v) * (y(v) - y(v) * y(v)); }, {.onnx = {"Sigmoid", 6}, .c = c::as_c("1.0f / (1.0f + expf(-a))")}), {"LOGISTIC", 1, &to_tflite::sigmoid});
+    [](const Vjp& v) { v.result[0] = g(v) * (y(v) - y(v) * y(v)); }, {.onnx = {"Sigmoid", 6}, .c = c::as_c("1.0f / (1.0f + expf(-a))"), .quant = by_table}), {"LOGISTIC", 1, &to_tflite::sigmoid});
 constinit const OpDef sqrt_op = to_tflite::with(float_row<K::sqrt>("sqrt", "square root", keep_output, [](const Vjp& v) { v.result[0] = g(v) / (y(v) * 2.0); },
     {.onnx = {"Sqrt", 6}, .c = c::as_c("sqrtf(a)"), .samples = positive}), {"SQRT", 1, &to_tflite::sqrt});
 constinit const OpDef reciprocal_op = to_tflite::with(float_row<K::reciprocal>("reciprocal", "1 / x", keep_output,
     [](const Vjp& v) { v.result[0] = -(g(v) * y(v) * y(v)); }, {.onnx = {"Reciprocal", 6}, .c = c::as_c("1.0f / a"), .samples = positive}), {"DIV", 1, &to_tflite::reciprocal});
 constinit const OpDef erf_op = float_row<K::erf>("erf", "error function", keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) * miniten::exp(-miniten::square(x(v))) * 1.1283791670955126; }, {.onnx = {"Erf", 9}, .c = c::as_c("erff(a)")});
+    [](const Vjp& v) { v.result[0] = g(v) * miniten::exp(-miniten::square(x(v))) * 1.1283791670955126; }, {.onnx = {"Erf", 9}, .c = c::as_c("erff(a)"), .quant = by_table});
 constinit const OpDef gelu_op = to_tflite::with(float_row<K::gelu>("gelu", "x * Phi(x)", keep_inputs, [](const Vjp& v) {
     Tensor cdf = (miniten::erf(x(v) * 0.7071067811865476) + 1.0) * 0.5, pdf = miniten::exp(miniten::square(x(v)) * -0.5) * 0.3989422804014327;
-    v.result[0] = g(v) * (cdf + x(v) * pdf); }, {.onnx = {"Gelu", 20, &onnx::gelu}, .c = c::as_c("a < -15.0f ? -0.0f : 0.5f * a * erfcf(a * -0.70710678f)")}), {"GELU", 1, &to_tflite::gelu});
+    v.result[0] = g(v) * (cdf + x(v) * pdf); }, {.onnx = {"Gelu", 20, &onnx::gelu}, .c = c::as_c("a < -15.0f ? -0.0f : 0.5f * a * erfcf(a * -0.70710678f)"), .quant = by_table}), {"GELU", 1, &to_tflite::gelu});
 constinit const OpDef silu_op = to_tflite::with(float_row<K::silu>("silu", "x * sigmoid(x)", keep_inputs, [](const Vjp& v) {
     Tensor s = miniten::sigmoid(x(v));
-    v.result[0] = g(v) * (s + x(v) * s * (1.0 - s)); }, {.onnx = {"Mul", 7, &onnx::silu}, .c = c::as_c("a < -104.0f ? -0.0f : a / (1.0f + expf(-a))")}), {"LOGISTIC", 1, &to_tflite::silu});
+    v.result[0] = g(v) * (s + x(v) * s * (1.0 - s)); }, {.onnx = {"Mul", 7, &onnx::silu}, .c = c::as_c("a < -104.0f ? -0.0f : a / (1.0f + expf(-a))"), .quant = by_table}), {"LOGISTIC", 1, &to_tflite::silu});
 constinit const OpDef softplus_op = to_tflite::with(float_row<K::softplus>("softplus", "log(1 + exp(x))", keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) * miniten::sigmoid(x(v)); }, {.onnx = {"Softplus", 1}, .c = c::as_c("(a > 0.0f ? a : 0.0f) + log1pf(expf(-fabsf(a)))")}), {"LOG", 1, &to_tflite::softplus});
-constinit const OpDef sin_op = to_tflite::with(float_row<K::sin>("sin", "sine", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * miniten::cos(x(v)); }, {.onnx = {"Sin", 7}, .c = c::as_c("sinf(a)")}), {"SIN", 1, &to_tflite::sin});
-constinit const OpDef cos_op = to_tflite::with(float_row<K::cos>("cos", "cosine", keep_inputs, [](const Vjp& v) { v.result[0] = -(g(v) * miniten::sin(x(v))); }, {.onnx = {"Cos", 7}, .c = c::as_c("cosf(a)")}), {"COS", 1, &to_tflite::cos});
+    [](const Vjp& v) { v.result[0] = g(v) * miniten::sigmoid(x(v)); }, {.onnx = {"Softplus", 1}, .c = c::as_c("(a > 0.0f ? a : 0.0f) + log1pf(expf(-fabsf(a)))"), .quant = by_table}), {"LOG", 1, &to_tflite::softplus});
+constinit const OpDef sin_op = to_tflite::with(float_row<K::sin>("sin", "sine", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) * miniten::cos(x(v)); }, {.onnx = {"Sin", 7}, .c = c::as_c("sinf(a)"), .quant = by_table}), {"SIN", 1, &to_tflite::sin});
+constinit const OpDef cos_op = to_tflite::with(float_row<K::cos>("cos", "cosine", keep_inputs, [](const Vjp& v) { v.result[0] = -(g(v) * miniten::sin(x(v))); }, {.onnx = {"Cos", 7}, .c = c::as_c("cosf(a)"), .quant = by_table}), {"COS", 1, &to_tflite::cos});
 constinit const OpDef floor_op = to_tflite::with(float_row<K::floor>("floor", "greatest integer <= x", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, {.onnx = {"Floor", 6}, .c = c::as_c("floorf(a)")}), {"FLOOR", 1, &to_tflite::floor});
 constinit const OpDef ceil_op = to_tflite::with(float_row<K::ceil>("ceil", "least integer >= x", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, {.onnx = {"Ceil", 6}, .c = c::as_c("ceilf(a)")}), {"CEIL", 1, &to_tflite::ceil});
 constinit const OpDef round_op = to_tflite::with(float_row<K::round>("round", "nearest integer, half to even", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; },
@@ -167,7 +169,7 @@ constinit const OpDef clamp_op{.name = "clamp", .doc = "x cut to [lo, hi]",
     },
     .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<ClampAttrs>(ClampAttrs{-0.5f, 0.8f})}}; },
- .traits = {.pointwise = true, .activation = true},
+    .quant = by_table, .traits = {.pointwise = true, .activation = true},
     .onnx = {"Clip", 6, &onnx::clamp}, .tflite = {"MINIMUM", 1, &to_tflite::clamp}, .c = {"clamp", 0, &c::clamp}, .attrs = codec<ClampAttrs>};
 
 // Functions of real numbers turn integers into float32 first, as torch.

@@ -86,17 +86,22 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
       if (!is_number(value)) throw Error(ErrorKind::type, "quantize_model", k + " as a number", type_text(value));
       return float(number_tensor("quantize_model", value, DType::f64).item());
     };
-    if (k == "dtype") c.dtype = dtype_of("quantize_model", value);
+    if (k == "dtype") edge::set_dtype(c, nb::isinstance<nb::str>(value) ? nb::cast<std::string>(value) : std::string(name_of(dtype_of("quantize_model", value))));
     else if (k == "activation_dtype") c.activation_dtype = dtype_of("quantize_model", value);
     else if (k == "per_channel") c.per_channel = flag();
     else if (k == "symmetric") c.symmetric = flag();
     else if (k == "activation_symmetric") c.activation_symmetric = flag();
     else if (k == "method") c.method = text();
+    else if (k == "rounding") c.rounding = text();
+    else if (k == "correct_bias") c.correct_bias = flag();
+    else if (k == "equalize") c.equalize = flag();
+    else if (k == "optimize") c.optimize = text();
     else if (k == "mode") c.mode = text();
     else if (k == "percentile") c.percentile = number();
     else if (k == "momentum") c.momentum = number();
+    else if (k == "block") c.block = int64_t(number());
     else if (k == "skip") c.skip = patterns(value);
-    else throw Error(ErrorKind::type, "quantize_model", "dtype, per_channel, symmetric, activation_dtype, activation_symmetric, calibration_data, method, mode, percentile, momentum or skip", "'" + k + "'");
+    else throw Error(ErrorKind::type, "quantize_model", "dtype, block, per_channel, symmetric, activation_dtype, activation_symmetric, calibration_data, method, mode, percentile, momentum, rounding, correct_bias, equalize, optimize or skip", "'" + k + "'");
   }
   return c;
 }
@@ -150,10 +155,11 @@ void bind_quantization(nb::module_& m) {
   nb::class_<C>(m, "QuantizationConfig", "How quantize_model quantises; see its keywords.")
       .def("__init__", [](C* self, nb::kwargs given) { new (self) C(config_of(nb::none(), given)); },
            nb::sig("def __init__(self, *, dtype: DType | str = 'int8', per_channel: bool = True, symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, "
-                   "method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, mode: str = 'static', skip: collections.abc.Sequence[str] = ()) -> None"))
-      .def_rw("dtype", &C::dtype).def_rw("per_channel", &C::per_channel).def_rw("symmetric", &C::symmetric).def_rw("activation_dtype", &C::activation_dtype)
+                   "method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, skip: collections.abc.Sequence[str] = ()) -> None"))
+      .def_rw("dtype", &C::dtype).def_rw("block", &C::block).def_rw("per_channel", &C::per_channel).def_rw("symmetric", &C::symmetric).def_rw("activation_dtype", &C::activation_dtype)
       .def_rw("activation_symmetric", &C::activation_symmetric).def_rw("method", &C::method).def_rw("percentile", &C::percentile).def_rw("momentum", &C::momentum)
-      .def_rw("mode", &C::mode).def_rw("skip", &C::skip);
+      .def_rw("rounding", &C::rounding).def_rw("correct_bias", &C::correct_bias).def_rw("equalize", &C::equalize)
+      .def_rw("optimize", &C::optimize).def_rw("mode", &C::mode).def_rw("skip", &C::skip);
   m.def("quantize_tensor", [](ArrayLike tensor, DTypeLike dtype, bool symmetric, std::optional<int> axis) {
           edge::QuantizedTensor q = edge::quantize_tensor(to_tensor("quantize_tensor", tensor.object), dtype_of("quantize_tensor", dtype.object), symmetric, axis);
           return nb::make_tuple(q.q, q.scale, q.zero_point);
@@ -182,7 +188,7 @@ void bind_quantization(nb::module_& m) {
         }, "model"_a, "config"_a = nb::none(), nb::kw_only(), "calibration_data"_a = nb::none(), "options"_a,
         nb::sig("def quantize_model(model: Module, config: QuantizationConfig | None = None, *, calibration_data: typing.Any = None, dtype: DType | str = 'int8', per_channel: bool = True, "
                 "symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, "
-                "mode: str = 'static', skip: collections.abc.Sequence[str] = ()) -> QuantizedModel"),
+                "rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, skip: collections.abc.Sequence[str] = ()) -> QuantizedModel"),
         "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches.\n\n"
         "Without it weights are static and activations get their scales at run time. Keywords override config.");
 }

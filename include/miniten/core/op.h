@@ -165,6 +165,9 @@ struct QuantRule {
   std::optional<Lowered> (*lower)(const Lowering&) = nullptr;
   // Weights in integers, activations quantised at run time: what follows (q, scale, zero) of input 0; float output.
   std::optional<Lowered> (*dynamic)(const Lowering&) = nullptr;
+  uint32_t either = 0;                       // bit i: input i is an activation where it is computed; a constant may be quantised like one
+  // The same by other ops, which have integer forms of their own: its first outputs. None: not for these operands.
+  std::vector<Tensor> (*compose)(const Call&, std::span<const Tensor> in) = nullptr;
 };
 
 // The same op in a file format. By default attribute fields map 1:1 by name. What an exporter or importer of one op

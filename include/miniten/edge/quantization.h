@@ -24,19 +24,29 @@ Tensor dequantize_tensor(const Tensor& q, const Tensor& scale, const Tensor& zer
 
 // ---- models ----
 struct QuantizationConfig {
-  DType dtype = DType::i8;               // of weights: int8
+  DType dtype = DType::i8;               // of weights: int8, int16 with activations of int16, or int4, for mode "weight_only" alone
+  int64_t block = 0;                     // weight_only: so many weights along a product's inputs share a scale (a multiple of 16),
+                                         // and run as they are stored; 0: one for each output channel. int4: at least 32
   bool per_channel = true;               // weights: one scale for each output channel
   bool symmetric = true;                 // weights: zero point 0. Asymmetric ones are for mode "weight_only" alone
-  DType activation_dtype = DType::i8;    // int8 or uint8
+  DType activation_dtype = DType::i8;    // int8, uint8 or int16; int16 has zero point 0
   bool activation_symmetric = false;
-  std::string method = "minmax";         // how ranges follow from data: minmax, moving_average, percentile, mse
+  std::string method = "minmax";         // how ranges follow from data: minmax, moving_average, percentile, mse, entropy, octav,
+                                         // auto (the one of best signal to noise, value by value)
   float percentile = 99.999f;            // method percentile: the share of values inside the range
   float momentum = 0.9f;                 // method moving_average: what the range keeps at each batch
+  std::string rounding = "nearest";      // of weights; adaptive: chosen with calibration data so that outputs change least
+  bool correct_bias = false;             // takes away, by calibration data, what quantised weights shift outputs by on average
+  bool equalize = false;                 // balances the weights of neighbouring layers first
+  std::string optimize = "none";         // accuracy: adaptive rounding, bias correction, method auto, and equalize without per_channel
   std::string mode = "static";           // static: integers throughout. Without calibration data, and as
                                          // dynamic: activations get their scales at run time. weight_only: stored in integers
   std::vector<std::string> skip;         // layers that stay float: names with * and ?, "features" means all below it too,
                                          // or names of ops. One that matches nothing is an error
 };
+
+// int4, int8, int16, or int16x8: int8 weights with activations of int16.
+void set_dtype(QuantizationConfig&, std::string_view name);
 
 struct QuantizationRow {
   std::string layer, op;                 // where, and the op of the float model

@@ -62,6 +62,8 @@ struct RequantizeAttrs{ int64_t axis = -1, zero = 0, lo = -128, hi = 127;    // 
                         void fields(auto f) { f("axis", axis); f("zero", zero); f("lo", lo); f("hi", hi); f("dtype", dtype); f("once", once); } };
 struct FakeQuantizeAttrs { int64_t lo = -128, hi = 127, axis = -1;
                         void fields(auto f) { f("lo", lo); f("hi", hi); f("axis", axis); } };
+struct DynamicQuantizeAttrs { DType dtype = DType::u8;                 // or int16, with zero point 0
+                        void fields(auto f) { f("dtype", dtype); } };
 struct QConv2dAttrs   { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
                         int64_t groups = 1;
                         float x_scale = 1, y_scale = 1;
@@ -75,10 +77,22 @@ struct QMatmulAttrs   { float x_scale = 1, y_scale = 1;
                         DType dtype = DType::i8;
                         void fields(auto f) { f("x_scale", x_scale); f("x_zero", x_zero); f("y_scale", y_scale); f("y_zero", y_zero);
                                               f("lo", lo); f("hi", hi); f("dtype", dtype); } };
-struct QAddAttrs      { float a_scale = 1, b_scale = 1, y_scale = 1;
+struct QAddAttrs      {                                                 // of sums, differences and products of a and b
+                        float a_scale = 1, b_scale = 1, y_scale = 1;
                         int64_t a_zero = 0, b_zero = 0, y_zero = 0, lo = -128, hi = 127;
                         void fields(auto f) { f("a_scale", a_scale); f("a_zero", a_zero); f("b_scale", b_scale); f("b_zero", b_zero);
                                               f("y_scale", y_scale); f("y_zero", y_zero); f("lo", lo); f("hi", hi); } };
+struct QTableAttrs    { float x_scale = 1, y_scale = 1;
+                        int64_t x_zero = 0, y_zero = 0;
+                        std::string function;                             // what the table holds, for readers
+                        void fields(auto f) { f("x_scale", x_scale); f("x_zero", x_zero); f("y_scale", y_scale); f("y_zero", y_zero);
+                                              f("function", function); } };
+struct QSoftmaxAttrs  { float x_scale = 1, y_scale = 1;
+                        int64_t y_zero = 0;
+                        void fields(auto f) { f("x_scale", x_scale); f("y_scale", y_scale); f("y_zero", y_zero); } };
+struct MatmulBlocksAttrs { int64_t block = 32;                            // weights along K that share a scale
+                        float lo = -infinity, hi = infinity;
+                        void fields(auto f) { f("block", block); f("lo", lo); f("hi", hi); } };
 struct QAvgPool2dAttrs{ Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0};
                         bool ceil_mode = false, count_include_pad = true;
                         float x_scale = 1, y_scale = 1;

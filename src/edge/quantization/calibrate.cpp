@@ -42,7 +42,8 @@ template <class F> void run(const Graph& g, const std::vector<Tensor>& inputs, c
 
 }  // namespace
 
-std::vector<Range> calibrate(const Graph& g, const Decisions& d, const QuantizationConfig& config, const Batches& batches, int64_t& samples) {
+std::vector<Range> calibrate(const Graph& g, const Decisions& d, const QuantizationConfig& config, const Batches& batches, int64_t& samples,
+                             const std::function<void(int, const Tensor&)>& also) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   std::vector<bool> watched = origins(g, d);
@@ -50,6 +51,9 @@ std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Quantizat
   for (size_t i = 0; i < watched.size(); ++i) if (watched[i]) observers[i] = std::make_unique<RangeObserver>(config);
   std::vector<int> last_reader(g.values.size(), -1);
   for (size_t k = 0; k < g.nodes.size(); ++k) for (int id : g.nodes[k].in) last_reader[size_t(id)] = int(k);
+
+  for (size_t i = 0; i < observers.size(); ++i)
+    if (observers[i] && g.is_constant(int(i))) observers[i]->see(g.values[i].constant);
 
   Graph bound;
   std::vector<Spec> bound_to;
@@ -68,6 +72,7 @@ std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Quantizat
     samples += inputs[0].rank() ? inputs[0].dim(0) : 1;
     run(bound, inputs, last_reader, [&](int id, const Tensor& t) {
       if (observers[size_t(id)] && !observers[size_t(id)]->see(t)) refuse_values(g, id, batch);
+      also(id, t);
     });
   }
   if (samples == 0)

@@ -4,7 +4,16 @@
 
 namespace miniten::edge {
 
+bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
+
+bool is_activation(const Graph& g, const Node& n, size_t k) {
+  const QuantRule& rule = n.op->quant;
+  return is_bit(rule.activations, k) || (is_bit(rule.either, k) && !g.is_constant(n.in[k]));
+}
+
 std::string layer_of(const Node& n) { return n.name.empty() ? std::string(n.op->name) : n.name; }
+
+bool is_named(const Node& n, const std::string& p) { return matches(p, n.name) || matches(p + ".*", n.name) || p == n.op->name; }
 
 std::vector<std::string> skipped_by(const Graph& g, const std::vector<std::string>& patterns) {
   std::vector<std::string> by(g.nodes.size());
@@ -14,7 +23,7 @@ std::vector<std::string> skipped_by(const Graph& g, const std::vector<std::strin
     for (size_t i = 0; i < g.nodes.size(); ++i) {
       const Node& n = g.nodes[i];
       if (!n.op->traits.movement) layers += (layers.empty() ? "" : ", ") + layer_of(n);
-      if (!matches(p, n.name) && !matches(p + ".*", n.name) && p != n.op->name) continue;
+      if (!is_named(n, p)) continue;
       by[i] = p;
       found = true;
     }
@@ -25,7 +34,10 @@ std::vector<std::string> skipped_by(const Graph& g, const std::vector<std::strin
 
 namespace {
 
-bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
+bool is_finite(const Graph& g, int id) {
+  Range r;
+  return finite_range(g.values[size_t(id)].constant, r);
+}
 
 // Why a node has no integer form here; "" where it has, as far as its operands' kinds tell.
 std::string obstacle(const Graph& g, const Node& n, bool dynamic) {
@@ -36,9 +48,10 @@ std::string obstacle(const Graph& g, const Node& n, bool dynamic) {
     const Value& v = g.values[size_t(n.in[k])];
     std::string which = "input " + std::to_string(k) + " is ";
     if (v.spec.dtype != DType::f32) return which + std::string(name_of(v.spec.dtype));
-    bool activation = is_bit(rule.activations, k);
+    bool activation = is_bit(rule.activations, k), either = !dynamic && is_bit(rule.either, k);
     if (activation && g.is_constant(n.in[k])) return which + "a constant";
-    if (!activation && !g.is_constant(n.in[k])) return which + "computed at run time";
+    if (!activation && !either && k > 0 && !g.is_constant(n.in[k])) return which + "computed at run time";
+    if (either && !is_bit(n.op->traits.weights, k) && g.is_constant(n.in[k]) && !is_finite(g, n.in[k])) return which + "not finite everywhere";
   }
   return "";
 }
@@ -47,7 +60,7 @@ bool may_pass(const Graph& g, const Node& n) {
   bool any = false;
   for (int id : n.in) {
     if (!is_float(g.values[size_t(id)].spec.dtype)) continue;
-    if (g.values[size_t(id)].spec.dtype != DType::f32 || g.is_constant(id)) return false;
+    if (g.values[size_t(id)].spec.dtype != DType::f32 || (g.is_constant(id) && !is_finite(g, id))) return false;
     any = true;
   }
   return any;
@@ -57,14 +70,14 @@ bool computes_floats(const Graph& g, const Node& n) {
   return false;
 }
 
+// Activation inputs of an integer node.
+template <class F> void for_activations(const Graph& g, const Node& n, F f) {
+  for (size_t k = 0; k < n.in.size(); ++k) if (is_activation(g, n, k)) f(n.in[k]);
+}
+
 int find(std::vector<int>& parent, int i) {
   while (parent[size_t(i)] != i) i = parent[size_t(i)] = parent[size_t(parent[size_t(i)])];
   return i;
-}
-
-// Activation inputs and the output of an integer node.
-template <class F> void for_activations(const Node& n, F f) {
-  for (size_t k = 0; k < n.in.size(); ++k) if (is_bit(n.op->quant.activations, k)) f(n.in[k]);
 }
 
 }  // namespace
@@ -83,7 +96,7 @@ void regroup(const Graph& g, Decisions& d) {
   auto mark = [&](int id) { d.quantized[size_t(d.group[size_t(id)])] = true; };
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     if (d.nodes[i].form != Decision::integers) continue;
-    for_activations(g.nodes[i], mark);
+    for_activations(g, g.nodes[i], mark);
     mark(g.nodes[i].out[0]);
   }
   for (size_t i = 0; i < g.nodes.size(); ++i) {
@@ -114,7 +127,7 @@ static void decide_static(const Graph& g, Decisions& d, const std::vector<std::s
     for (size_t i = 0; i < g.nodes.size(); ++i) {
       if (!waits[i] || candidates[i].form == Decision::integers) continue;
       bool ready = true;
-      for_activations(g.nodes[i], [&](int id) { ready &= d.is_quantized(id); });
+      for_activations(g, g.nodes[i], [&](int id) { ready &= d.is_quantized(id); });
       if (!ready) continue;
       candidates[i] = {Decision::integers, ""};
       changed = true;
@@ -152,6 +165,9 @@ Decisions decide(const Graph& g, const std::vector<std::string>& skipped, const 
 std::vector<bool> origins(const Graph& g, const Decisions& d) {
   std::vector<bool> is(g.values.size());
   for (int id : g.inputs) is[size_t(id)] = d.is_quantized(id);
+  for (size_t i = 0; i < g.nodes.size(); ++i)
+    for (int id : g.nodes[i].in)
+      if (d.nodes[i].form == Decision::passes && g.is_constant(id) && g.values[size_t(id)].spec.dtype == DType::f32) is[size_t(id)] = d.is_quantized(id);
   for (size_t i = 0; i < g.nodes.size(); ++i)
     for (int id : g.nodes[i].out) is[size_t(id)] = d.nodes[i].form != Decision::passes && d.is_quantized(id);
   return is;

@@ -79,6 +79,8 @@ void QuantizedLayer::take(nn::Module& layer, const Spec& input, const Batches& c
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   check_config(config);
+  check_plain("from_float", config);
+  if (config.dtype != DType::i8 || config.block) throw Error(ErrorKind::unsupported, type_name(), "dtype int8 without blocks", std::string(name_of(config.dtype)));
   std::vector<Tensor> first = calibration ? calibration() : std::vector<Tensor>{};
   if (calibration && first.empty()) throw Error(ErrorKind::value, type_name(), "at least one calibration batch", "none", "leave calibration data out to find scales at each call");
   Graph g = nn::trace_module(layer, {calibration ? first[0].spec() : input}), from = folded(g);

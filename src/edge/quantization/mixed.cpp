@@ -265,8 +265,11 @@ struct Search {
 
 }  // namespace
 
-MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibration, const Evaluate& evaluate, const MixedPrecisionOptions& o) {
-  check_config(o.config);
+MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibration, const Evaluate& evaluate, const MixedPrecisionOptions& given) {
+  check_config(given.config);
+  check_plain(who, given.config);
+  MixedPrecisionOptions o = given;
+  o.config = resolved(given.config);
   if (o.config.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + o.config.mode + "\"");
   if (o.objective != "latency" && o.objective != "size" && o.objective != "energy")
     throw Error(ErrorKind::value, who, "an objective latency, size or energy", "\"" + o.objective + "\"");
@@ -280,7 +283,7 @@ MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibrat
   for (const Tensor& t : s.first) s.specs.push_back(t.spec());
   s.given = own_copy(graph_for(who, model, s.specs));
   check_graph(s.given);
-  s.from = folded(s.given);
+  s.from = folded(s.given, o.config.skip);
   s.all = decide(s.from, skipped_by(s.from, o.config.skip), "static");
   bool is_first = true;
   s.ranges = calibrate(s.from, s.all, o.config, [&]() { return std::exchange(is_first, false) ? s.first : calibration(); }, s.samples);

@@ -32,8 +32,8 @@ QuantizedModel::QuantizedModel(Graph g, QuantizationReport report)
 
 QuantizedModel::QuantizedModel(nn::ModuleRef source, std::vector<std::function<void(Graph&)>> before, const QuantizationConfig& config)
     : GraphModule(std::move(source), std::move(before)), report_(std::make_shared<QuantizationReport>()) {
-  report_->config = config;
-  report_->mode = config.mode == "static" ? "dynamic" : config.mode;
+  report_->config = resolved(config);
+  report_->mode = report_->config.mode == "static" ? "dynamic" : report_->config.mode;
   report_->notes.push_back("not quantised yet: the first call tells the shapes");
   own_transform_ = transforms().size();
   add_transform([report = report_, config](Graph& g) {

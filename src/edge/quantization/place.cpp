@@ -7,8 +7,6 @@ namespace miniten::edge {
 
 namespace {
 
-bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
-
 // Builds a graph beside the float one: values keep their ids, nodes are appended in order.
 struct Builder {
   const Graph& from;
@@ -16,7 +14,9 @@ struct Builder {
   Placed placed;
   std::map<std::pair<int, std::vector<float>>, std::pair<int, std::shared_ptr<const Quantized>>> weights;   // value and scales -> integers
 
-  Builder(const Graph& g, const QuantizationConfig& c) : from(g), config(c) {
+  const std::map<int, Tensor>& rounded;
+
+  Builder(const Graph& g, const Decisions& d, const QuantizationConfig& c) : from(g), config(c), rounded(d.rounded) {
     placed.graph = g;
     placed.graph.nodes.clear();
     placed.result.assign(g.nodes.size(), -1);
@@ -38,10 +38,14 @@ struct Builder {
     auto key = std::pair(id, q.scale);
     if (auto known = weights.find(key); known != weights.end()) return {known->second.first, known->second.second};
     auto shared = std::make_shared<Quantized>(q);
-    Tensor integers = quantize(value(id).constant, scale_tensor(q), zero_tensor(q), q.axis);
+    Quantized bytes = q;
+    if (q.dtype == DType::i4) bytes.dtype = DType::i8;         // the same numbers, packed after
+    auto chosen = rounded.find(id);
+    Tensor integers = quantize(chosen == rounded.end() ? value(id).constant : chosen->second, scale_tensor(q), zero_tensor(bytes), q.axis);
+    if (q.dtype == DType::i4) integers = packed_int4(integers);
     int stored = constant(integers, value(id).name);
     g().values[size_t(stored)].quantized = shared;
-    g().values[size_t(stored)].mask = value(id).mask;          // zeros stay zeros
+    if (q.dtype != DType::i4) g().values[size_t(stored)].mask = value(id).mask;          // zeros stay zeros
     weights[key] = {stored, shared};
     return {stored, shared};
   }
@@ -50,25 +54,15 @@ struct Builder {
     int scale = constant(scale_tensor(*s.q), name + ".scale"), zero = constant(zero_tensor(*s.q), name + ".zero_point");
     return convert(dequantize_op, s.integers, DType::f32, *s.q, scale, zero, layer);
   }
-
-  Quantized weight_parameters(const Node& n, int id, bool symmetric) const {
-    const Value& v = value(id);
-    Range r;
-    if (!finite_range(v.constant, r))
-      throw Error(ErrorKind::value, "quantize_model", "finite weights", "NaN or infinity in \"" + v.name + "\" of layer \"" + layer_of(n) + "\"",
-                  "train or load the model again, or skip the layer");
-    int axis = n.op->traits.channel_axis;
-    return quantized_constant(v.constant, config.dtype, symmetric, config.per_channel && axis < v.spec.shape.rank ? axis : -1);
-  }
 };
 
-// A bias is stored at x_scale * w_scale: a channel whose bias would not fit int32 gets a coarser weight scale.
-void make_room_for_bias(const Node& n, const Tensor& bias, float x_scale, const Shape& weight, Quantized& q) {
+// A bias is stored at x_scale * w_scale: a channel whose bias would not fit gets a coarser weight scale.
+void make_room_for_bias(const Node& n, const Tensor& bias, const Quantized& x, const Shape& weight, Quantized& q) {
   auto b = bias.to_vector<float>();
-  int64_t limit = bias_limit(weight.count() / std::max<int64_t>(weight[q.axis < 0 ? 0 : q.axis], 1));
+  int64_t limit = bias_limit(weight.count() / std::max<int64_t>(weight[q.axis < 0 ? 0 : q.axis], 1), x.dtype);
   if (limit <= 0 || q.axis < 0 || b.size() != q.scale.size() || !is_bit(n.op->traits.weights, 1)) return;
   for (size_t j = 0; j < b.size(); ++j) {
-    double least = std::abs(double(b[j])) / (double(x_scale) * double(limit)) * (1 + 1e-6);
+    double least = std::abs(double(b[j])) / (double(x.scale[0]) * double(limit)) * (1 + 1e-6);
     if (least > q.scale[j] && least < std::numeric_limits<float>::max()) q.scale[j] = float(least);
   }
 }
@@ -91,8 +85,18 @@ struct Question {
 
 }  // namespace
 
+Quantized weight_parameters(const Graph& g, const Node& n, int id, const QuantizationConfig& config) {
+  const Value& v = g.values[size_t(id)];
+  Range r;
+  if (!finite_range(v.constant, r))
+    throw Error(ErrorKind::value, "quantize_model", "finite weights", "NaN or infinity in \"" + v.name + "\" of layer \"" + layer_of(n) + "\"",
+                "train or load the model again, or skip the layer");
+  int axis = n.op->traits.channel_axis;
+  return quantized_constant(v.constant, config.dtype, config.symmetric, config.per_channel && axis < v.spec.shape.rank ? axis : -1);
+}
+
 Placed place_static(const Graph& from, const Decisions& d, const QuantizationConfig& config, const std::vector<Quantized>& groups) {
-  Builder b(from, config);
+  Builder b(from, d, config);
   std::vector<bool> origin = origins(from, d);
   std::map<int, std::pair<int, int>> parameters;             // of a group: scale and zero point
   std::map<int, int> floats_of;                              // an origin's value -> the floats that its integers stand for
@@ -110,31 +114,37 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
     return integers;
   };
   for (int id : from.inputs) if (origin[size_t(id)]) place(id, "");
+  for (size_t id = 0; id < from.values.size(); ++id)
+    if (origin[id] && from.is_constant(int(id))) floats_of[int(id)] = b.read_stored(b.store(int(id), quantization(int(id))), from.values[id].name);
   for (size_t i = 0; i < from.nodes.size(); ++i) {
     Node n = from.nodes[i];
     const auto form = d.nodes[i].form;
     if (form == Decision::integers) {
       std::vector<const Quantized*> in(n.in.size(), nullptr);
       Question question(from, n);
-      std::vector<Builder::Stored> stored;
+      std::map<size_t, Builder::Stored> stored;
       for (size_t k = 0; k < n.in.size(); ++k) {
-        if (is_bit(n.op->quant.activations, k)) in[k] = &quantization(n.in[k]);
+        if (is_activation(from, n, k)) in[k] = &quantization(n.in[k]);
         else if (!is_bit(n.op->traits.weights, k)) check_finite(from, n, n.in[k]);
       }
       for (size_t k = 0; k < n.in.size(); ++k) {
-        if (!is_bit(n.op->traits.weights, k) || is_bit(n.op->quant.activations, k)) continue;
-        auto given = d.weights.find(n.in[k]);
-        Quantized q = given != d.weights.end() ? given->second : b.weight_parameters(n, n.in[k], config.symmetric);
-        for (size_t o = 0; o < n.in.size(); ++o)
-          if (!in[o] && o != k && in[0]) make_room_for_bias(n, from.values[size_t(n.in[o])].constant, in[0]->scale[0], question.in[k].shape, q);
-        stored.push_back(b.store(n.in[k], q));
-        in[k] = stored.back().q.get();
+        if (is_activation(from, n, k)) continue;
+        if (is_bit(n.op->traits.weights, k)) {
+          auto given = d.weights.find(n.in[k]);
+          Quantized q = given != d.weights.end() ? given->second : weight_parameters(from, n, n.in[k], config);
+          for (size_t o = 0; o < n.in.size(); ++o)
+            if (!in[o] && o != k && in[0]) make_room_for_bias(n, from.values[size_t(n.in[o])].constant, *in[0], question.in[k].shape, q);
+          stored.emplace(k, b.store(n.in[k], q));
+        } else if (is_bit(n.op->quant.either, k) && question.in[k].shape.count() != 1) {     // a constant operand, stored like an activation
+          stored.emplace(k, b.store(n.in[k], quantized_constant(from.values[size_t(n.in[k])].constant, config.activation_dtype, config.activation_symmetric, -1)));
+        } else continue;
+        in[k] = stored.at(k).q.get();
       }
       const Quantized& out = quantization(n.out[0]);
       std::string reason = "has no integer form for these operands";
       if (!n.op->quant.lower(question.ask(n, in, &out, &reason))) { b.placed.refusals[i] = reason; continue; }
-      for (size_t k = 0, next = 0; k < n.in.size(); ++k)
-        if (in[k]) n.in[k] = is_bit(n.op->traits.weights, k) ? b.read_stored(stored[next++], n.name) : floats_of.count(n.in[k]) ? floats_of[n.in[k]] : n.in[k];
+      for (size_t k = 0; k < n.in.size(); ++k)
+        if (in[k]) n.in[k] = stored.count(k) ? b.read_stored(stored.at(k), n.name) : floats_of.count(n.in[k]) ? floats_of[n.in[k]] : n.in[k];
     } else {
       for (int& id : n.in) {
         auto known = floats_of.find(id);
@@ -160,7 +170,7 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
 }
 
 Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
-  Builder b(from, config);
+  Builder b(from, d, config);
   std::map<int, std::vector<int>> quantized;                 // by value: integers, scale, zero point
   for (size_t i = 0; i < from.nodes.size(); ++i) {
     const Node& n = from.nodes[i];
@@ -173,7 +183,7 @@ Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationCo
         if (from.is_constant(n.in[k])) check_finite(from, n, n.in[k]);
         continue;
       }
-      auto s = b.store(n.in[k], b.weight_parameters(n, n.in[k], config.symmetric));
+      auto s = b.store(n.in[k], weight_parameters(from, n, n.in[k], config));
       stored[k] = s.integers;
       in[k] = s.q.get();
     }
@@ -183,8 +193,9 @@ Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationCo
     std::vector<int>& x = quantized[n.in[0]];
     if (x.empty()) {
       const Shape shape = from.values[size_t(n.in[0])].spec.shape;
-      x = {b.g().add_value({DType::u8, shape}), b.g().add_value({DType::f32, {}}), b.g().add_value({DType::u8, {}})};
-      b.g().nodes.push_back({&dynamic_quantize_op, nullptr, {n.in[0]}, x, n.name, {}});
+      DType t = config.activation_dtype == DType::i16 ? DType::i16 : DType::u8;
+      x = {b.g().add_value({t, shape}), b.g().add_value({DType::f32, {}}), b.g().add_value({t, {}})};
+      b.g().nodes.push_back({&dynamic_quantize_op, std::make_shared<DynamicQuantizeAttrs>(DynamicQuantizeAttrs{t}), {n.in[0]}, x, n.name, {}});
     }
     Node integer{lowered->op, lowered->attrs, x, n.out, n.name, {}};
     for (int k : lowered->inputs) integer.in.push_back(stored.count(size_t(k)) ? stored[size_t(k)] : n.in[size_t(k)]);
@@ -198,12 +209,24 @@ Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationCo
 }
 
 Placed place_weights(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
-  Builder b(from, config);
+  Builder b(from, d, config);
   for (size_t i = 0; i < from.nodes.size(); ++i) {
     Node n = from.nodes[i];
+    Question question(from, n);
+    if (d.nodes[i].form == Decision::integers && config.block)
+      if (auto lowered = block_form(question.ask(n, {}, nullptr, nullptr).call, config.dtype, config.block, d.rounded.count(n.in[1]) ? d.rounded.at(n.in[1]) : Tensor())) {
+        for (size_t k = 1; k < n.in.size(); ++k) check_finite(from, n, n.in[k]);
+        Node blocks{lowered->op, lowered->attrs, {n.in[0]}, n.out, n.name, {}};
+        const std::string weight = from.values[size_t(n.in[1])].name;
+        const std::string names[] = {weight, weight + ".scale", n.in.size() == 3 ? from.values[size_t(n.in[2])].name : ""};
+        for (size_t k = 0; k < lowered->constants.size(); ++k) blocks.in.push_back(b.constant(lowered->constants[k], names[k]));
+        b.g().nodes.push_back(std::move(blocks));
+        b.placed.result[i] = n.out[0];
+        continue;
+      }
     for (size_t k = 0; k < n.in.size() && d.nodes[i].form == Decision::integers; ++k)
       if (is_bit(n.op->traits.weights, k) && from.is_constant(n.in[k]))
-        n.in[k] = b.read_stored(b.store(n.in[k], b.weight_parameters(n, n.in[k], config.symmetric)), n.name);
+        n.in[k] = b.read_stored(b.store(n.in[k], weight_parameters(from, n, n.in[k], config)), n.name);
     b.g().nodes.push_back(n);
     if (d.nodes[i].form == Decision::integers) b.placed.result[i] = n.out[0];
   }

@@ -69,15 +69,18 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   m.options = o;
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
+  compose(given, o.config.skip);
   m.graph = own_copy(given);
   for (size_t i = 0; i < m.graph.values.size(); ++i) {
     Value& v = m.graph.values[i];
     if (v.constant) v.constant = own(*this, v.name.empty() ? "constant_" + std::to_string(i) : v.name, v.constant, v.trainable && is_float(v.spec.dtype));
   }
-  Graph from = folded(m.graph);
+  Graph from = folded(m.graph, o.config.skip);
   m.decisions = decide(from, skipped_by(from, o.config.skip), "static");
   std::vector<Range> ranges(from.values.size());
   if (calibration) ranges = calibrate(from, m.decisions, o.config, calibration, m.calibration_samples);
+  for (size_t i = 0; i < ranges.size(); ++i)
+    if (from.is_constant(int(i)) && from.values[i].spec.dtype == DType::f32 && ranges[i].is_empty()) finite_range(from.values[i].constant, ranges[i]);
   std::vector<Range> some = ranges;
   for (Range& r : some) if (r.is_empty()) r = {-1, 1};       // which layers can be integers does not hang on it
   QuantizationReport unused;
@@ -155,7 +158,7 @@ Graph PreparedModel::Impl::lowered(QuantizationReport& report) const {
   check_graph(graph);
   report.config = options.config;
   report.mode = "static";
-  Graph from = folded(graph);
+  Graph from = folded(graph, options.config.skip);
   Decisions d = decisions;
   d.weights = learned_weights(from);
   return place(graph, from, d, [&](const Decisions& now) { return parameters(now, options.config); }, report);
@@ -225,7 +228,10 @@ Ref<PreparedModel> prepare_qat(nn::Module& model, const QatOptions& o, const Bat
   check_config(o.config);
   const QuantizationConfig& c = o.config;
   if (c.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + c.mode + "\"");
+  check_plain(who, c);
   if (c.dtype != DType::i8) throw Error(ErrorKind::unsupported, who, "dtype int8", std::string(name_of(c.dtype)));
+  if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8)
+    throw Error(ErrorKind::unsupported, who, "activation_dtype int8 or uint8", std::string(name_of(c.activation_dtype)));
   if (!c.per_channel) throw Error(ErrorKind::unsupported, who, "weights quantised by output channel", "per_channel=False", "a folded batch norm scales each channel by itself");
   if (!(o.momentum >= 0 && o.momentum < 1)) throw Error(ErrorKind::value, who, "a momentum from 0 to below 1", std::to_string(o.momentum));
   for (auto at : {o.freeze_observers_at, o.freeze_batch_norm_at})

@@ -6,7 +6,6 @@ namespace miniten::edge {
 
 namespace {
 
-bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
 constexpr double least_scale = std::numeric_limits<float>::min();
 
 // The node of the float graph that became the folded graph's node n: what n gives leads back to it.
@@ -34,7 +33,7 @@ void FakeQuantization::find_weights(const Graph& from) {
     const Node& n = from.nodes[i];
     if (decisions.nodes[i].form != Decision::integers) continue;
     for (size_t k = 0; k < n.in.size(); ++k) {
-      if (!is_bit(n.op->traits.weights, k) || is_bit(n.op->quant.activations, k)) continue;
+      if (!is_bit(n.op->traits.weights, k) || is_activation(from, n, k)) continue;
       int node = node_before_folding(graph, n, n.out[0]);
       if (node < 0) throw Error(ErrorKind::unsupported, "prepare_qat", "a layer whose weights can be followed", "\"" + layer_of(n) + "\"", "skip it");
       int axis = n.op->traits.channel_axis;

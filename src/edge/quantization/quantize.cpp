@@ -1,8 +1,11 @@
 #include <cmath>
 #include <map>
+#include "edge/quantization/refine.h"
 #include "edge/quantization/steps.h"
 #include "miniten/graph/passes.h"
 #include "miniten/interchange/native.h"
+#include "miniten/ops/ops.h"
+#include "ops/quantized/lowering.h"
 
 namespace miniten::edge {
 
@@ -10,28 +13,61 @@ namespace {
 
 constexpr const char* op = "quantize_model";
 
-void check_choice(const char* what, const std::string& got, std::initializer_list<const char*> known, std::initializer_list<const char*> later = {}) {
+void check_choice(const char* what, const std::string& got, std::initializer_list<const char*> known) {
   std::string list;
   for (const char* k : known) {
     if (got == k) return;
     list += (list.empty() ? "" : ", ") + std::string(k);
   }
-  bool planned = std::count(later.begin(), later.end(), got) > 0;
-  throw Error(planned ? ErrorKind::unsupported : ErrorKind::value, op, std::string(what) + " among " + list, "\"" + got + "\"");
+  throw Error(ErrorKind::value, op, std::string(what) + " among " + list, "\"" + got + "\"");
 }
 }  // namespace
 
+void set_dtype(QuantizationConfig& c, std::string_view name) {
+  if (name == "int16x8") { c.dtype = DType::i8; c.activation_dtype = DType::i16; return; }
+  if (!parse_dtype(name, c.dtype)) throw Error(ErrorKind::value, op, "dtype int4, int8, int16 or int16x8", "\"" + std::string(name) + "\"");
+}
+
+QuantizationConfig resolved(QuantizationConfig c) {
+  if (c.dtype == DType::i16) c.activation_dtype = DType::i16;
+  if (c.dtype == DType::i4) {
+    c.mode = "weight_only";
+    if (!c.block) c.block = 32;
+  }
+  if (c.activation_dtype == DType::i16) c.activation_symmetric = true;
+  if (c.optimize == "accuracy") {
+    c.rounding = "adaptive";
+    c.correct_bias = true;
+    if (c.method == "minmax") c.method = "auto";
+    c.equalize |= !c.per_channel;
+  }
+  return c;
+}
+
 void check_config(const QuantizationConfig& c) {
   check_choice("mode", c.mode, {"static", "dynamic", "weight_only"});
-  check_choice("method", c.method, {"minmax", "moving_average", "percentile", "mse"}, {"entropy", "auto"});
-  if (c.dtype != DType::i8) throw Error(ErrorKind::unsupported, op, "dtype int8", std::string(name_of(c.dtype)));
-  if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8)
-    throw Error(ErrorKind::unsupported, op, "activation_dtype int8 or uint8", std::string(name_of(c.activation_dtype)));
-  if (!c.symmetric && c.mode != "weight_only")
+  check_choice("rounding", c.rounding, {"nearest", "adaptive"});
+  check_choice("optimize", c.optimize, {"none", "accuracy"});
+  check_choice("method", c.method, {"minmax", "moving_average", "percentile", "mse", "entropy", "octav", "auto"});
+  if (c.dtype != DType::i8 && c.dtype != DType::i16 && c.dtype != DType::i4)
+    throw Error(ErrorKind::unsupported, op, "dtype int4, int8 or int16", std::string(name_of(c.dtype)));
+  bool weights_alone = c.mode == "weight_only" || c.dtype == DType::i4;
+  if (c.block < 0 || c.block % 16) throw Error(ErrorKind::value, op, "a block of 16, 32, 48 .. weights, or 0", std::to_string(c.block));
+  if (c.block && (!weights_alone || c.dtype == DType::i16 || !c.symmetric))
+    throw Error(ErrorKind::unsupported, op, "blocks of symmetric int4 or int8 weights in mode \"weight_only\"", "block " + std::to_string(c.block), "leave block out");
+  if (c.dtype == DType::i4 && !c.symmetric) throw Error(ErrorKind::unsupported, op, "symmetric int4 weights", "symmetric=False");
+  if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8 && c.activation_dtype != DType::i16)
+    throw Error(ErrorKind::unsupported, op, "activation_dtype int8, uint8 or int16", std::string(name_of(c.activation_dtype)));
+  if (!c.symmetric && !weights_alone)
     throw Error(ErrorKind::unsupported, op, "symmetric weights where integers are multiplied", "symmetric=False",
                 "activations are asymmetric by default; mode \"weight_only\" takes asymmetric weights");
   if (!(c.percentile > 50 && c.percentile <= 100)) throw Error(ErrorKind::value, op, "a percentile above 50, at most 100", std::to_string(c.percentile));
   if (!(c.momentum >= 0 && c.momentum < 1)) throw Error(ErrorKind::value, op, "a momentum from 0 to below 1", std::to_string(c.momentum));
+}
+
+void check_plain(const char* who, const QuantizationConfig& c) {
+  if (c.rounding != "nearest" || c.correct_bias || c.equalize || c.optimize != "none")
+    throw Error(ErrorKind::unsupported, who, "rounding to the nearest without bias correction or equalisation", "others", "quantize_model does these");
 }
 
 void check_graph(const Graph& g) {
@@ -80,7 +116,7 @@ void tidy(Graph& g, const Graph& from) {
   for (const Node& n : g.nodes)
     for (int id : n.in) {
       Value& v = g.values[size_t(id)];
-      if (v.constant && v.name.empty()) v.name = layer_of(n) + (v.spec.shape.rank == 1 ? ".bias" : ".constant");
+      if (v.constant && v.name.empty()) v.name = layer_of(n) + (v.spec.shape.rank == 1 && n.op->traits.weights ? ".bias" : ".constant");
     }
   std::map<const Storage*, bool> given;
   for (const Value& v : from.values) if (v.constant) given[v.constant->storage.get()] = true;
@@ -114,6 +150,37 @@ void add_rows(QuantizationReport& report, const Graph& from, const Decisions& d,
   }
 }
 
+// Weights and biases that calibration improved take the place of the given ones.
+void refine(Graph& g, Decisions& d, const QuantizationConfig& config, const Refiner& refiner) {
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    Node& n = g.nodes[i];
+    if (d.nodes[i].form != Decision::integers || n.in.size() < 2 || !is_bit(n.op->traits.weights, 1) || !g.is_constant(n.in[1]) || g.readers(n.in[1]).size() != 1) continue;
+    const Value& weight = g.values[size_t(n.in[1])];
+    Quantized q = weight_parameters(g, n, n.in[1], config);
+    auto specs = g.specs(n.in), out = g.specs(n.out);
+    auto values = g.constants(n.in);
+    std::vector<Input> known(values.begin(), values.end());
+    Call call{*n.op, n.attributes(), specs, out, known};
+    std::vector<float> scales = config.block ? block_scales(call, config.dtype, config.block) : std::vector<float>{};
+    if (config.rounding == "adaptive") {
+      Tensor chosen = scales.empty() ? refiner.rounded(int(i), q) : refiner.rounded(int(i), scales, config.block, config.dtype == DType::i4 ? Limits{-8, 7} : Limits{-127, 127});
+      if (chosen) d.rounded[n.in[1]] = chosen;
+    }
+    if (!config.correct_bias) continue;
+    Tensor now = d.rounded.count(n.in[1]) ? d.rounded.at(n.in[1]) : Tensor();
+    if (!now && scales.empty()) {
+      Quantized stored = q;
+      if (q.dtype == DType::i4) stored.dtype = DType::i8;
+      now = dequantize(quantize(weight.constant, scale_tensor(q), zero_tensor(stored), q.axis), scale_tensor(q), zero_tensor(stored), q.axis);
+    }
+    if (!now) continue;
+    if (Tensor bias = refiner.corrected_bias(int(i), now)) {
+      int id = g.add_value(bias.spec(), n.in.size() > 2 ? g.values[size_t(n.in[2])].name : "", bias);
+      if (n.in.size() > 2) n.in[2] = id; else n.in.push_back(id);
+    }
+  }
+}
+
 // A pass replaces masks and clusters by nothing where it changes the values: say what was given up.
 void note_losses(QuantizationReport& report, const Graph& from) {
   for (const Value& v : from.values)
@@ -122,8 +189,9 @@ void note_losses(QuantizationReport& report, const Graph& from) {
 
 }  // namespace
 
-Graph folded(const Graph& g) {
+Graph folded(const Graph& g, const std::vector<std::string>& skip, const std::string& mode) {
   Graph from = g;
+  if (mode != "weight_only") compose(from, skip);
   fold_constants(from);
   fuse(from);
   remove_dead(from);
@@ -159,22 +227,29 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
   return std::move(placed.graph);
 }
 
-QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& config, const Batches& calibration) {
-  check_config(config);
+QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& given, const Batches& calibration) {
+  check_config(given);
+  const QuantizationConfig config = resolved(given);
   check_graph(g);
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   QuantizationReport report;
   report.config = config;
   report.mode = config.mode == "static" && !calibration ? "dynamic" : config.mode;
+  if (config.mode != given.mode) report.notes.push_back("int4 weights are stored alone: products are of floats");
   report.float_bytes = float_bytes(g);
   if (report.mode != config.mode) report.notes.push_back("no calibration data: weights are static, activations get their scales at run time");
-  if (calibration && report.mode != "static") report.notes.push_back("mode " + report.mode + " does not use calibration data");
+  if (calibration && report.mode != "static" && !config.correct_bias && config.rounding == "nearest") report.notes.push_back("mode " + report.mode + " does not use calibration data");
 
-  Graph from = folded(g);
+  Graph from = folded(g, config.skip, report.mode);
   Decisions d = decide(from, skipped_by(from, config.skip), report.mode);
+  if (config.equalize) report.notes.push_back("equalised " + std::to_string(equalize(from, d)) + " pairs of layers");
   std::vector<Range> ranges;
-  if (report.mode == "static") ranges = calibrate(from, d, config, calibration, report.calibration_samples);
+  if (bool refines = config.correct_bias || config.rounding == "adaptive"; report.mode == "static" || (refines && calibration)) {
+    Refiner refiner(from, d, config);
+    ranges = calibrate(from, d, config, calibration, report.calibration_samples, [&](int id, const Tensor& t) { refiner.see(id, t); });
+    if (refines) refine(from, d, config, refiner);
+  } else if (refines) report.notes.push_back("no calibration data: weights are rounded to the nearest, biases stay");
   g = place(g, from, d, [&](const Decisions& now) { return activation_parameters(from, now, config, ranges); }, report);
   return report;
 }

@@ -42,7 +42,10 @@ class RangeObserver {
   void widen(double limit);
   double centre(int bin) const { return (bin + 0.5 - bins / 2) * limit_ * 2 / bins; }
   Range percentile() const;
+  Range entropy() const;
+  Range octav(DType, bool symmetric) const;
   Range least_squares(DType, bool symmetric) const;
+  Range clipped(double limit) const { return {std::max(seen_.lo, -float(limit)), std::min(seen_.hi, float(limit))}; }
   double squared_error(Range, DType, bool symmetric) const;
   const QuantizationConfig& config_;
   Range seen_, average_;

@@ -54,10 +54,10 @@ std::string QuantizationReport::to_text() const {
 std::string QuantizationReport::to_json() const {
   nlohmann::ordered_json j;
   j["mode"] = mode;
-  j["config"] = {{"dtype", name_of(config.dtype)}, {"per_channel", config.per_channel}, {"symmetric", config.symmetric},
+  j["config"] = {{"dtype", name_of(config.dtype)}, {"block", config.block}, {"per_channel", config.per_channel}, {"symmetric", config.symmetric},
                  {"activation_dtype", name_of(config.activation_dtype)}, {"activation_symmetric", config.activation_symmetric},
-                 {"method", config.method}, {"percentile", shortest(config.percentile)}, {"momentum", shortest(config.momentum)}, {"mode", config.mode},
-                 {"skip", config.skip}};
+                 {"method", config.method}, {"percentile", shortest(config.percentile)}, {"momentum", shortest(config.momentum)}, {"rounding", config.rounding}, {"correct_bias", config.correct_bias},
+                 {"equalize", config.equalize}, {"optimize", config.optimize}, {"mode", config.mode}, {"skip", config.skip}};
   j["rows"] = nlohmann::ordered_json::array();
   for (const QuantizationRow& r : rows)
     j["rows"].push_back({{"layer", r.layer}, {"op", r.op}, {"form", r.form}, {"dtype", r.dtype}, {"reason", r.reason},
@@ -75,9 +75,11 @@ QuantizationReport QuantizationReport::from_json(std::string_view text) {
     QuantizationReport r;
     r.mode = j.at("mode");
     const auto& c = j.at("config");
-    r.config = {.dtype = dtype_of(c.at("dtype")), .per_channel = c.at("per_channel"), .symmetric = c.at("symmetric"),
+    r.config = {.dtype = dtype_of(c.at("dtype")), .block = c.value("block", int64_t{0}), .per_channel = c.at("per_channel"), .symmetric = c.at("symmetric"),
                 .activation_dtype = dtype_of(c.at("activation_dtype")), .activation_symmetric = c.at("activation_symmetric"),
-                .method = c.at("method"), .percentile = c.at("percentile"), .momentum = c.at("momentum"), .mode = c.at("mode"),
+                .method = c.at("method"), .percentile = c.at("percentile"), .momentum = c.at("momentum"),
+                .rounding = c.value("rounding", "nearest"), .correct_bias = c.value("correct_bias", false), .equalize = c.value("equalize", false),
+                .optimize = c.value("optimize", "none"), .mode = c.at("mode"),
                 .skip = c.at("skip").get<std::vector<std::string>>()};
     for (const auto& row : j.at("rows"))
       r.rows.push_back({row.at("layer"), row.at("op"), row.at("form"), row.at("dtype"), row.at("reason"), row.at("input_scale"), row.at("output_scale")});

@@ -23,6 +23,7 @@ std::shared_ptr<const Quantized> parameters(const Graph& g, const Node& n) {
   if (n.in.size() < 3 || !g.is_constant(n.in[1]) || !g.is_constant(n.in[2])) return nullptr;
   auto q = std::make_shared<Quantized>();
   const Tensor &scale = g.values[size_t(n.in[1])].constant, &zero = g.values[size_t(n.in[2])].constant;
+  if (bits_of(zero.dtype()) < 8) return nullptr;           // storage alone: such weights become floats
   q->scale = scale.to_vector<float>();
   Tensor wide = Tensor::empty({DType::i32, zero.shape()});
   copy_values(zero.view(), wide.view());
@@ -143,7 +144,8 @@ struct Lowerer {
     for (size_t k = 0; k < n.in.size(); ++k) {
       const Source* s = source_of(n.in[k]);
       in.push_back(s ? s->q.get() : nullptr);
-      if (!s && (n.op->quant.activations >> k & 1)) return false;
+      const QuantRule& rule = n.op->quant;
+      if (!s && ((rule.activations >> k & 1) || ((rule.either >> k & 1) && !g.is_constant(n.in[k])))) return false;
       if (s && g.is_constant(s->integers)) values[k] = applied(s->node, g.constants(s->node.in));    // its floats
     }
     auto in_specs = g.specs(n.in), out_specs = g.specs(n.out);

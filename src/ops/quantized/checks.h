@@ -5,10 +5,8 @@
 
 namespace miniten {
 
-inline bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 inline void check_zero(const Call& c, std::string_view name, int64_t zero, DType t) {
-  int64_t lo = t == DType::i8 ? -128 : 0;
-  if (zero < lo || zero > lo + 255) c.fail(std::string(name) + " within " + std::string(name_of(t)), std::to_string(zero));
+  if (zero < least_of(t) || zero > greatest_of(t)) c.fail(std::string(name) + " within " + std::string(name_of(t)), std::to_string(zero));
 }
 inline void check_scale(const Call& c, std::string_view name, float scale) {
   if (!(scale > 0) || std::isinf(scale)) c.fail("a finite " + std::string(name) + " above 0", std::to_string(scale));
@@ -22,15 +20,24 @@ inline void check_scales(const Call& c, int i) {
   for (int64_t k = 0; k < t->dim(0); ++k) check_scale(c, "w_scale", t->view().f32()[k * t->strides()[0]]);
 }
 inline void check_sums(const Call& c, int64_t taps) {
-  if (bias_limit(taps) < 0) c.fail("at most " + std::to_string(2147483647 / (255 * 127)) + " products in a sum", std::to_string(taps), "int32 cannot hold more", ErrorKind::unsupported);
+  DType x = c.in[0].dtype;
+  if (bias_limit(taps, x) < 0)
+    c.fail("at most " + std::to_string(bias_limit(0, x) / product_limit(x)) + " products in a sum", std::to_string(taps), "sums could not hold more", ErrorKind::unsupported);
+}
+// Of one output channel each, in the type that sums are in.
+inline void check_bias(const Call& c, size_t bias, Dim channels) {
+  Spec want{bias_type(c.in[0].dtype), {channels}};
+  if (c.in.size() > bias && c.in[bias] != want) c.fail("a bias " + want.text(), c.in[bias].text());
 }
 
-// x of bytes, w int8, w_scale float32, and parameters within the types.
+// x of bytes and w int8, or x int16 and w int8 or int16; w_scale float32, and parameters within the types.
 template <class A> void check_quantized_operands(const Call& c, size_t x, size_t w, size_t w_scale, const A& at) {
-  if (!is_byte(c.in[x].dtype)) c.fail("int8 or uint8 input", c.in[x].text(), "quantise it first", ErrorKind::type);
-  if (c.in[w].dtype != DType::i8) c.fail("int8 weights", c.in[w].text(), "", ErrorKind::type);
+  if (!is_activation(c.in[x].dtype)) c.fail("int8, uint8 or int16 input", c.in[x].text(), "quantise it first", ErrorKind::type);
+  bool wide = c.in[x].dtype == DType::i16;
+  if (c.in[w].dtype != DType::i8 && !(wide && c.in[w].dtype == DType::i16)) c.fail(wide ? "int8 or int16 weights" : "int8 weights", c.in[w].text(), "", ErrorKind::type);
   check_scales(c, int(w_scale));
-  if (!is_byte(at.dtype)) c.fail("an int8 or uint8 output", std::string(name_of(at.dtype)), "", ErrorKind::type);
+  if (wide ? at.dtype != DType::i16 : !is_byte(at.dtype)) c.fail(wide ? "an int16 output" : "an int8 or uint8 output", std::string(name_of(at.dtype)), "", ErrorKind::type);
+  if (wide && at.x_zero) c.fail("x_zero 0 of int16", std::to_string(at.x_zero));
   check_scale(c, "x_scale", at.x_scale);
   check_scale(c, "y_scale", at.y_scale);
   check_zero(c, "x_zero", at.x_zero, c.in[x].dtype);
@@ -38,10 +45,11 @@ template <class A> void check_quantized_operands(const Call& c, size_t x, size_t
   if (at.lo > at.hi) c.fail("lo <= hi", std::to_string(at.lo) + " and " + std::to_string(at.hi));
 }
 inline void check_dynamic_operands(const Call& c) {
-  if (c.in[0].dtype != DType::u8) c.fail("uint8 input of dynamic_quantize", c.in[0].text(), "", ErrorKind::type);
+  bool wide = c.in[0].dtype == DType::i16;
+  if (!wide && c.in[0].dtype != DType::u8) c.fail("input of dynamic_quantize", c.in[0].text(), "", ErrorKind::type);
   if (c.in[1] != Spec{DType::f32, {}}) c.fail("x_scale float32()", c.in[1].text());
-  if (c.in[2] != Spec{DType::u8, {}}) c.fail("x_zero uint8()", c.in[2].text());
-  if (c.in[3].dtype != DType::i8) c.fail("int8 weights", c.in[3].text(), "", ErrorKind::type);
+  if (c.in[2] != Spec{c.in[0].dtype, {}}) c.fail("x_zero " + Spec{c.in[0].dtype, {}}.text(), c.in[2].text());
+  if (c.in[3].dtype != DType::i8 && !(wide && c.in[3].dtype == DType::i16)) c.fail(wide ? "int8 or int16 weights" : "int8 weights", c.in[3].text(), "", ErrorKind::type);
   check_scales(c, 4);
 }
 

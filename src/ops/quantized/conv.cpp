@@ -7,6 +7,7 @@
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
 #include "ops/tflite_write.h"
+#include "ops/quantized/conv16.h"
 
 namespace miniten {
 
@@ -79,11 +80,13 @@ void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
 // ---- static: int8 or uint8 out ----
 Parts parts_of(const Shape& x, const Shape& w, const Shape& y, const QConv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
 Work qconv_work(const Call& c) {
+  if (c.in[0].dtype == DType::i16) return qconv16_work(c);
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (c.in[0].dtype == DType::i16) return qconv16_prepare(c, in, to);
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   if (to) {
@@ -93,6 +96,7 @@ size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   return p.weight_bytes + p.multiplier_bytes;
 }
 void qconv_eval(const Context& c) {
+  if (c.in[0].spec.dtype == DType::i16) return qconv16_eval(c);
   const auto& at = c.as<QConv2dAttrs>();
   Parts p = parts_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   auto* input = reinterpret_cast<uint8_t*>(c.shared);
@@ -130,16 +134,19 @@ Cost conv_cost(const Call& c, size_t weight) {
 // ---- dynamic: x, x_scale, x_zero, w, w_scale, [bias]; float32 out ----
 Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
 Work dynamic_work(const Call& c) {
+  if (c.in[0].dtype == DType::i16) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (c.in[0].dtype == DType::i16) return qconv16_dynamic_prepare(c, in, to);
   if (!in[3].data || !in[3].is_channels_last()) return 0;
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   if (to) pack(p, in[3].as<int8_t>(), to);
   return p.weight_bytes;
 }
 void dynamic_eval(const Context& c) {
+  if (c.in[0].spec.dtype == DType::i16) return qconv16_dynamic_eval(c);
   const auto& at = c.as<Conv2dAttrs>();
   Parts p = dynamic_parts(c.in[0].shape(), c.in[3].shape(), c.out[0].shape(), at);
   uint8_t zero = *c.in[2].as<uint8_t>();
@@ -174,24 +181,29 @@ std::vector<Sample> static_samples() {
     at->groups = groups;
     at->padding = padding;
     at->x_scale = 0.02f;
-    at->x_zero = -3;
-    at->y_scale = 0.05f;
-    at->y_zero = out == DType::i8 ? 5 : 120;
+    bool wide = out == DType::i16;
+    at->x_zero = wide ? 0 : -3;
+    at->y_scale = wide ? 4.0f : 0.05f;
+    at->y_zero = wide ? 0 : out == DType::i8 ? 5 : 120;
     at->dtype = out;
-    at->lo = out == DType::i8 ? -128 : 120;
-    at->hi = out == DType::i8 ? 127 : 255;
-    return Sample{{cast(sample_values(x, -128, 127), DType::i8), cast(sample_values(w, -127, 127), DType::i8), sample_values({w[0]}, 0.001f, 0.01f),
-                   cast(sample_values({w[0]}, -900, 900), DType::i32)}, at};
+    at->lo = out == DType::u8 ? 120 : least_of(out);
+    at->hi = greatest_of(out);
+    DType in = wide ? DType::i16 : DType::i8;
+    return Sample{{cast(wide ? sample_values(x, -32768, 32767) : sample_values(x, -128, 127), in), cast(sample_values(w, -127, 127), DType::i8),
+                   sample_values({w[0]}, 0.001f, 0.01f), cast(sample_values({w[0]}, -900, 900), bias_type(in))}, at};
   };
   return {sample({2, 3, 6, 5}, {4, 3, 3, 3}, 1, {1, 1, 1, 1}, DType::i8), sample({1, 8, 4, 4}, {8, 1, 3, 3}, 8, {1, 1, 1, 1}, DType::i8),
-          sample({2, 4, 4, 4}, {6, 2, 2, 2}, 2, {0, 0, 0, 0}, DType::u8), sample({1, 16, 3, 3}, {5, 16, 1, 1}, 1, {0, 0, 0, 0}, DType::i8)};
+          sample({2, 4, 4, 4}, {6, 2, 2, 2}, 2, {0, 0, 0, 0}, DType::u8), sample({1, 16, 3, 3}, {5, 16, 1, 1}, 1, {0, 0, 0, 0}, DType::i8),
+          sample({2, 3, 6, 5}, {4, 3, 3, 3}, 1, {1, 1, 1, 1}, DType::i16), sample({1, 8, 4, 4}, {8, 1, 3, 3}, 8, {1, 1, 1, 1}, DType::i16)};
 }
 std::vector<Sample> dynamic_samples() {
   std::vector<Sample> all;
   for (const Sample& s : static_samples()) {
     const auto& from = *static_cast<const QConv2dAttrs*>(s.attrs.get());
     auto at = std::make_shared<Conv2dAttrs>(Conv2dAttrs{.padding = from.padding, .groups = from.groups});
-    all.push_back({{cast(cast(s.in[0], DType::i32) + 128.0, DType::u8), Tensor::full({}, 0.02), Tensor::full({}, 120, DType::u8), s.in[1], s.in[2],
+    bool wide = from.dtype == DType::i16;
+    Tensor x = wide ? s.in[0] : cast(cast(s.in[0], DType::i32) + 128.0, DType::u8);
+    all.push_back({{x, Tensor::full({}, 0.02), Tensor::full({}, wide ? 0 : 120, x.dtype()), s.in[1], s.in[2],
                     sample_values({s.in[2].dim(0)})}, at});
   }
   return all;
@@ -206,7 +218,7 @@ constinit const OpDef qconv2d_op{.name = "qconv2d", .doc = "convolution in integ
       Shape y = conv_output(c, c.in[0].shape, c.in[1].shape, at);
       check_sums(c, c.in[1].shape[1] * c.in[1].shape[2] * c.in[1].shape[3]);
       if (c.in[2].shape != Shape{y[1]}) c.fail("w_scale of shape (" + std::to_string(y[1]) + ",)", c.in[2].shape.text());
-      if (c.in.size() == 4 && c.in[3] != Spec{DType::i32, {y[1]}}) c.fail("a bias int32(" + std::to_string(y[1]) + ",)", c.in[3].text());
+      check_bias(c, 3, y[1]);
       out.push({at.dtype, y});
     },
     .eval = qconv_eval, .work = qconv_work, .cost = [](const Call& c) { return conv_cost(c, 1); },

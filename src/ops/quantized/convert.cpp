@@ -1,5 +1,5 @@
 #include <cmath>
-#include "kernels/qpointwise.h"
+#include "kernels/qpointwise16.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
@@ -10,12 +10,14 @@ namespace miniten {
 
 namespace {
 
+int32_t nibble(const View& v, int64_t i) { return int8_t(uint8_t(v.as<uint8_t>()[i / 2] << (i % 2 ? 0 : 4))) >> 4; }   // of int4
 int32_t zero_at(const View& zero, int64_t i) {
   switch (zero.spec.dtype) {
     case DType::i8: return zero.as<int8_t>()[i];
     case DType::u8: return zero.as<uint8_t>()[i];
     case DType::i16: return zero.as<int16_t>()[i];
     case DType::u16: return zero.as<uint16_t>()[i];
+    case DType::i4: return nibble(zero, i);
     default: return zero.as<int32_t>()[i];
   }
 }
@@ -38,7 +40,7 @@ void check_parameters(const Call& c, const Shape& x) {
   if (at.axis >= x.rank) c.fail("an axis below " + std::to_string(x.rank), std::to_string(at.axis), "", ErrorKind::index);
   if (c.in[1].dtype != DType::f32 || c.in[1].shape != want) c.fail("a scale float32" + want.text(), c.in[1].text());
   if (c.in[2].dtype != at.dtype || c.in[2].shape != want) c.fail("a zero point " + Spec{at.dtype, want}.text(), c.in[2].text());
-  if (!is_quantized_type(at.dtype)) c.fail("8-, 16- or 32-bit integers", std::string(name_of(at.dtype)), "", ErrorKind::unsupported);
+  if (!is_quantized_type(at.dtype) && !(at.dtype == DType::i4 && c.op.traits.converts == Conversion::to_floats)) c.fail("8-, 16- or 32-bit integers", std::string(name_of(at.dtype)), "", ErrorKind::unsupported);
   if (const Tensor* scale = c.value(1))
     for (float s : scale->to_vector<float>())
       if (!(s > 0) || std::isinf(s)) c.fail("finite scales above 0", std::to_string(s));
@@ -65,6 +67,8 @@ template <class T> void quantize_as(const Context& c) {
     int32_t zero = zero_at(c.in[2], k);
     if constexpr (sizeof(T) == 1)
       if (from == 1 && to == 1) return kernels::quantize(c.in[0].f32() + x, c.out[0].as<T>() + y, n, scale, zero, int32_t(r.lo), int32_t(r.hi));
+    if constexpr (std::is_same_v<T, int16_t>)
+      if (from == 1 && to == 1) return kernels::quantize16(c.in[0].f32() + x, c.out[0].as<T>() + y, n, scale, zero);
     for (int64_t i = 0; i < n; ++i) {
       float v = c.in[0].f32()[x + i * from] / scale;
       double q = v != v ? zero : std::nearbyint(double(v)) + zero;
@@ -78,7 +82,16 @@ template <class T> void dequantize_as(const Context& c) {
     int32_t zero = zero_at(c.in[2], k);
     if constexpr (sizeof(T) == 1)
       if (from == 1 && to == 1) return kernels::dequantize(c.in[0].as<T>() + x, c.out[0].f32() + y, n, scale, zero, std::is_signed_v<T>);
+    if constexpr (std::is_same_v<T, int16_t>)
+      if (from == 1 && to == 1) return kernels::dequantize16(c.in[0].as<T>() + x, c.out[0].f32() + y, n, scale, zero);
     for (int64_t i = 0; i < n; ++i) c.out[0].f32()[y + i * to] = float(int64_t(c.in[0].as<T>()[x + i * from]) - zero) * scale;
+  });
+}
+void dequantize_int4(const Context& c) {
+  for_scaled_rows(c, [&](int64_t x, int64_t y, int64_t from, int64_t to, int64_t n, int64_t k) {
+    float scale = c.in[1].f32()[k];
+    int32_t zero = zero_at(c.in[2], k);
+    for (int64_t i = 0; i < n; ++i) c.out[0].f32()[y + i * to] = float(nibble(c.in[0], x + i * from) - zero) * scale;
   });
 }
 template <template <class> class Run> void by_type(DType t, const Context& c) {
@@ -124,20 +137,24 @@ constinit const OpDef dequantize_op{.name = "dequantize", .doc = "(q - zero) * s
       check_parameters(c, c.in[0].shape);
       out.push({DType::f32, c.in[0].shape});
     },
-    .eval = [](const Context& c) { by_type<DequantizeRun>(c.in[0].spec.dtype, c); }, .work = elementwise_work,
+    .eval = [](const Context& c) { c.in[0].spec.dtype == DType::i4 ? dequantize_int4(c) : by_type<DequantizeRun>(c.in[0].spec.dtype, c); }, .work = elementwise_work,
     .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; }, .samples = dequantize_samples,
     .traits = {.pointwise = true, .stops_gradient = true, .dense = 6, .converts = Conversion::to_floats},
     .onnx = {"DequantizeLinear", 10, &onnx::dequantize}, .c = {"dequantize", 0, &c::dequantize}, .attrs = codec<QuantizeAttrs>};
 
-// The whole tensor's finite range, 0 included, to uint8: ONNX DynamicQuantizeLinear. Each piece finds its range, then
-// all agree on the scale.
+// The whole tensor's finite range, 0 included, to uint8: ONNX DynamicQuantizeLinear; or to int16 with zero point 0. Each
+// piece finds its range, then all agree on the scale.
 namespace {
 struct Parameters { float scale, zero; };
-Parameters dynamic_parameters(const float* ranges, int pieces) {
+Parameters dynamic_parameters(const float* ranges, int pieces, bool wide) {
   float lo = 0, hi = 0;
   for (int i = 0; i < pieces; ++i) {
     lo = std::min(lo, ranges[2 * i]);
     hi = std::max(hi, ranges[2 * i + 1]);
+  }
+  if (wide) {
+    float scale = std::max(-lo, hi) / 32767.0f;
+    return {scale >= std::numeric_limits<float>::min() ? scale : hi > lo ? std::numeric_limits<float>::min() : 1.0f, 0};
   }
   float scale = (hi - lo) / 255.0f;
   if (std::isinf(scale)) scale = hi / 255.0f - lo / 255.0f;
@@ -147,23 +164,29 @@ Parameters dynamic_parameters(const float* ranges, int pieces) {
 void dynamic_eval(const Context& c) {
   auto* ranges = reinterpret_cast<float*>(c.shared);
   Parameters p{};
+  const bool wide = c.out[0].spec.dtype == DType::i16;
   if (c.phase == 0) {
     ranges[2 * c.piece] = infinity;
     ranges[2 * c.piece + 1] = -infinity;
   } else {
-    p = dynamic_parameters(ranges, c.pieces);
+    p = dynamic_parameters(ranges, c.pieces, wide);
     if (c.piece == 0) {
       *c.out[1].f32() = p.scale;
-      *c.out[2].as<uint8_t>() = uint8_t(p.zero);
+      if (wide) *c.out[2].as<int16_t>() = 0;
+      else *c.out[2].as<uint8_t>() = uint8_t(p.zero);
     }
   }
   View operands[] = {c.out[0], c.in[0]};
   ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
     const float* x = c.in[0].f32() + at[1];
-    uint8_t* q = c.out[0].as<uint8_t>() + at[0];
     bool whole = step[0] == 1 && step[1] == 1;
     for (int64_t i = 0, run = whole ? n : 1; i < n; i += run) {
-      if (c.phase == 1) { kernels::quantize(x + i * step[1], q + i * step[0], run, p.scale, int32_t(p.zero), 0, 255); continue; }
+      if (c.phase == 1) {
+        int64_t to = at[0] + i * step[0];
+        if (wide) kernels::quantize16(x + i * step[1], c.out[0].as<int16_t>() + to, run, p.scale, 0);
+        else kernels::quantize(x + i * step[1], c.out[0].as<uint8_t>() + to, run, p.scale, int32_t(p.zero), 0, 255);
+        continue;
+      }
       float lo, hi;
       kernels::minmax(x + i * step[1], run, lo, hi);
       ranges[2 * c.piece] = std::min(ranges[2 * c.piece], lo);
@@ -172,12 +195,14 @@ void dynamic_eval(const Context& c) {
   });
 }
 }  // namespace
-constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "uint8 by the tensor's own range: q, scale, zero", .outputs = 3,
+constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "uint8 or int16 by the tensor's own range: q, scale, zero", .outputs = 3,
     .infer = [](const Call& c, Specs& out) {
       if (c.in[0].dtype != DType::f32) c.fail("float32", c.in[0].text(), "convert with cast first", ErrorKind::type);
-      out.push({DType::u8, c.in[0].shape});
+      DType t = c.as<DynamicQuantizeAttrs>().dtype;
+      if (t != DType::u8 && t != DType::i16) c.fail("uint8 or int16", std::string(name_of(t)), "", ErrorKind::unsupported);
+      out.push({t, c.in[0].shape});
       out.push({DType::f32, {}});
-      out.push({DType::u8, {}});
+      out.push({t, {}});
     },
     .eval = dynamic_eval,
     .work = [](const Call& c) {
@@ -185,8 +210,11 @@ constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "ui
       return Work{.pieces = pieces, .shared = size_t(pieces) * 2 * sizeof(float), .phases = 2};
     },
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
-    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 4}))}, nullptr}}; },
-    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}, .tflite = {"QUANTIZE", 1, &to_tflite::dynamic_quantize}, .c = {"dynamic_quantize", 0, &c::dynamic_quantize}};
+    .samples = []() -> std::vector<Sample> { 
+      return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 4}))}, nullptr},
+              {{sample_values({4, 3})}, std::make_shared<DynamicQuantizeAttrs>(DynamicQuantizeAttrs{DType::i16})}};
+    },
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"DynamicQuantizeLinear", 11, &onnx::dynamic_quantize}, .tflite = {"QUANTIZE", 1, &to_tflite::dynamic_quantize}, .c = {"dynamic_quantize", 0, &c::dynamic_quantize}, .attrs = codec<DynamicQuantizeAttrs>};
 
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis) {
   return apply(quantize_op, {x, scale, zero}, QuantizeAttrs{zero.dtype(), axis < 0 && scale.rank() ? axis + x.rank() : axis});

@@ -6,15 +6,33 @@ namespace miniten {
 // The integer form of float ops whose operands are quantised; none where there is no exact one.
 std::optional<Lowered> lower_conv2d(const Lowering&);
 std::optional<Lowered> lower_matmul(const Lowering&);
-std::optional<Lowered> lower_add(const Lowering&);
+std::optional<Lowered> lower_add(const Lowering&), lower_sub(const Lowering&), lower_mul(const Lowering&);
+std::optional<Lowered> lower_function(const Lowering&);    // of one quantised input, the others being numbers: a table
+std::optional<Lowered> lower_softmax(const Lowering&);
 std::optional<Lowered> lower_avg_pool2d(const Lowering&);
 std::optional<Lowered> lower_mean(const Lowering&);        // over H and W
 
-// Sums of `taps` products of 8-bit x and w need this much of int32; the rest is a bias's. Negative: they do not fit.
-inline int64_t bias_limit(int64_t taps) { return 2147483647 - taps * 255 * 127; }
+Tensor softmax_table(float x_scale, DType x);              // what op qsoftmax reads
 
-// The form with int8 weights and activations quantised at run time.
+inline bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
+inline bool is_activation(DType t) { return is_byte(t) || t == DType::i16; }
+inline int64_t least_of(DType t) { return t == DType::i8 ? -128 : t == DType::i16 ? -32768 : 0; }
+inline int64_t greatest_of(DType t) { return t == DType::i16 ? 32767 : least_of(t) + 255; }
+
+// Sums of 8-bit x are int32, those of int16 x exact below 2^53. What `taps` products may need of that; the rest is a
+// bias's. Negative: they do not fit.
+inline int64_t product_limit(DType x) { return x == DType::i16 ? int64_t{1} << 30 : 255 * 127; }
+inline int64_t bias_limit(int64_t taps, DType x) { return (x == DType::i16 ? int64_t{1} << 53 : 2147483647) - taps * product_limit(x); }
+inline DType bias_type(DType x) { return x == DType::i16 ? DType::i64 : DType::i32; }
+
+// The form with integer weights and activations quantised at run time.
 std::optional<Lowered> dynamic_conv2d(const Lowering&);
 std::optional<Lowered> dynamic_matmul(const Lowering&);
+
+// A float product with constant weights as matmul_blocks: weights of int4 or int8 in blocks along K, each with the scale
+// of least squared error; rounded, if given: the weights on the grid of those scales. None for anything else.
+std::optional<Lowered> block_form(const Call&, DType, int64_t block, const Tensor& rounded = {});
+std::vector<float> block_scales(const Call&, DType, int64_t block);   // by output channel and block; empty for anything else
+Tensor packed_int4(const Tensor& integers);                // int8 within [-8, 7]
 
 }  // namespace miniten

@@ -5,6 +5,7 @@
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
 #include "ops/tflite_write.h"
+#include "ops/quantized/conv16.h"
 
 namespace miniten {
 
@@ -29,7 +30,7 @@ void copy_input(const Context& c, const Parts& p) {
   auto [begin, end] = c.slice(p.rows);
   std::memcpy(c.shared + begin * p.k, c.in[0].data + begin * p.k, size_t((end - begin) * p.k));
 }
-Shape product_shape(const Call& c, size_t w, size_t w_scale, size_t bias, DType bias_type) {
+Shape product_shape(const Call& c, size_t w, size_t w_scale) {
   const Shape &x = c.in[0].shape, &weights = c.in[w].shape;
   if (x.rank < 1 || weights.rank != 2) c.fail("input (.., K) and weights (K, N)", x.text() + " and " + weights.text());
   if (x[-1] != weights[0]) c.fail("inner sizes that agree", x.text() + " and " + weights.text());
@@ -37,17 +38,17 @@ Shape product_shape(const Call& c, size_t w, size_t w_scale, size_t bias, DType 
   Shape y = x;
   y[-1] = weights[1];
   if (c.in[w_scale].shape != Shape{weights[1]}) c.fail("w_scale of shape (" + std::to_string(weights[1]) + ",)", c.in[w_scale].shape.text());
-  if (c.in.size() > bias && c.in[bias] != Spec{bias_type, {weights[1]}})
-    c.fail("a bias " + Spec{bias_type, {weights[1]}}.text(), c.in[bias].text());
   return y;
 }
 
 Work static_work(const Call& c) {
+  if (c.in[0].dtype == DType::i16) return qmatmul16_work(c);
   Parts p(c.in[0].shape, c.in[1].shape);
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (c.in[0].dtype == DType::i16) return qmatmul16_prepare(c, in, to);
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
   if (to) {
@@ -57,6 +58,7 @@ size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   return p.weight_bytes + p.multiplier_bytes;
 }
 void static_eval(const Context& c) {
+  if (c.in[0].spec.dtype == DType::i16) return qmatmul16_eval(c);
   const auto& at = c.as<QMatmulAttrs>();
   Parts p(c.in[0].shape(), c.in[1].shape());
   std::byte* packing = c.shared + p.input_bytes;
@@ -76,16 +78,19 @@ void static_eval(const Context& c) {
 }
 
 Work dynamic_work(const Call& c) {
+  if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
   return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
   if (!in[3].data) return 0;
   Parts p(c.in[0].shape, c.in[3].shape);
   if (to) pack(p, in[3], to);
   return p.weight_bytes;
 }
 void dynamic_eval(const Context& c) {
+  if (c.in[0].spec.dtype == DType::i16) return qmatmul16_dynamic_eval(c);
   const auto& at = c.as<ClampAttrs>();
   Parts p(c.in[0].shape(), c.in[3].shape());
   auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
@@ -110,13 +115,21 @@ std::vector<Sample> static_samples() {
     return Sample{{cast(sample_values(x, -128, 127), DType::i8), transpose(cast(sample_values({w[1], w[0]}, -127, 127), DType::i8)),
                    sample_values({w[1]}, 0.001f, 0.02f), cast(sample_values({w[1]}, -900, 900), DType::i32)}, at};
   };
-  return {sample({3, 10}, {10, 5}), sample({2, 2, 8}, {8, 20})};
+  Sample wide = sample({3, 7}, {7, 5});
+  wide.in[0] = cast(sample_values({3, 7}, -32768, 32767), DType::i16);
+  wide.in[1] = cast(sample_values({7, 5}, -32767, 32767), DType::i16);
+  wide.in[3] = cast(wide.in[3], DType::i64);
+  wide.attrs = std::make_shared<QMatmulAttrs>(QMatmulAttrs{.x_scale = 0.03f, .y_scale = 700.0f, .lo = -32768, .hi = 32767, .dtype = DType::i16});
+  return {sample({3, 10}, {10, 5}), sample({2, 2, 8}, {8, 20}), wide};
 }
 std::vector<Sample> dynamic_samples() {
   std::vector<Sample> all;
-  for (const Sample& s : static_samples())
-    all.push_back({{cast(cast(s.in[0], DType::i32) + 128.0, DType::u8), Tensor::full({}, 0.03), Tensor::full({}, 131, DType::u8), s.in[1], s.in[2],
+  for (const Sample& s : static_samples()) {
+    bool wide = s.in[0].dtype() == DType::i16;
+    Tensor x = wide ? s.in[0] : cast(cast(s.in[0], DType::i32) + 128.0, DType::u8);
+    all.push_back({{x, Tensor::full({}, 0.03), Tensor::full({}, wide ? 0 : 131, x.dtype()), s.in[1], s.in[2],
                     sample_values({s.in[2].dim(0)})}, std::make_shared<ClampAttrs>(ClampAttrs{-1, infinity})});
+  }
   return all;
 }
 
@@ -125,7 +138,9 @@ std::vector<Sample> dynamic_samples() {
 constinit const OpDef qmatmul_op{.name = "qmatmul", .doc = "matrix product in integers: x, w, w_scale, bias", .min_inputs = 3, .max_inputs = 4,
     .infer = [](const Call& c, Specs& out) {
       check_quantized_operands(c, 0, 1, 2, c.as<QMatmulAttrs>());
-      out.push({c.as<QMatmulAttrs>().dtype, product_shape(c, 1, 2, 3, DType::i32)});
+      Shape y = product_shape(c, 1, 2);
+      check_bias(c, 3, y[-1]);
+      out.push({c.as<QMatmulAttrs>().dtype, y});
     },
     .eval = static_eval, .work = static_work,
     .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[1].shape[0], 2 * c.out[0].shape.count()}; },
@@ -137,7 +152,9 @@ constinit const OpDef qmatmul_dynamic_op{.name = "qmatmul_dynamic", .doc = "matr
     .min_inputs = 5, .max_inputs = 6,
     .infer = [](const Call& c, Specs& out) {
       check_dynamic_operands(c);
-      out.push({DType::f32, product_shape(c, 3, 4, 5, DType::f32)});
+      Shape y = product_shape(c, 3, 4);
+      if (Spec want{DType::f32, {y[-1]}}; c.in.size() > 5 && c.in[5] != want) c.fail("a bias " + want.text(), c.in[5].text());
+      out.push({DType::f32, y});
     },
     .eval = dynamic_eval, .work = dynamic_work,
     .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[3].shape[0], 2 * c.out[0].shape.count()}; },

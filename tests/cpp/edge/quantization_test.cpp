@@ -257,7 +257,7 @@ struct Residual : nn::Module {                               // concat, add, an 
   std::vector<Tensor> forward(const std::vector<Tensor>& in) override {
     Tensor x = relu((*a)(in[0])), y = relu((*b)(x) + x), parts[]{x, y};
     Tensor z = (*c)(concat(parts, 1));
-    return {softmax(mean(z, {2, 3}), 1), z};
+    return {log_softmax(mean(z, {2, 3}), 1), z};
   }
   std::string type_name() const override { return "Residual"; }
   nn::ModuleRef a, b, c;
@@ -281,9 +281,9 @@ TEST(QuantizeModel, AddsConcatenatesAndConvertsOnlyAroundFloats) {
   EXPECT_EQ(count("= dequantize("), 2u) << text;
   auto want = net->forward({x}), got = (*q)(std::vector<Tensor>{x});
   EXPECT_GT(sqnr_db(want[1], got[1]), 25);
-  EXPECT_LT(check::difference(want[0], got[0]), 0.02);
+  EXPECT_LT(check::difference(want[0], got[0]), 0.1);
   std::string report = q->report().to_text();
-  EXPECT_TRUE(contains(report, "softmax")) << report;
+  EXPECT_TRUE(contains(report, "log_softmax")) << report;
   EXPECT_TRUE(contains(report, "has no integer form")) << report;
 }
 
@@ -300,12 +300,15 @@ TEST(QuantizeModel, MethodsAnswerOutliersDifferently) {
   EXPECT_LT(scale("percentile"), minmax / 20);
   EXPECT_LT(scale("moving_average"), minmax);
   EXPECT_LE(scale("mse"), minmax);
+  EXPECT_LT(scale("entropy"), minmax / 20);
+  EXPECT_LE(scale("octav"), minmax);
+  EXPECT_LE(scale("auto"), minmax);
   Tensor plain = normal({400, 16}, 1);
   auto noise = [&](const char* method) {
     auto q = quantize_model(*net, {.method = method}, {{plain}});
     return sqnr_db((*net)(plain), (*q)(plain));
   };
-  for (const char* method : {"minmax", "moving_average", "percentile", "mse"}) EXPECT_GT(noise(method), 30) << method;
+  for (const char* method : {"minmax", "moving_average", "percentile", "mse", "entropy", "octav", "auto"}) EXPECT_GT(noise(method), 30) << method;
 }
 
 TEST(QuantizeModel, SurvivesStrangeRanges) {
@@ -360,8 +363,8 @@ TEST(QuantizeModel, RefusesWhatItCannotDo) {
   auto net = small_net();
   auto with = [&](QuantizationConfig c) { return error_of([&] { quantize_model(*net, c, calibration()); }); };
   EXPECT_EQ(with({.mode = "fast"}), "[quantize_model] expected mode among static, dynamic, weight_only, got \"fast\"");
-  EXPECT_TRUE(contains(with({.method = "entropy"}), "method among minmax"));
-  EXPECT_TRUE(contains(with({.dtype = DType::i16}), "dtype int8, got int16"));
+  EXPECT_TRUE(contains(with({.method = "best"}), "method among minmax"));
+  EXPECT_TRUE(contains(with({.dtype = DType::i32}), "dtype int4, int8 or int16, got int32"));
   EXPECT_TRUE(contains(with({.symmetric = false}), "activations are asymmetric by default"));
   EXPECT_TRUE(contains(with({.percentile = 10}), "percentile"));
   auto q = quantize_model(*net, {}, calibration());

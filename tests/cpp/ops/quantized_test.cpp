@@ -30,7 +30,8 @@ Tensor floats(const Shape& shape, float lo, float hi, Generator& r) {
   return x;
 }
 std::vector<int64_t> whole(const Tensor& t) { return cast(t, DType::i64).to_vector<int64_t>(); }
-int64_t least(DType t) { return t == DType::i8 ? -128 : 0; }
+int64_t least(DType t) { return t == DType::i8 ? -128 : t == DType::i16 ? -32768 : 0; }
+int64_t greatest(DType t) { return t == DType::i16 ? 32767 : least(t) + 255; }
 
 int64_t requantized(int64_t acc, float x_scale, float w_scale, float y_scale, int64_t y_zero, int64_t lo, int64_t hi) {
   float multiplier = x_scale * w_scale;
@@ -67,20 +68,26 @@ const ConvCase conv_cases[] = {
     {{1, 4, 8, 8}, {4, 4, 3, 3}, {1, 1}, {2, 2, 2, 2}, {2, 2}, 1},  {{2, 6, 5, 5}, {6, 2, 2, 2}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 3},
     {{0, 3, 5, 5}, {2, 3, 3, 3}, {1, 1}, {0, 0, 0, 0}, {1, 1}, 1},  {{1, 1, 20, 20}, {8, 1, 3, 3}, {2, 2}, {1, 1, 1, 1}, {1, 1}, 1}};
 
+struct Format { DType in, out, weight; };
+const Format formats[] = {{DType::i8, DType::i8, DType::i8},   {DType::i8, DType::u8, DType::i8},   {DType::u8, DType::i8, DType::i8},
+                          {DType::u8, DType::u8, DType::i8},   {DType::i16, DType::i16, DType::i8}, {DType::i16, DType::i16, DType::i16}};
+
 TEST(QConv2d, EqualsInt64) {
   on_every_isa([] {
     Generator r(1);
     for (const ConvCase& c : conv_cases)
-      for (DType in : {DType::i8, DType::u8})
-        for (DType out : {DType::i8, DType::u8})
+      for (const auto& [in, out, weight] : formats)
           for (bool corner : {false, true}) {
+            bool wide = in == DType::i16;
+            int64_t top = weight == DType::i16 ? 32767 : 127;
+            float y_scale = !wide ? 1 : weight == DType::i16 ? 20000 : 80;     // of sums about so much greater
             QConv2dAttrs at{.stride = c.stride, .padding = c.padding, .dilation = c.dilation, .groups = c.groups,
-                            .x_scale = corner ? 3.0f : 0.02f + 0.05f * r.uniform(), .y_scale = corner ? 1e-3f : 0.05f + r.uniform(),
-                            .x_zero = corner ? least(in) : least(in) + int64_t(r.below(256)), .y_zero = least(out) + int64_t(r.below(256)), .dtype = out};
+                            .x_scale = corner ? 3.0f : 0.02f + 0.05f * r.uniform(), .y_scale = corner ? 1e-3f : (0.05f + r.uniform()) * y_scale,
+                            .x_zero = wide ? 0 : corner ? least(in) : least(in) + int64_t(r.below(256)), .y_zero = wide ? 0 : least(out) + int64_t(r.below(256)), .dtype = out};
             at.lo = corner ? least(out) : at.y_zero;
-            at.hi = least(out) + 255;
-            Tensor x = integers(c.x, in, least(in), least(in) + 255, r), w = integers(c.w, DType::i8, corner ? 127 : -127, 127, r);
-            Tensor scale = floats({c.w[0]}, 1e-3f, 0.02f, r), bias = integers({c.w[0]}, DType::i32, -5000, 5000, r);
+            at.hi = greatest(out);
+            Tensor x = integers(c.x, in, least(in), greatest(in), r), w = integers(c.w, weight, corner ? top : -top, top, r);
+            Tensor scale = floats({c.w[0]}, 1e-3f, 0.02f, r), bias = integers({c.w[0]}, wide ? DType::i64 : DType::i32, -5000, 5000, r);
             bool biased = r.below(2);
             Tensor y = biased ? apply(qconv2d_op, {in_channels_last(x), w, scale, bias}, at) : apply(qconv2d_op, {x, w, scale}, at);
             auto got = whole(y), b = whole(bias);
@@ -96,11 +103,12 @@ TEST(QConv2d, EqualsInt64) {
 TEST(QConv2d, DynamicEqualsInt64) {
   on_every_isa([] {
     Generator r(2);
-    for (const ConvCase& c : conv_cases) {
+    for (const ConvCase& c : conv_cases)
+      for (const auto& [in, out, weight] : {Format{DType::u8, DType::f32, DType::i8}, Format{DType::i16, DType::f32, DType::i8}, Format{DType::i16, DType::f32, DType::i16}}) {
       Conv2dAttrs at{.stride = c.stride, .padding = c.padding, .dilation = c.dilation, .groups = c.groups, .lo = -0.5f, .hi = 2.0f};
-      int64_t zero = int64_t(r.below(256));
-      Tensor x = integers(c.x, DType::u8, 0, 255, r), w = integers(c.w, DType::i8, -127, 127, r), scale = floats({c.w[0]}, 1e-3f, 0.02f, r);
-      Tensor bias = floats({c.w[0]}, -1, 1, r), x_scale = Tensor::full({}, 0.013), x_zero = Tensor::full({}, double(zero), DType::u8);
+      int64_t zero = in == DType::i16 ? 0 : int64_t(r.below(256)), top = weight == DType::i16 ? 32767 : 127;
+      Tensor x = integers(c.x, in, least(in), greatest(in), r), w = integers(c.w, weight, -top, top, r), scale = floats({c.w[0]}, 1e-3f / float(top), 0.02f / float(top), r);
+      Tensor bias = floats({c.w[0]}, -1, 1, r), x_scale = Tensor::full({}, 0.013), x_zero = Tensor::full({}, double(zero), in);
       Tensor y = apply(qconv2d_dynamic_op, {x, x_scale, x_zero, w, scale, bias}, at);
       auto got = cast(y, DType::f32).to_vector<float>(), s = scale.to_vector<float>(), b = bias.to_vector<float>();
       convolve(x, zero, w, y.shape(), at.stride, at.padding, at.dilation, at.groups, [&](int64_t i, int64_t k, int64_t sum) {
@@ -134,13 +142,37 @@ TEST(QMatmul, EqualsInt64) {
   });
 }
 
+TEST(QMatmul, OfInt16EqualsInt64) {
+  on_every_isa([] {
+    Generator r(13);
+    for (DType type : {DType::i8, DType::i16})
+      for (auto [m, k, n] : {std::array<int64_t, 3>{1, 10, 5}, {7, 64, 33}, {3, 1, 1}, {5, 131, 48}, {2, 4097, 17}, {0, 4, 4}}) {
+        int64_t top = type == DType::i16 ? 32767 : 127;
+        QMatmulAttrs at{.x_scale = 0.03f, .y_scale = 0.02f * float(top) * std::sqrt(float(k)), .lo = -20000, .hi = 32767, .dtype = DType::i16};
+        Tensor x = integers({m, k}, DType::i16, -32768, 32767, r), w = transpose(integers({n, k}, type, -top, top, r));
+        Tensor scale = floats({n}, 1e-3f, 0.02f, r), bias = integers({n}, DType::i64, -9000000, 9000000, r), f_bias = floats({n}, -1, 1, r);
+        auto got = whole(apply(qmatmul_op, {x, w, scale, bias}, at)), in = whole(x), weight = whole(w), b = whole(bias);
+        auto s = scale.to_vector<float>(), fb = f_bias.to_vector<float>();
+        auto dynamic = apply(qmatmul_dynamic_op, {x, Tensor::full({}, 0.03), Tensor::full({}, 0, DType::i16), w, scale, f_bias}, ClampAttrs{0, infinity}).to_vector<float>();
+        for (int64_t i = 0; i < m; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            int64_t sum = 0;
+            for (int64_t q = 0; q < k; ++q) sum += in[size_t(i * k + q)] * weight[size_t(q * n + j)];
+            ASSERT_EQ(got[size_t(i * n + j)], requantized(sum + b[size_t(j)], at.x_scale, s[size_t(j)], at.y_scale, 0, at.lo, at.hi)) << m << " " << k << " " << n;
+            float scaled = float(sum) * (0.03f * s[size_t(j)]);
+            ASSERT_EQ(dynamic[size_t(i * n + j)], std::max(scaled + fb[size_t(j)], 0.0f));
+          }
+      }
+  });
+}
+
 TEST(QAdd, EqualsItsFormula) {
   on_every_isa([] {
     Generator r(4);
-    for (DType t : {DType::i8, DType::u8})
+    for (DType t : {DType::i8, DType::u8, DType::i16})
       for (int64_t n : {1, 31, 64, 1000}) {
-        QAddAttrs at{0.02f, 0.07f, 0.05f, least(t) + 100, least(t) + 3, least(t) + 140, least(t) + 10, least(t) + 250};
-        Tensor a = integers({n}, t, least(t), least(t) + 255, r), b = integers({n}, t, least(t), least(t) + 255, r);
+        QAddAttrs at{0.02f, 0.07f, 0.05f, least(t) + 100, least(t) + 3, least(t) + 140, least(t) + 10, greatest(t) - 5};
+        Tensor a = integers({n}, t, least(t), greatest(t), r), b = integers({n}, t, least(t), greatest(t), r);
         auto got = whole(apply(qadd_op, {a, b}, at)), x = whole(a), y = whole(b);
         for (size_t i = 0; i < got.size(); ++i) {
           float left = float(x[i] - at.a_zero) * at.a_scale, right = float(y[i] - at.b_zero) * at.b_scale, sum = left + right;
@@ -152,11 +184,11 @@ TEST(QAdd, EqualsItsFormula) {
 
 TEST(QAvgPool2d, EqualsInt64) {
   Generator r(5);
-  for (DType t : {DType::i8, DType::u8})
+  for (DType t : {DType::i8, DType::u8, DType::i16})
     for (bool include : {false, true}) {
       QAvgPool2dAttrs at{.kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0, 1, 1}, .count_include_pad = include, .x_scale = 0.1f, .y_scale = 0.06f,
                          .x_zero = least(t) + 30, .y_zero = least(t) + 99};
-      Tensor x = integers({2, 5, 6, 5}, t, least(t), least(t) + 255, r), y = apply(qavg_pool2d_op, {x}, at);
+      Tensor x = integers({2, 5, 6, 5}, t, least(t), greatest(t), r), y = apply(qavg_pool2d_op, {x}, at);
       auto in = whole(x), got = whole(y);
       size_t i = 0;
       for (int64_t plane = 0; plane < 10; ++plane)
@@ -169,7 +201,7 @@ TEST(QAvgPool2d, EqualsInt64) {
             float multiplier = at.x_scale / at.y_scale;
             multiplier = multiplier / float(include ? 6 : inside);
             double v = std::nearbyint(double(float(sum) * multiplier)) + double(at.y_zero);
-            ASSERT_EQ(got[i], int64_t(std::clamp(v, double(least(t)), double(least(t) + 255))));
+            ASSERT_EQ(got[i], int64_t(std::clamp(v, double(least(t)), double(greatest(t)))));
           }
     }
 }
@@ -259,7 +291,7 @@ TEST(QuantizedOps, PassIntegersThroughEveryRowThatSaysSo) {
 TEST(QuantizedOps, RefuseWhatWouldBeWrong) {
   Tensor x = Tensor::zeros({1, 3, 4, 4}, DType::i8), w = Tensor::zeros({2, 3, 3, 3}, DType::i8), scale = Tensor::ones({2});
   auto conv = [&](QConv2dAttrs at, const Tensor& in, const Tensor& s) { return error_of([&] { apply(qconv2d_op, {in, w, s}, at); }); };
-  EXPECT_EQ(conv({}, Tensor::zeros({1, 3, 4, 4}), scale), "[qconv2d] expected int8 or uint8 input, got float32(1, 3, 4, 4) (quantise it first)");
+  EXPECT_EQ(conv({}, Tensor::zeros({1, 3, 4, 4}), scale), "[qconv2d] expected int8, uint8 or int16 input, got float32(1, 3, 4, 4) (quantise it first)");
   EXPECT_NE(conv({.x_zero = 200}, x, scale).find("x_zero within int8, got 200"), std::string::npos);
   EXPECT_NE(conv({.y_scale = 0}, x, scale).find("y_scale above 0"), std::string::npos);
   EXPECT_NE(conv({}, x, Tensor::zeros({2})).find("w_scale above 0"), std::string::npos);

@@ -63,7 +63,8 @@ def run_file(path, x):
         op, a = node["op"], attributes(node.get("attrs", ""))
         i = [at[k] for k in node["in"]]
         if op == "quantize":
-            y = np.clip(np.rint(i[0] / i[1]).astype("int64") + int(i[2]), -128, 127)
+            ends = np.iinfo(re.search(r"dtype=(\w+)", node["attrs"]).group(1))
+            y = np.clip(np.rint(i[0] / i[1]).astype("int64") + int(i[2]), ends.min, ends.max)
         elif op == "dequantize":
             y = (i[0] - int(i[2])).astype("float32") * i[1]
         elif op == "qconv2d":
@@ -80,9 +81,9 @@ def run_file(path, x):
             y = requantised(acc, f32(a["x_scale"]) * i[2] / f32(a["y_scale"]), a)
         elif op == "qavg_pool2d":
             view = windows(i[0] - int(a["x_zero"]), a["kernel"], a, 0)
-            y = requantised(view.sum((4, 5)), f32(a["x_scale"]) / f32(a["y_scale"]) / f32(np.prod(a["kernel"])), a)
+            y = requantised(view.sum((4, 5)), f32(a["x_scale"]) / f32(a["y_scale"]) / f32(np.prod(a["kernel"])), {"lo": ends.min, "hi": ends.max, **a})
         elif op == "max_pool2d":
-            y = windows(i[0], a["kernel"], a, -128).max((4, 5))
+            y = windows(i[0], a["kernel"], a, -32768).max((4, 5))
         elif op == "reshape":
             y = i[0].reshape(len(x), -1)
         else:
@@ -91,8 +92,9 @@ def run_file(path, x):
     return at[graph["outputs"][0]]
 
 
-def test_equals_numpy_int64_reading_the_file(tmp_path):
-    q = quantize_model(digits_net(), calibration_data=[images(32, 1), images(9, 2)])
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int16x8"])
+def test_equals_numpy_int64_reading_the_file(tmp_path, dtype):
+    q = quantize_model(digits_net(), dtype=dtype, calibration_data=[images(32, 1), images(9, 2)])
     assert q.report().mode == "static" and q.report().calibration_samples == 41
     path = tmp_path / "model.npz"
     assert q.save(path) == path.stat().st_size == q.size_bytes()
@@ -153,10 +155,15 @@ def test_config_and_keywords_agree():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"dtype": "int4"}, NotImplementedError, "dtype int8, got int4"),
+        ({"dtype": "int32"}, NotImplementedError, "dtype int4, int8 or int16, got int32"),
+        ({"dtype": "int4", "symmetric": False}, NotImplementedError, "symmetric int4"),
+        ({"block": 32}, NotImplementedError, "weight_only"),
+        ({"mode": "weight_only", "block": 20}, ValueError, "a block of 16"),
+        ({"rounding": "up"}, ValueError, "rounding among nearest"),
+        ({"optimize": "speed"}, ValueError, "optimize among none"),
         ({"dtype": "int7"}, (ValueError, TypeError), "int7"),
         ({"mode": "quick"}, ValueError, "mode among static"),
-        ({"method": "auto"}, NotImplementedError, "method among minmax"),
+        ({"method": "best"}, ValueError, "method among minmax"),
         ({"skip": ["nothing"]}, ValueError, "nothing"),
         ({"symmetric": False}, NotImplementedError, "asymmetric by default"),
         ({"calibration_data": []}, ValueError, "at least one calibration batch"),

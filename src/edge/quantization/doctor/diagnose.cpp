@@ -1,5 +1,6 @@
 #include <cmath>
 #include "edge/quantization/doctor/state.h"
+#include "miniten/ops/ops.h"
 
 namespace miniten::edge {
 
@@ -59,7 +60,10 @@ struct Watch { int value; RangeObserver observer; };
 std::vector<Range> ranges_of(const QuantizationComparison::State& s, const std::vector<int>& values, const QuantizationConfig& config) {
   std::vector<Range> ranges(s.from.values.size());
   std::vector<Watch> watched;
-  for (int v : values) watched.push_back({v, RangeObserver(config)});
+  for (int v : values) {
+    watched.push_back({v, RangeObserver(config)});
+    if (s.from.values[size_t(v)].constant) watched.back().observer.see(s.from.values[size_t(v)].constant);
+  }
   for (const auto& batch : s.data) {
     std::vector<Spec> specs;
     for (const Tensor& t : batch) specs.push_back(t.spec());
@@ -87,6 +91,7 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   if (fix.kind != "recalibrate" && fix.kind != "clip" && fix.kind != "percentile" && fix.kind != "float" && fix.kind != "asymmetric")
     throw Error(ErrorKind::value, who, "a fix recalibrate, clip, percentile, asymmetric or float", "\"" + fix.kind + "\"");
 
+  check_plain(who, s.report.config);
   QuantizationReport report;
   report.config = s.report.config;
   report.mode = s.report.mode.empty() ? "static" : s.report.mode;
@@ -115,6 +120,18 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   regroup(s.from, d);
 
   // Scales that stand: of activations by value, of weights by what is stored. The rest follows from the data.
+  for (const Match& m : s.matches) {
+    const Node &n = s.from.nodes[size_t(m.node)], &now = s.quantized.nodes[size_t(m.quantized)];
+    for (size_t k = 0; k < n.in.size(); ++k)
+      for (int id : now.in) {
+        const Value& stored = s.quantized.values[size_t(id)];
+        const Value& weight = s.from.values[size_t(n.in[k])];
+        if (!is_bit(n.op->traits.weights, k) || !weight.constant || !stored.constant || !stored.quantized || stored.spec.shape != weight.spec.shape || is_float(stored.spec.dtype)) continue;
+        const Quantized& q = *stored.quantized;
+        d.weights[n.in[k]] = q;
+        d.rounded[n.in[k]] = dequantize(stored.constant, scale_tensor(q), zero_tensor(q), q.axis);
+      }
+  }
   std::vector<bool> is_origin = origins(s.from, d);
   std::map<int, Quantized> stands;
   std::vector<int> missing;

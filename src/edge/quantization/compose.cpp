@@ -1,0 +1,51 @@
+#include "edge/quantization/steps.h"
+
+namespace miniten::edge {
+
+namespace {
+
+// Puts the nodes of `part` in place of n: its inputs are what n reads, its outputs what n gives.
+void splice(Graph& g, const Node& n, const Graph& part, std::vector<Node>& nodes) {
+  std::vector<int> ids(part.values.size(), -1);
+  for (size_t i = 0; i < part.inputs.size(); ++i) ids[size_t(part.inputs[i])] = n.in[i];
+  std::vector<std::pair<int, int>> same;                       // an output that is an input, or an earlier output
+  for (size_t i = 0; i < part.outputs.size(); ++i) {
+    int& id = ids[size_t(part.outputs[i])];
+    if (id < 0 && !part.values[size_t(part.outputs[i])].constant) id = n.out[i];
+    else same.emplace_back(part.outputs[i], n.out[i]);
+  }
+  for (size_t i = 0; i < ids.size(); ++i)
+    if (ids[i] < 0) ids[i] = g.add_value(part.values[i].spec, part.values[i].constant ? part.values[i].name : "", part.values[i].constant);
+  for (Node inner : part.nodes) {
+    for (int& id : inner.in) id = ids[size_t(id)];
+    for (int& id : inner.out) id = ids[size_t(id)];
+    inner.name = n.name;
+    nodes.push_back(std::move(inner));
+  }
+  for (auto [from, to] : same) nodes.push_back({&copy_op, nullptr, {ids[size_t(from)]}, {to}, n.name, {}});
+}
+
+}  // namespace
+
+void compose(Graph& g, const std::vector<std::string>& skip) {
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    const Node n = g.nodes[i];
+    bool skipped = std::any_of(skip.begin(), skip.end(), [&](const std::string& p) { return is_named(n, p); });
+    if (!n.op->quant.compose || skipped) { nodes.push_back(n); continue; }
+    auto in = g.specs(n.in), out = g.specs(n.out);
+    size_t given = 0;
+    Graph part = trace(in, [&](const std::vector<Tensor>& inputs) {
+      auto outputs = n.op->quant.compose({*n.op, n.attributes(), in, out}, inputs);
+      given = outputs.size();
+      return outputs.empty() ? std::vector<Tensor>{inputs[0]} : outputs;
+    });
+    bool whole = given > 0;
+    for (size_t k = given; k < n.out.size(); ++k) whole &= g.readers(n.out[k]).empty() && !std::count(g.outputs.begin(), g.outputs.end(), n.out[k]);
+    if (whole) splice(g, n, part, nodes);
+    else nodes.push_back(n);
+  }
+  g.nodes = std::move(nodes);
+}
+
+}  // namespace miniten::edge
