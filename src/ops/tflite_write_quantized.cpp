@@ -63,6 +63,8 @@ Values write_qmatmul(TfliteWriter& w, const TfliteCall& f) {
 Values write_qadd(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QAddAttrs>();
   DType t = f.call.in[0].dtype;
+  if (t == DType::i16) f.refuse("int8 or uint8 operands", "int16", "export it as ONNX, or quantise to int8");
+  if (f.shape(0) != f.shape(1)) f.refuse("operands of one shape", f.shape(0).text() + " and " + f.shape(1).text(), "skip the layer in quantize_model");
   auto axes = f.is_constant(0) ? std::nullopt : axes_of(w, f.in[0], f.out());
   Axes order = axes ? *axes : Dims::iota(f.out().rank);
   Cut c = cut_of(at, t);

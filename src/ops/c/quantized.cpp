@@ -285,10 +285,22 @@ const CRules dequantize{[](CWriter& w, const CCall& c) {
   loops.close(w);
 }};
 
+const CRules qtable{[](CWriter& w, const CCall& c) {
+  const COperand &x = c.in[0], &y = c.out[0];
+  if (bits_of(x.spec.dtype) != 8) c.refuse("8-bit integers", x.spec.text(), "quantise to int8");
+  Strides operands[] = {y.strides, x.strides};
+  Loops loops(y.spec.shape, operands);
+  std::string to = w.pointer(y), from = w.pointer(x), table = w.pointer(c.in[1]);
+  loops.open(w);
+  w.line(to + "[" + loops.index(0) + "] = " + table + "[" + from + "[" + loops.index(1) + "]" + (is_signed(x.spec.dtype) ? " + 128" : "") + "];");
+  loops.close(w);
+}};
+
 // (a * a_scale + b * b_scale) / y_scale in fixed point; where that comes close to a half, as float32 has it.
 const CRules qadd{[](CWriter& w, const CCall& c) {
   const auto& at = c.call.as<QAddAttrs>();
   const COperand &y = c.out[0];
+  if (bits_of(y.spec.dtype) != 8 || c.in[0].spec != y.spec || c.in[1].spec != y.spec) c.refuse("two 8-bit operands of one shape", c.in[0].spec.text() + " and " + c.in[1].spec.text());
   for (float s : {at.a_scale, at.b_scale, at.y_scale}) if (s < std::numeric_limits<float>::min()) c.refuse("scales of at least 2^-126", c_number(s, DType::f32));
   auto exponent = [](float s) { int e = 0; std::frexp(s, &e); return e; };
   if (std::abs(exponent(at.a_scale) - exponent(at.b_scale)) > 30) c.refuse("scales of the operands within 2^30 of each other", c_number(at.a_scale, DType::f32) + " and " + c_number(at.b_scale, DType::f32));

@@ -128,7 +128,7 @@ constinit const OpDef qtable_op{.name = "qtable", .doc = "a function of one numb
               {{transpose(cast(sample_values({3, 4}, -32768, 32767), DType::i16)), cast(sample_values({513}, -32768, 32767), DType::i16)},
                std::make_shared<QTableAttrs>(QTableAttrs{0.05f, 0.01f, 0, 0, "tanh"})}};
     },
-    .traits = {.pointwise = true, .stops_gradient = true, .dense = 2}, .onnx = {"Gather", 1, &onnx::qtable}, .attrs = codec<QTableAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true, .dense = 2}, .onnx = {"Gather", 1, &onnx::qtable}, .c = {"qtable", 0, &c::qtable}, .attrs = codec<QTableAttrs>};
 
 // ---- softmax along the last axis ----
 // e = the table's exp(x - greatest) * 2^30, of int16 as the product of two halves: with d = greatest - x,
