@@ -15,6 +15,10 @@ using Compositions = std::span<const ForeignComposition>;
 Compositions shape_rules(), math_rules(), index_rules(), norm_rules(), pool_rules(), quantized_rules(), recurrent_rules(), attention_rules(),
     control_rules(), loss_rules(), vision_rules(), constant_rules(), layer_rules();
 
+// Integer ops in the form of quantization="qoperator"; nothing where that has none for them.
+std::optional<std::vector<std::string>> qoperator_conv(ForeignWriter&, const ForeignCall&), qoperator_matmul(ForeignWriter&, const ForeignCall&),
+    qoperator_pair(ForeignWriter&, const ForeignCall&, std::string_view op), qoperator_avg_pool(ForeignWriter&, const ForeignCall&);
+
 // ---- what the rules share ----
 using Tensors = std::vector<Tensor>;
 using Ints = std::vector<int64_t>;

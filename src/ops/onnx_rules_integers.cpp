@@ -50,6 +50,7 @@ std::string float_bias(ForeignWriter& w, const ForeignCall& f, int w_scale, floa
 
 Names write_qconv(ForeignWriter& w, const ForeignCall& f) {
   require_opset(w, f, 13);
+  if (w.integer_operators()) if (auto names = onnx::qoperator_conv(w, f)) return *names;
   const auto& at = f.call.as<QConv2dAttrs>();
   const Shape& weight = f.call.in[1].shape;
   Names in{to_floats(w, f.in[0], at.x_scale, at.x_zero, f.call.in[0].dtype), by_channel(w, f.in[1], known(f, 2), f.call.in[1].dtype, 0)};
@@ -62,6 +63,7 @@ Names write_qconv(ForeignWriter& w, const ForeignCall& f) {
 }
 Names write_qmatmul(ForeignWriter& w, const ForeignCall& f) {
   require_opset(w, f, 13);
+  if (w.integer_operators()) if (auto names = onnx::qoperator_matmul(w, f)) return *names;
   const auto& at = f.call.as<QMatmulAttrs>();
   std::string x = to_floats(w, f.in[0], at.x_scale, at.x_zero, f.call.in[0].dtype), weight = by_channel(w, f.in[1], known(f, 2), f.call.in[1].dtype, 1), y;
   std::string bias = f.in.size() == 4 ? float_bias(w, f, 2, at.x_scale) : "";
@@ -75,6 +77,7 @@ Names write_qmatmul(ForeignWriter& w, const ForeignCall& f) {
 }
 Names write_pair(ForeignWriter& w, const ForeignCall& f, std::string_view op) {
   require_opset(w, f, 13);
+  if (w.integer_operators()) if (auto names = onnx::qoperator_pair(w, f, op)) return *names;
   const auto& at = f.call.as<QAddAttrs>();
   DType t = f.call.in[0].dtype;
   std::string y = w.emit_one(op, {to_floats(w, f.in[0], at.a_scale, at.a_zero, t), to_floats(w, f.in[1], at.b_scale, at.b_zero, t)});
@@ -113,6 +116,7 @@ Names write_qtable(ForeignWriter& w, const ForeignCall& f) {
 }
 Names write_qavg_pool(ForeignWriter& w, const ForeignCall& f) {
   require_opset(w, f, 13);
+  if (w.integer_operators()) if (auto names = onnx::qoperator_avg_pool(w, f)) return *names;
   const auto& at = f.call.as<QAvgPool2dAttrs>();
   DType t = f.call.in[0].dtype;
   std::string x = to_floats(w, f.in[0], at.x_scale, at.x_zero, t), y;

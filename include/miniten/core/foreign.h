@@ -58,6 +58,8 @@ class ForeignWriter {
  public:
   virtual ~ForeignWriter() = default;
   virtual int version() const = 0;
+  virtual bool integer_operators() const { return false; }   // integer ops as such, not as float ops between conversions
+  // type: "com.microsoft.QGemm" where the domain is not the format's own.
   virtual std::vector<std::string> emit(std::string_view type, std::vector<std::string> inputs, ForeignAttributes, int outputs = 1) = 0;
   virtual std::string constant(const Tensor&, std::string_view hint = "constant") = 0;
   std::string emit_one(std::string_view type, std::vector<std::string> inputs, ForeignAttributes attributes = {}) {

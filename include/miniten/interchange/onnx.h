@@ -36,7 +36,8 @@ Graph load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 struct OnnxExport {
   int opset = 13;
   int ir_version = 0;                            // 0: the one that came with the opset
-  std::string quantization = "qdq";              // integer ops as QDQ pairs
+  std::string quantization = "qdq";              // qdq: float ops between QuantizeLinear and DequantizeLinear. qoperator: QLinearConv and
+                                                 // the like, onnxruntime's where ONNX has none; qdq for what has neither
   std::vector<std::string> input_names, output_names;
   bool dynamic_batch = true;                     // symbolic sizes stay symbolic
 };

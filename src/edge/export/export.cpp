@@ -7,6 +7,7 @@
 #include "miniten/edge/compression.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/qat.h"
+#include "miniten/edge/quantization.h"
 
 namespace miniten::edge {
 
@@ -122,8 +123,13 @@ ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const s
     if (inputs.empty() && !(waits && waits->has_graph() && waits->last_input_specs().empty())) g = bind_inputs(g, known_specs("export_onnx", m, inputs));
     else if (!inputs.empty()) g = bind_inputs(g, inputs);
   }
+  OnnxExport form = o;
+  if (o.quantization == "dynamic") {
+    if (!is_quantized(g)) quantize_graph(g, {.mode = "dynamic"});
+    form.quantization = "qdq";                                         // integers at run time have one form
+  }
   OnnxReport written;
-  std::vector<std::byte> bytes = onnx_bytes(g, o, &written);
+  std::vector<std::byte> bytes = onnx_bytes(g, form, &written);
   ExportReport r{.path = path, .bytes = bytes.size(), .opset = written.opset, .ir_version = written.ir_version, .nodes = written.nodes};
   check("export_onnx", g, miniten::load_onnx(std::span<const std::byte>(bytes)), r);
   write_file(path, bytes);

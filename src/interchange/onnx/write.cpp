@@ -52,18 +52,24 @@ void write_attribute(pbf_writer& node, const std::string& name, const ForeignAtt
 // Nodes as the rules write them; names are unique in the file.
 class Writer : public ForeignWriter {
  public:
-  Writer(pbf_writer& graph, int version) : graph_(graph), version_(version) {}
+  Writer(pbf_writer& graph, int version, bool integer_operators) : graph_(graph), version_(version), integer_operators_(integer_operators) {}
   int version() const override { return version_; }
+  bool integer_operators() const override { return integer_operators_; }
+  const std::set<std::string>& domains() const { return domains_; }
   std::string unique(const std::string& wanted) {
     std::string base = wanted.empty() ? "value" : wanted, name = base;
     for (int i = 1; !names_.insert(name).second; ++i) name = base + "_" + std::to_string(i);
     return name;
   }
-  std::vector<std::string> emit(std::string_view type, std::vector<std::string> inputs, ForeignAttributes attributes, int outputs) override {
+  std::vector<std::string> emit(std::string_view given, std::vector<std::string> inputs, ForeignAttributes attributes, int outputs) override {
+    size_t dot = given.rfind('.');
+    std::string_view type = dot == given.npos ? given : given.substr(dot + 1);
+    std::string domain(dot == given.npos ? "" : given.substr(0, dot));
+    domains_.insert(domain);
     std::string base = layer_.empty() ? std::string(type) : layer_ + "/" + std::string(type);
     std::vector<std::string> out;
     for (int i = 0; i < outputs; ++i) out.push_back(unique(base + "_output"));
-    pending_.push_back({std::string(type), unique(base), std::move(inputs), out, std::move(attributes)});
+    pending_.push_back({std::string(type), unique(base), std::move(inputs), out, std::move(attributes), domain});
     return out;
   }
   std::string constant(const Tensor& t, std::string_view hint) override {
@@ -93,6 +99,7 @@ class Writer : public ForeignWriter {
       for (const auto& s : n.out) node.add_string(P::node_output, s);
       node.add_string(P::node_name, n.name);
       node.add_string(P::op_type, n.type);
+      if (!n.domain.empty()) node.add_string(P::node_domain, n.domain);
       for (auto& [name, value] : n.attributes) write_attribute(node, name, value);
     }
     for (auto& [name, t] : constants_) {
@@ -103,9 +110,11 @@ class Writer : public ForeignWriter {
   }
 
  private:
-  struct Pending { std::string type, name; std::vector<std::string> in, out; ForeignAttributes attributes; };
+  struct Pending { std::string type, name; std::vector<std::string> in, out; ForeignAttributes attributes; std::string domain; };
   pbf_writer& graph_;
   int version_;
+  bool integer_operators_;
+  std::set<std::string> domains_{""};
   std::string layer_;
   std::set<std::string> names_;
   std::vector<Pending> pending_;
@@ -172,16 +181,19 @@ std::string OnnxReport::to_text() const {
 std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxReport* report) {
   if (o.opset < 9 || o.opset > 21)
     throw Error(ErrorKind::unsupported, "export_onnx", "an opset from 9 to 21", std::to_string(o.opset));
-  if (o.quantization != "qdq") throw Error(ErrorKind::unsupported, "export_onnx", "quantization=\"qdq\"", "\"" + o.quantization + "\"");
+  bool integers = o.quantization == "qoperator";
+  if (!integers && o.quantization != "qdq") throw Error(ErrorKind::value, "export_onnx", "quantization \"qdq\" or \"qoperator\"", "\"" + o.quantization + "\"");
   Graph g = given;
+  if (integers) lower_quantized(g);
   fold_constants(g);                                   // transposed weights and the like: no node for what is known
   remove_dead(g);
   check_forms(g, o.opset);
   int nodes = 0;
   std::string graph_bytes;
+  std::set<std::string> domains;
   {
     pbf_writer out(graph_bytes);
-    Writer w(out, o.opset);
+    Writer w(out, o.opset, integers);
     std::vector<std::string> names(g.values.size());
     for (size_t i = 0; i < g.inputs.size(); ++i) {
       auto id = size_t(g.inputs[i]);
@@ -227,6 +239,7 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
       write_value_info(info, output_names[i], g.values[id].spec);
     }
     nodes = w.finish();
+    domains = w.domains();
     out.add_string(P::graph_name, g.name.empty() ? "miniten" : g.name);
   }
   std::string model;
@@ -236,10 +249,10 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
     out.add_string(P::producer_name, "miniten");
     out.add_string(P::producer_version, MINITEN_VERSION);
     out.add_message(P::graph, graph_bytes);
-    {
+    for (const std::string& domain : domains) {
       pbf_writer opset(out, P::opset_import);
-      opset.add_string(P::opset_domain, "");
-      opset.add_int64(P::opset_version, o.opset);
+      opset.add_string(P::opset_domain, domain);
+      opset.add_int64(P::opset_version, domain.empty() ? o.opset : 1);
     }
     for (auto& [key, value] : g.metadata) {
       pbf_writer entry(out, P::metadata_props);

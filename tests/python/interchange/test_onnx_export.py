@@ -177,6 +177,45 @@ def test_dynamic_int8_runs_in_onnxruntime(tmp_path):
     agree(load_onnx(tmp_path / "d.onnx")(x).numpy(), q(x).numpy())
 
 
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        y = mt.relu(self.first(x))
+        y = mt.relu(y + self.second(y))
+        return self.head(y.mean((2, 3)))
+
+
+@pytest.mark.parametrize("activation_symmetric", [False, True])
+def test_integer_operators(activation_symmetric, tmp_path):
+    mt.manual_seed(4)
+    net, x = Residual().eval(), rand(4, 3, 8, 8)
+    q = quantize_model(net, calibration_data=[x], activation_symmetric=activation_symmetric)
+    export_onnx(q, (4, 3, 8, 8), tmp_path / "q.onnx", quantization="qoperator")
+    kinds = [n.op_type for n in onnx.load(tmp_path / "q.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 2 and "QGemm" in kinds and "QLinearAdd" in kinds and "Conv" not in kinds and "Gemm" not in kinds
+    judged = run(tmp_path / "q.onnx", x)[0]
+    step = np.abs(np.diff(np.unique(judged))).min()
+    agree(q(x).numpy(), judged, 1.01 * step)  # one step of the output's scale
+    assert np.mean(q(x).numpy() != judged) <= 0.05
+    back = load_onnx(tmp_path / "q.onnx")
+    assert np.array_equal(back(x).numpy(), q(x).numpy())
+
+
+def test_dynamic_integers_of_a_float_model(tmp_path):
+    mt.manual_seed(5)
+    net, x = Residual().eval(), rand(2, 3, 8, 8)
+    export_onnx(net, (2, 3, 8, 8), tmp_path / "d.onnx", quantization="dynamic")
+    assert "ConvInteger" in {n.op_type for n in onnx.load(tmp_path / "d.onnx").graph.node}
+    agree(run(tmp_path / "d.onnx", x)[0], net(x).numpy(), 0.05)
+    with pytest.raises(ValueError, match="qoperator"):
+        export_onnx(net, (2, 3, 8, 8), tmp_path / "e.onnx", quantization="other")
+    assert not (tmp_path / "e.onnx").exists()
+
+
 def test_metadata_and_names_are_kept(tmp_path):
     module = nn.GraphModule(mt.trace(lambda x: mt.relu(x), (2, 3))).eval()
     graph = module.graph
