@@ -14,7 +14,7 @@ for path in objects:
     for line in subprocess.run(["nm", "-C", path], check=True, capture_output=True, text=True).stdout.splitlines():
         if re.match(r"^[0-9a-f ]+ [WVu] ", line):
             found.append(f"{path.name}: {line}")
-for path in [root / "CMakeLists.txt", root / "CMakePresets.json", root / "pyproject.toml", root / "Makefile", *root.glob("cmake/*")]:
+for path in [root / "CMakeLists.txt", root / "CMakePresets.json", root / "pyproject.toml", root / "Makefile", *root.glob("cmake/**/*.cmake")]:
     if re.search(r"-m(arch|tune|cpu)=native", path.read_text()):
         found.append(f"{path.name} tunes for the machine it runs on")
 print("\n".join(found) or f"{len(objects)} kernel objects export no weak symbol")

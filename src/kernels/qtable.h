@@ -5,12 +5,15 @@
 #include "kernels/qpointwise16.h"
 #include "kernels/qpool.h"
 
-// The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers.
-#define MINITEN_INTEGER_KERNELS(X)                                                                                        \
+// The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers. A target
+// that adds dot products of bytes to another, its base, has kernels of its own only where those count.
+#define MINITEN_INTEGER_KERNELS(X) MINITEN_DOT_KERNELS(X) MINITEN_PLAIN_KERNELS(X)
+#define MINITEN_DOT_KERNELS(X)                                                                                            \
   X(qgemm, void, (const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e))       \
   X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e)) \
   X(qdepthwise, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, void* y, const QEpilogue& e))     \
-  X(qdepthwise_f32, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, float* y, const QEpilogueF32& e)) \
+  X(qdepthwise_f32, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, float* y, const QEpilogueF32& e))
+#define MINITEN_PLAIN_KERNELS(X)                                                                                          \
   X(quantize, void, (const float* x, void* q, int64_t n, float scale, int32_t zero, int32_t lo, int32_t hi))           \
   X(dequantize, void, (const void* q, float* x, int64_t n, float scale, int32_t zero, bool is_signed))                 \
   X(requantize, void, (const void* x, void* y, int64_t n, const QRequantizeParams& p))                                 \
@@ -47,9 +50,21 @@ const QTable& qtable();  // of the instruction set in use
 }  // namespace miniten::kernels
 
 #ifdef MINITEN_TARGET
-namespace miniten::kernels::MINITEN_TARGET {
 #define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
-MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
-#undef MINITEN_DECLARE_Q
+#ifdef MINITEN_BASE
+namespace miniten::kernels::MINITEN_BASE {
+MINITEN_PLAIN_KERNELS(MINITEN_DECLARE_Q)
 }
+namespace miniten::kernels::MINITEN_TARGET {
+#define MINITEN_USE_Q(name, result, parameters) using MINITEN_BASE::name;
+MINITEN_DOT_KERNELS(MINITEN_DECLARE_Q)
+MINITEN_PLAIN_KERNELS(MINITEN_USE_Q)
+#undef MINITEN_USE_Q
+}
+#else
+namespace miniten::kernels::MINITEN_TARGET {
+MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
+}
+#endif
+#undef MINITEN_DECLARE_Q
 #endif
