@@ -9,6 +9,8 @@ void cancel_moves(Graph&);               // views that lead back to an earlier v
 void fold_batch_norm(Graph&);            // a convolution or product whose only reader is a batch norm takes it up in its weights
 void fuse(Graph&);                       // a producer absorbs its only reader where its row allows; no node crosses a write
 void lower_quantized(Graph&);            // dequantize -> op -> quantize becomes the op's integer form, same integers
+using IntegerForm = std::function<bool(const Node& floats, const OpDef& integers)>;
+void lower_quantized_to(Graph&, const IntegerForm& wanted);          // the same, where it is wanted
 void fuse_sums(Graph&);                  // as fuse, and a convolution absorbs the sum that reads it: after integers found their patterns
 void remove_dead(Graph&);                // what no output, state or write needs
 void assign_layout(Graph&);              // copies in front of ops that want another memory order; adjacent ones cancel

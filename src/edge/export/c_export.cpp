@@ -65,7 +65,15 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
   Ref<QuantizedModel> quantized;
   nn::Module* model = &given;
   if (o.calibration) {
-    quantized = quantize_model(given, {}, o.calibration);
+    std::vector<std::vector<Tensor>> batches;
+    for (std::vector<Tensor> b = o.calibration(); !b.empty(); b = o.calibration()) batches.push_back(std::move(b));
+    QuantizationConfig config;
+    quantized = quantize_model(given, config, batches);
+    for (const QuantizationRow& r : quantized->report().rows) {       // what has no form in C in integers stays in floats
+      const OpDef* form = find_op(r.form);
+      if (form && r.form != r.op && form->c.name.empty()) config.skip.push_back(r.layer.empty() ? r.op : r.layer);
+    }
+    if (!config.skip.empty()) quantized = quantize_model(given, config, batches);
     model = quantized.get();
   }
   CSource s = c_source(own_copy(bound_graph("export_c", *model, inputs)), o.name);

@@ -61,13 +61,23 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
     bool is_static = q == "int8" && o.calibration;
     QuantizationConfig config;
     if (!is_static) config.mode = "dynamic";
-    quantize_graph(g, config, is_static ? Batches(o.calibration()) : nullptr);
+    auto quantised = [&] {
+      Graph now = g;
+      QuantizationReport report = quantize_graph(now, config, is_static ? Batches(o.calibration()) : nullptr);
+      return std::pair(std::move(now), std::move(report));
+    };
+    auto [first, report] = quantised();
+    for (const QuantizationRow& r : report.rows) {           // what the format has no integers for in this form is the islands'
+      const OpDef* form = find_op(r.form);
+      if (form && r.form != r.op && form->tflite.name.empty()) config.skip.push_back(r.layer.empty() ? r.op : r.layer);
+    }
+    g = config.skip.empty() ? std::move(first) : quantised().first;
     if (!is_static) {
       if (q == "int8") notes.push_back("no calibration data: weights are int8, activations float and quantised at run time (dynamic range); pass calibration_data for integers throughout");
       return "dynamic";
     }
     quantize_islands(g, DType::i8, o.calibration(), floats);
-    lower_quantized(g);
+    lower_quantized_to(g, [](const Node&, const OpDef& form) { return !form.tflite.name.empty(); });
   }
   if (!floats.empty()) notes.push_back("computed in floats: " + joined(floats));
   return q;

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <set>
 #include "edge/quantization/refine.h"
 #include "edge/quantization/steps.h"
 #include "miniten/graph/passes.h"
@@ -218,7 +219,9 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
   }
   verify(placed.graph);
   if (is_static) {
-    lower_quantized(placed.graph);
+    std::set<std::pair<std::string, const OpDef*>> floats;      // what was decided to stay so
+    for (size_t i = 0; i < d.nodes.size(); ++i) if (d.nodes[i].form == Decision::floats) floats.emplace(from.nodes[i].name, from.nodes[i].op);
+    lower_quantized_to(placed.graph, [&](const Node& n, const OpDef&) { return !floats.count({n.name, n.op}); });
     verify(placed.graph);
   }
   add_rows(report, from, d, placed, groups);

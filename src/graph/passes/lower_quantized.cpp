@@ -72,12 +72,13 @@ int moved_axis(const Node& n, const Shape& x, int axis) {
 
 struct Lowerer {
   Graph& g;
+  const IntegerForm& wanted;                               // may this node become that integer op?
   std::map<int, Source> sources;                           // by float value
   std::map<int, int> renamed;                              // values replaced by others
   std::vector<Node> nodes;
   std::vector<bool> taken;                                 // quantize nodes that a lowered op already did
 
-  explicit Lowerer(Graph& graph) : g(graph), taken(graph.nodes.size()) {}
+  Lowerer(Graph& graph, const IntegerForm& wanted) : g(graph), wanted(wanted), taken(graph.nodes.size()) {}
   Value& value(int id) { return g.values[size_t(id)]; }
   bool is_output(int id) const { return std::count(g.outputs.begin(), g.outputs.end(), id) > 0; }
   const Source* source_of(int id) const { auto s = sources.find(id); return s == sources.end() ? nullptr : &s->second; }
@@ -151,7 +152,7 @@ struct Lowerer {
     auto in_specs = g.specs(n.in), out_specs = g.specs(n.out);
     std::vector<Input> known(values.begin(), values.end());
     auto lowered = n.op->quant.lower({{*n.op, n.attributes(), in_specs, out_specs, known}, in, out.get()});
-    if (!lowered) return false;
+    if (!lowered || !wanted(n, *lowered->op)) return false;
     Node integer{lowered->op, lowered->attrs, {}, {reader.out[0]}, n.name, {}};
     auto stands_for = [&](int k) { const Source* s = source_of(n.in[size_t(k)]); return s ? s->integers : n.in[size_t(k)]; };
     for (int k : lowered->inputs) integer.in.push_back(stands_for(k));
@@ -207,10 +208,11 @@ struct Lowerer {
 // Law: values keep what they stand for. dequantize -> op -> quantize becomes the op's integer form where its row has one;
 // movement passes integers through; quantize after dequantize with equal parameters disappears; integers that only
 // float ops read become float constants.
-void lower_quantized(Graph& g) {
+void lower_quantized(Graph& g) { lower_quantized_to(g, [](const Node&, const OpDef&) { return true; }); }
+void lower_quantized_to(Graph& g, const IntegerForm& wanted) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  Lowerer(g).run();
+  Lowerer(g, wanted).run();
 }
 
 }  // namespace miniten

@@ -287,10 +287,11 @@ const CRules dequantize{[](CWriter& w, const CCall& c) {
 
 const CRules qtable{[](CWriter& w, const CCall& c) {
   const COperand &x = c.in[0], &y = c.out[0];
-  if (bits_of(x.spec.dtype) != 8) c.refuse("8-bit integers", x.spec.text(), "quantise to int8");
+  const Tensor* values = c.call.value(1);
+  if (bits_of(x.spec.dtype) != 8 || !values) c.refuse("8-bit integers and a constant table", x.spec.text(), "quantise to int8");
   Strides operands[] = {y.strides, x.strides};
   Loops loops(y.spec.shape, operands);
-  std::string to = w.pointer(y), from = w.pointer(x), table = w.pointer(c.in[1]);
+  std::string to = w.pointer(y), from = w.pointer(x), table = w.constant(*values, "table");
   loops.open(w);
   w.line(to + "[" + loops.index(0) + "] = " + table + "[" + from + "[" + loops.index(1) + "]" + (is_signed(x.spec.dtype) ? " + 128" : "") + "];");
   loops.close(w);

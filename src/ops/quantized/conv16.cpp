@@ -80,7 +80,7 @@ Parts dynamic_parts(const Call& c) { return {c.in[0].shape, c.in[3], c.out[0].sh
 
 void pad_input(const Context& c, const Parts& p, int16_t* to) {
   auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
-  pad_rows<int16_t>(c.in[0].as<int16_t>(), p.g, 0, begin, end, to);
+  pad_rows<int16_t>(c.in[0].as<int16_t>(), p.g, 0, begin, end, to + begin * p.g.padded_w() * p.g.c);
 }
 
 }  // namespace

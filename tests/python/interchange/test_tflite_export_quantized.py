@@ -50,7 +50,8 @@ def test_one_layer_within_a_step(name, tmp_path):
     runtime = LiteRT(tmp_path / "m.tflite", report)
     got = runtime.integers(data)[0]
     apart = np.abs(from_file(got, report.outputs[0]).astype(int) - want.astype(int))
-    assert apart.max() <= len(model) and (apart > 0).mean() <= 0.13, (apart.max(), (apart > 0).mean())
+    assert apart.max() <= len(model), apart.max()
+    assert apart.size < 64 or (apart > 0).mean() <= 0.13, (apart > 0).mean()      # of few values a share says nothing
 
 
 def nets():

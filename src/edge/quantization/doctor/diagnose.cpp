@@ -14,7 +14,8 @@ std::string number(double v, const char* format = "%.3g") {
   std::snprintf(s, sizeof s, format, v);
   return s;
 }
-bool adds(const Node& n) { return n.op->quant.lower && (n.op->quant.activations & 3) == 3; }
+// Sums and differences: of two activations, and their gradients need neither.
+bool adds(const Node& n) { return n.op->quant.lower && ((n.op->quant.activations | n.op->quant.either) & 3) == 3 && n.op->keep.inputs == 0; }
 
 }  // namespace
 
