@@ -238,3 +238,11 @@ def test_exported_model_equals_onnxruntime(tmp_path):
     step = json.loads(q.report().to_json())["rows"][-1]["output_scale"]
     lsb = np.rint(np.abs(want - got) / step)
     assert lsb.max() <= 1 and (lsb > 0).mean() < 0.02
+
+
+def test_a_skipped_function_stays_in_floats():
+    net = nn.Sequential(nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 4)).eval()
+    x = np.random.default_rng(2).normal(size=(16, 8)).astype("float32")
+    assert "qtable" in quantize_model(net, calibration_data=x).graph.to_text()
+    kept = quantize_model(net, calibration_data=x, skip=["1"]).graph.to_text()
+    assert "sigmoid(" in kept and "qtable" not in kept
