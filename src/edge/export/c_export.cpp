@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include "edge/export/c_toolchain.h"
+#include "edge/export/steps.h"
 #include "edge/models.h"
 #include "miniten/base/random.h"
 #include "miniten/edge/benchmark.h"
@@ -69,10 +70,7 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
     for (std::vector<Tensor> b = o.calibration(); !b.empty(); b = o.calibration()) batches.push_back(std::move(b));
     QuantizationConfig config;
     quantized = quantize_model(given, config, batches);
-    for (const QuantizationRow& r : quantized->report().rows) {       // what has no form in C in integers stays in floats
-      const OpDef* form = find_op(r.form);
-      if (form && r.form != r.op && form->c.name.empty()) config.skip.push_back(r.layer.empty() ? r.op : r.layer);
-    }
+    config.skip = layers_without_form(quantized->report(), &OpDef::c);   // these stay in floats
     if (!config.skip.empty()) quantized = quantize_model(given, config, batches);
     model = quantized.get();
   }

@@ -71,6 +71,15 @@ Graph graph_to_export(const char* who, nn::Module& m, const std::vector<Spec>& i
   return graph_for(who, m, known_specs(who, m, inputs));
 }
 
+std::vector<std::string> layers_without_form(const QuantizationReport& report, Foreign OpDef::* format) {
+  std::vector<std::string> layers;
+  for (const QuantizationRow& r : report.rows) {
+    const OpDef* form = find_op(r.form);
+    if (form && r.form != r.op && (form->*format).name.empty()) layers.push_back(r.layer.empty() ? r.op : r.layer);
+  }
+  return layers;
+}
+
 std::string ExportReport::to_text() const {
   std::string s = path + ": " + std::to_string(bytes) + " bytes, " + std::to_string(nodes) + " nodes";
   if (opset) s += ", opset " + std::to_string(opset) + ", IR version " + std::to_string(ir_version);

@@ -67,10 +67,7 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
       return std::pair(std::move(now), std::move(report));
     };
     auto [first, report] = quantised();
-    for (const QuantizationRow& r : report.rows) {           // what the format has no integers for in this form is the islands'
-      const OpDef* form = find_op(r.form);
-      if (form && r.form != r.op && form->tflite.name.empty()) config.skip.push_back(r.layer.empty() ? r.op : r.layer);
-    }
+    config.skip = layers_without_form(report, &OpDef::tflite);   // these are the islands'
     g = config.skip.empty() ? std::move(first) : quantised().first;
     if (!is_static) {
       if (q == "int8") notes.push_back("no calibration data: weights are int8, activations float and quantised at run time (dynamic range); pass calibration_data for integers throughout");

@@ -1,5 +1,6 @@
 #include <numeric>
 #include "edge/export/steps.h"
+#include "edge/quantization/observe.h"
 #include "edge/quantization/ranges.h"
 #include "miniten/core/foreign_tflite.h"
 #include "miniten/ops/ops.h"
@@ -84,59 +85,18 @@ struct Placing {
   void calibrate(const Batches& batches) {
     QuantizationConfig config;
     std::map<int, std::unique_ptr<RangeObserver>> observers;
-    int64_t batch = 0, samples = 0;
-    std::vector<int> last(g.values.size(), -1);
-    for (size_t k = 0; k < g.nodes.size(); ++k) for (int id : g.nodes[k].in) last[size_t(id)] = int(k);
-    auto see = [&](int id, const Tensor& t) {
+    Observed seen = observe("export_tflite", g, batches, [&](int id, const Tensor& t, int64_t batch) {
       int k = group(id);
       if (!is_activation(g, id) || !wanted[size_t(k)] || fixed[size_t(k)]) return;
       auto& o = observers[k];
       if (!o) o = std::make_unique<RangeObserver>(config);
       if (!o->see(t)) throw Error(ErrorKind::value, "export_tflite", "finite values while calibrating", "NaN or infinity in \"" + g.values[size_t(id)].name + "\", batch " + std::to_string(batch), "clean the calibration data");
-    };
-    Graph bound;
-    std::vector<Spec> bound_to;
-    for (std::vector<Tensor> inputs = batches(); !inputs.empty(); inputs = batches(), ++batch) {
-      std::vector<Spec> specs;
-      for (const Tensor& t : inputs) specs.push_back(t.spec());
-      if (batch == 0 || specs != bound_to) {
-        try {
-          bound = bind_inputs(g, specs);
-        } catch (const Error& e) {
-          throw Error(e.kind(), "export_tflite", e.want(), e.got(), "calibration batch " + std::to_string(batch) + " does not fit the model");
-        }
-        bound_to = specs;
-      }
-      if (inputs[0].numel() == 0) continue;
-      samples += inputs[0].rank() ? inputs[0].dim(0) : 1;
-      run(bound, inputs, last, see);
-    }
-    if (samples == 0) throw Error(ErrorKind::value, "export_tflite", "calibration data with at least one sample", std::to_string(batch) + " batches without");
+    });
+    if (seen.samples == 0) throw Error(ErrorKind::value, "export_tflite", "calibration data with at least one sample", std::to_string(seen.batches) + " batches without");
     for (auto& [k, o] : observers) {
       Range r = o->is_empty() ? Range{0, 0} : o->range(dtype, dtype == DType::i16);
       Affine a = affine_of(r, dtype, dtype == DType::i16);
       fixed[size_t(k)] = std::make_shared<Quantized>(Quantized{{a.scale}, {a.zero}, -1, 0, dtype});
-    }
-  }
-  // One batch, node by node; values die after their last reader.
-  template <class F> void run(const Graph& bound, const std::vector<Tensor>& inputs, const std::vector<int>& last, F see) {
-    std::vector<Tensor> at(bound.values.size());
-    for (size_t i = 0; i < at.size(); ++i) at[i] = bound.values[i].constant;
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      at[size_t(g.inputs[i])] = inputs[i];
-      see(g.inputs[i], inputs[i]);
-    }
-    for (size_t k = 0; k < bound.nodes.size(); ++k) {
-      const Node& n = bound.nodes[k];
-      std::vector<Input> in;
-      for (int id : n.in) in.push_back(at[size_t(id)]);
-      std::vector<Tensor> out(n.out.size());
-      apply(*n.op, in, n.attrs.get(), out);
-      for (size_t i = 0; i < out.size(); ++i) {
-        see(n.out[i], out[i]);
-        at[size_t(n.out[i])] = out[i];
-      }
-      for (int id : n.in) if (last[size_t(id)] == int(k)) at[size_t(id)] = {};
     }
   }
 
