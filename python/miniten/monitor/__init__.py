@@ -12,6 +12,7 @@ from miniten.monitor.callbacks import (
     LearningRateScheduler,
     ModelCheckpoint,
     ProgressBar,
+    QuantizationSchedule,
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
@@ -20,6 +21,6 @@ from miniten.monitor.profiler import FLOPsCounter, MemoryProfiler, PerformancePr
 
 __all__ = [
     "CSVLogger", "Callback", "CallbackList", "Dashboard", "EarlyStopping", "Experiment", "FLOPsCounter", "GradientMonitor", "LearningRateMonitor", "LearningRateScheduler",
-    "LiveServer", "MemoryProfiler", "MetricsLogger", "ModelCheckpoint", "PerformanceProfiler", "Profile", "ProgressBar", "ReduceLROnPlateau", "TerminateOnNaN", "callbacks", "dashboard",
-    "estimate_model_size", "profile_function", "profiler",
+    "LiveServer", "MemoryProfiler", "MetricsLogger", "ModelCheckpoint", "PerformanceProfiler", "Profile", "ProgressBar", "QuantizationSchedule", "ReduceLROnPlateau", "TerminateOnNaN",
+    "callbacks", "dashboard", "estimate_model_size", "profile_function", "profiler",
 ]

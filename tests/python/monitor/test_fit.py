@@ -99,3 +99,38 @@ def test_gradient_norms_are_those_before_clipping(tmp_path):
     auto = trainer()
     auto.fit(data(), None, 1, verbose=False, callbacks=[GradientMonitor(every=2)])
     assert auto.compile == "auto"
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_schedule_freezes_a_prepared_model(compiled, tmp_path):
+    from miniten.edge.quantization import prepare_qat
+
+    x = np.random.default_rng(0).standard_normal((64, 1, 6, 6)).astype(np.float32)
+    y = (x.mean((1, 2, 3)) > 0).astype(np.int64)
+    mt.manual_seed(1)
+    net = mt.nn.Sequential(mt.nn.Conv2d(1, 4, 3), mt.nn.BatchNorm2d(4), mt.nn.ReLU(), mt.nn.Flatten(), mt.nn.Linear(64, 2))
+    seen = []
+
+    class Look(mt.monitor.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            state = self.model.state_dict()
+            seen.append(([(o.lo, o.hi) for o in self.model.observers], np.array(state["1.running_mean"].numpy())))
+
+    def fit(epochs, **options):
+        prepared = prepare_qat(net, calibration_data=x * 0.5)
+        t = mt.Trainer(prepared, mt.optim.SGD(prepared.parameters(), lr=0.05), "cross_entropy", compile=compiled)
+        schedule = mt.monitor.QuantizationSchedule(**options)
+        t.fit((x, y), epochs=epochs, verbose=False, callbacks=[schedule, Look()])
+        return t, schedule
+
+    t, schedule = fit(5, observers=2, batch_norm=0.8)                  # epochs 2 and 4
+    ranges, means = zip(*seen)
+    assert [ranges[i] == ranges[i + 1] for i in range(4)] == [False, True, True, True]
+    assert [np.array_equal(means[i], means[i + 1]) for i in range(4)] == [False, False, False, True]
+    assert schedule.frozen == ["observers", "batch_norm"]
+    assert fit(2, observers=None, batch_norm=1)[1].frozen == ["batch_norm"]
+    for bad in (-1, 0.0, 1.0, True, "2"):
+        with pytest.raises(ValueError, match="QuantizationSchedule.*expected observers"):
+            mt.monitor.QuantizationSchedule(observers=bad)
+    with pytest.raises(TypeError, match="a model of edge.prepare_qat, got Sequential"):
+        trainer().fit(data(), epochs=1, verbose=False, callbacks=[mt.monitor.QuantizationSchedule()])
