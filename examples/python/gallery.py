@@ -44,9 +44,9 @@ def bars():
 
 def statistics():
     fig, axes = viz.subplots(1, 3, figsize=(12, 3.6))
-    axes[0].hist(rng.standard_normal(2000), bins=40, alpha=0.7, label="before")
-    axes[0].hist(rng.standard_normal(2000) * 0.5 + 1.5, bins=40, alpha=0.7, label="after")
-    axes[0].legend()
+    axes[0].hist([rng.standard_normal(2000), rng.standard_normal(2000) * 0.5 + 1.5], bins=40, alpha=0.5, histtype="stepfilled", label=["before", "after"])
+    axes[0].hist(rng.standard_normal(3000), bins=40, histtype="step", color="0.4", label="aimed at")
+    axes[0].legend(title="weights")
     axes[1].boxplot([rng.standard_normal(200) * s for s in (0.5, 1, 1.5)], labels=["conv1", "conv2", "fc"])
     x = np.arange(1, 9)
     axes[2].errorbar(x, np.sqrt(x), yerr=0.15 + 0.05 * rng.random(8), fmt="o--", label="measured")
@@ -66,12 +66,16 @@ def confusion():
 def fields():
     x, y = np.linspace(-3, 3, 90), np.linspace(-2, 2, 60)
     z = np.exp(-(x[None] ** 2) - (y[:, None] - 0.3) ** 2) - 0.8 * np.exp(-((x[None] - 1.2) ** 2) - (y[:, None] + 0.6) ** 2)
-    fig, (left, right) = viz.subplots(1, 2, figsize=(10, 3.6))
-    left.imshow(z, cmap="coolwarm", vmin=-1, vmax=1, origin="lower")
-    left.colorbar("value")
-    left.set_title("Image")
-    right.contour(z, x=x, y=y, levels=9, labels=True)
-    right.set_title("Contours")
+    fig, axes = viz.subplots(1, 3, figsize=(13, 3.6))
+    axes[0].imshow(z[::6, ::6], cmap="coolwarm", vmin=-1, vmax=1, origin="lower", extent=(-3, 3, -2, 2), interpolation="bicubic")
+    axes[0].colorbar("value")
+    axes[0].set_title("Image")
+    axes[1].contour(x, y, z, 9, labels=True)
+    axes[1].set_title("Contours")
+    axes[2].contourf(x, y, z, 9, cmap="plasma")
+    axes[2].contour(x, y, z, 9, color="white", linewidth=0.6)
+    axes[2].colorbar()
+    axes[2].set_title("Filled contours")
     return fig
 
 

@@ -1,9 +1,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
-#include <cmath>
-#include <limits>
-#include "miniten/viz/figure.h"
+#include "miniten/viz/color.h"
 #include "python/bind.h"
 #include "python/bind_viz.h"
 
@@ -12,98 +10,7 @@ namespace miniten::python {
 using namespace nb::literals;
 using viz::Axes;
 
-std::string word(nb::handle o) { return o.is_none() ? "" : nb::cast<std::string>(nb::str(o)); }
-
-std::vector<std::string> strings(nb::handle o) {
-  std::vector<std::string> out;
-  if (o.is_none()) return out;
-  for (nb::handle s : o) out.push_back(nb::cast<std::string>(nb::str(s)));
-  return out;
-}
-
-std::vector<double> numbers(const char* op, nb::handle o) {
-  Tensor t = to_tensor(op, o, {DType::f64});
-  if (t.rank() > 1) throw Error(ErrorKind::value, op, "numbers along one axis", t.shape().text());
-  return t.to_vector<double>();
-}
-
 namespace {
-
-// What a plotting call gave: the mark, for fig.colorbar(mark) and for a label set later.
-struct Mark {
-  nb::object axes;
-  size_t index;
-};
-nb::object last_mark(nb::handle self) {
-  const size_t n = nb::cast<Axes&>(self).mark_count();
-  return nb::cast(Mark{nb::borrow(self), n - 1});
-}
-
-std::vector<double> flat(const char* op, nb::handle o) { return to_tensor(op, o, {DType::f64}).to_vector<double>(); }
-
-std::string kind_of(nb::handle o) {  // NumPy's kind of dtype, "" where there is none
-  return nb::hasattr(o, "dtype") && nb::hasattr(o.attr("dtype"), "kind") ? word(o.attr("dtype").attr("kind")) : "";
-}
-bool first_is(nb::handle o, bool (*test)(nb::handle)) {
-  if (!PySequence_Check(o.ptr()) || PyUnicode_Check(o.ptr()) || nb::hasattr(o, "dtype") || nb::len(o) == 0) return false;
-  return test(nb::object(o[0]));
-}
-bool is_text(nb::handle o) {
-  return kind_of(o) == "U" || first_is(o, [](nb::handle v) { return PyUnicode_Check(v.ptr()) != 0; });
-}
-bool is_date(nb::handle o) {
-  if (kind_of(o) == "M") return true;
-  return first_is(o, [](nb::handle v) {
-    return kind_of(v) == "M" || PyObject_IsInstance(v.ptr(), nb::module_::import_("datetime").attr("date").ptr()) == 1;
-  });
-}
-
-// Positions along an axis: numbers, names of categories, or dates.
-std::vector<double> positions(Axes& a, const char* axis, const char* op, nb::handle o) {
-  if (is_text(o)) return a.categories(axis, strings(o));
-  if (!is_date(o)) return numbers(op, o);
-  nb::object numpy = nb::module_::import_("numpy");
-  nb::object ticks = numpy.attr("asarray")(o, "datetime64[us]").attr("astype")("int64");
-  Tensor t = to_tensor(op, ticks, {DType::i64});
-  std::vector<double> out;
-  for (int64_t us : t.to_vector<int64_t>()) out.push_back(us == std::numeric_limits<int64_t>::min() ? NAN : double(us) / 1e6);
-  a.set_dates(axis);
-  return out;
-}
-double position(Axes& a, const char* axis, const char* op, nb::handle o) {
-  if (PyFloat_Check(o.ptr()) || PyLong_Check(o.ptr())) return nb::cast<double>(o);
-  nb::list one;
-  one.append(o);
-  return positions(a, axis, op, PyUnicode_Check(o.ptr()) || is_date(one) ? nb::handle(one) : o).at(0);
-}
-
-struct Grid {                        // a matrix of numbers
-  std::vector<double> values;
-  int64_t rows, cols;
-};
-Grid matrix(const char* what, nb::handle o) {
-  Tensor t = to_tensor(what, o, {DType::f64});
-  if (t.rank() != 2) throw Error(ErrorKind::value, what, "data of two axes", t.shape().text());
-  return {t.to_vector<double>(), t.dim(0), t.dim(1)};
-}
-
-// A colour as text, or as (r, g, b) or (r, g, b, a) of [0, 1].
-std::string color_of(const char* op, nb::handle o) {
-  if (o.is_none() || PyUnicode_Check(o.ptr())) return word(o);
-  const std::vector<double> v = numbers(op, o);
-  if (v.size() != 3 && v.size() != 4) throw Error(ErrorKind::value, op, "a colour's name, or 3 or 4 numbers", std::to_string(v.size()) + " numbers");
-  for (double x : v) if (!(x >= 0 && x <= 1)) throw Error(ErrorKind::value, op, "parts of a colour in [0, 1]", viz::format_value(x, "g"));
-  return viz::to_hex({uint8_t(std::lround(v[0] * 255)), uint8_t(std::lround(v[1] * 255)), uint8_t(std::lround(v[2] * 255)), v.size() > 3 ? v[3] : 1.0});
-}
-std::vector<std::string> colors_of(const char* op, nb::handle o) {
-  std::vector<std::string> out;
-  if (o.is_none()) return out;
-  for (nb::handle c : o) out.push_back(color_of(op, c));
-  return out;
-}
-bool is_color_list(nb::handle o) {
-  return first_is(o, [](nb::handle v) { return PyUnicode_Check(v.ptr()) != 0 || PyTuple_Check(v.ptr()) != 0; });
-}
 
 // matplotlib's short names: c, lw, ls, ms.
 void line_aliases(const char* op, const nb::kwargs& more, viz::LineStyle& s) {
@@ -225,62 +132,6 @@ nb::object bar(nb::handle self, bool horizontal, nb::handle x, nb::handle height
   return mark;
 }
 
-nb::object array_of(const std::vector<double>& v) { return numpy_of(Tensor::of<double>({int64_t(v.size())}, v)); }
-
-nb::tuple hist(nb::handle self, nb::handle data, nb::handle bins, bool density, nb::handle range, nb::handle color, nb::handle edgecolor, nb::handle label, double alpha) {
-  Axes& a = nb::cast<Axes&>(self);
-  viz::HistStyle s;
-  s.density = density;
-  if (!range.is_none()) {
-    std::vector<double> r = numbers("hist", range);
-    if (r.size() != 2) throw Error(ErrorKind::value, "hist", "range as (low, high)", std::to_string(r.size()) + " values");
-    s.lo = r[0];
-    s.hi = r[1];
-  }
-  s.color = color_of("hist", color);
-  s.edgecolor = color_of("hist", edgecolor);
-  s.label = word(label);
-  s.alpha = alpha;
-  std::vector<double> x = flat("hist", data);
-  viz::Histogram h = PyIndex_Check(bins.ptr()) && !nb::hasattr(bins, "__len__") ? a.hist(x, int(integer_of("hist", bins)), s) : a.hist(x, numbers("hist", bins), s);
-  return nb::make_tuple(array_of(h.counts), array_of(h.edges), last_mark(self));
-}
-
-nb::object imshow(nb::handle self, nb::handle data, const std::string& cmap, std::optional<double> vmin, std::optional<double> vmax, const std::string& aspect, const std::string& origin) {
-  Axes& a = nb::cast<Axes&>(self);
-  viz::ImageStyle s{cmap, vmin, vmax, aspect, origin};
-  Tensor t = to_tensor("imshow", data);
-  if (t.rank() == 2) {
-    Grid g = matrix("imshow", data);
-    a.imshow(g.values, g.rows, g.cols, s);
-    return last_mark(self);
-  }
-  if (t.rank() != 3) throw Error(ErrorKind::value, "imshow", "data (H, W) or an image (H, W, 1, 3 or 4)", t.shape().text());
-  std::vector<uint8_t> pixels;
-  if (t.dtype() == DType::u8) pixels = t.to_vector<uint8_t>();
-  else if (is_float(t.dtype())) {
-    for (double v : to_tensor("imshow", data, {DType::f64}).to_vector<double>()) pixels.push_back(uint8_t(std::min(1.0, std::max(0.0, v == v ? v : 0.0)) * 255 + 0.5));
-  } else throw Error(ErrorKind::type, "imshow", "an image of uint8, or floats in [0, 1]", t.spec().text());
-  a.imshow(pixels, t.dim(0), t.dim(1), t.dim(2), s);
-  return last_mark(self);
-}
-
-// A list of arrays, one array, or the columns of a matrix.
-std::vector<std::vector<double>> groups_of(nb::handle o) {
-  std::vector<std::vector<double>> groups;
-  const bool nested = !nb::hasattr(o, "dtype") && first_is(o, [](nb::handle v) { return nb::hasattr(v, "__len__") || nb::hasattr(v, "dtype"); });
-  if (nested) {
-    for (nb::handle one : o) groups.push_back(flat("boxplot", one));
-    return groups;
-  }
-  Tensor t = to_tensor("boxplot", o, {DType::f64});
-  const std::vector<double> v = t.to_vector<double>();
-  if (t.rank() != 2) return {v};
-  groups.resize(size_t(t.dim(1)));
-  for (size_t i = 0; i < v.size(); ++i) groups[i % groups.size()].push_back(v[i]);
-  return groups;
-}
-
 std::pair<double, double> limits(nb::handle a, nb::handle b, std::pair<double, double> now) {
   if (b.is_none() && (PyTuple_Check(a.ptr()) || PyList_Check(a.ptr()))) return nb::cast<std::pair<double, double>>(a);
   return {a.is_none() ? now.first : nb::cast<double>(nb::float_(a)), b.is_none() ? now.second : nb::cast<double>(nb::float_(b))};
@@ -300,8 +151,6 @@ void bind_settings(nb::class_<Axes>& axes);
 
 }  // namespace
 
-#define ARRAY "numpy.typing.ArrayLike"
-
 void bind_axes(nb::module_& m) {
   nb::class_<Axes> axes(m, "Axes", nb::is_weak_referenceable(), "One plot of a Figure. Data are copied; NaN and infinities are gaps.");
   nb::class_<Mark>(m, "Mark", "What a plotting call drew.")
@@ -310,6 +159,7 @@ void bind_axes(nb::module_& m) {
                    [](Mark& mark, std::string label) { nb::cast<Axes&>(mark.axes).set_mark_label(mark.index, label); })
       .def("set_label", [](Mark& mark, std::string label) { nb::cast<Axes&>(mark.axes).set_mark_label(mark.index, label); }, "label"_a);
   bind_marks(axes);
+  bind_fields(axes);
   bind_settings(axes);
 }
 
@@ -374,43 +224,6 @@ void bind_marks(nb::class_<Axes>& axes) {
           a.grouped_bar(groups, names, g.values, {width, colors_of("grouped_bar", colors), word(value_format), stacked, horizontal});
         }, "categories"_a, "series"_a, "values"_a, "width"_a = 0.8, "colors"_a = nb::none(), "value_format"_a = nb::none(), "stacked"_a = false, "horizontal"_a = false,
         "values: a row for each series, a column for each category.")
-      .def("hist", [](nb::handle self, ArrayLike x, nb::object bins, bool density, nb::object range, nb::object color, nb::object edgecolor, nb::object label, double alpha) {
-          return hist(self, x.object, bins, density, range, color, edgecolor, label, alpha);
-        }, "x"_a, "bins"_a = 10, "density"_a = false, "range"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "alpha"_a = 1.0,
-        "-> (counts, edges, mark), counts and edges as NumPy's histogram. bins: a number, or the edges.")
-      .def("boxplot", [](nb::handle self, nb::object x, nb::object labels, double width, double whis, bool horizontal, bool showfliers, nb::object color) {
-          nb::cast<Axes&>(self).boxplot(groups_of(x), {strings(labels), width, whis, horizontal, showfliers, color_of("boxplot", color)});
-          return last_mark(self);
-        }, "x"_a, "labels"_a = nb::none(), "width"_a = 0.5, "whis"_a = 1.5, "horizontal"_a = false, "showfliers"_a = true, "color"_a = nb::none(),
-        "A box for each array of a list, or for each column of a matrix.")
-      .def("pie", [](nb::handle self, ArrayLike x, nb::object labels, nb::object colors, nb::object value_format, double startangle, bool clockwise, double hole) {
-          nb::cast<Axes&>(self).pie(numbers("pie", x.object), {strings(labels), colors_of("pie", colors), word(value_format), startangle, clockwise, hole});
-          return last_mark(self);
-        }, "x"_a, "labels"_a = nb::none(), "colors"_a = nb::none(), "value_format"_a = nb::none(), "startangle"_a = 90.0, "clockwise"_a = true, "hole"_a = 0.0,
-        "value_format: of each share, such as '.0%'. hole: of the radius, 0.6 makes a ring.")
-      .def("contour", [](nb::handle self, ArrayLike z, nb::object x, nb::object y, nb::object levels, std::string cmap, nb::object color, double linewidth, bool labels) {
-          Grid g = matrix("contour", z.object);
-          viz::ContourStyle s{{}, 8, cmap, color_of("contour", color), linewidth, labels};
-          if (PyLong_Check(levels.ptr())) s.count = int(integer_of("contour", levels));
-          else if (!levels.is_none()) s.levels = numbers("contour", levels);
-          std::vector<double> across, along;
-          if (!x.is_none()) across = numbers("contour", x);
-          if (!y.is_none()) along = numbers("contour", y);
-          nb::cast<Axes&>(self).contour(g.values, g.rows, g.cols, across, along, s);
-          return last_mark(self);
-        }, "z"_a, "x"_a = nb::none(), "y"_a = nb::none(), "levels"_a = nb::none(), "cmap"_a = "viridis", "color"_a = nb::none(), "linewidth"_a = 1.2, "labels"_a = false,
-        "Lines of equal value of a matrix. levels: the values, or about how many.")
-      .def("imshow", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, std::string aspect, std::string origin) {
-          return imshow(self, data.object, cmap, vmin, vmax, aspect, origin);
-        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "aspect"_a = "equal", "origin"_a = "upper", "(H, W) numbers by colour map, or an image (H, W, 1, 3 or 4).")
-      .def("heatmap", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, bool annot, std::string fmt, bool cbar, nb::object xlabels, nb::object ylabels,
-                         nb::object cbar_label, bool square, double linewidth) {
-          Grid g = matrix("heatmap", data.object);
-          nb::cast<Axes&>(self).heatmap(g.values, g.rows, g.cols, {cmap, vmin, vmax, annot, fmt, strings(xlabels), strings(ylabels), cbar, word(cbar_label), square, linewidth});
-          return last_mark(self);
-        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "annot"_a = false, "fmt"_a = ".2f", "cbar"_a = true, "xlabels"_a = nb::none(), "ylabels"_a = nb::none(),
-        "cbar_label"_a = nb::none(), "square"_a = false, "linewidth"_a = 0.0, "A matrix by colour; annot writes the values.")
-      .def("colorbar", [](Axes& a, nb::object label) { a.colorbar(word(label)); }, "label"_a = nb::none(), "Of the last image, heatmap, contour or coloured scatter.")
       .def("fill_between", [](nb::handle self, nb::object x, nb::object y1, nb::object y2, nb::object color, double alpha, nb::object label) {
           Axes& a = nb::cast<Axes&>(self);
           std::vector<double> across = positions(a, "x", "fill_between", x), low = numbers("fill_between", y1), high = numbers("fill_between", y2);
@@ -485,7 +298,13 @@ void bind_settings(nb::class_<Axes>& axes) {
         }, "what"_a, "'off', 'on', 'equal' or 'auto'.")
       .def("set", set_all, "names"_a, "set(title='Loss', yscale='log', ...): the setter of each name.")
       .def("grid", [](Axes& a, bool on, std::string axis) { a.grid(on, axis); }, "visible"_a = true, "axis"_a = "both")
-      .def("legend", [](Axes& a, std::string loc, int ncols) { a.legend(loc, ncols); }, "loc"_a = "best", "ncols"_a = 1);
+      .def("legend", [](Axes& a, nb::object loc, int ncols, nb::object title) {
+          if (!PyUnicode_Check(loc.ptr()))
+            throw Error(ErrorKind::type, "legend", "a place such as 'best' or 'upper left'", nb::cast<std::string>(nb::str(loc.type().attr("__name__"))), "labels are given where marks are drawn: plot(..., label='a'), or mark.label = 'a'");
+          a.legend(word(loc), ncols, word(title));
+        }, "loc"_a = "best", "ncols"_a = 1, "title"_a = nb::none(),
+        nb::sig("def legend(self, loc: str = 'best', ncols: int = 1, title: str | None = None) -> None"),
+        "Of the marks that have a label. loc: 'best', a corner or side such as 'upper left', 'center right' or 'lower center', or 'outside right'.");
 }
 
 }  // namespace

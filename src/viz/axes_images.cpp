@@ -17,10 +17,11 @@ void check_shape(std::string_view op, size_t count, int64_t rows, int64_t cols, 
   }
 }
 
-void paint_cells(ImageMark& mark, std::span<const double> data, int64_t rows, int64_t cols, const ColorScale& colors) {
+void paint_cells(ImageMark& mark, std::span<const double> data, int64_t rows, int64_t cols, const ColorScale& colors, bool smooth = false) {
   mark.bitmap = {int(cols), int(rows), {}};
   mark.bitmap.rgba.reserve(data.size() * 4);
-  if (data.size() <= 10000) mark.values.assign(data.begin(), data.end());
+  if (smooth) mark.colors = colors;
+  if (smooth || data.size() <= ImageMark::most_asked) mark.values.assign(data.begin(), data.end());
   bool any_missing = false;
   for (double v : data) any_missing = any_missing || std::isnan(v);
   for (double v : data) {
@@ -33,9 +34,25 @@ void paint_cells(ImageMark& mark, std::span<const double> data, int64_t rows, in
 void add_image(std::string_view op, AxesScene& scene, std::unique_ptr<ImageMark> mark, const ImageStyle& style) {
   if (style.aspect != "equal" && style.aspect != "auto") refuse(op, "aspect 'equal' or 'auto'", quoted(style.aspect));
   if (style.origin != "upper" && style.origin != "lower") refuse(op, "origin 'upper' or 'lower'", quoted(style.origin));
+  if (style.interpolation != "nearest" && style.interpolation != "bilinear" && style.interpolation != "bicubic") {
+    refuse(op, "interpolation 'nearest', 'bilinear' or 'bicubic'", quoted(style.interpolation));
+  }
+  check_alpha(op, style.alpha);
+  double bottom = mark->bitmap.height - 0.5, top = -0.5;
+  mark->right = mark->bitmap.width - 0.5;
+  if (style.origin == "lower") std::swap(bottom, top);
+  if (style.extent) {
+    for (double v : *style.extent) check_finite(op, "extent", v);
+    mark->left = (*style.extent)[0], mark->right = (*style.extent)[1], bottom = (*style.extent)[2], top = (*style.extent)[3];
+    if (mark->left == mark->right || bottom == top) refuse(op, "an extent of some width and height", format_value(mark->right - mark->left, "g") + " x " + format_value(top - bottom, "g"));
+  }
+  mark->first = style.origin == "lower" ? bottom : top, mark->last = style.origin == "lower" ? top : bottom;
+  mark->interpolation = style.interpolation;
+  if (style.alpha < 1) for (size_t i = 3; i < mark->bitmap.rgba.size(); i += 4) mark->bitmap.rgba[i] = uint8_t(std::lround(mark->bitmap.rgba[i] * style.alpha));
   scene.equal_aspect = style.aspect == "equal";
   scene.boxed = true;
-  if (style.origin == "upper" && !scene.y.limits && mark->bitmap.height > 0) scene.y.limits = {mark->bitmap.height - 0.5, -0.5};
+  if (mark->bitmap.width > 0 && mark->left > mark->right && !scene.x.limits) scene.x.limits = {mark->left, mark->right};
+  if (mark->bitmap.height > 0 && bottom > top && !scene.y.limits) scene.y.limits = {bottom, top};
   scene.marks.push_back(std::move(mark));
 }
 
@@ -45,7 +62,7 @@ void Axes::imshow(std::span<const double> data, int64_t rows, int64_t cols, cons
   check_shape("imshow", data.size(), rows, cols, 1);
   const ColorScale colors{colormap_table(style.cmap), norm_of(data, style.vmin.value_or(NAN), style.vmax.value_or(NAN), "imshow")};
   auto mark = std::make_unique<ImageMark>();
-  paint_cells(*mark, data, rows, cols, colors);
+  paint_cells(*mark, data, rows, cols, colors, style.interpolation != "nearest");
   add_image("imshow", *scene_, std::move(mark), style);
   scene_->mappable = colors;
 }

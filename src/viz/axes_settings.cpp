@@ -143,7 +143,7 @@ void Axes::grid(bool on, std::string_view axis) {
   if (axis != "x") scene_->y.grid = on;
 }
 
-void Axes::legend(const std::string& loc, int columns) {
+void Axes::legend(const std::string& loc, int columns, const std::string& title) {
   static constexpr std::string_view known[] = {"best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
                                                "center right", "lower center", "upper center", "center", "outside right"};
   if (std::find(std::begin(known), std::end(known), loc) == std::end(known)) {
@@ -154,6 +154,7 @@ void Axes::legend(const std::string& loc, int columns) {
   if (columns < 1) refuse("legend", "columns of 1 or more", std::to_string(columns));
   scene_->legend = loc;
   scene_->legend_columns = columns;
+  scene_->legend_title = title;
 }
 
 }  // namespace miniten::viz

@@ -68,31 +68,4 @@ void Axes::boxplot(std::span<const std::vector<double>> groups, const BoxStyle& 
   scene_->marks.push_back(std::move(mark));
 }
 
-void Axes::contour(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x, std::span<const double> y, const ContourStyle& style) {
-  constexpr int64_t most = 4096;
-  if (rows < 2 || cols < 2 || rows > most || cols > most) refuse("contour", "2 to 4096 rows and columns", std::to_string(rows) + " x " + std::to_string(cols));
-  check_lengths("contour", "rows x cols and z", size_t(rows * cols), z.size());
-  if (!x.empty()) check_lengths("contour", "columns and x", size_t(cols), x.size());
-  if (!y.empty()) check_lengths("contour", "rows and y", size_t(rows), y.size());
-  if (style.count < 1 || style.count > 100) refuse("contour", "1 to 100 levels", std::to_string(style.count));
-  check_positive("contour", "linewidth", style.linewidth);
-  auto mark = std::make_unique<ContourMark>();
-  for (int64_t c = 0; c < cols; ++c) mark->x.push_back(x.empty() ? double(c) : x[size_t(c)]);
-  for (int64_t r = 0; r < rows; ++r) mark->y.push_back(y.empty() ? double(r) : y[size_t(r)]);
-  for (const auto* axis : {&mark->x, &mark->y}) for (double v : *axis) check_finite("contour", "x and y", v);
-  std::vector<double> levels = style.levels;
-  for (double v : levels) check_finite("contour", "level", v);
-  const Norm range = norm_of(z, NAN, NAN, "contour");
-  if (levels.empty()) levels = choose_ticks({ScaleKind::linear, range.lo, range.hi}, style.count, false).major;
-  std::sort(levels.begin(), levels.end());
-  const ColorScale colors{colormap_table(style.cmap), levels.size() > 1 ? Norm{levels.front(), levels.back()} : range};
-  for (double level : levels) {
-    const Color color = style.color.empty() ? colors.table[size_t(colors.norm.index(level))] : scene_->theme->resolve(style.color);
-    mark->lines.push_back({level, contour_lines(z, mark->x, mark->y, level), color});
-  }
-  mark->width = style.linewidth, mark->texts = style.labels;
-  if (style.color.empty()) scene_->mappable = colors;
-  scene_->marks.push_back(std::move(mark));
-}
-
 }  // namespace miniten::viz

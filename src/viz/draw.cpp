@@ -79,9 +79,11 @@ void draw_frame(Canvas& canvas, const AxesLayout& layout) {
     if (inside(f.y_at(v), a.y, a.bottom())) line(canvas, {left - layout.y.tick_length * 0.6, crisp(f.y_at(v))}, {left, crisp(f.y_at(v))}, minor);
   }
   const double label = type::label * px;
-  if (!layout.xlabel.empty()) {
-    draw_label(canvas, {a.x + a.width / 2, a.bottom() + layout.x.depth + space::label_pad * px}, {layout.xlabel}, {f.theme->text, label, Anchor::middle}, VAlign::top);
-  }
+  double below = a.bottom() + layout.x.depth + space::label_pad * px;
+  if (!layout.x.ticks.offset.text.empty()) draw_label(canvas, {a.right(), below}, layout.x.ticks.offset, {f.theme->muted, size, Anchor::end}, VAlign::top);
+  if (layout.x.offset_below) below += space::label_pad * px + cap_height(label) + descent(label);
+  if (!layout.xlabel.empty()) draw_label(canvas, {a.x + a.width / 2, below}, {layout.xlabel}, {f.theme->text, label, Anchor::middle}, VAlign::top);
+  if (!layout.y.ticks.offset.text.empty()) draw_label(canvas, {a.x, a.y - layout.offset_rise}, layout.y.ticks.offset, {f.theme->muted, size}, VAlign::baseline);
   if (!layout.ylabel.empty()) {
     const double baseline = a.x - layout.y.depth - space::label_pad * px - descent(label);
     draw_label(canvas, {baseline, a.y + a.height / 2}, {layout.ylabel}, {f.theme->text, label, Anchor::middle, 90}, VAlign::baseline);
@@ -102,6 +104,7 @@ void draw_twins(Canvas& canvas, const AxesLayout& layout) {
       line(canvas, {right, crisp(at)}, {right + length, crisp(at)}, tick);
       draw_label(canvas, {a.right() + length + space::tick_pad * px, at}, twin.axis.ticks.labels[i], {theme.muted, size}, VAlign::middle);
     }
+    if (!twin.axis.ticks.offset.text.empty()) draw_label(canvas, {a.right(), a.y - layout.offset_rise}, twin.axis.ticks.offset, {theme.muted, size, Anchor::end}, VAlign::baseline);
     const double baseline = a.right() + twin.axis.depth + space::label_pad * px + cap_height(label);
     if (!twin.label.empty()) draw_label(canvas, {baseline, a.y + a.height / 2}, {twin.label}, {theme.text, label, Anchor::middle, 90}, VAlign::baseline);
   }
@@ -114,6 +117,7 @@ void draw_twins(Canvas& canvas, const AxesLayout& layout) {
       line(canvas, {crisp(at), top}, {crisp(at), top - length}, tick);
       draw_label(canvas, {at, a.y - length - space::tick_pad * px}, twin.axis.ticks.labels[i], {theme.muted, size, Anchor::middle}, VAlign::baseline);
     }
+    if (!twin.axis.ticks.offset.text.empty()) draw_label(canvas, {a.right(), a.y - twin.axis.depth - space::label_pad * px}, twin.axis.ticks.offset, {theme.muted, size, Anchor::end}, VAlign::baseline);
     if (!twin.label.empty()) draw_label(canvas, {a.x + a.width / 2, a.y - twin.axis.depth - space::label_pad * px}, {twin.label}, {theme.text, label, Anchor::middle}, VAlign::baseline);
   }
 }
@@ -137,6 +141,7 @@ void draw_color_bar(Canvas& canvas, const AxesLayout& layout) {
     line(canvas, {bar.right() + 0.5, crisp(at)}, {bar.right() + 0.5 + layout.bar.tick_length, crisp(at)}, {f.theme->spine, line_width(0.8, px)});
     draw_label(canvas, {bar.right() + layout.bar.tick_length + space::tick_pad * px, at}, layout.bar.ticks.labels[i], {f.theme->muted, size}, VAlign::middle);
   }
+  if (!layout.bar.ticks.offset.text.empty()) draw_label(canvas, {bar.x, bar.y - layout.offset_rise}, layout.bar.ticks.offset, {f.theme->muted, size}, VAlign::baseline);
   const double label = type::label * px;
   if (!layout.bar_label.empty()) {
     const double baseline = bar.right() + layout.bar.depth + space::label_pad * px + cap_height(label);

@@ -62,7 +62,7 @@ AxisLayout lay_x(const Axis& from, const Frame& frame, double longest, bool inte
       if (from.rotation || labels_fit(axis.ticks, frame.x, length, size)) break;
     }
   }
-  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {});
+  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
   double widest = 0;
   size_t lines = 1;
   for (const Label& label : axis.ticks.labels) {
@@ -87,7 +87,7 @@ AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double lon
     axis.ticks = axis_ticks(from, scale, std::clamp(int(length / (size * 2.8)), 1, 9), integral);
     if (axis.ticks.major.size() < 2) axis.ticks = axis_ticks(from, scale, 2, integral);
   }
-  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {});
+  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
   double widest = 0;
   for (const Label& label : axis.ticks.labels) widest = std::max(widest, label_width(label, size));
   axis.depth = axis.ticks.labels.empty() || from.inner ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
@@ -101,7 +101,7 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
   const double px = frame.px, size = type::tick * px, label = type::label * px;
   layout.title.clear();
   layout.left = layout.right = layout.bottom = layout.top = 0;
-  layout.x = layout.y = {};
+  layout.x = layout.y = layout.bar = {};
   if (scene.visible) {
     layout.x = lay_x(scene.x, frame, std::max(cell_height * 0.5, 6 * size), layout.integral_x);
     layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), layout.integral_y, px);
@@ -118,7 +118,12 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
     }
     layout.xlabel = scene.x.inner ? "" : elide(scene.x.label, label, std::max(cell_width, 4 * label));
     layout.ylabel = scene.y.inner ? "" : elide(scene.y.label, label, std::max(frame.area.height * 1.2, 4 * label));
-    if (!layout.xlabel.empty()) layout.bottom += space::label_pad * px + cap_height(label) + descent(label);
+    const double line = space::label_pad * px + cap_height(label) + descent(label);
+    if (!layout.xlabel.empty()) layout.bottom += line;
+    if (const Label& offset = layout.x.ticks.offset; !offset.text.empty()) {   // at the right end of the label's line, where there is room
+      layout.x.offset_below = !layout.xlabel.empty() && text_width(layout.xlabel, label) / 2 + label_width(offset, size) + size > frame.area.width / 2;
+      if (layout.xlabel.empty() || layout.x.offset_below) layout.bottom += line;
+    }
     if (!layout.ylabel.empty()) layout.left += space::label_pad * px + cap_height(label) + descent(label);
   }
   if (layout.twinx.scene) {
@@ -131,18 +136,25 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
     TwinLayout& twin = layout.twiny;
     twin.axis = lay_x(twin.scene->x, twin.frame, std::max(cell_height * 0.5, 6 * size), twin.integral);
     twin.label = elide(twin.scene->x.label, label, std::max(cell_width, 4 * label));
-    layout.top = std::max(layout.top, twin.axis.depth + (twin.label.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+    layout.top = std::max(layout.top, twin.axis.depth + (twin.label.empty() && twin.axis.ticks.offset.text.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+  }
+  if (scene.colorbar && scene.mappable) {
+    layout.bar = lay_y(scene.mappable->axis(), {ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi}, frame.area.height, std::max(cell_width * 0.35, 5 * size), false, px);
+  }
+  double over = layout.twiny.scene ? layout.top : 0;
+  for (const AxisLayout* axis : {&layout.y, &layout.twinx.axis, &layout.bar}) {
+    if (axis->ticks.offset.text.empty()) continue;
+    layout.offset_rise = (layout.twiny.scene ? layout.twiny.axis.depth : 0) + 1.5 * space::tick_pad * px;
+    over = std::max(over, layout.offset_rise + cap_height(size));
+    layout.top = std::max(layout.top, over);
   }
   if (!scene.title.empty()) {
-    const double title = type::title * px, over = layout.twiny.scene ? layout.top : 0;
+    const double title = type::title * px;
     layout.title = wrap(scene.title, title, std::max(cell_width, 4 * title), true);
     layout.title_rise = over + space::title_pad * px;
     layout.top = std::max(layout.top, layout.title_rise + cap_height(title) + double(layout.title.size() - 1) * line_height(title));
   }
   if (scene.colorbar && scene.mappable) {
-    const Axis plain;
-    const Scale scale{ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi};
-    layout.bar = lay_y(plain, scale, frame.area.height, std::max(cell_width * 0.35, 5 * size), false, px);
     layout.bar_offset = layout.twinx.scene ? layout.right : 0;
     layout.right = std::max(layout.right, layout.bar_offset + (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
     layout.bar_label = elide(scene.colorbar_label, label, std::max(frame.area.height * 1.2, 4 * label));
@@ -237,7 +249,7 @@ bool given_ticks(const Axis& axis, const Scale& scale, double size, double longe
   }
   if (texts.empty() && !ticks.major.empty()) {
     const double largest = std::max(std::abs(ticks.major.front()), std::abs(ticks.major.back()));
-    ticks.labels = tick_labels(ticks.major, std::isfinite(closest) ? closest : largest);
+    ticks.labels = tick_labels(ticks.major, std::isfinite(closest) ? closest : largest, ticks.offset);
   }
   return true;
 }

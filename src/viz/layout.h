@@ -20,6 +20,7 @@ struct AxisLayout {
   double rotation = 0;          // of the tick labels, degrees
   double tick_length = 0;       // pixels
   double depth = 0;             // from the frame to the end of the tick labels
+  bool offset_below = false;    // of an x axis: its offset takes a line of its own, above the label
 };
 
 // Axes on the frame of others: an axis of its own on the right (twinx) or on top (twiny).
@@ -40,6 +41,7 @@ struct AxesLayout {
   std::string xlabel, ylabel, bar_label;
   double left = 0, right = 0, top = 0, bottom = 0;  // what stands around the frame
   TwinLayout twinx, twiny;
+  double offset_rise = 0;                           // from the frame up to the baseline of what y axes leave out
   double title_rise = 0, bar_offset = 0;            // from the frame up to the title, right to the colour bar's place
   double cell_width = 0, legend_offset = 0;         // from the frame to a legend outside of it
   bool integral_x = false, integral_y = false;

@@ -55,7 +55,9 @@ LegendBox measure_legend(const AxesScene& scene, double px, double cell_width) {
   for (size_t i = 0; i < box.marks.size(); ++i) box.widths[i / box.rows] = std::max(box.widths[i / box.rows], text_width(box.texts[i], size));
   box.width = (2 * pad + double(box.widths.size() - 1) * column_gap) * px;
   for (double w : box.widths) box.width += (key + key_gap) * px + w;
-  box.height = pad * 1.2 * px + double(box.rows) * row * size;
+  box.title = elide(split_lines(scene.legend_title)[0], size, std::max(cell_width * 0.5, 5 * size), true);
+  box.width = std::max(box.width, 2 * pad * px + text_width(box.title, size, true));
+  box.height = pad * 1.2 * px + double(box.rows + !box.title.empty()) * row * size;
   return box;
 }
 
@@ -88,11 +90,15 @@ void draw_legend(Canvas& canvas, const AxesLayout& layout) {
   Color ground = frame.theme->background;
   ground.a = 0.88;
   canvas.rect(box, {ground, {frame.theme->grid, 1}}, 3 * px);
-  double x = box.x + pad * px;
+  double x = box.x + pad * px, y = box.y + pad * 0.6 * px;
+  if (!legend.title.empty()) {
+    draw_label(canvas, {x, y + 0.5 * row * size}, {legend.title}, {frame.theme->text, size, Anchor::start, 0, true}, VAlign::middle);
+    y += row * size;
+  }
   for (size_t i = 0; i < legend.marks.size(); ++i) {
     const size_t r = i % legend.rows, c = i / legend.rows;
     if (i > 0 && r == 0) x += (key + key_gap + column_gap) * px + legend.widths[c - 1];
-    const double middle = box.y + pad * 0.6 * px + (double(r) + 0.5) * row * size;
+    const double middle = y + (double(r) + 0.5) * row * size;
     legend.marks[i]->draw_key(canvas, {x, middle - 0.36 * size, key * px, 0.72 * size}, frame);
     draw_label(canvas, {x + (key + key_gap) * px, middle}, {legend.texts[i]}, {frame.theme->text, size}, VAlign::middle);
   }

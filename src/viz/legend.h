@@ -9,6 +9,7 @@ struct LegendBox {
   std::vector<std::string> texts;
   std::vector<double> widths;       // of the texts, by column
   size_t rows = 0;
+  std::string title;
   double width = 0, height = 0;     // pixels
 };
 LegendBox measure_legend(const AxesScene& scene, double px, double cell_width);

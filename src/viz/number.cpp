@@ -83,22 +83,63 @@ Label power_of_ten(double value) {
   return {"10", with_minus(std::to_string(exponent_of(value)))};
 }
 
-std::vector<Label> tick_labels(std::span<const double> values, double step) {
+namespace {
+
+double power_scaled(double v, int power) { return power < 0 ? v * std::pow(10.0, -power) : v / std::pow(10.0, power); }  // v / 10^power
+
+// The leading digits that lo and hi share, as a number that labels may leave out; 0 where they are few. As matplotlib's offset.
+double shared_part(double lo, double hi) {
+  if (!(lo * hi > 0)) return 0;
+  const double low = std::min(std::abs(lo), std::abs(hi)), high = std::max(std::abs(lo), std::abs(hi));
+  auto leading = [](double v, int power) { return std::floor(power_scaled(v, power)); };
+  const int top = exponent_of(high) + 1, bottom = top - 15;
+  int power = top;
+  while (power > bottom && leading(low, power) == leading(high, power)) --power;
+  if (power_scaled(high - low, power + 1) <= 0.01) {      // a carry alone parts them, as 99999 and 100001
+    power = top;
+    while (power > bottom && leading(high, power) - leading(low, power) <= 1) --power;
+  }
+  const double digits = leading(high, power + 1);
+  return digits < 1000 ? 0 : std::copysign(power_scaled(digits, -power - 1), lo);
+}
+
+// At most 15 digits, as few as say it; from 10^9 on and below 10^-3 as mantissa and power.
+Label short_number(double v) {
+  std::string mantissa = convert(std::abs(v), std::chars_format::scientific, 14);
+  mantissa.resize(mantissa.find('e'));
+  while (mantissa.back() == '0') mantissa.pop_back();
+  const int power = exponent_of(v), digits = int(mantissa.size()) - 2;      // behind the point
+  const std::string sign = v < 0 ? minus_sign : "";
+  if (power >= -3 && power < 9) return {sign + fixed(std::abs(v), std::max(0, digits - power))};
+  if (mantissa.back() == '.') mantissa.pop_back();
+  return {sign + mantissa + "×10", with_minus(std::to_string(power))};
+}
+
+}  // namespace
+
+std::vector<Label> tick_labels(std::span<const double> values, double step, Label& offset) {
+  constexpr int long_number = 7;
+  offset = {};
   double largest = 0;
   for (double v : values) largest = std::max(largest, std::abs(v));
-  std::vector<Label> labels;
-  const int power = exponent_of(largest), step_power = exponent_of(step);
-  if (largest > 0 && (power >= 7 || power < -4) && (power - step_power <= 4 || power >= 15)) {
-    const double unit = std::pow(10.0, std::abs(power));
-    auto mantissa = [&](double v) { return power < 0 ? v * unit : v / unit; };
-    const int decimals = std::min(15, decimals_for(mantissa(step)));
-    for (double v : values) {
-      if (std::abs(v) < step * 1e-6) labels.push_back({"0"});
-      else labels.push_back({with_minus(fixed(mantissa(v), decimals)) + "×10", with_minus(std::to_string(power))});
-    }
-    return labels;
+  const bool many_digits = values.size() > 1 && exponent_of(largest) + decimals_for(step) >= long_number - 1;
+  const double base = many_digits ? shared_part(values.front(), values.back()) : 0;
+  if (base != 0) {
+    offset = short_number(base);
+    if (base > 0) offset.text.insert(0, "+");
+    largest = 0;
+    for (double v : values) largest = std::max(largest, std::abs(v - base));
   }
-  for (double v : values) labels.push_back({with_minus(fixed(v, std::min(40, decimals_for(step))))});
+  int power = largest > 0 ? exponent_of(largest) : 0;
+  if (power < 6 && power >= -4) power = 0;
+  if (power != 0 && offset.exponent.empty()) {
+    offset = {offset.text + (base != 0 ? ", ×10" : "×10"), with_minus(std::to_string(power))};
+  } else if (power != 0) {
+    power = 0;                                              // two powers in one offset would be a riddle
+  }
+  std::vector<Label> labels;
+  const int decimals = std::min(power ? 15 : 40, decimals_for(power_scaled(step, power)));
+  for (double v : values) labels.push_back({with_minus(fixed(power_scaled(v - base, power), decimals))});
   return labels;
 }
 

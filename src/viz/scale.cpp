@@ -34,7 +34,7 @@ Ticks linear_ticks(double lo, double hi, int most, bool integral) {
   const double size = std::max(std::abs(lo), std::abs(hi));
   if (!(span > size * 1e-13)) {
     ticks.major = {lo, hi};
-    ticks.labels = tick_labels(ticks.major, span);
+    ticks.labels = tick_labels(ticks.major, span, ticks.offset);
     return ticks;
   }
   const int parts = std::max(most, 1);
@@ -42,7 +42,7 @@ Ticks linear_ticks(double lo, double hi, int most, bool integral) {
   const Step step = nice_step(std::max(raw, std::numeric_limits<double>::min()), integral && span >= 2);
   const double first = std::ceil(lo / step.value() - 1e-6), last = std::floor(hi / step.value() + 1e-6);
   for (double k = first; k <= last; ++k) ticks.major.push_back(k == 0 ? 0 : scaled(k * step.digits, step.power));
-  ticks.labels = tick_labels(ticks.major, step.value());
+  ticks.labels = tick_labels(ticks.major, step.value(), ticks.offset);
   return ticks;
 }
 
@@ -59,10 +59,11 @@ Ticks log_ticks(double lo, double hi, int most) {
     for (int e = first - 1; e <= last; ++e) {
       for (int m = 1; m <= 9; ++m) if (inside(scaled(m, e))) ticks.minor.push_back(scaled(m, e));
     }
-    ticks.labels = tick_labels(ticks.major, ticks.major[0] / 10);
-    for (size_t i = 0; i < ticks.major.size(); ++i) {
-      double v = ticks.major[i];
-      if (v >= 1e-4 && v < 1e6) ticks.labels[i] = {fixed(v, decimals_for(v))};
+    for (double v : ticks.major) {
+      Label label = power_of_ten(v);
+      if (v >= 1e-4 && v < 1e6) label = {fixed(v, decimals_for(v))};
+      else label.text.insert(0, fixed(v / std::pow(10.0, std::floor(std::log10(v) + 1e-12)), 0) + "×");
+      ticks.labels.push_back(label);
     }
     return ticks;
   }

@@ -14,6 +14,7 @@ struct Scale {
   double lo = 0, hi = 1;
   double threshold = 1;         // symlog: linear from -threshold to threshold, logarithmic beyond
   double unit(double v) const;  // 0 at lo, 1 at hi; NaN where the scale has no place for v
+  double foot(double v) const { return kind == ScaleKind::log && v <= 0 ? (lo < hi ? lo : hi) : v; }  // of what stands there
 };
 
 // What the data span. Values that are not finite, or too large to compute with, do not count.
@@ -31,6 +32,7 @@ Scale auto_scale(const Range& range, ScaleKind kind, double threshold = 1);
 struct Ticks {
   std::vector<double> major, minor;
   std::vector<Label> labels;    // of the major ones
+  Label offset;                 // what all labels leave out: a factor, a summand, or nothing
 };
 // At most about `most` major ticks inside the scale; at least two where nice numbers allow.
 Ticks choose_ticks(const Scale& scale, int most, bool integral);

@@ -8,6 +8,13 @@ namespace miniten::viz {
 AxesScene::AxesScene() = default;
 AxesScene::~AxesScene() = default;
 
+Axis ColorScale::axis() const {
+  Axis axis;
+  axis.fixed_ticks = !ticks.empty();
+  axis.tick_values = ticks;
+  return axis;
+}
+
 int AxesScene::take_color() { return twin_of ? twin_of->take_color() : next_color++; }
 
 void AxesScene::share(AxesScene& other, bool of_x) {
@@ -40,7 +47,10 @@ DataLimits AxesScene::limits() const {
   Range ranges[2];
   auto gather = [&](const AxesScene& scene, bool of_x, bool of_y) {
     Range x_of, y_of;
-    for (const auto& mark : scene.marks) mark->extend(x_of, y_of);
+    for (const auto& mark : scene.marks) {
+      mark->extend(x_of, y_of);
+      if (mark->grounded) (mark->grounded == 'x' ? x_of : y_of).sticky.push_back(0);
+    }
     auto add = [](Range& to, const Range& from, const Axis& axis) {
       to.join(from);
       if (!axis.categories.empty()) to.add(0), to.add(double(axis.categories.size() - 1));

@@ -50,6 +50,7 @@ class Mark {
   std::string label;
   int layer = layer_line;
   bool clipped = true;
+  char grounded = 0;            // 'x' or 'y': it stands on that axis' 0, which needs no margin; a log axis' low end takes its place
 };
 
 struct Axis {
@@ -70,7 +71,12 @@ struct Axis {
 std::string axis_value(const Axis& axis, double v);  // one value, as exact as one wants to read it
 Ticks axis_ticks(const Axis& axis, const Scale& scale, int most, bool integral);  // where none were set
 
-struct ColorScale { Lut table; Norm norm; };
+struct ColorScale {
+  Lut table;
+  Norm norm;
+  std::vector<double> ticks = {};         // of the colour bar; empty: nice ones
+  Axis axis() const;                      // the colour bar's
+};
 
 struct DataLimits {
   Scale x, y;
@@ -95,6 +101,7 @@ struct AxesScene {
   std::string colorbar_label;
   std::optional<std::string> legend;      // where
   int legend_columns = 1;
+  std::string legend_title;
   std::unique_ptr<Axes> twinx, twiny;     // on the same frame: with a y axis of its own on the right, an x axis on top
   AxesScene* twin_of = nullptr;
   std::shared_ptr<std::vector<AxesScene*>> shared_x, shared_y;  // those with the same limits, this one too

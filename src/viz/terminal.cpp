@@ -13,6 +13,10 @@ constexpr double dots_per_point = 0.4;  // a letter of 9 points is about one cel
 
 struct Side {                           // an axis, in cells
   Ticks ticks;
+  std::string named(const std::string& label) const {  // with what its numbers leave out
+    const std::string offset = superscript(ticks.offset);
+    return label.empty() || offset.empty() ? label + offset : label + " (" + offset + ")";
+  }
   std::vector<std::string> texts;
   int widest = 0;
 };
@@ -20,7 +24,7 @@ struct Side {                           // an axis, in cells
 Side side_of(const Axis& axis, const Scale& scale, int most, bool integral, int longest) {
   Side side;
   if (!given_ticks(axis, scale, 1, 1e9, side.ticks)) side.ticks = axis_ticks(axis, scale, most, integral);
-  if (axis.inner) side.ticks.labels.assign(side.ticks.labels.size(), {});
+  if (axis.inner) side.ticks.labels.assign(side.ticks.labels.size(), {}), side.ticks.offset = {};
   for (const Label& label : side.ticks.labels) {
     side.texts.push_back(cut_columns(split_lines(superscript(label))[0], longest));
     side.widest = std::max(side.widest, columns_of(side.texts.back()));
@@ -39,6 +43,7 @@ std::vector<std::vector<std::pair<const Mark*, int>>> legend_rows(const AxesScen
   std::vector<std::vector<std::pair<const Mark*, int>>> rows;
   if (!scene.legend) return rows;
   int used = width;
+  if (!scene.legend_title.empty() && !legend_marks(scene).empty()) rows.emplace_back();
   for (const Mark* mark : legend_marks(scene)) {
     const int wanted = std::min(columns_of(split_lines(mark->label)[0]) + 5, width);
     if (used + wanted > width) rows.emplace_back(), used = 0;
@@ -56,31 +61,34 @@ void Plot::draw(TerminalCanvas& canvas, const Theme& theme) const {
     const std::string title = cut_columns(split_lines(scene->title)[0], width);
     canvas.write(left + (width - columns_of(title)) / 2, y0++, title, theme.text, true);
   }
-  Side y;
+  Side y, right, bar;
   Scale bar_scale;
-  Side bar;
+  DataLimits right_limits{};
   if (scene->visible) {
-    if (!scene->y.label.empty()) canvas.write(left, y0++, cut_columns(split_lines(scene->y.label)[0], width), theme.muted);
-    if (!scene->x.label.empty()) {
-      const std::string label = cut_columns(split_lines(scene->x.label)[0], width);
-      canvas.write(left + (width - columns_of(label)) / 2, --y1, label, theme.muted);
-    }
+    auto rows = [&](int from) { return side_of(scene->y, limits.y, std::clamp(from / 3, 1, 9), limits.integral_y, std::max(width / 3, 4)); };
+    auto name = [&](const Side& side, const Axis& axis) { return cut_columns(split_lines(side.named(axis.label))[0], width); };
+    const std::string below = name(side_of(scene->x, limits.x, std::clamp(width / 8, 1, 10), limits.integral_x, std::max(width / 3, 4)), scene->x);
+    if (!below.empty()) canvas.write(left + (width - columns_of(below)) / 2, --y1, below, theme.muted);
+    const bool twin = scene->twinx && scene->twinx->scene().visible;
+    if (twin) right_limits = scene->twinx->scene().limits();
+    auto right_rows = [&](int from) { return side_of(scene->twinx->scene().y, right_limits.y, std::clamp(from / 3, 1, 9), right_limits.integral_y, std::max(width / 3, 4)); };
+    const bool headed = !name(rows(y1 - y0 - 2), scene->y).empty() || (twin && !name(right_rows(y1 - y0 - 2), scene->twinx->scene().y).empty());
     y1 -= 2;  // the axis and its numbers
-    y = side_of(scene->y, limits.y, std::clamp((y1 - y0) / 3, 1, 9), limits.integral_y, std::max(width / 3, 4));
+    y = rows(y1 - y0 - headed);
+    if (twin) {
+      right = right_rows(y1 - y0 - headed);
+      const std::string above = name(right, scene->twinx->scene().y);
+      canvas.write(left + width - columns_of(above), y0, above, theme.muted);
+    }
+    if (headed) canvas.write(left, y0++, name(y, scene->y), theme.muted);
     x0 += y.widest + 1;
   }
   if (scene->colorbar && scene->mappable) {
     bar_scale = {ScaleKind::linear, scene->mappable->norm.lo, scene->mappable->norm.hi};
-    bar = side_of({}, bar_scale, std::clamp((y1 - y0) / 4, 1, 6), false, 10);
-    x1 -= 4 + bar.widest;
+    bar = side_of(scene->mappable->axis(), bar_scale, std::clamp((y1 - y0) / 4, 1, 6), false, 10);
+    x1 -= 4 + std::max(bar.widest, columns_of(superscript(bar.ticks.offset)));
   }
-  Side right;
-  DataLimits right_limits{};
-  if (scene->twinx && scene->twinx->scene().visible) {
-    right_limits = scene->twinx->scene().limits();
-    right = side_of(scene->twinx->scene().y, right_limits.y, std::clamp((y1 - y0) / 3, 1, 9), right_limits.integral_y, std::max(width / 3, 4));
-    x1 -= right.widest + 1;
-  }
+  if (!right.texts.empty()) x1 -= right.widest + 1;
   x1 = std::max(x1, x0 + 2), y1 = std::max(y1, y0 + 1);
   Frame frame{{2.0 * x0, 4.0 * y0, 2.0 * (x1 - x0), 4.0 * (y1 - y0)}, limits.x, limits.y, dots_per_point, &theme};
   if (scene->equal_aspect) {
@@ -152,9 +160,11 @@ void Plot::draw(TerminalCanvas& canvas, const Theme& theme) const {
       const double v = at.bottom() - at.height * bar_scale.unit(bar.ticks.major[i]);
       canvas.write(int(at.right() / 2) + 1, std::clamp(int(v / 4), int(a.y / 4), fy1 - 1), bar.texts[i], theme.muted);
     }
+    canvas.write(int(at.right() / 2) + 1, fy1, superscript(bar.ticks.offset), theme.muted);
   }
   for (size_t row = 0; row < legend.size(); ++row) {
     const int line = top + height - int(legend.size() - row);
+    if (legend[row].empty()) canvas.write(left, line, cut_columns(split_lines(scene->legend_title)[0], width), theme.text, true);
     for (const auto& [mark, column] : legend[row]) {
       mark->draw_key(canvas, {2.0 * (left + column), 4.0 * line + 1, 4, 2}, frame);
       canvas.write(left + column + 3, line, cut_columns(split_lines(mark->label)[0], width - 5), theme.text);

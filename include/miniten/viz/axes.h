@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -68,9 +69,22 @@ struct HistStyle {
   std::string edgecolor;
   std::string label;
   double alpha = 1;
+  std::string type = "bar";     // "bar", "step" (an outline) or "stepfilled"
+  bool cumulative = false;
+  std::vector<double> weights;  // one per value, instead of 1
+  bool horizontal = false;
 };
 struct Histogram {
   std::vector<double> counts, edges;  // edges has one more
+};
+struct HistSet {
+  std::vector<double> values;
+  std::string label, color;     // no colour: the cycle's next
+  std::vector<double> weights;  // one per value, instead of 1
+};
+struct Histograms {
+  std::vector<std::vector<double>> counts;  // one per set; stacked: each on those before
+  std::vector<double> edges;
 };
 
 struct ImageStyle {
@@ -78,6 +92,9 @@ struct ImageStyle {
   std::optional<double> vmin, vmax;   // default: the finite data's range
   std::string aspect = "equal";       // "equal": square pixels; "auto": fill the axes
   std::string origin = "upper";       // where row 0 is: "upper" or "lower"
+  std::optional<std::array<double, 4>> extent;  // left, right, bottom, top of the whole image; else pixel (r, c) is centred on x = c, y = r
+  std::string interpolation = "nearest";        // of what is enlarged: "nearest" (hard edges), "bilinear", "bicubic"; values before colours
+  double alpha = 1;
 };
 
 struct HeatmapStyle {
@@ -130,6 +147,16 @@ struct ContourStyle {
   std::string color;                  // one colour, instead of cmap
   double linewidth = 1.2;
   bool labels = false;                // each level's value on its longest line
+  double alpha = 1;
+};
+
+struct ContourFillStyle {
+  std::vector<double> levels;         // where bands begin and end; empty: about `count` nice ones around all values
+  int count = 8;
+  std::string cmap = "viridis";
+  std::vector<std::string> colors;    // one per band, instead of cmap
+  std::string extend = "neither";     // bands without an end, too: "min", "max" or "both"
+  double alpha = 1;
 };
 
 struct TextOptions {
@@ -171,7 +198,11 @@ class Axes {
   Histogram hist(std::span<const double> data, int bins = 10, const HistStyle& style = {});
   Histogram hist(std::span<const double> data, std::span<const double> edges, const HistStyle& style = {});
 
-  // data: rows x cols, row-major. Pixel (r, c) is centred on x = c, y = r. NaN is drawn in the theme's grey.
+  // Several sets in the same bins: beside each other in each bin, or stacked. style's colour, label and weights are not asked.
+  Histograms hist(std::span<const HistSet> sets, int bins = 10, const HistStyle& style = {}, bool stacked = false);
+  Histograms hist(std::span<const HistSet> sets, std::span<const double> edges, const HistStyle& style = {}, bool stacked = false);
+
+  // data: rows x cols, row-major. NaN is drawn in the theme's grey.
   void imshow(std::span<const double> data, int64_t rows, int64_t cols, const ImageStyle& style = {});
   // pixels: rows x cols x channels with 1 (grey), 3 (RGB) or 4 (RGBA) channels, shown as they are.
   void imshow(std::span<const uint8_t> pixels, int64_t rows, int64_t cols, int64_t channels, const ImageStyle& style = {});
@@ -192,6 +223,9 @@ class Axes {
   // Lines of equal value of z (rows x cols, row-major) over the columns' x and the rows' y; empty: 0, 1, 2, ...
   void contour(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x = {}, std::span<const double> y = {},
                const ContourStyle& style = {});
+  // What lies between levels, by colour; above and below them nothing is drawn unless style.extend says so.
+  void contourf(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x = {}, std::span<const double> y = {},
+                const ContourFillStyle& style = {});
   void text(double x, double y, const std::string& text, const TextOptions& options = {});  // in data coordinates
 
   // Text at (text_x, text_y) with an arrow to (x, y), all in data coordinates.
@@ -228,7 +262,7 @@ class Axes {
   void grid(bool on = true, std::string_view axis = "both");  // "x", "y" or "both"
   // loc: 'best' (where it hides least of the data), 'upper right', 'upper left', 'lower left', 'lower right', 'right',
   // 'center left', 'center right', 'lower center', 'upper center', 'center', and 'outside right', beside the frame.
-  void legend(const std::string& loc = "best", int columns = 1);
+  void legend(const std::string& loc = "best", int columns = 1, const std::string& title = "");
 
   size_t mark_count() const;
   std::string mark_label(size_t mark) const;                  // in the order of the calls that made them

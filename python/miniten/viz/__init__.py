@@ -162,9 +162,14 @@ def pie(x: Any, labels: Any = None, **style: Any) -> Any:
     return gca().pie(x, labels, **style)
 
 
-def contour(z: Any, **style: Any) -> Any:
+def contour(*z: Any, **style: Any) -> Any:
     """Axes.contour on the current axes."""
-    return gca().contour(z, **style)
+    return gca().contour(*z, **style)
+
+
+def contourf(*z: Any, **style: Any) -> Any:
+    """Axes.contourf on the current axes."""
+    return gca().contourf(*z, **style)
 
 
 def imshow(data: Any, cmap: str = "viridis", **style: Any) -> Any:
@@ -262,8 +267,8 @@ def yticks(positions: Any, labels: Any = None) -> None:
     gca().set_yticks(positions, labels)
 
 
-def legend(loc: str = "best", ncols: int = 1) -> None:
-    gca().legend(loc, ncols)
+def legend(loc: str = "best", ncols: int = 1, title: str | None = None) -> None:
+    gca().legend(loc, ncols, title)
 
 
 def grid(visible: bool = True, axis: str = "both") -> None:
@@ -275,7 +280,7 @@ from miniten.viz.networks import confusion_matrix, filters, pareto, roc_curve, t
 
 __all__ = [
     "Axes", "Figure", "annotate", "axhline", "axhspan", "axvline", "axvspan", "bar", "barh", "boxplot", "close", "colorbar", "colormap",
-    "colormap_names", "confusion_matrix", "contour", "errorbar", "figure", "fill_between", "filters", "gca", "gcf", "get_color", "graph", "grid",
+    "colormap_names", "confusion_matrix", "contour", "contourf", "errorbar", "figure", "fill_between", "filters", "gca", "gcf", "get_color", "graph", "grid",
     "heatmap", "hist", "imshow", "legend", "pareto", "pie", "plot", "roc_curve", "save_figure", "savefig", "scatter", "show", "step",
     "subplot", "subplots", "suptitle", "text", "theme", "tight_layout", "title", "training_curves", "twinx", "weight_histogram", "xlabel",
     "xlim", "xscale", "xticks", "ylabel", "ylim", "yscale", "yticks",

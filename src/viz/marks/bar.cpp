@@ -24,7 +24,7 @@ void BarMark::extend(Range& x, Range& y) const {
 // False where the bar has no place in the frame. A foot that a log axis does not have stands on the axis' low end.
 bool BarMark::box(const Frame& frame, size_t i, Rect& box) const {
   const Scale& along = horizontal ? frame.x : frame.y;
-  const double f = along.kind == ScaleKind::log && foot[i] <= 0 ? std::min(along.lo, along.hi) : foot[i];
+  const double f = along.foot(foot[i]);
   auto at = [&](double a, double b) { return horizontal ? frame.at(b, a) : frame.at(a, b); };
   Point p = at(left[i], f), q = at(right[i], top[i]);
   if (!std::isfinite(p.x + p.y + q.x + q.y)) return false;

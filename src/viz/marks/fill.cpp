@@ -14,10 +14,11 @@ void FillMark::extend(Range& rx, Range& ry) const {
 void FillMark::draw(Canvas& canvas, const Frame& frame) const {
   const Rect view = frame.area.grown(20 * frame.px);
   const bool dense = double(x.size()) > 4 * frame.area.width;
+  auto along = [&](double v) { return grounded ? frame.y.foot(v) : v; };
   for (size_t i = 0; i < x.size();) {
     Polyline upper, lower;
     for (; i < x.size(); ++i) {
-      const Point a = frame.at(x[i], high[i]), b = frame.at(x[i], low[i]);
+      const Point a = frame.at(x[i], along(high[i])), b = frame.at(x[i], along(low[i]));
       if (!finite(a) || !finite(b)) break;
       upper.push_back(a), lower.push_back(b);
     }

@@ -24,7 +24,9 @@ void LineMark::extend(Range& rx, Range& ry) const {
 
 void LineMark::draw(Canvas& canvas, const Frame& frame) const {
   std::vector<Point> points(x.size());
-  for (size_t i = 0; i < x.size(); ++i) points[i] = frame.at(x[i], y[i]);
+  for (size_t i = 0; i < x.size(); ++i) {
+    points[i] = frame.at(grounded == 'x' ? frame.x.foot(x[i]) : x[i], grounded == 'y' ? frame.y.foot(y[i]) : y[i]);
+  }
   const Stroke stroke = pen.stroke(frame.px);
   const bool dense = double(x.size()) > 4 * frame.area.width;
   if (stroke.width > 0) {

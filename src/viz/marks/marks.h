@@ -1,8 +1,10 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 #include "miniten/viz/axes.h"
+#include "viz/isolines.h"
 #include "viz/scene.h"
 
 namespace miniten::viz {
@@ -69,7 +71,16 @@ class ImageMark : public Mark {
   HoverPoints hover(const Frame& frame) const override;
   Bitmap bitmap;
   std::vector<bool> missing;             // drawn in the theme's grey; or empty
-  std::vector<float> values;             // of few pixels, for whoever asks
+  std::vector<float> values;             // of few pixels, for whoever asks, and of those that are smoothed
+  double left = -0.5, right = 0, first = -0.5, last = 0;  // edges: of the columns, of row 0 and of the last row
+  std::string interpolation = "nearest";
+  std::optional<ColorScale> colors;      // of values that are smoothed
+  static constexpr size_t most_asked = 10000;
+
+ protected:
+  Rect place(const Frame& frame) const;
+  // The visible part of the image, smoothed, at the canvas' pixels; and where it stands.
+  Bitmap smoothed(const Frame& frame, Rect& part) const;
 };
 
 class HeatmapMark : public ImageMark {
@@ -174,16 +185,16 @@ class PieMark : public Mark {
 
 class ContourMark : public Mark {
  public:
-  struct Line { double level; std::vector<std::vector<std::pair<double, double>>> parts; Color color; };
+  struct Line { double level; std::vector<GridPoints> parts; Color color; };
+  struct Band { std::vector<GridPoints> outlines; Color color; };
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   std::vector<double> x, y;              // the grid's
+  std::vector<Band> bands;               // from the lowest, each drawn over the one before
   std::vector<Line> lines;
   double width = 1.2;
   bool texts = false;
 };
-// Lines of equal value by squares; they end at the border and at values that are not finite.
-std::vector<std::vector<std::pair<double, double>>> contour_lines(std::span<const double> z, std::span<const double> x, std::span<const double> y, double level);
 
 bool known_marker(char marker);
 // size: pixels across; fills: one, or one per point.

@@ -67,25 +67,76 @@ TEST(Pie, SharesAndRefusals) {
   for (const Numbers& bad : {Numbers{}, Numbers{0, 0}, Numbers{1, -1}, Numbers{NAN}, Numbers{1e308, 1e308}}) EXPECT_THROW(axes.pie(bad), Error);
 }
 
-TEST(Contour, OfACircleIsAClosedCircle) {
-  constexpr int n = 41;
-  Numbers z, axis;
-  for (int i = 0; i < n; ++i) axis.push_back((i - 20) / 10.0);
-  for (double y : axis) for (double x : axis) z.push_back(std::hypot(x, y));
-  const auto lines = contour_lines(z, axis, axis, 1.5);
-  ASSERT_EQ(lines.size(), 1u);
-  EXPECT_EQ(lines[0].front(), lines[0].back());
-  for (const auto& [x, y] : lines[0]) EXPECT_NEAR(std::hypot(x, y), 1.5, 0.01);
-  EXPECT_TRUE(contour_lines(z, axis, axis, 9).empty());
-  Numbers holes = z;
-  holes[20 * n + 35] = NAN;           // on the circle: it opens there
-  EXPECT_NE(contour_lines(holes, axis, axis, 1.5)[0].front(), contour_lines(holes, axis, axis, 1.5)[0].back());
+TEST(Contourf, NestsBandsByLevelAndColour) {
+  Axes axes("light");
+  Numbers z;
+  for (int i = 0; i < 25; ++i) z.push_back(i % 5);
+  axes.contourf(z, 5, 5, {}, {}, {.levels = {0.5, 1.5, 3.5}, .colors = {"red", "lime"}});
+  const auto* mark = static_cast<const ContourMark*>(axes.scene().marks[0].get());
+  ASSERT_EQ(mark->bands.size(), 2u);
+  EXPECT_EQ(to_hex(mark->bands[0].color), "#ff0000");
+  EXPECT_EQ(to_hex(axes.scene().mappable->table[84]), "#ff0000");           // a third of the bar
+  EXPECT_EQ(to_hex(axes.scene().mappable->table[86]), "#00ff00");
+  EXPECT_EQ(axes.scene().mappable->ticks, (Numbers{0.5, 1.5, 3.5}));
+  axes.contourf(z, 5, 5, {}, {}, {.levels = {1, 3}, .extend = "both"});
+  mark = static_cast<const ContourMark*>(axes.scene().marks[1].get());
+  EXPECT_EQ(mark->bands.size(), 3u);
+  axes.contourf(z, 5, 5);                                                    // levels of its own hold all values
+  EXPECT_LE(axes.scene().mappable->norm.lo, 0);
+  EXPECT_GE(axes.scene().mappable->norm.hi, 4);
+  axes.contourf(Numbers(9, 7.0), 3, 3);                                      // constant
+  EXPECT_THROW(axes.contourf(z, 5, 5, {}, {}, {.levels = {1}}), Error);
+  EXPECT_THROW(axes.contourf(z, 5, 5, {}, {}, {.levels = {1, 2}, .colors = {"red", "lime"}}), Error);
+  EXPECT_THROW(axes.contourf(z, 5, 5, {}, {}, {.extend = "left"}), Error);
+  EXPECT_THROW(axes.contourf(z, 5, 4), Error);
 }
 
-TEST(Contour, SaddlesDoNotCross) {
-  const Numbers z = {1, 0, 0, 1}, axis = {0, 1};
-  EXPECT_EQ(contour_lines(z, axis, axis, 0.4).size(), 2u);
-  EXPECT_EQ(contour_lines(z, axis, axis, 0.6).size(), 2u);
+TEST(Imshow, LiesInItsExtent) {
+  Axes axes("light");
+  axes.imshow(Numbers{1, 2, 3, 4, 5, 6}, 2, 3, {.extent = {{10, 40, 0, 1}}});
+  const auto& mark = static_cast<const ImageMark&>(*axes.scene().marks[0]);
+  EXPECT_EQ((Numbers{mark.left, mark.right, mark.first, mark.last}), (Numbers{10, 40, 1, 0}));   // row 0 is on top
+  EXPECT_EQ(axes.get_xlim(), std::pair(10.0, 40.0));
+  EXPECT_EQ(axes.get_ylim(), std::pair(0.0, 1.0));
+  Axes below("light");
+  below.imshow(Numbers{1, 2}, 2, 1, {.origin = "lower", .extent = {{4, 2, 0, 8}}});
+  EXPECT_EQ(below.get_xlim(), std::pair(4.0, 2.0));                                              // turned round, as it was given
+  EXPECT_EQ(static_cast<const ImageMark&>(*below.scene().marks[0]).first, 0);
+  EXPECT_THROW(below.imshow(Numbers{1}, 1, 1, {.extent = {{1, 1, 0, 8}}}), Error);
+  EXPECT_THROW(below.imshow(Numbers{1}, 1, 1, {.extent = {{1, NAN, 0, 8}}}), Error);
+  EXPECT_THROW(below.imshow(Numbers{1}, 1, 1, {.interpolation = "lanczos"}), Error);
+}
+
+TEST(Hist, StandsSetsBesideEachOtherOrStacksThem) {
+  const std::vector<HistSet> sets{{{1, 1, 2}, "a", "", {}}, {{2, 3}, "b", "", {2, 0.5}}};
+  Axes axes("light");
+  const Histograms h = axes.hist(sets, 2);
+  EXPECT_EQ(h.edges, (Numbers{1, 2, 3}));
+  EXPECT_EQ(h.counts, (std::vector<Numbers>{{2, 1}, {0, 2.5}}));
+  const auto& a = static_cast<const BarMark&>(*axes.scene().marks[0]);
+  const auto& b = static_cast<const BarMark&>(*axes.scene().marks[1]);
+  EXPECT_DOUBLE_EQ(a.right[0], b.left[0]);
+  EXPECT_GT(a.left[0], 1);
+  EXPECT_LT(b.right[0], 2);
+  EXPECT_EQ(axes.hist(sets, 2, {}, true).counts[1], (Numbers{2, 3.5}));
+  EXPECT_EQ(static_cast<const BarMark&>(*axes.scene().marks[3]).foot, (Numbers{2, 1}));
+  EXPECT_EQ(axes.hist(sets, 2, {.density = true}, true).counts[1], (Numbers{2 / 5.5, 3.5 / 5.5}));
+  EXPECT_EQ(axes.hist(sets, 2, {.density = true, .cumulative = true}).counts[0], (Numbers{2.0 / 3, 1}));
+  Axes lying("light");
+  lying.hist(sets, 2, {.type = "step", .horizontal = true});
+  EXPECT_EQ(lying.get_xlim().first, 0);                                                          // it stands on 0
+  EXPECT_THROW(axes.hist(sets, 2, {.type = "barstacked"}), Error);
+  EXPECT_THROW(axes.hist(std::vector<HistSet>{{{1, 2}, "", "", {1}}}, 2), Error);
+}
+
+TEST(Legend, CarriesATitle) {
+  Figure figure;
+  Axes& axes = figure.add_subplot();
+  axes.plot(Numbers{1, 2}, {.label = "a"});
+  axes.legend("best", 1, "Sets & more");
+  const Xml xml(figure.to_svg());
+  EXPECT_TRUE(xml.has_text("Sets & more"));
+  EXPECT_NE(figure.to_text({.width = 60}).find("Sets & more"), std::string::npos);
 }
 
 TEST(Twins, ShareOneAxisOneCycleAndOneLegend) {
@@ -223,7 +274,9 @@ TEST(Marks, AwkwardDataDraw) {
       const std::vector<Numbers> groups{y, y};
       b.boxplot(groups), b.annotate("a", 0, nan, inf, 0);
       Axes& c = figure.add_subplot(2, 2, 3);
-      c.contour(Numbers{1, nan, inf, 4}, 2, 2);
+      c.contour(Numbers{1, nan, inf, 4}, 2, 2), c.contourf(Numbers{1, nan, 3, 4, 1, 2}, 2, 3), c.contourf(Numbers{nan, nan, nan, nan}, 2, 2);
+      c.imshow(Numbers{1, nan, inf, 4}, 2, 2, {.extent = {{-1, 1, -2, 1e3}}, .interpolation = "bicubic"});
+      c.hist(y, Numbers{0, 1, 2}, {.type = "stepfilled"}), c.hist(y, Numbers{0, 1, 2}, {.type = "step"});
       c.twinx().plot(y), c.twiny().plot(y, y);
       Axes& d = figure.add_subplot(2, 2, 4);
       d.plot(y), d.set_dates("x");

@@ -35,10 +35,23 @@ TEST(Ticks, OfIntegersAreIntegers) {
   EXPECT_EQ(texts(choose_ticks({ScaleKind::linear, 0.9, 3.1}, 9, true)), (Texts{"1", "2", "3"}));
 }
 
-TEST(Ticks, CarryNoOffset) {
-  EXPECT_EQ(texts(choose_ticks({ScaleKind::linear, 1000000, 1000002}, 3, true)), (Texts{"1000000", "1000001", "1000002"}));
-  EXPECT_EQ(texts(choose_ticks({ScaleKind::linear, 1e-8, 4e-8}, 4, false)), (Texts{"1×10^−8", "2×10^−8", "3×10^−8", "4×10^−8"}));
-  EXPECT_EQ(texts(choose_ticks({ScaleKind::linear, 0, 3e9}, 3, false)), (Texts{"0", "1×10^9", "2×10^9", "3×10^9"}));
+TEST(Ticks, LeaveOutWhatTheyShare) {
+  auto shown = [](double lo, double hi, int most) {
+    const Ticks ticks = choose_ticks({ScaleKind::linear, lo, hi}, most, false);
+    Texts all = texts(ticks);
+    all.push_back(ticks.offset.text + (ticks.offset.exponent.empty() ? "" : "^" + ticks.offset.exponent));
+    return all;
+  };
+  EXPECT_EQ(shown(0, 400, 4), (Texts{"0", "100", "200", "300", "400", ""}));
+  EXPECT_EQ(shown(2016, 2024, 4), (Texts{"2016", "2018", "2020", "2022", "2024", ""}));
+  EXPECT_EQ(shown(1e-8, 4e-8, 4), (Texts{"1", "2", "3", "4", "×10^−8"}));
+  EXPECT_EQ(shown(0, 3e9, 3), (Texts{"0", "1", "2", "3", "×10^9"}));
+  EXPECT_EQ(shown(-3e9, 0, 3), (Texts{"−3", "−2", "−1", "0", "×10^9"}));
+  EXPECT_EQ(shown(1e6, 1e6 + 2, 2), (Texts{"0", "1", "2", "+1000000"}));
+  EXPECT_EQ(shown(123456.7, 123456.7 + 0.002, 2), (Texts{"0.000", "0.001", "0.002", "+123456.7"}));
+  EXPECT_EQ(shown(-123456.7 - 0.002, -123456.7, 2), (Texts{"−0.002", "−0.001", "0.000", "−123456.7"}));
+  EXPECT_EQ(shown(1.5e12, 1.5e12 + 2e3, 2), (Texts{"0", "1000", "2000", "+1.5×10^12"}));
+  EXPECT_EQ(shown(0.123, 0.123 + 2e-8, 2), (Texts{"0", "1", "2", "+0.123, ×10^−8"}));
 }
 
 TEST(Ticks, OfAnySpanAreFewFiniteAndRising) {
