@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from miniten import _core
 
@@ -16,7 +17,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:  # a program of its own: Ctrl-C and a closed pipe end it as they end any other
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    return _core._cli(args)
+    return _core._cli(args, _open_peer)
+
+
+def _open_peer(*args: Any) -> Any:
+    from miniten._peers import open_peer
+
+    return open_peer(*args)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include "cli/files.h"
 #include "miniten/edge/export_c.h"
 #include "miniten/edge/compare_quantized.h"
-#include "miniten/edge/pruning.h"
 #include "miniten/interchange/native.h"
 
 // Commands that read a model and write another.
 namespace miniten::cli {
 
-namespace {
-
 using json = nlohmann::ordered_json;
 
-// report: what was done, as JSON and as text.
 void tell(Output to, const edge::ExportReport& written, const char* key, const std::string& report_json, const std::string& report_text) {
   if (to.json) {
     json j = json::parse(written.to_json());
@@ -23,36 +20,6 @@ void tell(Output to, const edge::ExportReport& written, const char* key, const s
     to.out << report_text << written.to_text() << "\n";
   }
 }
-
-// Batches along the first axis, of the model's own batch where it has one.
-edge::Batches batches_of(const nn::GraphModule& m, const std::string& file) {
-  constexpr int64_t open_batch = 32;
-  std::vector<Tensor> all = read_inputs(m, {file});
-  const Graph& g = m.graph();
-  int64_t samples = -1, batch = 0;
-  for (size_t i = 0; i < all.size(); ++i) {
-    const Spec& want = g.values[size_t(g.inputs[i])].spec;
-    bool fits = all[i].rank() == want.shape.rank && all[i].rank() > 0;
-    for (int a = 1; fits && a < want.shape.rank; ++a) fits = is_symbol(want.shape[a]) || want.shape[a] == all[i].dim(a);
-    if (!fits) throw WrongUse{"calibration data of " + all[i].spec().text() + " does not fit input " + input_name(g, i) + " of " + want.text()};
-    int64_t fixed = is_symbol(want.shape[0]) ? open_batch : want.shape[0];
-    if (samples < 0) { samples = all[i].dim(0); batch = fixed; }
-    if (all[i].dim(0) != samples) throw WrongUse{"calibration data wants as many samples for each input, got " + std::to_string(samples) + " and " + std::to_string(all[i].dim(0))};
-    if (!is_symbol(want.shape[0]) && samples % fixed != 0)
-      throw WrongUse{"the model takes batches of " + std::to_string(fixed) + ", so calibration data wants a multiple of it, got " + std::to_string(samples) + " samples"};
-  }
-  if (samples < 1) throw WrongUse{"calibration data wants at least one sample, got none in \"" + file + "\""};
-  return [all, samples, batch, at = int64_t{0}]() mutable {
-    std::vector<Tensor> now;
-    if (at >= samples) return now;
-    int64_t end = std::min(samples, at + batch);
-    for (const Tensor& t : all) now.push_back(slice(t, 0, at, end));
-    at = end;
-    return now;
-  };
-}
-
-}  // namespace
 
 int convert(const Convert& o, Output to) {
   check_model_output(o.out, o.opset);
@@ -70,14 +37,14 @@ int convert(const Convert& o, Output to) {
   }
   edge::TfliteSettings settings;
   settings.quantize = o.quantize;
-  if (!o.calibration.empty()) settings.calibration = [&] { return batches_of(*m, o.calibration); };
+  if (!o.calibration.empty()) settings.calibration = [&] { return batches_of(*m, read_inputs(*m, {o.calibration})); };
   tell(to, edge::export_tflite(*m, specs.empty() ? specs_for(*m, {}) : specs, o.out, settings), "", "", "");
   return 0;
 }
 
 int export_c(const ExportC& o, Output to) {
   auto m = open_model(o.in);
-  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = o.calibration.empty() ? nullptr : batches_of(*m, o.calibration), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
+  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = o.calibration.empty() ? nullptr : batches_of(*m, read_inputs(*m, {o.calibration})), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
   to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
   return 0;
 }
@@ -98,10 +65,10 @@ int quantize(const Quantize& o, Output to) {
     check_output(o.report, form);
   }
   auto m = open_model(o.in);
-  auto q = edge::quantize_model(*m, c, o.calibration.empty() ? nullptr : batches_of(*m, o.calibration));
+  auto q = edge::quantize_model(*m, c, o.calibration.empty() ? nullptr : batches_of(*m, read_inputs(*m, {o.calibration})));
   std::string text;
   if (!o.report.empty()) {
-    auto comparison = edge::compare_quantized(*m, *q, batches_of(*m, o.calibration));
+    auto comparison = edge::compare_quantized(*m, *q, batches_of(*m, read_inputs(*m, {o.calibration})));
     text = form == ".html" ? comparison.to_html() : form == ".json" ? comparison.to_json() : comparison.to_text();
   }
   edge::ExportReport written = save_model(*q, o.out, o.opset);
@@ -110,12 +77,59 @@ int quantize(const Quantize& o, Output to) {
   return 0;
 }
 
+namespace {
+
+int64_t whole(const std::string& text) {
+  int64_t n = 0;
+  auto r = std::from_chars(text.data(), text.data() + text.size(), n);
+  return r.ec == std::errc() && r.ptr == text.data() + text.size() ? n : -1;
+}
+// "2:4" or "4x1"
+void read_pattern(const std::string& text, edge::PruneOptions& p) {
+  size_t colon = text.find(':'), cross = text.find('x'), at = std::min(colon, cross);
+  int64_t a = at == text.npos ? -1 : whole(text.substr(0, at)), b = at == text.npos ? -1 : whole(text.substr(at + 1));
+  if (a < 1 || b < 1 || (at == colon && a >= b)) throw WrongUse{"--pattern wants n:m with n below m, as 2:4, or rows x columns, as 4x1, and got \"" + text + "\""};
+  (at == colon ? p.n : p.rows) = a;
+  (at == colon ? p.m : p.cols) = b;
+}
+edge::PruneTarget read_target(const std::string& text) {
+  edge::PruneTarget t;
+  size_t equals = text.find('=');
+  std::string name = text.substr(0, equals), value = equals == text.npos ? "" : text.substr(equals + 1);
+  double* to = name == "macs" ? &t.macs : name == "latency_ms" ? &t.latency_ms : name == "flash_kb" ? &t.flash_kb : nullptr;
+  char* end = nullptr;
+  double v = std::strtod(value.c_str(), &end);
+  if (!to || value.empty() || *end || !(v > 0) || (to == &t.macs && v >= 1))
+    throw WrongUse{"--target wants macs=SHARE below 1, latency_ms=N or flash_kb=N, and got \"" + text + "\""};
+  *to = v;
+  return t;
+}
+
+}  // namespace
+
 int prune(const Prune& o, Output to) {
   check_model_output(o.out, o.opset);
+  edge::PruneOptions options{.method = o.method, .scope = o.scope, .skip = o.skip, .seed = o.seed, .importance = o.importance, .min_channels = o.min_channels, .round_to = o.round_to};
+  if (!o.pattern.empty()) read_pattern(o.pattern, options);
+  if (int(o.sparsity.has_value()) + int(!o.target.empty()) + int(options.m > 0) != 1) throw WrongUse{"one of --sparsity, --target and a --pattern n:m is wanted"};
+  if (o.method == "taylor" || o.method == "movement") throw WrongUse{"--method " + o.method + " asks data and a loss: use prune_model from Python or C++"};
+  edge::PruneTarget target = o.target.empty() ? edge::PruneTarget{} : read_target(o.target);
+  if (target.macs > 0 && o.method != "structured") throw WrongUse{"--target macs wants --method structured: zeros are multiplied like other weights"};
   auto m = open_model(o.in);
-  auto p = edge::prune_model(*m, o.sparsity, {.method = o.method, .scope = o.scope, .skip = o.skip, .seed = o.seed});
-  edge::ExportReport written = save_model(*p, o.out, o.opset);
-  tell(to, written, "pruning", p->report().to_json(), p->report().to_text());
+  if (o.target.empty()) {
+    auto p = edge::prune_model(*m, options.m ? 1 - double(options.n) / double(options.m) : *o.sparsity, options);
+    tell(to, save_model(*p, o.out, o.opset), "pruning", p->report().to_json(), p->report().to_text());
+    return 0;
+  }
+  edge::prune_model(*m, 0, options);                   // refuses what is wrong before the search
+  Ref<edge::PrunedModel> p;
+  try {
+    p = edge::prune_to(*m, target, options, specs_for(*m, {}));
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::value) throw;
+    throw Failed{e.what()};
+  }
+  tell(to, save_model(*p, o.out, o.opset), "pruning", p->report().to_json(), p->report().to_text());
   return 0;
 }
 

@@ -1,9 +1,8 @@
 #pragma once
-#include <iosfwd>
 #include <map>
 #include <optional>
-#include <string>
-#include <vector>
+#include "miniten/cli/cli.h"
+#include "miniten/edge/budget.h"
 
 // One function for each command of the program; program.cpp fills the structs from the arguments.
 namespace miniten::cli {
@@ -11,15 +10,26 @@ namespace miniten::cli {
 struct Output {
   std::ostream& out;
   bool json = false;             // one JSON document on a line instead of text
+  const Peers& peers;
+  bool on_terminal() const;      // and colours are welcome
 };
-// -> exit code. What the arguments got wrong throws WrongUse; other errors are the library's.
+// -> exit code. What the arguments got wrong throws WrongUse, what was right and did not come off Failed; other errors are
+// the library's.
 struct WrongUse { std::string text; };
+struct Failed { std::string text; };
+void show_progress(const std::string& text);     // on standard error's last line where that is a terminal; "" wipes it
 
 struct Inspect { std::string file; std::vector<std::string> shapes; bool graph = false; };
 int inspect(const Inspect&, Output);
 
+struct Images {
+  std::vector<std::string> files;
+  std::string fit = "crop", normalize = "unit";
+  std::vector<double> mean, std;                 // instead of normalize's
+};
 struct Run {
   std::string file, output, labels;
+  Images images;
   std::vector<std::string> inputs;               // x.npy, name=x.npy or x.npz
   int top = 0, threads = 0;                      // 0: no ranking; MiniTen's own number
 };
@@ -49,19 +59,36 @@ struct Quantize {
 int quantize(const Quantize&, Output);
 
 struct Prune {
-  std::string in, out, method = "magnitude", scope = "global";
-  double sparsity = 0;
+  std::string in, out, method = "magnitude", scope = "global", importance = "l1", target, pattern;
+  std::optional<double> sparsity;
   std::vector<std::string> skip;
   uint64_t seed = 0;
-  int opset = 0;
+  int opset = 0, min_channels = 1, round_to = 1;
 };
 int prune(const Prune&, Output);
 
+struct Compress {
+  std::string in, out, data, targets, journal;
+  edge::CompressBudget budget;
+  uint64_t seed = 0;
+  int opset = 0;
+};
+int compress(const Compress&, Output);
+
+struct Diff {
+  std::string a, b;
+  std::vector<std::string> inputs, shapes;
+  double tolerance = 1e-3;
+};
+int diff(const Diff&, Output);
+
 struct Bench {
   std::string file;
-  std::vector<std::string> shapes, against;      // against: other models, in interleaved rounds
+  std::vector<std::string> shapes, inputs, against;      // against: other models and runtimes, in interleaved rounds
+  std::string report;
   int runs = 100, warmup = 10, threads = 0;
   double period_ms = 0, soak_seconds = 0;        // above 0: see BenchmarkOptions, soak_test
+  std::optional<double> target_ms, percentile;
 };
 int bench(const Bench&, Output);
 

@@ -111,6 +111,18 @@ edge::Device open_device(const std::string& name) {
 }
 size_t file_bytes(const std::string& path) { return size_t(fs::file_size(path)); }
 
+Tensor read_array(const std::string& path) {
+  if (ending_of(path) == ".npy") return reading(path, [&] { return utils::data::load_npy(path); });
+  if (ending_of(path) != ".npz") throw WrongUse{"an array is a .npy file, or a .npz file of one, got " + in_quotes(path)};
+  NativeFile f = reading(path, [&] { return load_native(path); });
+  if (f.tensors.size() != 1) throw WrongUse{in_quotes(path) + " has " + std::to_string(f.tensors.size()) + " arrays, one is wanted"};
+  return f.tensors[0].tensor;
+}
+std::string joined(const std::vector<Spec>& specs) {
+  std::string s;
+  for (const Spec& x : specs) s += (s.empty() ? "" : ", ") + x.text();
+  return s;
+}
 void check_output(const std::string& path, std::string_view ending) {
   if (ending_of(path) != ending) throw WrongUse{"results are written as " + std::string(ending) + ", got " + in_quotes(path)};
   check_folder(path);
@@ -157,9 +169,9 @@ std::vector<Spec> specs_for(const nn::GraphModule& m, const std::vector<std::str
   return specs;
 }
 
-std::vector<Tensor> read_inputs(const nn::GraphModule& m, const std::vector<std::string>& files) {
+std::vector<Tensor> read_inputs(const nn::GraphModule& m, const std::vector<std::string>& files, std::vector<Tensor> inputs) {
   const Graph& g = m.graph();
-  std::vector<Tensor> inputs(g.inputs.size());
+  inputs.resize(g.inputs.size());
   size_t next = 0;
   auto put = [&](size_t at, Tensor t, const std::string& file) {
     if (inputs[at]) throw WrongUse{"input " + input_name(g, at) + " is given twice, again by " + in_quotes(file)};
@@ -175,7 +187,7 @@ std::vector<Tensor> read_inputs(const nn::GraphModule& m, const std::vector<std:
     auto [name, path] = named(g, text);
     std::string ending = ending_of(path);
     if (ending == ".npy") {
-      Tensor t = reading(path, [&, path = path] { return utils::data::load_npy(path); });
+      Tensor t = read_array(path);
       while (name.empty() && next < inputs.size() && inputs[next]) ++next;
       size_t at = name.empty() ? next : index(name);
       if (at >= inputs.size()) throw WrongUse{in_quotes(path) + " is one more than the model's inputs: " + input_names(g)};
@@ -196,6 +208,32 @@ std::vector<Tensor> read_inputs(const nn::GraphModule& m, const std::vector<std:
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i]) throw WrongUse{"input " + input_name(g, i) + " of " + g.values[size_t(g.inputs[i])].spec.text() + " is not given"};
   return inputs;
+}
+
+edge::Batches batches_of(const nn::GraphModule& m, const std::vector<Tensor>& all) {
+  constexpr int64_t open_batch = 32;
+  const Graph& g = m.graph();
+  int64_t samples = -1, batch = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Spec& want = g.values[size_t(g.inputs[i])].spec;
+    bool fits = all[i].rank() == want.shape.rank && all[i].rank() > 0;
+    for (int a = 1; fits && a < want.shape.rank; ++a) fits = is_symbol(want.shape[a]) || want.shape[a] == all[i].dim(a);
+    if (!fits) throw WrongUse{"samples of " + all[i].spec().text() + " do not fit input " + input_name(g, i) + " of " + want.text()};
+    int64_t fixed = is_symbol(want.shape[0]) ? open_batch : want.shape[0];
+    if (samples < 0) { samples = all[i].dim(0); batch = fixed; }
+    if (all[i].dim(0) != samples) throw WrongUse{"as many samples are wanted for each input, got " + std::to_string(samples) + " and " + std::to_string(all[i].dim(0))};
+    if (!is_symbol(want.shape[0]) && samples % fixed != 0)
+      throw WrongUse{"the model takes batches of " + std::to_string(fixed) + ", so a multiple of it is wanted, got " + std::to_string(samples) + " samples"};
+  }
+  if (samples < 1) throw WrongUse{"at least one sample is wanted, got none"};
+  return [all, samples, batch, at = int64_t{0}]() mutable {
+    std::vector<Tensor> now;
+    if (at >= samples) return now;
+    int64_t end = std::min(samples, at + batch);
+    for (const Tensor& t : all) now.push_back(slice(t, 0, at, end));
+    at = end;
+    return now;
+  };
 }
 
 }  // namespace miniten::cli

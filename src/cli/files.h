@@ -10,6 +10,8 @@ Ref<nn::GraphModule> open_model(const std::string& path);        // by its endin
 size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
+Tensor read_array(const std::string& path);                      // .npy, or .npz of one array
+std::string joined(const std::vector<Spec>&);
 std::string ending_of(const std::string& path);                  // in small letters, with its dot
 edge::Device open_device(const std::string& name);               // of the table, or a .json that probe wrote
 
@@ -21,7 +23,15 @@ std::vector<Spec> specs_for(const nn::GraphModule&, const std::vector<std::strin
 std::string input_name(const Graph&, size_t index);
 std::string output_name(const Graph&, size_t index);
 
-// Named arrays of .npy and .npz files, floats in the model's width, in the order of the model's inputs.
-std::vector<Tensor> read_inputs(const nn::GraphModule&, const std::vector<std::string>& files);
+// Named arrays of .npy and .npz files, floats in the model's width, in the order of the model's inputs; given: what is there
+// already, by input.
+std::vector<Tensor> read_inputs(const nn::GraphModule&, const std::vector<std::string>& files, std::vector<Tensor> given = {});
+// The inputs that take pictures, from files: one batch; the other inputs are empty.
+std::vector<Tensor> read_images(const nn::GraphModule&, const Images&);
+// Of samples by input: batches along the first axis, of the model's own size where it has one.
+edge::Batches batches_of(const nn::GraphModule&, const std::vector<Tensor>& samples);
+
+// Prints what was written and, under this key, what was done: JSON and text of a report.
+void tell(Output, const edge::ExportReport&, const char* key, const std::string& report_json, const std::string& report_text);
 
 }  // namespace miniten::cli

@@ -17,53 +17,7 @@ json shape_json(const std::vector<Spec>& specs) {
   if (!specs.empty()) for (Dim d : specs[0].shape) j.push_back(d);
   return j;
 }
-std::string joined(const std::vector<Spec>& specs) {
-  std::string s;
-  for (const Spec& x : specs) s += (s.empty() ? "" : ", ") + x.text();
-  return s;
-}
 }  // namespace
-
-int bench(const Bench& o, Output to) {
-  if (o.soak_seconds > 0 && (!o.against.empty() || o.period_ms > 0)) throw WrongUse{"--soak is for one model without --period-ms"};
-  if (!o.against.empty() && o.period_ms > 0) throw WrongUse{"--period-ms is for one model"};
-  auto m = open_model(o.file);
-  std::vector<Spec> specs = specs_for(*m, o.shapes);
-  auto tell = [&](const std::string& result_json, const std::string& text) {
-    json j{{"file", o.file}};
-    j.update(json::parse(result_json));
-    if (to.json) to.out << j.dump() << "\n";
-    else to.out << o.file << ", " << joined(specs) << "\n" << text;
-    return 0;
-  };
-  if (o.soak_seconds > 0) {
-    edge::SoakResult r = edge::soak_test(*m, specs, o.soak_seconds, o.threads);
-    return tell(r.to_json(), r.to_text());
-  }
-  if (o.against.empty()) {
-    edge::BenchmarkOptions options{o.runs, o.warmup, o.threads};
-    options.period_ms = o.period_ms;
-    edge::BenchmarkResult r = edge::benchmark_model(*m, specs, options);
-    return tell(r.to_json(), r.to_text() + "\n");
-  }
-  std::vector<Ref<nn::GraphModule>> kept{m};
-  std::vector<nn::Module*> models{m.get()};
-  std::vector<std::string> labels{o.file};
-  for (const std::string& path : o.against) {
-    kept.push_back(open_model(path));
-    models.push_back(kept.back().get());
-    labels.push_back(path);
-  }
-  json j{{"models", json::array()}};
-  std::vector<std::vector<std::string>> rows{{"model", "median ms", "p95 ms", "memory", "against the first"}};
-  for (const edge::ComparedModel& c : edge::compare_models(models, specs, {o.runs, o.warmup, o.threads}, labels)) {
-    j["models"].push_back(json::parse(c.to_json()));
-    rows.push_back({c.label, number("%.4f", c.percentile(50)), number("%.4f", c.percentile(95)), number("%.2f MB", double(c.memory_bytes) / 1048576), c.verdict_text()});
-  }
-  if (to.json) to.out << j.dump() << "\n";
-  else to.out << table(rows);
-  return 0;
-}
 
 int profile(const Profile& o, Output to) {
   auto m = open_model(o.file);

@@ -19,7 +19,7 @@ int watch_runs(const Monitor& o, Output to) {
   const char* columns = std::getenv("COLUMNS");
   int width = o.width ? o.width : columns && std::atoi(columns) >= 40 ? std::min(std::atoi(columns), 200) : 80;
   for (;;) {
-    std::string text = miniten::monitor::terminal_text(experiments, {.run = o.run, .width = width, .color = !o.plain});
+    std::string text = miniten::monitor::terminal_text(experiments, {.run = o.run, .width = width, .color = !o.plain && to.on_terminal()});
     if (!o.follow) {
       to.out << text;
       return 0;

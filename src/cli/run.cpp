@@ -60,7 +60,8 @@ int run(const Run& o, Output to) {
   std::vector<std::string> labels = read_labels(o.labels);
   auto m = open_model(o.file);
   const Graph& g = m->graph();
-  std::vector<Tensor> inputs = o.inputs.empty() ? edge::random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs);
+  bool given = !o.inputs.empty() || !o.images.files.empty();
+  std::vector<Tensor> inputs = !given ? edge::random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs, o.images.files.empty() ? std::vector<Tensor>() : read_images(*m, o.images));
   if (o.threads) set_num_threads(o.threads);
   std::vector<Tensor> outputs = (*m)(inputs);
   size_t top = size_t(o.top ? o.top : labels.empty() ? 0 : 5);
@@ -76,8 +77,9 @@ int run(const Run& o, Output to) {
     for (size_t k = 0; k < outputs.size(); ++k) f.tensors.push_back({output_name(g, k), outputs[k]});
     save_native(f, o.output);
   }
-  json j{{"file", o.file}, {"inputs", o.inputs.empty() ? json("random") : json(o.inputs)}, {"outputs", json::array()}};
-  if (!to.json && o.inputs.empty()) to.out << "inputs: random, the same at each run (give --input for your own)\n";
+  json j{{"file", o.file}, {"inputs", given ? json(o.inputs) : json("random")}, {"outputs", json::array()}};
+  if (!o.images.files.empty()) j["images"] = o.images.files;
+  if (!to.json && !given) to.out << "inputs: random, the same at each run (give --input or --image for your own)\n";
   for (size_t k = 0; k < outputs.size(); ++k) {
     const Tensor& t = outputs[k];
     std::vector<double> v = doubles(t);

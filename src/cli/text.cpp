@@ -1,9 +1,18 @@
 #include "cli/text.h"
+#include <unistd.h>
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include "cli/commands.h"
 
 namespace miniten::cli {
+
+bool Output::on_terminal() const { return &out == &std::cout && isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
+void show_progress(const std::string& text) {
+  if (isatty(STDERR_FILENO)) std::cerr << "\r\x1b[K" << text << std::flush;
+}
 
 std::string with_commas(int64_t n) {
   std::string s = std::to_string(n);

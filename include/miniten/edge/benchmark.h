@@ -54,6 +54,8 @@ struct BenchmarkResult {
   std::string to_text() const;
   std::string to_json() const;
 };
+// One run of a model compiled for these inputs; it owns what was compiled.
+Workload workload(nn::Module&, const std::vector<Spec>& inputs = {}, const BenchmarkOptions& = {});
 // Throws for num_runs below 1, warmup_runs, threads or period_ms below 0, and a model without known shapes.
 BenchmarkResult benchmark_model(nn::Module& model, const std::vector<Spec>& inputs = {}, const BenchmarkOptions& = {});
 BenchmarkResult benchmark_model(const Workload&, const BenchmarkOptions& = {});

@@ -6,7 +6,7 @@ namespace miniten::edge {
 
 // Where two models part: their layers side by side on the same inputs. The models may come from any format; layers are
 // matched by name ("features.0", ONNX's "/features/0/Conv"), and where names do not meet, in order by shape. Integers
-// are compared as what they stand for.
+// are compared as what they stand for. b may have channels last where a has them first, as a TFLite file beside an ONNX file.
 struct DiffRow {
   std::string layer, other, op;                  // name in a, name in b, a's last op there
   Shape shape;

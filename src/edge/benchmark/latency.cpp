@@ -76,8 +76,10 @@ BenchmarkResult benchmark_model(const Workload& run, const BenchmarkOptions& o) 
 }
 BenchmarkResult benchmark_model(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o) {
   check_runs("benchmark_model", o);
-  Bench b("benchmark_model", m, inputs, o.threads, o.inputs);
-  return benchmark_model([&] { b.run(); }, o);
+  return benchmark_model(workload(m, inputs, o), o);
+}
+Workload workload(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o) {
+  return [b = std::make_shared<Bench>("benchmark_model", m, inputs, o.threads, o.inputs)] { b->run(); };
 }
 Workload workload(Session& session, const std::vector<Tensor>& given) {
   return [&session, inputs = given.empty() ? random_inputs(session.input_specs()) : given] { session.run_into(inputs); };

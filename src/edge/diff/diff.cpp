@@ -15,8 +15,27 @@ std::string layer_of(std::string name) {
   std::replace(name.begin(), name.end(), '/', '.');
   return name;
 }
-struct Layer { std::string name, op; bool activation; Tensor value; };
+struct Layer { std::string name, op; bool activation, absorbs; Tensor value; };
 struct Seen { std::vector<Layer> layers; std::vector<Tensor> outputs; };
+
+// Channels first or last: TFLite files are of the other order than ONNX files. order: from the inputs' to the model's.
+const Axes to_last{0, 2, 3, 1}, to_first{0, 3, 1, 2};
+bool takes(const Spec& want, const Shape& s) {
+  bool fits = want.shape.rank == s.rank;
+  for (int i = 0; fits && i < s.rank; ++i) fits = is_symbol(want.shape[i]) || want.shape[i] == s[i];
+  return fits;
+}
+std::vector<Tensor> inputs_for(nn::Module& m, std::vector<Tensor> inputs, std::optional<Axes>& order) {
+  auto* g = dynamic_cast<nn::GraphModule*>(&m);
+  if (!g || !g->has_graph() || g->graph().inputs.size() != inputs.size()) return inputs;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Spec& want = g->graph().values[size_t(g->graph().inputs[i])].spec;
+    if (inputs[i].rank() != 4 || takes(want, inputs[i].shape())) continue;
+    for (const Axes& o : {to_last, to_first})
+      if (Tensor turned = permute(inputs[i], o); takes(want, turned.shape())) { inputs[i] = turned; order = o; break; }
+  }
+  return inputs;
+}
 
 Tensor as_floats(const Tensor& t, const Quantized* q) {
   Tensor x = cast(t, DType::f64);
@@ -29,8 +48,10 @@ Tensor as_floats(const Tensor& t, const Quantized* q) {
 }
 
 // The last number of every named layer, and the outputs.
-Seen run(nn::Module& m, const std::vector<Tensor>& inputs) {
+Seen run(nn::Module& m, const std::vector<Tensor>& given, bool turn = false) {
   NoGrad no_grad;
+  std::optional<Axes> order;
+  std::vector<Tensor> inputs = turn ? inputs_for(m, given, order) : given;
   std::vector<Spec> specs;
   for (const Tensor& t : inputs) specs.push_back(t.spec());
   Graph g = bind_inputs(graph_for("diff", m, specs), specs);
@@ -53,10 +74,11 @@ Seen run(nn::Module& m, const std::vector<Tensor>& inputs) {
   Seen s;
   for (size_t i = 0; i < values.size(); ++i) {
     Tensor x = as_floats(values[i], g.values[size_t(g.outputs[i])].quantized.get());
+    if (order && x.rank() == 4) x = permute(x, *order == to_last ? to_first : to_last);
     if (i < outputs) s.outputs.push_back(x);
     else {
       const Last& l = last[i - outputs];
-      s.layers.push_back({l.layer, std::string(ops[l.value]->name), ops[l.value]->traits.activation, x});
+      s.layers.push_back({l.layer, std::string(ops[l.value]->name), ops[l.value]->traits.activation, ops[l.value]->absorb != nullptr, x});
     }
   }
   return s;
@@ -84,7 +106,7 @@ DiffRow compare(const Tensor& a, const Tensor& b, double tolerance) {
 
 DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs, double tolerance) {
   if (!(tolerance >= 0)) throw Error(ErrorKind::value, "diff", "a tolerance of 0 or more", std::to_string(tolerance));
-  Seen one = run(a, inputs), two = run(b, inputs);
+  Seen one = run(a, inputs), two = run(b, inputs, true);
   if (one.outputs.size() != two.outputs.size())
     throw Error(ErrorKind::value, "diff", "models of as many outputs", std::to_string(one.outputs.size()) + " and " + std::to_string(two.outputs.size()));
   DiffReport report;
@@ -93,7 +115,6 @@ DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs,
   size_t next = 0;
   auto b_has = [&](const std::string& name) { return std::any_of(two.layers.begin(), two.layers.end(), [&](const Layer& o) { return o.name == name; }); };
   for (size_t k = 0; k < one.layers.size(); ++k) {
-    const Layer* after = k + 1 < one.layers.size() ? &one.layers[k + 1] : nullptr;
     const Layer& l = one.layers[k];
     size_t at = two.layers.size();
     for (size_t i = 0; i < two.layers.size(); ++i)
@@ -106,10 +127,10 @@ DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs,
     if (at == two.layers.size()) continue;
     taken[at] = true;
     next = at + 1;
-    // b's layer took up the activation that is a layer of its own in a: they are compared after it.
-    bool absorbed = named && after && after->activation && !b_has(after->name) && after->value.shape() == l.value.shape();
-    if (absorbed) ++k;
-    const Layer& mine = absorbed ? *after : l;
+    // b's layer took up what are layers of their own in a, an activation or a scale: they are compared after those.
+    auto absorbed = [&](size_t i) { return (one.layers[i].activation || l.absorbs) && !b_has(one.layers[i].name) && one.layers[i].value.shape() == l.value.shape(); };
+    while (named && k + 1 < one.layers.size() && absorbed(k + 1)) ++k;
+    const Layer& mine = one.layers[k];
     DiffRow r = compare(mine.value, two.layers[at].value, tolerance);
     r.layer = mine.name;
     r.other = two.layers[at].name;

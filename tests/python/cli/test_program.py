@@ -10,9 +10,13 @@ import miniten as mt
 import numpy as np
 import pytest
 from miniten import edge, nn
+from miniten.utils.vision import save_image
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILT = ROOT / "build" / "dev" / "bin" / "miniten"
+COMMANDS = (
+    "inspect", "run", "convert", "export-c", "quantize", "prune", "compress", "diff", "bench", "profile", "estimate", "check", "probe", "monitor", "completion", "version",
+)
 FORMS = {"python": [sys.executable, "-m", "miniten"]}
 if BUILT.exists():
     FORMS["c++"] = [str(BUILT)]
@@ -57,6 +61,8 @@ def files(tmp_path_factory):
     np.save(folder / "one.npy", x[:1])
     np.save(folder / "wide.npy", x.astype(np.float64))
     np.savez(folder / "x.npz", x=x)
+    edge.export_miniten(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), folder / "gray.npz", input_shape=(1, 1, 12, 10))
+    save_image(np.arange(20 * 30, dtype=np.uint8).reshape(20, 30), folder / "grey.png")
     (folder / "labels.txt").write_text("".join(f"class {i}\n" for i in range(5)))
     (folder / "notes.txt").write_text("not a model")
     (folder / "broken.npz").write_bytes((folder / "net.npz").read_bytes()[:500])
@@ -75,7 +81,7 @@ def test_both_forms_print_the_same_bytes(files):
         ["--help"], ["version"], ["version", "--json"], ["inspect", "net.npz"], ["inspect", "open.onnx", "--json"], ["inspect", "net.onnx", "--graph"],
         ["run", "net.npz", "--input", "x.npy"], ["run", "net.npz", "--json"], ["estimate", "net.onnx"], ["estimate", "net.onnx", "--json"], ["check", "net.onnx"],
         ["check", "net.onnx", "--max-parameters", "3"], ["bench"], ["bench", "none.npz"], ["fly"], ["quantize", "--help"], [],
-        *([c, "--help"] for c in ("inspect", "run", "convert", "prune", "bench", "profile", "estimate", "check", "probe", "version")),
+        ["diff", "net.npz", "net.onnx"], ["completion", "zsh"], *([c, "--help"] for c in COMMANDS),
     ):
         results = [call(*args, form=form, cwd=files) for form in FORMS]
         for r in results:
@@ -84,7 +90,7 @@ def test_both_forms_print_the_same_bytes(files):
 
 def test_help_teaches_by_example():
     text = ok("--help")
-    for command in ("inspect", "run", "convert", "quantize", "prune", "bench", "profile", "estimate", "check", "probe", "version"):
+    for command in COMMANDS:
         assert command in text
         page = ok(command, "--help")
         assert "--json" in page
@@ -273,6 +279,30 @@ WRONG = [
     (["quantize", "net.npz", "OUT/y.npz", "--calibration", "x.npy", "--report", "OUT/r.pdf"], ".html"),
     (["quantize", "net.npz", "OUT/y.npz", "--report", "OUT/r.html"], "--calibration"),
     (["prune", "net.npz", "OUT/y.npz"], "--sparsity"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "0.5", "--target", "flash_kb=1"], "--target"),
+    (["prune", "net.npz", "OUT/y.npz", "--target", "flash_kb"], "flash_kb=N"),
+    (["prune", "net.npz", "OUT/y.npz", "--target", "macs=0.5"], "structured"),
+    (["prune", "net.npz", "OUT/y.npz", "--target", "macs=2", "--method", "structured"], "below 1"),
+    (["prune", "net.npz", "OUT/y.npz", "--pattern", "4:2"], "2:4"),
+    (["prune", "net.npz", "OUT/y.npz", "--pattern", "4x1"], "--sparsity"),
+    (["prune", "net.npz", "OUT/y.npz", "--sparsity", "0.5", "--method", "taylor"], "loss"),
+    (["compress", "net.npz", "OUT/y.npz", "--flash-kb", "9"], "--data"),
+    (["compress", "net.npz", "OUT/y.npz", "--data", "x.npy"], "--flash-kb"),
+    (["compress", "net.npz", "OUT/y.npz", "--data", "x.npy", "--flash-kb", "9", "--targets", "x.npy"], "do not fit"),
+    (["diff", "net.npz"], "B"),
+    (["diff", "net.npz", "broken.onnx"], "cannot be used"),
+    (["diff", "net.npz", "net.onnx", "--tolerance", "-1"], "--tolerance"),
+    (["run", "gray.npz", "--image", "notes.txt"], "cannot be used"),
+    (["run", "net.npz", "--image", "grey.png"], "(batch, channels, height, width)"),
+    (["run", "gray.npz", "--image", "grey.png", "--fit", "guess"], "guess"),
+    (["run", "gray.npz", "--image", "grey.png", "--normalize", "guess"], "guess"),
+    (["run", "gray.npz", "--image", "grey.png", "--mean", "0.1,0.2"], "1 channel"),
+    (["run", "gray.npz", "--image", "grey.png", "--std", "0"], "--std"),
+    (["completion", "tcsh"], "tcsh"),
+    (["bench", "net.npz", "--report", "OUT/r.pdf"], ".html"),
+    (["bench", "net.npz", "--percentile", "95"], "--target-ms"),
+    (["bench", "net.npz", "--target-ms", "0"], "target"),
+    (["bench", "net.npz", "--input", "x.npy", "--shape", "4,2,8,8"], "--shape"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "1.5"], "sparsity"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "-1"], "sparsity"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "half"], "half"),
@@ -282,7 +312,7 @@ WRONG = [
     (["estimate", "net.npz", "--device", "toaster"], "toaster"),
     (["estimate", "net.npz", "--device", "none.json"], "no file"),
     (["check", "net.npz", "--device", "stm32f41"], "the nearest name is stm32f411"),
-    (["bench", "net.npz", "--against", "onnxruntime"], ".npz, .onnx or .tflite"),
+    (["bench", "net.npz", "--against", "tensorflow"], ".npz, .onnx or .tflite"),
     (["bench", "net.npz", "--soak", "1", "--period-ms", "1"], "--soak"),
     (["bench", "net.npz", "--period-ms", "-1"], "period_ms"),
     (["probe", "--output", "OUT/p.txt"], ".json"),
