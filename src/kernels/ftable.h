@@ -73,7 +73,19 @@
   X(image_scale_f32, void,                                                                                             \
     (const float* x, const float* scale, const float* shift, int64_t period, float* y, int64_t n))                     \
   X(image_sobel, void,                                                                                                 \
-    (const uint8_t* a, const uint8_t* b, const uint8_t* e, int64_t channels, int16_t* gx, int16_t* gy, int64_t n))
+    (const uint8_t* a, const uint8_t* b, const uint8_t* e, int64_t channels, int16_t* gx, int16_t* gy, int64_t n))     \
+  X(image_planes, void,                                                                                                \
+    (const uint8_t* x, int64_t channels, const float* scale, const float* shift, float* y, int64_t n))                 \
+  X(image_bilinear, void,                                                                                              \
+    (const uint8_t* a, const uint8_t* b, int16_t down, int64_t n, const int32_t* first, const int16_t* across,         \
+     int64_t channels, int16_t* line, uint8_t* y, int64_t width))                                                      \
+  X(image_blur_rows, void, (const uint8_t* const* rows, const uint16_t* weight, int side, uint16_t* y, int64_t n))     \
+  X(image_blur_taps, void,                                                                                             \
+    (const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n))                        \
+  X(image_magnitude, void, (const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n))                              \
+  X(image_canny, void,                                                                                                 \
+    (const int16_t* above, const int16_t* m, const int16_t* below, const int16_t* gx, const int16_t* gy, int16_t low,  \
+     int16_t up, uint8_t* mark, int64_t n))
 
 namespace miniten::kernels {
 

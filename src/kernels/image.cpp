@@ -31,5 +31,23 @@ void image_sobel(const uint8_t* a, const uint8_t* b, const uint8_t* e, int64_t c
                  int64_t n) {
   ftable().image_sobel(a, b, e, channels, gx, gy, n);
 }
+void image_planes(const uint8_t* x, int64_t channels, const float* scale, const float* shift, float* y, int64_t n) {
+  ftable().image_planes(x, channels, scale, shift, y, n);
+}
+void image_bilinear(const uint8_t* a, const uint8_t* b, int16_t down, int64_t n, const int32_t* first, const int16_t* across,
+                    int64_t channels, int16_t* line, uint8_t* y, int64_t width) {
+  ftable().image_bilinear(a, b, down, n, first, across, channels, line, y, width);
+}
+void image_blur_rows(const uint8_t* const* rows, const uint16_t* weight, int side, uint16_t* y, int64_t n) {
+  ftable().image_blur_rows(rows, weight, side, y, n);
+}
+void image_blur_taps(const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n) {
+  ftable().image_blur_taps(x, weight, side, step, y, n);
+}
+void image_magnitude(const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n) { ftable().image_magnitude(gx, gy, m, n); }
+void image_canny(const int16_t* above, const int16_t* m, const int16_t* below, const int16_t* gx, const int16_t* gy, int16_t low,
+                 int16_t up, uint8_t* mark, int64_t n) {
+  ftable().image_canny(above, m, below, gx, gy, low, up, mark, n);
+}
 
 }  // namespace miniten::kernels

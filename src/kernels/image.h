@@ -27,4 +27,27 @@ void image_scale(const float* x, const float* scale, const float* shift, int64_t
 // one left of y's first: with s = a + 2b + e and d = e - a, gx = s[right] - s[left], gy = d[left] + 2 d[middle] + d[right].
 void image_sobel(const uint8_t* a, const uint8_t* b, const uint8_t* e, int64_t channels, int16_t* gx, int16_t* gy, int64_t n);
 
+// Pixels to planes: y[c * n + i] = x[i * channels + c] / 255 * scale[c] + shift[c], rounded after each step.
+void image_planes(const uint8_t* x, int64_t channels, const float* scale, const float* shift, float* y, int64_t n);
+
+// ---- 8 bits in fixed point ----
+
+// A row of width pixels between the rows a and b of n elements, by weights in 1/32768 of the second of two neighbours: down
+// between the rows, across[4 j ... 4 j + 3] (four times the same) between the pixels at elements first[j] and
+// first[j] + channels. Within 0.53 of exact. line: scratch of n + width * channels + 8.
+void image_bilinear(const uint8_t* a, const uint8_t* b, int16_t down, int64_t n, const int32_t* first, const int16_t* across,
+                    int64_t channels, int16_t* line, uint8_t* y, int64_t width);
+
+// Symmetric filters of 2 side + 1 taps, their weights in 1/65536 from the middle one outwards, with a sum of 1.
+// y = the sum over rows, in 1/128; y = the sum over x[i + k step], k = 0 ... 2 side, of such numbers, to nearest.
+void image_blur_rows(const uint8_t* const* rows, const uint16_t* weight, int side, uint16_t* y, int64_t n);
+void image_blur_taps(const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n);
+
+// m = |gx| + |gy|
+void image_magnitude(const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n);
+// Canny's marks for a row of magnitudes m between those above and below, each with a neighbour on both sides of its n: 255
+// where m is a peak along the gradient and > up, 1 where such a peak is > low >= 0, else 0. |gx|, |gy| <= 1020.
+void image_canny(const int16_t* above, const int16_t* m, const int16_t* below, const int16_t* gx, const int16_t* gy, int16_t low,
+                 int16_t up, uint8_t* mark, int64_t n);
+
 }  // namespace miniten::kernels

@@ -80,6 +80,7 @@ class Compose : public Transform {
 
  private:
   std::vector<TransformRef> parts_;
+  std::vector<const class Normalize*> normalize_;                    // for each part, what follows it where both are one step on bytes
 };
 
 // A transform given by what it does; how every class below is made.
@@ -128,7 +129,10 @@ class Normalize : public Transform {
   bool channels_first(Layout layout) const override { return layout_ == Layout::automatic ? layout != Layout::hwc : layout_ == Layout::chw; }
 
  private:
+  friend class Compose;
   void check_channels(int64_t channels, int64_t h, int64_t w) const;
+  std::pair<float, float> steps(int64_t channel) const;             // scale and shift
+  Tensor after_to_tensor(const Tensor& image) const;                 // of a uint8 image (height, width[, channels]): the same bits
   std::vector<double> mean_, std_;
   Layout layout_;
 };

@@ -1,3 +1,4 @@
+#include <cstring>
 #include "kernels/image.h"
 #include "utils/vision/image.h"
 
@@ -42,9 +43,23 @@ template <class T> void blur_rows(const Pixels& from, const Pixels& to, const st
     float* sums = out.data();
     if constexpr (std::is_same_v<T, float>) sums = result;
     kernels::image_taps(line.data(), weight.data(), taps, c, sums, from.row());
-    if constexpr (std::is_same_v<T, uint8_t>) kernels::image_store(sums, result, from.row());
-    else if constexpr (std::is_same_v<T, uint16_t>)
+    if constexpr (std::is_same_v<T, uint16_t>)
       for (int64_t i = 0; i < from.row(); ++i) result[i] = stored<T>(sums[i]);
+  }
+}
+template <> void blur_rows<uint8_t>(const Pixels& from, const Pixels& to, const std::vector<double>& kernel, Border border) {
+  int side = int(kernel.size() / 2);
+  int64_t c = from.c;
+  std::vector<uint16_t> weight(static_cast<size_t>(side + 1)), line(static_cast<size_t>((from.w + 2 * side) * c));
+  int32_t rest = 65536;
+  for (int k = side; k > 0; --k) rest -= 2 * (weight[size_t(k)] = uint16_t(kernel[size_t(side + k)] * 65536 + 0.5));
+  weight[0] = uint16_t(std::clamp(rest, 0, 65535));
+  std::vector<const uint8_t*> rows(kernel.size());
+  for (int64_t y = 0; y < from.h; ++y) {
+    for (int k = -side; k <= side; ++k) rows[size_t(k + side)] = from.as<uint8_t>() + border_index(y + k, from.h, border) * from.row();
+    kernels::image_blur_rows(rows.data(), weight.data(), side, line.data() + side * c, from.row());
+    widen(line.data(), from.w, c, side, border);
+    kernels::image_blur_taps(line.data(), weight.data(), side, c, to.as<uint8_t>() + y * from.row(), from.row());
   }
 }
 template <> void blur_rows<double>(const Pixels& from, const Pixels& to, const std::vector<double>& kernel, Border border) {
@@ -94,70 +109,108 @@ template <class T, class G, class F> void sobel_rows(const Pixels& from, Border 
 
 template <class T> using Gradient = std::conditional_t<std::is_same_v<T, uint8_t>, int16_t, std::conditional_t<std::is_same_v<T, double>, double, float>>;
 
-// The gradient's direction by the two tangents of pi/8, in OpenCV's fixed point for integers.
-enum class Neighbour { side, vertical, diagonal };
-Neighbour neighbour_of(int16_t gx, int16_t gy) {
-  int64_t x = std::abs(int(gx)), y = int64_t(std::abs(int(gy))) << 15, low = x * 13573;
-  return y < low ? Neighbour::side : y > low + (x << 16) ? Neighbour::vertical : Neighbour::diagonal;
-}
-template <class G> Neighbour neighbour_of(G gx, G gy) {
-  G x = std::abs(gx), y = std::abs(gy), low = x * G(0.41421356237309503);
-  return y < low ? Neighbour::side : y > low + 2 * x ? Neighbour::vertical : Neighbour::diagonal;
+enum Mark : uint8_t { none = 0, weak = 1, strong = 255 };
+
+// Canny's marks of a row of magnitudes m by the gradients and the magnitudes above and below, for float gradients and for squares.
+template <class G, class M> void mark_peaks(const M* above, const M* m, const M* below, const G* gx, const G* gy, double low, double high, uint8_t* marks, int64_t n) {
+  for (int64_t x = 0; x < n; ++x) {
+    M v = m[x];
+    marks[x] = none;
+    if (!(double(v) > low)) continue;
+    bool peak;
+    // The direction by the tangents of pi/8 and 3 pi/8, in OpenCV's fixed point for integers.
+    auto ax = std::abs(M(gx[x])), ay = std::abs(M(gy[x]));
+    bool side, upright;
+    if constexpr (std::is_integral_v<G>) {
+      int64_t tan = int64_t(ax) * 13573, y = int64_t(ay) << 15;
+      side = y < tan;
+      upright = y > tan + (int64_t(ax) << 16);
+    } else {
+      M tan = ax * M(0.41421356237309503);
+      side = ay < tan;
+      upright = ay > tan + 2 * ax;
+    }
+    if (side) peak = v > m[x - 1] && v >= m[x + 1];
+    else if (upright) peak = v > above[x] && v >= below[x];
+    else {
+      int64_t s = (gx[x] < 0) != (gy[x] < 0) ? -1 : 1;
+      peak = v > above[x - s] && v > below[x + s];
+    }
+    if (peak) marks[x] = double(v) > high ? strong : weak;
+  }
 }
 
-template <class T> void canny(const Pixels& from, const Pixels& to, double low, double high, bool l2) {
+// Weak marks that touch strong ones become strong, then all others none.
+void join_edges(uint8_t* map, int64_t h, int64_t w) {
+  std::vector<int64_t> edges;
+  auto spread = [&](int64_t at) {
+    int64_t y = at / w, x = at % w;
+    for (int64_t ny = std::max<int64_t>(y - 1, 0); ny <= std::min(y + 1, h - 1); ++ny)
+      for (int64_t nx = std::max<int64_t>(x - 1, 0); nx <= std::min(x + 1, w - 1); ++nx)
+        if (uint8_t& mark = map[ny * w + nx]; mark == weak) {
+          mark = strong;
+          edges.push_back(ny * w + nx);
+        }
+  };
+  auto inside = [&](int64_t at) {
+    for (int64_t row : {at - w, at, at + w}) {
+      uint32_t three = uint32_t{map[row - 1]} | uint32_t{map[row]} << 8 | uint32_t{map[row + 1]} << 16;
+      if (!(three & ~(three >> 7) & 0x010101)) continue;
+      for (int64_t next = row - 1; next <= row + 1; ++next)
+        if (map[next] == weak) {
+          map[next] = strong;
+          edges.push_back(next);
+        }
+    }
+  };
+  int64_t n = h * w;
+  auto visit = [&](int64_t at) {
+    int64_t x = at % w;
+    at < w || at >= n - w || x == 0 || x == w - 1 ? spread(at) : inside(at);
+  };
+  for (int64_t at = 0; at < n; at += 8) {
+    uint64_t eight = 0;
+    int64_t count = std::min<int64_t>(8, n - at);
+    std::memcpy(&eight, map + at, size_t(count));
+    if (!(eight & 0x8080808080808080)) continue;
+    for (int64_t i = at; i < at + count; ++i) {
+      if (map[i] != strong) continue;
+      visit(i);
+      while (!edges.empty()) {
+        int64_t next = edges.back();
+        edges.pop_back();
+        visit(next);
+      }
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) map[i] = map[i] == strong ? 255 : 0;
+}
+
+// M: of magnitudes; int16_t for sums of 8-bit gradients.
+template <class T, class M> void canny(const Pixels& from, const Pixels& to, double low, double high, bool l2) {
   using G = Gradient<T>;
-  using M = std::conditional_t<std::is_same_v<G, int16_t>, int32_t, G>;
+  constexpr bool bytes = std::is_same_v<M, int16_t>;
   int64_t h = from.h, w = from.w, c = from.c, stride = w + 2;
   // Three rows of magnitudes with a zero at both ends, and the strongest channel's gradients.
   std::vector<M> ring(static_cast<size_t>(3 * stride), 0);
   std::vector<G> gxs(static_cast<size_t>(3 * w)), gys(static_cast<size_t>(3 * w));
-  enum : uint8_t { none = 0, weak = 1, strong = 255 };
-  struct Limit {                                                        // integers above a number are those above its floor
-    double exact;
-    M whole;
-    bool below(M v) const {
-      if constexpr (std::is_integral_v<M>) return v > whole;
-      else return double(v) > exact;
-    }
-  };
-  auto limit_of = [](double v) { return Limit{v, std::is_integral_v<M> ? M(std::min(std::floor(v), 2e9)) : M(0)}; };
-  const Limit lower = limit_of(low), upper = limit_of(high);
   uint8_t* map = to.as<uint8_t>();
-  std::vector<int64_t> edges;
-  auto suppress = [&](int64_t y) {
-    const M* m = ring.data() + size_t(y % 3) * size_t(stride) + 1;
-    const M* above = ring.data() + size_t((y + 2) % 3) * size_t(stride) + 1;
-    const M* below = ring.data() + size_t((y + 1) % 3) * size_t(stride) + 1;
-    const G *gx = gxs.data() + (y % 3) * w, *gy = gys.data() + (y % 3) * w;
-    for (int64_t x = 0; x < w; ++x) {
-      uint8_t mark = none;
-      M v = m[x];
-      if (lower.below(v)) {
-        bool peak = false;
-        switch (neighbour_of(gx[x], gy[x])) {
-          case Neighbour::side: peak = v > m[x - 1] && v >= m[x + 1]; break;
-          case Neighbour::vertical: peak = v > above[x] && v >= below[x]; break;
-          default: {
-            int64_t s = (gx[x] < 0) != (gy[x] < 0) ? -1 : 1;
-            peak = v > above[x - s] && v > below[x + s];
-          }
-        }
-        if (peak) mark = upper.below(v) ? strong : weak;
-      }
-      map[y * w + x] = mark;
-      if (mark == strong) edges.push_back(y * w + x);
-    }
+  auto magnitudes = [&](int64_t y) { return ring.data() + (y + 3) % 3 * stride + 1; };
+  auto mark = [&](int64_t y) {
+    const G *gx = gxs.data() + y % 3 * w, *gy = gys.data() + y % 3 * w;
+    auto limit = [](double v) { return int16_t(std::min(std::floor(v), 32767.0)); };   // integers above a number are those above its floor
+    if constexpr (bytes) kernels::image_canny(magnitudes(y - 1), magnitudes(y), magnitudes(y + 1), gx, gy, limit(low), limit(high), map + y * w, w);
+    else mark_peaks(magnitudes(y - 1), magnitudes(y), magnitudes(y + 1), gx, gy, low, high, map + y * w, w);
   };
   sobel_rows<T, G>(from, Border::replicate, [&](int64_t y, const G* gx, const G* gy) {
-    M* m = ring.data() + size_t(y % 3) * size_t(stride) + 1;
-    G *best_x = gxs.data() + (y % 3) * w, *best_y = gys.data() + (y % 3) * w;
-    auto size_of = [&](G a, G b) -> M { return l2 ? M(a) * M(a) + M(b) * M(b) : M(std::abs(M(a)) + std::abs(M(b))); };
+    M* m = magnitudes(y);
+    G *best_x = gxs.data() + y % 3 * w, *best_y = gys.data() + y % 3 * w;
+    auto size_of = [&](G a, G b) -> M { return l2 ? M(M(a) * M(a) + M(b) * M(b)) : M(std::abs(M(a)) + std::abs(M(b))); };
     if (c == 1) {
       std::copy_n(gx, w, best_x);
       std::copy_n(gy, w, best_y);
-      if (l2) for (int64_t x = 0; x < w; ++x) m[x] = M(gx[x]) * M(gx[x]) + M(gy[x]) * M(gy[x]);
-      else for (int64_t x = 0; x < w; ++x) m[x] = std::abs(M(gx[x])) + std::abs(M(gy[x]));
+      if constexpr (bytes) kernels::image_magnitude(gx, gy, m, w);
+      else for (int64_t x = 0; x < w; ++x) m[x] = size_of(gx[x], gy[x]);
     } else {
       for (int64_t x = 0; x < w; ++x) {
         int64_t at = x * c;
@@ -169,21 +222,11 @@ template <class T> void canny(const Pixels& from, const Pixels& to, double low, 
         best_y[x] = gy[at];
       }
     }
-    if (y) suppress(y - 1);
+    if (y) mark(y - 1);
   });
-  std::fill_n(ring.begin() + (h % 3) * stride, stride, M(0));
-  suppress(h - 1);
-  while (!edges.empty()) {
-    int64_t at = edges.back(), y = at / w, x = at % w;
-    edges.pop_back();
-    for (int64_t ny = std::max<int64_t>(y - 1, 0); ny <= std::min(y + 1, h - 1); ++ny)
-      for (int64_t nx = std::max<int64_t>(x - 1, 0); nx <= std::min(x + 1, w - 1); ++nx)
-        if (uint8_t& mark = map[ny * w + nx]; mark == weak) {
-          mark = strong;
-          edges.push_back(ny * w + nx);
-        }
-  }
-  for (int64_t i = 0; i < h * w; ++i) map[i] = map[i] == strong ? 255 : 0;
+  std::fill_n(magnitudes(h) - 1, stride, M(0));
+  mark(h - 1);
+  join_edges(map, h, w);
 }
 
 }  // namespace
@@ -234,7 +277,15 @@ Tensor canny_edge_detection(const Tensor& image, double low_threshold, double hi
   if (o.sigma > 0) from = pixels_of(op, gaussian_blur(from.tensor, o.sigma));
   Pixels to = new_pixels(from, from.h, from.w, 1, DType::u8);
   double low = o.l2 ? low_threshold * low_threshold : low_threshold, high = o.l2 ? high_threshold * high_threshold : high_threshold;
-  visit_pixels(from.dtype(), [&](auto t) { canny<decltype(t)>(from, to, low, high, o.l2); });
+  visit_pixels(from.dtype(), [&](auto t) {
+    using T = decltype(t);
+    if constexpr (std::is_same_v<T, uint8_t>) {
+      if (!o.l2) return canny<T, int16_t>(from, to, low, high, false);
+      canny<T, int32_t>(from, to, low, high, true);
+    } else {
+      canny<T, Gradient<T>>(from, to, low, high, o.l2);
+    }
+  });
   return to.tensor;
 }
 

@@ -54,36 +54,54 @@ Tensor pad(const Tensor& image, const Padding& p, Fill fill, Border border) {
   Pixels from = pixels_of("pad", image);
   for (auto [name, n] : {std::pair{"left", p.left}, {"top", p.top}, {"right", p.right}, {"bottom", p.bottom}})
     if (n < 0 || n > int64_t{1} << 30) throw Error(ErrorKind::value, "pad", "paddings of 0 to 2^30", std::to_string(n) + " at " + name, n < 0 ? "crop takes pixels away" : "");
-  std::vector<double> value = per_channel("pad", "a fill", fill, from.c);
-  Pixels to = new_pixels(from, from.h + p.top + p.bottom, from.w + p.left + p.right);
-  std::vector<int64_t> xs;
-  for (int64_t x = 0; x < to.w; ++x) xs.push_back(border_index(x - p.left, from.w, border));
+  return window(from, -p.top, -p.left, from.h + p.top + p.bottom, from.w + p.left + p.right, per_channel("pad", "a fill", fill, from.c), border).tensor;
+}
+
+Pixels window(const Pixels& from, int64_t top, int64_t left, int64_t h, int64_t w, const std::vector<double>& fill, Border border) {
+  Pixels to = new_pixels(from, h, w);
+  const int64_t bytes = from.c * bits_of(from.dtype()) / 8;
+  std::vector<std::byte> filled(static_cast<size_t>(bytes));
   visit_pixels(from.dtype(), [&](auto t) {
     using T = decltype(t);
-    T* out = to.as<T>();
-    std::vector<T> filled;
-    for (double v : value) filled.push_back(stored<T>(v));
-    for (int64_t y = 0; y < to.h; ++y) {
-      int64_t sy = border_index(y - p.top, from.h, border);
-      for (int64_t x = 0; x < to.w; ++x, out += from.c) {
-        const T* pixel = sy < 0 || xs[size_t(x)] < 0 ? filled.data() : from.as<T>() + (sy * from.w + xs[size_t(x)]) * from.c;
-        std::copy_n(pixel, from.c, out);
-      }
-    }
+    for (size_t c = 0; c < fill.size(); ++c) reinterpret_cast<T*>(filled.data())[c] = stored<T>(fill[c]);
   });
-  return to.tensor;
+  const std::byte* source = from.tensor.view().data;
+  std::byte* out = to.tensor.view().data;
+  const int64_t begin = std::clamp<int64_t>(-left, 0, w), end = std::clamp(from.w - left, begin, w);   // columns of the image itself
+  for (int64_t y = 0; y < h; ++y, out += w * bytes) {
+    int64_t sy = border_index(top + y, from.h, border);
+    const std::byte* row = source + sy * from.w * bytes;
+    auto sides = [&](int64_t x, int64_t to_x) {
+      for (; x < to_x; ++x) {
+        int64_t sx = border_index(left + x, from.w, border);
+        std::memcpy(out + x * bytes, sy < 0 || sx < 0 ? filled.data() : row + sx * bytes, size_t(bytes));
+      }
+    };
+    if (sy < 0) {
+      sides(0, w);
+      continue;
+    }
+    sides(0, begin);
+    std::memcpy(out + begin * bytes, row + (left + begin) * bytes, size_t((end - begin) * bytes));
+    sides(end, w);
+  }
+  return to;
 }
+
+namespace {
+template <size_t N> void reverse_pixels(const std::byte* row, std::byte* out, int64_t n, size_t bytes) {
+  for (int64_t x = n - 1; x >= 0; --x, out += N ? N : bytes) std::memcpy(out, row + size_t(x) * (N ? N : bytes), N ? N : bytes);
+}
+}  // namespace
 
 Tensor flip_horizontal(const Tensor& image) {
   Pixels from = pixels_of("flip_horizontal", image), to = new_pixels(from, from.h, from.w);
-  visit_pixels(from.dtype(), [&](auto t) {
-    using T = decltype(t);
-    const T* row = from.as<T>();
-    T* out = to.as<T>();
-    for (int64_t y = 0; y < from.h; ++y, row += from.row())
-      for (int64_t x = from.w - 1; x >= 0; --x)
-        for (int64_t c = 0; c < from.c; ++c) *out++ = row[x * from.c + c];
-  });
+  const size_t bytes = size_t(from.c) * size_t(bits_of(from.dtype())) / 8;
+  auto reverse = bytes == 1 ? reverse_pixels<1> : bytes == 3 ? reverse_pixels<3> : bytes == 4 ? reverse_pixels<4> : reverse_pixels<0>;
+  for (int64_t y = 0; y < from.h; ++y) {
+    auto row = size_t(y * from.w) * bytes;
+    reverse(from.tensor.view().data + row, to.tensor.view().data + row, from.w, bytes);
+  }
   return to.tensor;
 }
 

@@ -22,6 +22,8 @@ Pixels color_pixels(std::string_view op, const Tensor& image);       // of 1, 3 
 // A new image with the rank of `image`, whatever its channels; rank 3 where c is not 1.
 Pixels new_pixels(const Pixels& image, int64_t h, int64_t w, int64_t c, DType);
 inline Pixels new_pixels(const Pixels& image, int64_t h, int64_t w) { return new_pixels(image, h, w, image.c, image.dtype()); }
+// h x w pixels from (top, left) on, which may lie outside: there the border's rule, and for `constant` a fill per channel.
+Pixels window(const Pixels& image, int64_t top, int64_t left, int64_t h, int64_t w, const std::vector<double>& fill, Border);
 void check_finite(std::string_view op, const Pixels&);               // floats without NaN and infinities
 
 constexpr double range_of(DType t) { return t == DType::u8 ? 255 : t == DType::u16 ? 65535 : 1; }

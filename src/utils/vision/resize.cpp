@@ -228,6 +228,21 @@ template <> void resize_rows<double>(const Pixels& from, const Pixels& to, const
   }
 }
 
+// Two taps on both axes in fixed point.
+void resize_bilinear(const Pixels& from, const Pixels& to, const Axis& down, const Axis& across) {
+  auto fixed = [](double weight) { return int16_t(std::min(weight * 32768 + 0.5, 32767.0)); };
+  std::vector<int32_t> first;
+  std::vector<int16_t> weight, line(static_cast<size_t>(from.row() + to.row() + 8));
+  for (size_t x = 0; x < across.first.size(); ++x) {
+    first.push_back(across.first[x] * int32_t(from.c));
+    weight.insert(weight.end(), 4, fixed(across.weight[2 * x + 1]));
+  }
+  for (int64_t y = 0; y < to.h; ++y) {
+    const uint8_t* row = from.as<uint8_t>() + down.first[size_t(y)] * from.row();
+    kernels::image_bilinear(row, row + from.row(), fixed(down.weight[size_t(2 * y + 1)]), from.row(), first.data(), weight.data(), from.c, line.data(), to.as<uint8_t>() + y * to.row(), to.w);
+  }
+}
+
 }  // namespace
 
 Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOptions& o) {
@@ -250,6 +265,11 @@ Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOp
   Axis down = axis_of(from.h, height, o, grows), across = axis_of(from.w, width, o, grows);
   if (o.like == Like::pil && from.dtype() == DType::u8) return resize_pillow(from, down, across, height, width).tensor;
   Pixels to = new_pixels(from, height, width);
+  bool short_rows = from.row() < int64_t{1} << 31;
+  if (from.dtype() == DType::u8 && down.taps == 2 && across.taps == 2 && short_rows) {
+    resize_bilinear(from, to, down, across);
+    return to.tensor;
+  }
   visit_pixels(from.dtype(), [&](auto t) { resize_rows<decltype(t)>(from, to, down, across); });
   return to.tensor;
 }

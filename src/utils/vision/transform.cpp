@@ -106,6 +106,10 @@ Tensor Transform::repeat(const Tensor& image, Layout& layout, const Params& para
 Compose::Compose(std::vector<TransformRef> parts, std::optional<uint64_t> seed) : parts_(std::move(parts)) {
   for (auto& p : parts_) if (!p) throw Error(ErrorKind::type, "Compose", "transforms", "a null one");
   if (seed) manual_seed(*seed);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    auto* next = i + 1 < parts_.size() && dynamic_cast<ToTensor*>(parts_[i].get()) ? dynamic_cast<Normalize*>(parts_[i + 1].get()) : nullptr;
+    normalize_.push_back(next && next->channels_first(Layout::chw) ? next : nullptr);
+  }
 }
 std::string Compose::text() const {
   std::string out = "Compose([";
@@ -115,7 +119,14 @@ std::string Compose::text() const {
 Tensor Compose::call(const Tensor& image, Layout& layout, Generator& g, Params& drawn) const {
   Tensor x = image;
   drawn.parts.resize(parts_.size());
-  for (size_t i = 0; i < parts_.size(); ++i) x = parts_[i]->call(x, layout, g, drawn.parts[i]);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (normalize_[i] && x && x.dtype() == DType::u8 && layout != Layout::chw) {
+      x = normalize_[i++]->after_to_tensor(x);
+      layout = Layout::chw;
+    } else {
+      x = parts_[i]->call(x, layout, g, drawn.parts[i]);
+    }
+  }
   return x;
 }
 Tensor Compose::repeat(const Tensor& image, Layout& layout, const Params& params) const {
@@ -145,13 +156,8 @@ Tensor ToTensor::apply(const Tensor& image, const Params&) const {
   Tensor out = Tensor::empty({wide ? DType::f64 : DType::f32, {p.c, p.h, p.w}});
   int64_t n = p.h * p.w;
   if (p.dtype() == DType::u8) {
-    float table[256];
-    for (int i = 0; i < 256; ++i) table[i] = float(i) / 255.0f;
-    for (int64_t c = 0; c < p.c; ++c) {
-      const uint8_t* x = p.as<uint8_t>() + c;
-      float* y = out.view().f32() + c * n;
-      for (int64_t i = 0; i < n; ++i) y[i] = table[x[i * p.c]];
-    }
+    std::vector<float> one(size_t(p.c), 1.0f), none(size_t(p.c), 0.0f);
+    kernels::image_planes(p.as<uint8_t>(), p.c, one.data(), none.data(), out.view().f32(), n);
     return out;
   }
   visit_pixels(p.dtype(), [&](auto t) {
@@ -210,10 +216,26 @@ Tensor Normalize::repeat(const Tensor& image, Layout& layout, const Params& para
   const float* from = x.view().f32();
   float* to = out.view().f32();
   for (int64_t k = 0; k < c; ++k) {
-    double std = std_[std_.size() == 1 ? 0 : size_t(k)], mean = mean_[mean_.size() == 1 ? 0 : size_t(k)];
-    float scale = float(1 / std), shift = float(-mean / std);
+    auto [scale, shift] = steps(k);
     kernels::image_scale(from + k * n, &scale, &shift, 1, to + k * n, n);
   }
+  return out;
+}
+std::pair<float, float> Normalize::steps(int64_t channel) const {
+  double std = std_[std_.size() == 1 ? 0 : size_t(channel)], mean = mean_[mean_.size() == 1 ? 0 : size_t(channel)];
+  return {float(1 / std), float(-mean / std)};
+}
+Tensor Normalize::after_to_tensor(const Tensor& image) const {
+  Pixels p = pixels_of("ToTensor", image);
+  check_channels(p.c, p.h, p.w);
+  std::vector<float> scale, shift;
+  for (int64_t k = 0; k < p.c; ++k) {
+    auto [a, b] = steps(k);
+    scale.push_back(a);
+    shift.push_back(b);
+  }
+  Tensor out = Tensor::empty({DType::f32, {p.c, p.h, p.w}});
+  kernels::image_planes(p.as<uint8_t>(), p.c, scale.data(), shift.data(), out.view().f32(), p.h * p.w);
   return out;
 }
 

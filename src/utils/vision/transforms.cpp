@@ -105,8 +105,11 @@ Steps crop_steps(int64_t height, int64_t width, Padding padding, bool if_needed,
           [=](const Tensor& x, const Params& d) {
             Pixels from = pixels_of("RandomCrop", x);
             Padding p = widened(from.h, from.w);
+            int64_t top = whole(d.number("top")), left = whole(d.number("left"));
             bool none = !p.left && !p.top && !p.right && !p.bottom;
-            return crop(none ? x : pad(x, p, fill, border), whole(d.number("top")), whole(d.number("left")), height, width);
+            if (none || top < 0 || left < 0 || top > from.h + p.top + p.bottom - height || left > from.w + p.left + p.right - width)
+              return crop(none ? x : pad(x, p, fill, border), top, left, height, width);
+            return window(from, top - p.top, left - p.left, height, width, per_channel("RandomCrop", "a fill", fill, from.c), border).tensor;
           }};
 }
 

@@ -21,7 +21,7 @@ def test_blur_as_opencv(sigma, border):
             got = gaussian_blur(image, sigma, size or None, border)
             assert distance(got, cv2.GaussianBlur(image, (size, size), sigma, borderType=BORDERS[border])) <= 2
             size = size or int(np.rint(sigma * 6 + 1)) | 1
-            assert distance(got, cv2.GaussianBlur(image.astype(np.float32), (size, size), sigma, borderType=BORDERS[border])) <= 0.501
+            assert distance(got, cv2.GaussianBlur(image.astype(np.float32), (size, size), sigma, borderType=BORDERS[border])) <= 0.54   # in fixed point
     for dtype, limit in ((np.float32, 1e-6), (np.float64, 1e-6), (np.uint16, 2)):
         image = noise(24, 33, dtype=dtype)
         got = gaussian_blur(image, sigma, 7, border)

@@ -26,7 +26,7 @@ def test_like_pil(interpolation, size):
             planes = image.reshape(*image.shape[:2], -1)
             floats = [np.asarray(Image.fromarray(planes[..., c].astype(np.float32)).resize(size[::-1], PIL_FILTERS[interpolation])) for c in range(planes.shape[2])]
             exact = np.clip(np.stack(floats, -1), 0, 255)
-            assert distance(resize(image, size, interpolation).reshape(exact.shape), exact) <= 0.501
+            assert distance(resize(image, size, interpolation).reshape(exact.shape), exact) <= 0.53   # bilinear is in fixed point
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos", "area"])
