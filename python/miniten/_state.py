@@ -7,6 +7,8 @@ from typing import Any
 from miniten import _core
 from miniten._core import Module, Tensor
 
+SAFETENSORS = ".safetensors"
+
 
 def rebuild_tensor(kind, dtype, shape, values, requires_grad):
     return _core._rebuild_tensor(kind, dtype, shape, values, requires_grad)
@@ -14,6 +16,16 @@ def rebuild_tensor(kind, dtype, shape, values, requires_grad):
 
 def _is_array(value) -> bool:
     return isinstance(value, Tensor) or hasattr(value, "__array_interface__")
+
+
+def _is_state_dict(value) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and _is_array(v) for k, v in value.items())
+
+
+def _state_dict(value) -> dict:
+    if _is_state_dict(value):
+        return value
+    raise TypeError(f"[save] expected a model or a dict of arrays by name for a .safetensors file, got {type(value).__name__} (.npz keeps nested dicts and lists)")
 
 
 def _structure(value, name: str, tensors: dict):
@@ -50,15 +62,18 @@ def _restored(node, tensors):
 def save(obj: Any, path: Any) -> int:
     """Writes a model, a tensor, a state_dict, or nested dicts and lists of tensors, numbers and text, as .npz -> bytes.
 
+    A path that ends in .safetensors takes a state_dict, or a model for its state_dict, in that format.
     The file appears whole or not at all. Raises OSError where it cannot be written.
     """
+    if str(path).endswith(SAFETENSORS):
+        return _core.save_safetensors(obj.state_dict() if isinstance(obj, Module) else _state_dict(obj), path)
     if isinstance(obj, Module):
         from miniten.edge.export import export_miniten
 
         return export_miniten(obj, path).bytes
     if _is_array(obj):
         return _core._save_file("tensor", "", {"value": obj}, path)
-    if isinstance(obj, dict) and obj and all(isinstance(k, str) and _is_array(v) for k, v in obj.items()):
+    if obj and _is_state_dict(obj):
         return _core._save_file("state_dict", "", obj, path)
     import json
 
@@ -68,7 +83,12 @@ def save(obj: Any, path: Any) -> int:
 
 
 def load(source: Any) -> Any:
-    """What save wrote, or any of MiniTen's files, from a path or bytes: a tensor, a dict, or the right class of model."""
+    """What save wrote, or any of MiniTen's files, from a path or bytes: a tensor, a dict, or the right class of model.
+
+    A .safetensors file gives a dict of its tensors.
+    """
+    if source[8:9] == b"{" if isinstance(source, bytes) else str(source).endswith(SAFETENSORS):
+        return _core.load_safetensors(source)
     kind, extra, tensors, has_graph = _core._load_file(source)
     if has_graph or kind not in ("tensor", "state_dict"):
         from miniten.edge.export import load_miniten

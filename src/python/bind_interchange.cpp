@@ -1,8 +1,10 @@
 #include <nanobind/stl/optional.h>
-#include "miniten/interchange/native.h"
+#include "miniten/interchange/safetensors.h"
 #include "python/bind.h"
 
 namespace miniten::python {
+
+using namespace nb::literals;
 
 // A path as text, from str or os.PathLike.
 std::string path_of(nb::handle path) {
@@ -15,10 +17,21 @@ std::string path_of(nb::handle path) {
   return nb::cast<std::string>(text);
 }
 
-static NativeFile native_file(nb::handle source) {
-  if (!nb::isinstance<nb::bytes>(source)) return load_native(path_of(source));
+// Calls load with the path or the bytes that a user gave.
+static auto from_source(nb::handle source, auto load) {
+  if (!nb::isinstance<nb::bytes>(source)) return load(path_of(source));
   nb::bytes b = nb::borrow<nb::bytes>(source);
-  return load_native(std::span(static_cast<const std::byte*>(b.data()), b.size()));
+  return load(std::span(static_cast<const std::byte*>(b.data()), b.size()));
+}
+static std::vector<NamedTensor> named_tensors(const char* op, nb::dict d) {
+  std::vector<NamedTensor> tensors;
+  for (auto [name, value] : d) tensors.push_back({nb::cast<std::string>(nb::str(name)), to_tensor(op, value)});
+  return tensors;
+}
+static nb::dict dict_of(const std::vector<NamedTensor>& tensors) {
+  nb::dict d;
+  for (const NamedTensor& t : tensors) d[nb::str(t.name.data(), t.name.size())] = t.tensor;
+  return d;
 }
 
 void bind_interchange(nb::module_& m) {
@@ -26,15 +39,34 @@ void bind_interchange(nb::module_& m) {
     NativeFile f;
     f.kind = std::move(kind);
     f.extra = std::move(extra);
-    for (auto [name, value] : tensors) f.tensors.push_back({nb::cast<std::string>(nb::str(name)), to_tensor("save", value)});
+    f.tensors = named_tensors("save", tensors);
     return save_native(f, path_of(path));
   });
   m.def("_load_file", [](nb::object source) {
-    NativeFile f = native_file(source);
-    nb::dict tensors;
-    for (const NamedTensor& t : f.tensors) tensors[t.name.c_str()] = t.tensor;
-    return nb::make_tuple(f.kind, f.extra, tensors, f.has_graph);
+    NativeFile f = from_source(source, [](const auto& from) { return load_native(from); });
+    return nb::make_tuple(f.kind, f.extra, dict_of(f.tensors), f.has_graph);
   });
+  m.def("save_safetensors", [](nb::dict tensors, nb::object path, nb::object metadata) {
+    Safetensors f{named_tensors("save_safetensors", tensors), {}};
+    if (!metadata.is_none())
+      for (auto [key, value] : nb::cast<nb::dict>(metadata)) {
+        if (!nb::isinstance<nb::str>(key) || !nb::isinstance<nb::str>(value))
+          throw Error(ErrorKind::type, "save_safetensors", "metadata of text by text", type_text(key) + " and " + type_text(value), "the format stores text alone: use str(...)");
+        f.metadata.emplace_back(nb::cast<std::string>(key), nb::cast<std::string>(value));
+      }
+    return save_safetensors(f, path_of(path));
+  }, "tensors"_a, "path"_a, "metadata"_a = nb::none(),
+  nb::sig("def save_safetensors(tensors: collections.abc.Mapping[str, Tensor | numpy.typing.ArrayLike], path: str | os.PathLike[str], metadata: collections.abc.Mapping[str, str] | None = None) -> int"),
+  "Writes arrays by name, a state_dict for one, as a .safetensors file that appears whole or not at all -> bytes. Raises NotImplementedError for int4 and uint4, which the format lacks, OSError where it cannot be written.");
+  m.def("load_safetensors", [](nb::object source, bool with_metadata) -> nb::object {
+    Safetensors f = from_source(source, [](const auto& from) { return load_safetensors(from); });
+    if (!with_metadata) return dict_of(f.tensors);
+    nb::dict metadata;
+    for (const auto& [key, value] : f.metadata) metadata[nb::str(key.data(), key.size())] = nb::str(value.data(), value.size());
+    return nb::make_tuple(dict_of(f.tensors), metadata);
+  }, "source"_a, nb::kw_only(), "with_metadata"_a = false,
+  nb::sig("def load_safetensors(source: str | os.PathLike[str] | bytes, *, with_metadata: bool = False) -> dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, str]]"),
+  "The tensors of a .safetensors file, from a path or bytes, by name; with_metadata=True: and the file's texts. Raises ValueError for a damaged file, NotImplementedError for float8 and complex elements.");
 }
 
 }  // namespace miniten::python

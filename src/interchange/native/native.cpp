@@ -1,6 +1,7 @@
 #include "miniten/interchange/native.h"
 #include <nlohmann/json.hpp>
 #include "base/text.h"
+#include "interchange/json_text.h"
 #include "interchange/native/sparse.h"
 #include "interchange/native/zip.h"
 
@@ -213,13 +214,7 @@ NativeFile load_native(std::span<const std::byte> bytes) {
   }
   try {
     const char* text = reinterpret_cast<const char*>(manifest->bytes.data());
-    int depth = 0, deepest = 0;
-    for (std::byte b : manifest->bytes) {              // the parser recurses
-      depth += b == std::byte('[') || b == std::byte('{');
-      depth -= b == std::byte(']') || b == std::byte('}');
-      deepest = std::max(deepest, depth);
-    }
-    if (deepest > 200) throw Error(ErrorKind::value, "native", "a manifest at most 200 deep", std::to_string(deepest));
+    require_shallow("native", manifest->bytes, 200);
     json j = json::parse(text, text + manifest->bytes.size());
     if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
     if (int version = j.at("version").get<int>(); version < 1 || version > 1)
