@@ -7,8 +7,8 @@
 namespace miniten::kernels {
 namespace {
 
-template <class T, class F>
-void zip(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_t n, F f) {
+template <class F>
+void zip(const double* a, int64_t a_step, const double* b, int64_t b_step, double* y, int64_t n, F f) {
   const int64_t da = a_step != 0, db = b_step != 0;
   for (int64_t i = 0; i < n; ++i) y[i] = f(a[i * da], b[i * db]);
 }
@@ -16,9 +16,8 @@ void zip(const T* a, int64_t a_step, const T* b, int64_t b_step, T* y, int64_t n
 }  // namespace
 
 void binary(Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
-  if (op != Binary::pow) return ftable().binary(op, a, a_step, b, b_step, y, n);
-  if (n > 0 && a_step && !b_step && *b == 2) return ftable().unary(Unary::square, a, y, n);
-  zip(a, a_step, b, b_step, y, n, [](float p, float q) { return std::pow(p, q); });
+  if (op == Binary::pow && n > 0 && a_step && !b_step && *b == 2) return ftable().unary(Unary::square, a, y, n);
+  ftable().binary(op, a, a_step, b, b_step, y, n);
 }
 
 void binary(Binary op, const double* a, int64_t a_step, const double* b, int64_t b_step, double* y, int64_t n) {
@@ -35,6 +34,10 @@ void binary(Binary op, const double* a, int64_t a_step, const double* b, int64_t
     case Binary::gate: return zip(a, a_step, b, b_step, y, n, [](double p, double q) { return q > 0 ? p : 0; });
     default: return;
   }
+}
+
+void choose(const bool* condition, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
+  ftable().choose(condition, a, a_step, b, b_step, y, n);
 }
 
 void add_scaled(const float* a, float scale, float* y, int64_t n) { ftable().add_scaled(a, scale, y, n); }

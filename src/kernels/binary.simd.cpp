@@ -1,5 +1,5 @@
 #include "kernels/ftable.h"
-#include "kernels/simd-inl.h"
+#include "kernels/math-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -21,6 +21,33 @@ void zip(const float* a, int64_t a_step, const float* b, int64_t b_step, float* 
   }
 }
 
+// a^b = exp(b * log |a|) in double, negated for a negative a and an odd b; lanes of zeros, infinities, NaN, a root of a
+// negative number and exponents beyond 2^24 are the C library's.
+MINITEN_INLINE D power(D a, D b) {
+  const double shift = 6755399441055744.0;
+  const D size = abs(a), t = b + shift;
+  const L whole = (L)(t - shift == b), negative = (L)(a < 0.0);
+  const L usual = (L)(size > 0.0) & (L)(size < __builtin_inf()) & (L)(abs(b) <= 16777216.0) & (whole | ~negative);
+  D y = exp(b * log(select(usual, size, set_d(1.0))));
+  y = (D)((UL)y ^ (((UL)t << 63) & (UL)negative));
+  if (!all_of(usual))
+    for (int j = 0; j < kHalf; ++j)
+      if (!usual[j]) y[j] = __builtin_pow(a[j], b[j]);
+  return y;
+}
+void pow(const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
+  float left[kHalf], right[kHalf], part[kHalf];
+  for (int64_t i = 0; i < n; i += kHalf) {
+    const int64_t m = n - i < kHalf ? n - i : kHalf;
+    for (int64_t j = 0; j < kHalf; ++j) {
+      left[j] = j < m ? a[(i + j) * a_step] : 1.0f;
+      right[j] = j < m ? b[(i + j) * b_step] : 1.0f;
+    }
+    store_as<H>(part, to_float(power(to_double(load_as<H>(left)), to_double(load_as<H>(right)))));
+    for (int64_t j = 0; j < m; ++j) y[i + j] = part[j];
+  }
+}
+
 }  // namespace
 
 void binary(Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
@@ -33,8 +60,21 @@ void binary(Binary op, const float* a, int64_t a_step, const float* b, int64_t b
     case Binary::minimum: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return min_nan(p, q); });
     case Binary::gate:
       return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return select((I)(q > 0.0f), p, V{}); });
-    default: return;  // pow: kernels/binary.cpp
+    case Binary::pow: return pow(a, a_step, b, b_step, y, n);
+    default: return;
   }
+}
+
+void choose(const bool* condition, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
+  typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+  const V all_a = n > 0 ? set(*a) : V{}, all_b = n > 0 ? set(*b) : V{};
+  for_lanes(n, [&](int64_t i, int64_t m) {
+    Bytes c = {};
+    if (m == kLanes) c = load_as<Bytes>(condition + i);
+    else for (int64_t j = 0; j < m; ++j) c[j] = condition[i + j];
+    const I chosen = __builtin_convertvector(c, I) != 0;
+    store_n(y + i, select(chosen, a_step ? load_n(a + i, m) : all_a, b_step ? load_n(b + i, m) : all_b), m);
+  });
 }
 
 void add_scaled(const float* a, float scale, float* y, int64_t n) {

@@ -29,6 +29,8 @@
   X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
   X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
+  X(choose, void,                                                                                                      \
+    (const bool* condition, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))      \
   X(add_scaled, void, (const float* a, float scale, float* y, int64_t n))                                              \
   X(sum, float, (const float* x, int64_t n))                                                                           \
   X(sum_squares, float, (const float* x, int64_t n))                                                                   \

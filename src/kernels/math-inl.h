@@ -63,6 +63,18 @@ MINITEN_INLINE V log(V x) {
   return select((I)(x >= 0.0f), y, x - x + __builtin_nanf(""));
 }
 
+// To the nearest integer, half to even, with the sign of x.
+MINITEN_INLINE V round_even(V x) {
+  const V t = abs(x), whole = (t + 8388608.0f) - 8388608.0f;
+  const I sign = (I)x & (I)set(-0.0f);
+  return select((I)(t < 8388608.0f), (V)((I)whole | sign), x);
+}
+MINITEN_INLINE V floor(V x) {
+  const V r = round_even(x);
+  return select((I)(r > x), r - 1.0f, r);
+}
+MINITEN_INLINE V ceil(V x) { return -floor(-x); }
+
 MINITEN_INLINE V tanh(V x) {
   const V t = abs(x), s = x * x;
   V p = set(-5.660789e-03f);
@@ -118,6 +130,57 @@ MINITEN_INLINE D normal_tail(D t) {
   return p * exp(t * t * -0.5);
 }
 
+// Of positive finite numbers; relative error 2^-42.
+MINITEN_INLINE D log(D x) {
+  const UL scaled = (UL)x - 0x3fe6a09e667f3bcdu + (1023ull << 52);  // mantissa in [sqrt(1/2), sqrt(2))
+  const D exponent = (D)((scaled >> 52) | 0x4330000000000000u) - 4503599627371519.0;
+  const D m = (D)((UL)x - (scaled & 0xfff0000000000000u) + (1023ull << 52));
+  const D s = (m - 1.0) / (m + 1.0), z = s * s;
+  D p = set_d(0.19364359579974819);
+  p = fma(p, z, set_d(0.2219130133278546));
+  p = fma(p, z, set_d(0.285717563490149));
+  p = fma(p, z, set_d(0.39999998786768987));
+  p = fma(p, z, set_d(0.6666666666738469));
+  p = fma(p, z, set_d(2.0));
+  return fma(exponent, set_d(0.6931471805599453), s * p);
+}
+
+// log(1 + x) for finite x > -1.
+MINITEN_INLINE D log_of_one_plus(D x) {
+  const D u = 1.0 + x;
+  return select((L)(u == 1.0), x, log(u) + (x - (u - 1.0)) / u);
+}
+
+MINITEN_INLINE D log1p(D x) {
+  D y = select((L)(x < __builtin_inf()), log_of_one_plus(x), x);
+  y = select((L)(x == -1.0), set_d(-__builtin_inf()), y);
+  return select((L)(x >= -1.0), y, x - x + __builtin_nan(""));
+}
+
+// The sine of x + quarters * pi/2 for |x| <= kSineLimit.
+constexpr double kSineLimit = 1e6;
+MINITEN_INLINE D sine(D x, uint64_t quarters) {
+  const double shift = 6755399441055744.0;
+  const D t = x * 0.6366197723675814 + shift, n = t - shift;
+  D r = x - n * 1.5707963267341256;  // 33 bits: exact for the n of such x
+  r = r - n * 6.077100506303966e-11;
+  r = r - n * 2.0222662487959506e-21;
+  const D z = r * r;
+  D p = set_d(-2.4805626365903358e-08);
+  p = fma(p, z, set_d(2.7555990878578187e-06));
+  p = fma(p, z, set_d(-0.00019841266917048782));
+  p = fma(p, z, set_d(0.008333333331079659));
+  p = fma(p, z, set_d(-0.16666666666663882));
+  D q = set_d(-2.7237130846641046e-07);
+  q = fma(q, z, set_d(2.4799862171484906e-05));
+  q = fma(q, z, set_d(-0.0013888885091713266));
+  q = fma(q, z, set_d(0.04166666663740459));
+  q = fma(q, z, set_d(-0.49999999999963907));
+  const UL quadrant = (UL)t + quarters;
+  const D y = select((L)((quadrant & 1u) != 0u), fma(q, z, set_d(1.0)), fma(p * z, r, r));
+  return (D)((UL)y ^ ((quadrant & 2u) << 62));
+}
+
 MINITEN_INLINE D abs(D v) { return (D)((L)v & 0x7fffffffffffffff); }
 
 MINITEN_INLINE D erf(D x) {
@@ -133,6 +196,8 @@ MINITEN_INLINE D erf(D x) {
   const L sign = (L)x & (L)set_d(-0.0);
   return select((L)(t < 1.0), x * p, (D)((L)big | sign));
 }
+
+MINITEN_INLINE D softplus(D x) { return max_keep(set_d(0.0), x) + log_of_one_plus(exp(-abs(x))); }
 
 // The factors below stop at -120: their products vanish in float long before, and -infinity gives -0.
 MINITEN_INLINE D gelu(D x) {

@@ -168,6 +168,19 @@ MINITEN_INLINE void store_if(float* p, V v, int64_t n) {
   store_part(p, v, n);
 }
 
+// Whether every lane of a comparison of D holds.
+MINITEN_INLINE bool all_of(L mask) {
+#if MINITEN_LANES == 16
+  return _mm512_movepi64_mask((__m512i)mask) == 0xff;
+#elif MINITEN_LANES == 8
+  return _mm256_movemask_pd((__m256d)mask) == 15;
+#else
+  int64_t all = mask[0];
+  for (int i = 1; i < kHalf; ++i) all &= mask[i];
+  return all != 0;
+#endif
+}
+
 MINITEN_INLINE V select(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 MINITEN_INLINE D select(L mask, D a, D b) { return (D)((mask & (L)a) | (~mask & (L)b)); }
 MINITEN_INLINE V max_nan(V a, V b) { return select(a != a, a, max_keep(a, b)); }  // NaN where either is

@@ -22,6 +22,18 @@ void map_double(const float* x, float* y, int64_t n, F f) {
   }
 }
 
+// sin(x + quarters * pi/2); arguments too large for sine(), infinities and NaN are left to the C library.
+void map_sine(const float* x, float* y, int64_t n, uint64_t quarters) {
+  map_double(x, y, n, [&](D v) {
+    const L within = (L)(abs(v) <= kSineLimit);
+    D r = sine(v, quarters);
+    if (!all_of(within))
+      for (int j = 0; j < kHalf; ++j)
+        if (!within[j]) r[j] = quarters ? __builtin_cos(v[j]) : __builtin_sin(v[j]);
+    return r;
+  });
+}
+
 }  // namespace
 
 void clamp(const float* x, float lo, float hi, float* y, int64_t n) {
@@ -48,7 +60,14 @@ void unary(Unary op, const float* x, float* y, int64_t n) {
     case Unary::sign:
       return map(x, y, n,
                  [](V v) { return select((I)(v > 0.0f), set(1.0f), select((I)(v < 0.0f), set(-1.0f), v)); });
-    default: return;  // the rest is not vectorised: kernels/unary.cpp
+    case Unary::sin: return map_sine(x, y, n, 0);
+    case Unary::cos: return map_sine(x, y, n, 1);
+    case Unary::floor: return map(x, y, n, [](V v) { return floor(v); });
+    case Unary::ceil: return map(x, y, n, [](V v) { return ceil(v); });
+    case Unary::round: return map(x, y, n, [](V v) { return round_even(v); });
+    case Unary::log1p: return map_double(x, y, n, [](D v) { return log1p(v); });
+    case Unary::softplus: return map_double(x, y, n, [](D v) { return softplus(v); });
+    default: return;
   }
 }
 

@@ -261,6 +261,8 @@ template <class T> void where_rows(const Context& c) {
     T* y = c.out[0].as<T>() + at[0];
     const bool* condition = c.in[0].as<bool>() + at[1];
     const T *a = c.in[1].as<T>() + at[2], *b = c.in[2].as<T>() + at[3];
+    if constexpr (std::is_same_v<T, float>)
+      if (step[0] == 1 && step[1] == 1 && uint64_t(step[2]) <= 1 && uint64_t(step[3]) <= 1) return kernels::choose(condition, a, step[2], b, step[3], y, n);
     for (int64_t i = 0; i < n; ++i) y[i * step[0]] = condition[i * step[1]] ? a[i * step[2]] : b[i * step[3]];
   });
 }
@@ -275,7 +277,7 @@ constinit const OpDef where_op{.name = "where", .doc = "a where the condition ho
       switch (bits_of(c.out[0].spec.dtype)) {
         case 8: return where_rows<uint8_t>(c);
         case 16: return where_rows<uint16_t>(c);
-        case 32: return where_rows<uint32_t>(c);
+        case 32: return where_rows<float>(c);
         default: return where_rows<uint64_t>(c);
       }
     },

@@ -18,12 +18,12 @@ using testing::same_bits;
 struct Case {
   Binary op;
   const char* name;
-  std::function<float(float, float)> exact;
+  std::function<double(float, float)> exact;
 };
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
-      {Binary::add, "add", [](float a, float b) { return a + b; }},
+      {Binary::add, "add", [](float a, float b) -> float { return a + b; }},
       {Binary::sub, "sub", [](float a, float b) { return a - b; }},
       {Binary::mul, "mul", [](float a, float b) { return a * b; }},
       {Binary::div, "div", [](float a, float b) { return a / b; }},
@@ -31,17 +31,19 @@ const std::vector<Case>& cases() {
        [](float a, float b) { return std::isnan(a) || std::isnan(b) ? kNaN : std::max(a, b); }},
       {Binary::minimum, "minimum",
        [](float a, float b) { return std::isnan(a) || std::isnan(b) ? kNaN : std::min(a, b); }},
-      {Binary::pow, "pow", [](float a, float b) { return std::pow(a, b); }},
+      {Binary::pow, "pow", [](double a, double b) { return std::pow(a, b); }},
       {Binary::gate, "gate", [](float a, float b) { return b > 0 ? a : 0; }},
   };
   return all;
 }
 
-void expect_same(float want, float got, const char* name, int64_t i) {
+void expect_same(double want, float got, const char* name, int64_t i) {
   if (std::isnan(want)) {
     ASSERT_TRUE(std::isnan(got)) << name << " " << i << ": " << got;
+  } else if (std::string_view(name) == "pow") {
+    ASSERT_LE(testing::ulps(got, want), 1) << name << " " << i << ": " << got;
   } else {
-    ASSERT_EQ(want, got) << name << " " << i;
+    ASSERT_EQ(static_cast<float>(want), got) << name << " " << i;
   }
 }
 
@@ -98,6 +100,40 @@ TEST(Binary, EveryPairOfSpecialValues) {
   }
   binary(Binary::pow, ad.data(), 1, bd.data(), 0, y.data(), n);
   for (const double v : y) EXPECT_EQ(v, 1.0);  // b[0] is 0
+}
+
+TEST(Binary, PowersOfAllMagnitudes) {
+  const auto exponent = random_floats(20000, 3, -40, 40), log_size = random_floats(20000, 4, -87, 88);
+  std::vector<float> a(exponent.size()), b = exponent;
+  for (size_t i = 0; i < a.size(); ++i) {
+    a[i] = std::exp(log_size[i]) * (i % 3 ? 1.0f : -1.0f);
+    if (i % 2) b[i] = std::round(b[i]);
+  }
+  on_every_isa([&] {
+    std::vector<float> y(a.size());
+    binary(Binary::pow, a.data(), 1, b.data(), 1, y.data(), static_cast<int64_t>(a.size()));
+    for (size_t i = 0; i < a.size(); ++i)
+      expect_same(std::pow(static_cast<double>(a[i]), static_cast<double>(b[i])), y[i], "pow", static_cast<int64_t>(i));
+  });
+}
+
+TEST(Binary, Choose) {
+  on_every_isa([] {
+    for (int64_t n = 0; n <= 35; ++n)
+      for (const int64_t a_step : {0, 1})
+        for (const int64_t b_step : {0, 1}) {
+          const Edge edge = n % 2 ? Edge::end : Edge::begin;
+          auto av = random_floats(a_step ? n : 1, 1), bv = random_floats(b_step ? n : 1, 2);
+          if (n > 2) av[0] = kNaN, bv[0] = -0.0f;
+          Guarded<float> a(av, edge), b(bv, edge), y(n, edge);
+          Guarded<bool> condition(n, edge);
+          for (int64_t i = 0; i < n; ++i) condition[i] = i * i % 3 == 1;
+          choose(condition.data(), a.data(), a_step, b.data(), b_step, y.data(), n);
+          std::vector<float> want(static_cast<size_t>(n));
+          for (int64_t i = 0; i < n; ++i) want[static_cast<size_t>(i)] = condition[i] ? av[static_cast<size_t>(i * a_step)] : bv[static_cast<size_t>(i * b_step)];
+          ASSERT_TRUE(same_bits(want, y.values())) << n;
+        }
+  });
 }
 
 TEST(Binary, AddScaled) {
