@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
@@ -9,10 +10,28 @@ namespace miniten {
 // Order along an axis: stable, NaN greatest, as torch.
 namespace {
 
-template <class T> bool before(T a, T b, bool descending) {
-  if (a != a || b != b) return descending ? a != a && b == b : a == a && b != b;
-  return descending ? a > b : a < b;
+// An unsigned number in the order of the values: NaN greatest, zeros of both signs equal.
+template <class T> uint64_t order_key(T x) {
+  if constexpr (std::is_class_v<T>) return order_key(float(x));
+  else if constexpr (std::is_floating_point_v<T>) {
+    constexpr uint64_t sign = uint64_t{1} << 63;
+    if (x != x) return ~uint64_t{0};
+    const uint64_t bits = std::bit_cast<uint64_t>(double(x) + 0.0);
+    return bits & sign ? ~bits : bits | sign;
+  } else if constexpr (std::is_signed_v<T>) return uint64_t(int64_t(x)) ^ (uint64_t{1} << 63);
+  else return uint64_t(x);
 }
+struct Ranked {
+  uint64_t key;
+  int64_t at;
+  bool operator<(const Ranked& o) const { return key != o.key ? key < o.key : at < o.at; }
+};
+// The first k of n in order.
+void rank(Ranked* item, int64_t n, int64_t k) {
+  if (k < n) std::nth_element(item, item + k, item + n);
+  std::sort(item, item + k);
+}
+
 void argsort_eval(const Context& c) {
   const auto& at = c.as<SortAttrs>();
   const View &x = c.in[0], &y = c.out[0];
@@ -21,22 +40,17 @@ void argsort_eval(const Context& c) {
   View operands[] = {y, x};
   Shape lines = y.shape();
   lines[axis] = operands[0].spec.shape[axis] = operands[1].spec.shape[axis] = 1;
-  auto* order = reinterpret_cast<int64_t*>(c.scratch);
+  auto* item = reinterpret_cast<Ranked*>(c.scratch);
   auto run = [&](auto zero) {
     using T = decltype(zero);
-    using A = std::conditional_t<std::is_class_v<T>, float, T>;
     ElementLoop(lines, operands).run(c, [&](const int64_t* start, const int64_t* s, int64_t rows) {
       for (int64_t r = 0; r < rows; ++r) {
         const T* from = x.as<T>() + start[1] + r * s[1];
         int64_t* to = y.i64() + start[0] + r * s[0];
-        for (int64_t i = 0; i < n; ++i) order[i] = i;
-        auto earlier = [&](int64_t i, int64_t j) {
-          A a = A(from[i * step]), b = A(from[j * step]);
-          return before(a, b, at.descending) || (!before(b, a, at.descending) && i < j);
-        };
-        if (k < n) std::partial_sort(order, order + k, order + n, earlier);
-        else std::sort(order, order + n, earlier);
-        for (int64_t i = 0; i < k; ++i) to[i * to_step] = order[i];
+        const uint64_t turn = at.descending ? ~uint64_t{0} : 0;
+        for (int64_t i = 0; i < n; ++i) item[i] = {order_key(from[i * step]) ^ turn, i};
+        rank(item, n, k);
+        for (int64_t i = 0; i < k; ++i) to[i * to_step] = item[i].at;
       }
     });
   };
@@ -61,7 +75,7 @@ constinit const OpDef argsort_op{.name = "argsort", .doc = "indices in the order
     },
     .eval = argsort_eval,
     .work = [](const Call& c) {
-      return Work{.pieces = pieces_for(c.in[0].shape.count()), .scratch = size_t(c.in[0].shape[int(c.as<SortAttrs>().axis)]) * 8};
+      return Work{.pieces = pieces_for(c.in[0].shape.count()), .scratch = size_t(c.in[0].shape[int(c.as<SortAttrs>().axis)]) * sizeof(Ranked)};
     },
     .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count() * int64_t(std::log2(double(c.in[0].shape[int(c.as<SortAttrs>().axis)]) + 1) + 1)}; },
     .samples = []() -> std::vector<Sample> {
@@ -96,10 +110,12 @@ Tensor median(const Tensor& x, int axis, bool keepdim) {
   Tensor line = one_axis(x);
   int64_t n = line.dim(axis);
   if (n == 0) throw Error(ErrorKind::value, "median", "an axis of at least one element", x.shape().text());
-  Tensor sorted = sort(line, axis).values, middle = slice(sorted, axis, (n - 1) / 2, (n - 1) / 2 + 1);
-  if (is_float(x.dtype())) {                                  // NaN, sorted last, wins
-    Tensor last = slice(sorted, axis, n - 1, n);
-    middle = where(not_equal(last, last), last, middle);
+  const int64_t half = (n - 1) / 2;
+  Tensor order = apply(argsort_op, {line}, SortAttrs{axis, false, half + 1});
+  Tensor middle = gather_elements(line, slice(order, axis, half, half + 1), axis);
+  if (is_float(x.dtype())) {                                  // NaN wins
+    Tensor greatest = max(line, {axis}, true);
+    middle = where(not_equal(greatest, greatest), greatest, middle);
   }
   return keepdim || x.rank() == 0 ? reshape(middle, x.rank() ? middle.shape() : Shape{}) : squeeze(middle, axis);
 }
