@@ -25,8 +25,8 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(base_neon_i8mm neon)
 endif()
 
-# Unrolled further, the 16-bit kernels are twice as large.
-file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/*16.simd.cpp)
+# Unrolled further, these are up to twice as large.
+file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/*16.simd.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/*sparse.simd.cpp)
 set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS -O2)
 # A second, narrower copy of each loop for its last elements gains nothing on rows of pixels.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -47,7 +47,7 @@ foreach(target IN LISTS all_targets)
   set(chosen "")
   foreach(source IN LISTS simd_sources)
     get_filename_component(name ${source} NAME)
-    if(base_${target} AND NOT name MATCHES "^q(gemm|depthwise|table)\\.")  # the base's kernels serve: no dot products in them
+    if(base_${target} AND NOT name MATCHES "^q(gemm|sparse|depthwise|table)\\.")  # the base's kernels serve: no dot products in them
       continue()
     endif()
     if((name MATCHES "^q" AND target IN_LIST int8_targets) OR (NOT name MATCHES "^q" AND target IN_LIST float_targets))

@@ -8,6 +8,7 @@
 #include "kernels/recurrent.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
+#include "kernels/sparse.h"
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "kernels/update.h"
@@ -16,6 +17,8 @@
 // The float kernels each target provides: X(name, result, parameters). Contracts stand in the public kernel headers.
 #define MINITEN_FLOAT_KERNELS(X)                                                                                       \
   X(gemm, void, (const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& epilogue))     \
+  X(sparse_gemm, void,                                                                                                 \
+    (const GemmShape& shape, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e))     \
   X(winograd, void,                                                                                                    \
     (const WinogradShape& shape, const float* x, const float* packed, const Epilogue& epilogue, float* y,              \
      int64_t begin, int64_t end, float* scratch))                                                                      \

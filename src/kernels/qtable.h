@@ -4,6 +4,7 @@
 #include "kernels/qgemm16.h"
 #include "kernels/qpointwise16.h"
 #include "kernels/qpool.h"
+#include "kernels/sparse.h"
 
 // The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers. A target
 // that adds dot products of bytes to another, its base, has kernels of its own only where those count.
@@ -11,6 +12,10 @@
 #define MINITEN_DOT_KERNELS(X)                                                                                            \
   X(qgemm, void, (const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e))       \
   X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e)) \
+  X(sparse_qgemm, void,                                                                                                \
+    (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e)) \
+  X(sparse_qgemm_f32, void,                                                                                            \
+    (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, float* c, const QEpilogueF32& e)) \
   X(qdepthwise, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, void* y, const QEpilogue& e))     \
   X(qdepthwise_f32, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, float* y, const QEpilogueF32& e))
 #define MINITEN_PLAIN_KERNELS(X)                                                                                          \
