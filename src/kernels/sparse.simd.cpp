@@ -8,7 +8,7 @@ namespace {
 constexpr int kPanel = 16;
 constexpr int kVectors = kPanel / kLanes;
 #if defined(__aarch64__)
-constexpr int kRows = MINITEN_SCALAR ? 1 : 6;
+constexpr int kRows = kLanes == 1 ? 1 : 6;
 #else
 constexpr int kRows = kLanes == 16 ? 12 : kLanes == 8 ? 6 : kLanes == 4 ? 2 : 1;
 #endif

@@ -1,5 +1,6 @@
 #include "kernels/depthwise.h"
 #include "ops/conv_parts.h"
+#include "ops/sparse.h"
 
 namespace miniten::conv {
 
@@ -73,8 +74,17 @@ size_t band_bytes(const ConvGeometry& g) {
   return g.is_padded() ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
 }
 
+// The walk of `rows` output rows over an input of this row stride.
+static kernels::GemmShape product_shape(const ConvGeometry& g, int64_t rows, int64_t n, const Target& y) {
+  int64_t row = g.padded_w() * g.c;
+  bool runs = g.groups == 1 && g.dilation_w == 1;              // a kernel row is one contiguous segment
+  return {.rows = rows, .cols = g.q, .n = n, .a_row = g.stride_h * row, .a_col = g.stride_w * g.c, .c_row = y.row, .c_col = y.col, .r_row = y.row, .r_col = y.col,
+          .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
+          .segment = runs ? g.s * g.c : g.c_group()};
+}
+
 void convolve(const ConvGeometry& g, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end,
-              float* band, int64_t columns) {
+              float* band, int64_t columns, SparsePanels sparse) {
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
   bool padded = g.is_padded(), pointwise = !padded && g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 &&
                                            y.col == g.o && y.row == g.q * y.col && y.image == g.p * y.row;
@@ -92,17 +102,15 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
                           .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
                           .y_row = y.row, .y_col = y.col}, from, packed, finish.bias, finish.lo, finish.hi, to);
     } else {
-      bool runs = g.groups == 1 && g.dilation_w == 1;          // a kernel row is one contiguous segment
       int64_t each = kernels::gemm_packed_floats(g.taps(), g.o_group());
-      kernels::GemmShape shape{.rows = rows, .cols = g.q, .n = columns ? columns : g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c,
-                               .c_row = y.row, .c_col = y.col, .r_row = y.row, .r_col = y.col, .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row,
-                               .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
-                               .segment = runs ? g.s * g.c : g.c_group()};
+      kernels::GemmShape shape = product_shape(g, rows, columns ? columns : g.o_group(), y);
       if (pointwise) { shape.cols *= rows; shape.rows = 1; }
-      for (int64_t k = 0; k < g.groups; ++k)
-        kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(),
-                      {.bias = finish.bias ? finish.bias + k * g.o_group() : nullptr,
-                       .residual = finish.residual ? finish.residual + (to - y.data) + k * g.o_group() : nullptr, .lo = finish.lo, .hi = finish.hi});
+      for (int64_t k = 0; k < g.groups; ++k) {
+        kernels::Epilogue e{.bias = finish.bias ? finish.bias + k * g.o_group() : nullptr,
+                            .residual = finish.residual ? finish.residual + (to - y.data) + k * g.o_group() : nullptr, .lo = finish.lo, .hi = finish.hi};
+        if (sparse.packed) kernels::sparse_gemm(shape, from, sparse.packed, sparse.first, to, e);
+        else kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(), e);
+      }
     }
     i += rows;
   }
@@ -113,21 +121,22 @@ static kernels::WinogradShape winograd_shape(const ConvGeometry& g, int64_t tile
   return {.tile = tile, .channels = g.c, .n = g.o, .images = g.n, .height = g.h, .width = g.w, .out_h = g.p, .out_w = g.q, .top = g.top, .left = g.left};
 }
 // In multiplications that take as long: products, transforms and the traffic of weights beyond the first cache.
-static int64_t winograd_tile(const ConvGeometry& g, bool exact) {
+static int64_t winograd_tile(const ConvGeometry& g, bool exact, double& share) {
   if (exact || g.groups != 1 || g.r != 3 || g.s != 3 || g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1) return 0;
   if (g.c < 8 || g.o < 8) return 0;
   auto traffic = [&](int64_t products) { return products * g.c * g.o * (products * g.c * g.o > 262144 ? 13 : 4); };
-  int64_t best = 0, least = g.macs() + traffic(9);
+  int64_t best = 0, direct = g.macs() + traffic(9), least = direct;
   for (int64_t tile : {2, 4}) {
     int64_t tiles = kernels::winograd_tiles(winograd_shape(g, tile)), products = (tile + 2) * (tile + 2);
     int64_t cost = tiles * products * (g.c * g.o * 11 / 10 + (g.c + g.o) * 11) + traffic(products);
     if (cost < least) { least = cost; best = tile; }
   }
+  share = double(least) / double(std::max<int64_t>(direct, 1));
   return best;
 }
 Choice choose(const ConvGeometry& g, bool exact) {
   Choice c;
-  c.winograd = winograd_shape(g, winograd_tile(g, exact));
+  c.winograd = winograd_shape(g, winograd_tile(g, exact, c.share));
   if (c) {
     c.packed = floats(kernels::winograd_packed_floats(c.winograd));
     c.scratch = floats(kernels::winograd_scratch_floats(c.winograd));
@@ -150,10 +159,10 @@ static void pack_for(const Choice& choice, const ConvGeometry& g, const float* w
   kernels::winograd_pack(choice.winograd, w, 9 * g.c, g.c, 1, panels * piece / pieces * 16, std::min(g.o, panels * (piece + 1) / pieces * 16), to);
 }
 
-void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish) {
+void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish, const std::byte* sparse) {
   auto* scratch = reinterpret_cast<float*>(c.scratch);
   float* y = c.out[0].f32();
-  if (choice) {
+  if (choice && !sparse) {
     auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
     return kernels::winograd(choice.winograd, x, packed, finish, y, begin, end, scratch);
   }
@@ -161,10 +170,26 @@ void run(const Choice& choice, const ConvGeometry& g, const Context& c, const fl
     auto [first, last] = c.slice(g.o, 32);
     if (finish.bias) finish.bias += first;
     if (finish.residual) finish.residual += first;
-    return convolve(g, x, packed + first * g.taps(), finish, dense(g, y + first), 0, g.n * g.p, scratch, last - first);
+    if (last <= first) return;
+    return convolve(g, x, packed + first * g.taps(), finish, dense(g, y + first), 0, g.n * g.p, scratch, last - first, {sparse, first / 16});
   }
   auto [begin, end] = c.slice(g.n * g.p);
-  convolve(g, x, packed, finish, dense(g, y), begin, end, scratch);
+  convolve(g, x, packed, finish, dense(g, y), begin, end, scratch, 0, {sparse, 0});
+}
+
+// The sparse form of a constant weight, where it is the faster one: bytes that follow the header, 0: dense.
+static size_t pack_sparse(const ConvGeometry& g, const Choice& choice, const float* w, std::byte* to) {
+  if (g.groups != 1) return 0;
+  SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, choice.share};
+  if (!may_be_sparse(q)) return 0;
+  std::vector<float> panels(packed_floats(g));
+  pack_weights(g, w, panels.data(), 0, 1);
+  const auto* bytes = reinterpret_cast<const std::byte*>(panels.data());
+  int64_t kept = choose_sparse(q, bytes);
+  if (kept < 0) return 0;
+  size_t size = kernels::sparse_packed_bytes(q.panels, kept);
+  std::vector<std::byte> tried(to ? 0 : size);                 // does every offset fit?
+  return kernels::sparse_pack(product_shape(g, 1, g.o, dense(g, nullptr)), bytes, to ? to : tried.data()) ? aligned(size) : 0;
 }
 
 }  // namespace miniten::conv
@@ -178,14 +203,18 @@ Work conv2d_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.exact);
-  return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = c.prepared ? 0 : choice.packed, .phases = c.prepared ? 1 : 2};
+  if (!c.prepared) return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = choice.packed, .phases = 2};
+  return {.pieces = choice.pieces, .scratch = std::max(choice.scratch, band_bytes(g))};        // sparse weights are multiplied directly
 }
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.exact);
-  if (to) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(to), 0, 1);
-  return choice.packed;
+  std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
+  size_t sparse = conv::pack_sparse(g, choice, in[1].f32(), weights);
+  if (to) new (to) PreparedForm{sparse != 0};
+  if (to && !sparse) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
+  return sizeof(PreparedForm) + (sparse ? sparse : choice.packed);
 }
 void conv2d_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
@@ -194,8 +223,9 @@ void conv2d_eval(const Context& c) {
   Choice choice = choose(g, c.exact);
   auto* packing = reinterpret_cast<float*>(c.shared);
   if (!c.prepared && c.phase == 0) return pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
-  const float* packed = c.prepared ? reinterpret_cast<const float*>(c.prepared) : packing;
-  run(choice, g, c, c.in[0].f32(), packed, {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi});
+  const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
+  run(choice, g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi},
+      c.prepared && form_of(c.prepared).sparse ? weights : nullptr);
 }
 
 }  // namespace miniten

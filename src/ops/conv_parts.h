@@ -23,18 +23,21 @@ size_t packed_floats(const ConvGeometry&);
 // Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);
+// sparse: of one group, what kernels/sparse.h packs in place of `packed`; its first panel.
+struct SparsePanels { const std::byte* packed = nullptr; int64_t first = 0; };
 void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,
-              int64_t columns = 0);
+              int64_t columns = 0, SparsePanels sparse = {});
 
 // How y is made: by Winograd's tiles of a size, or directly (0).
 struct Choice {
   kernels::WinogradShape winograd;
   size_t packed = 0, scratch = 0;                              // bytes
+  double share = 1;                                            // of the direct form's time
   int pieces = 1;
   bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
   explicit operator bool() const { return winograd.tile > 0; }
 };
 Choice choose(const ConvGeometry&, bool exact);
-void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish);   // c's piece
+void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish, const std::byte* sparse = nullptr);   // c's piece
 
 }  // namespace miniten::conv

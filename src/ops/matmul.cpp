@@ -5,6 +5,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
+#include "ops/sparse.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -62,8 +63,21 @@ void pack_panels(const View& b, int64_t k, int64_t n, int64_t begin, int64_t end
 size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
   if (!in[1].data || !p.one_b || c.in[0].dtype != DType::f32) return 0;
-  if (to) pack_panels(in[1], p.k, p.n, 0, p.n, reinterpret_cast<float*>(to));
-  return packed_bytes(p);
+  std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
+  size_t sparse = 0;
+  bool filled = std::abs(in[1].strides[-1] * (p.n - 1)) + std::abs(in[1].strides[-2] * (p.k - 1)) == p.n * p.k - 1;   // no element twice
+  SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m};
+  if (may_be_sparse(q)) {
+    std::vector<float> panels(packed_bytes(p) / sizeof(float));
+    pack_panels(in[1], p.k, p.n, 0, p.n, panels.data());
+    const auto* bytes = reinterpret_cast<const std::byte*>(panels.data());
+    int64_t kept = p.k == int32_t(p.k) ? choose_sparse(q, bytes) : -1;
+    if (kept >= 0) sparse = kernels::sparse_packed_bytes(q.panels, kept);
+    if (kept >= 0 && to) kernels::sparse_pack({.n = p.n, .segment = p.k}, bytes, weights);
+  }
+  if (to) new (to) PreparedForm{sparse != 0};
+  if (to && !sparse) pack_panels(in[1], p.k, p.n, 0, p.n, reinterpret_cast<float*>(weights));
+  return sizeof(PreparedForm) + (sparse ? sparse : packed_bytes(p));
 }
 
 kernels::Epilogue epilogue_of(const Context& c, const float* bias) {
@@ -112,7 +126,9 @@ void matmul_eval(const Context& c) {
     }
     return;
   }
-  const float* packed = reinterpret_cast<const float*>(c.prepared ? c.prepared : c.shared);
+  const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
+  const auto* packed = reinterpret_cast<const float*>(weights);
+  bool sparse = c.prepared && form_of(c.prepared).sparse;
   if (!c.prepared && c.phase == 0) {
     auto [begin, end] = c.slice(p.n, 16);
     return pack_panels(c.in[1], p.k, p.n, begin, end, reinterpret_cast<float*>(c.shared));
@@ -124,7 +140,10 @@ void matmul_eval(const Context& c) {
   auto run = [&, left = left, right = right](const View& a, int64_t begin, int64_t end, int64_t at) {   // rows [begin, end) of a matrix to rows at.. of y
     kernels::GemmShape s = shape_of(a, end - begin);
     s.n = right - left;
-    kernels::gemm(s, a.f32() + begin * a.strides[-2], packed + left * p.k, y + at * p.n + left, epilogue_of(c, bias ? bias + left : nullptr));
+    const float* from = a.f32() + begin * a.strides[-2];
+    kernels::Epilogue e = epilogue_of(c, bias ? bias + left : nullptr);
+    if (sparse) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
+    kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
   };
   if (flattens(c.in[0])) return run(c.in[0], first, last, first);
   for (int64_t row = first; row < last;) {

@@ -57,20 +57,39 @@ edge::PruneData data_of(nb::handle data, nb::object loss) {
   return d;
 }
 
-// None, "n:m", or (rows, cols); the sparsity where the pattern tells it.
+// Inputs of each batch: an array is one batch; of a tuple the last entry is its target, which is not looked at.
+std::vector<std::vector<Tensor>> inputs_of(const char* op, nb::handle data) {
+  std::vector<std::vector<Tensor>> all;
+  nb::object iterator = is_array(data) ? nb::iter(nb::make_tuple(nb::borrow(data))) : nb::steal(PyObject_GetIter(data.ptr()));
+  if (!iterator.is_valid()) throw nb::python_error();
+  while (nb::object batch = nb::steal(PyIter_Next(iterator.ptr()))) {
+    std::vector<Tensor> inputs;
+    if (nb::isinstance<nb::tuple>(batch) || nb::isinstance<nb::list>(batch)) {
+      nb::tuple items = nb::steal<nb::tuple>(PySequence_Tuple(batch.ptr()));
+      for (size_t i = 0; i + (items.size() > 1) < items.size(); ++i) inputs.push_back(to_tensor(op, items[i], {{}, true}));
+    } else inputs.push_back(to_tensor(op, batch, {{}, true}));
+    all.push_back(std::move(inputs));
+  }
+  if (PyErr_Occurred()) throw nb::python_error();
+  return all;
+}
+
+// None, "n:m", "blocks", or (rows, cols); the sparsity where the pattern tells it.
 void read_pattern(nb::handle pattern, edge::PruneOptions& o) {
   if (pattern.is_none()) return;
   if (nb::isinstance<nb::str>(pattern)) {
+    if (nb::cast<std::string>(pattern) == "blocks") return void(o.rows = 0);
     std::string text = nb::cast<std::string>(pattern), left = text.substr(0, text.find(':')), right = text.find(':') == text.npos ? "" : text.substr(text.find(':') + 1);
     auto number = [](const std::string& s) { return s.empty() || s.size() > 6 || s.find_first_not_of("0123456789") != s.npos ? int64_t{-1} : int64_t{std::stol(s)}; };
     o.n = number(left);
     o.m = number(right);
-    if (!(o.n >= 1 && o.n < o.m)) throw Error(ErrorKind::value, "prune_model", "a pattern \"n:m\" of 1 <= n < m, as \"2:4\"", "\"" + text + "\"");
+    if (!(o.n >= 1 && o.n < o.m)) throw Error(ErrorKind::value, "prune_model", "a pattern \"blocks\", or \"n:m\" of 1 <= n < m, as \"2:4\"", "\"" + text + "\"");
     return;
   }
   bool pair = (nb::isinstance<nb::tuple>(pattern) || nb::isinstance<nb::list>(pattern)) && nb::len(pattern) == 2;
   if (!pair) throw Error(ErrorKind::type, "prune_model", "a pattern \"n:m\" or (rows, cols)", nb::cast<std::string>(nb::repr(pattern)));
   o.rows = integer_of("prune_model", pattern[0]);
+  if (o.rows < 1) throw Error(ErrorKind::value, "prune_model", "blocks of at least 1 x 1", nb::cast<std::string>(nb::repr(pattern)));
   o.cols = integer_of("prune_model", pattern[1]);
 }
 
@@ -236,6 +255,27 @@ void bind_pruning(nb::module_& m) {
         "model"_a, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def channel_groups(model: Module, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> list[ChannelSummary]"),
         "The sets of channels that method structured chooses from, with everything that is cut with them.");
+  using RR = edge::RepairReport;
+  nb::class_<edge::RepairRow>(m, "RepairRow", "What became of one layer.").def_ro("layer", &edge::RepairRow::layer).def_ro("before", &edge::RepairRow::before).def_ro("after", &edge::RepairRow::after);
+  nb::class_<RR>(m, "RepairReport", "What repair did, layer by layer.")
+      .def_ro("method", &RR::method).def_ro("rows", &RR::rows).def("to_text", &RR::to_text).def("to_json", &RR::to_json).def("__str__", &RR::to_text);
+  m.def("repair", [](nn::GraphModule& model, nb::object data, std::string method, std::optional<nn::ModuleRef> original) {
+          return edge::repair(model, inputs_of("repair", data), method, original ? original->get() : nullptr);
+        }, "model"_a, "data"_a, "method"_a = "least_squares", "original"_a = nb::none(),
+        nb::sig("def repair(model: GraphModule, data: typing.Any, method: str = 'least_squares', original: Module | None = None) -> RepairReport"),
+        "Mends in place what pruning broke, from inputs alone: method batch_norm, bias or least_squares; the last two against the model before pruning.");
+  using E = edge::SparseReport;
+  nb::class_<edge::SparseRow>(m, "SparseRow", "How a session runs one layer.")
+      .def_ro("layer", &edge::SparseRow::layer).def_ro("op", &edge::SparseRow::op).def_ro("weights", &edge::SparseRow::weights).def_ro("zeros", &edge::SparseRow::zeros)
+      .def_ro("kept", &edge::SparseRow::kept).def_ro("steps", &edge::SparseRow::steps).def_ro("sparse", &edge::SparseRow::sparse).def_ro("expected_gain", &edge::SparseRow::expected_gain)
+      .def_ro("dense_us", &edge::SparseRow::dense_us).def_ro("sparse_us", &edge::SparseRow::sparse_us).def_prop_ro("decision", &edge::SparseRow::decision);
+  nb::class_<E>(m, "SparseReport", "Dense and sparse times, layer by layer.")
+      .def_ro("isa", &E::isa).def_ro("rows", &E::rows).def_ro("dense_us", &E::dense_us).def_ro("chosen_us", &E::chosen_us)
+      .def("to_text", &E::to_text).def("to_json", &E::to_json).def("__str__", &E::to_text);
+  m.def("sparse_execution", [](nn::ModuleRef model, nb::object input_shape, nb::object input_dtypes, int runs) { return edge::sparse_execution(*model, specs_of("sparse_execution", input_shape, input_dtypes).specs, runs); },
+        "model"_a, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(), "runs"_a = 20,
+        nb::sig("def sparse_execution(model: Module, input_shape: typing.Any = None, input_dtypes: typing.Any = None, runs: int = 20) -> SparseReport"),
+        "Which layers a session multiplies sparsely, and the measured times of both forms (one thread).");
   bind_budget(m);
   using G = edge::GradualPruning;
   nb::class_<G>(m, "GradualPruning", "Sparsity that grows from step to step by a cubic law (Zhu and Gupta 2017).")

@@ -28,7 +28,7 @@ struct PruneOptions {
   // Zeros in blocks, by layers' matrices (outputs x inputs, for each tap of a kernel): of m inputs in a row n stay whatever
   // the sparsity of the rest, or rows x cols go or stay together, the least by their mean. Edges have smaller blocks.
   int64_t n = 0, m = 0;                  // 0: no such pattern; the sparsity must be 1 - n / m then
-  int64_t rows = 1, cols = 1;
+  int64_t rows = 1, cols = 1;            // rows 0: what kernels leave out, 16 x 1 of floats and 16 x 4 of integers
   // Of method structured:
   std::string importance = "l1";         // of a channel: l1, l2, bn_scale, geometric_median, taylor, random
   int64_t min_channels = 1;              // that stay in each set
@@ -121,6 +121,46 @@ class PrunedModel : public nn::GraphModule {
 Ref<PrunedModel> prune_model(nn::Module& model, double sparsity, const PruneOptions& = {}, const std::vector<Spec>& inputs = {}, const PruneData& = {});
 void prune_graph(Graph&, double sparsity, const PruneOptions& = {}, const PruneData& = {});        // new constants and masks
 std::vector<KeptIndices> prune_channels(Graph&, double sparsity, const PruneOptions& = {}, const PruneData& = {});    // method structured; -> what stays
+
+// What pruning broke, mended in place from inputs alone, without labels or training.
+//   batch_norm     running means and variances are those of the batches now
+//   bias           each layer's bias takes up what the mean of its outputs lost against `original`, layer after layer
+//   least_squares  the weights left (and the bias) of each layer are those whose outputs come nearest to the original's, given
+//                  what the layer reads now (He, Zhang and Sun 2017; in zeros' place nothing grows); linear layers and
+//                  ungrouped convolutions
+// original: the model before pruning, of the same layers; needed by bias and least_squares. The model keeps its zeros and
+// channels; a layer that would not come nearer stays. Throws for integers, no data, and models whose layers differ.
+struct RepairRow { std::string layer; double before = 0, after = 0; };   // of batch_norm: distance of the means in standard
+                                                                         // deviations; else the error relative to the original's outputs
+struct RepairReport {
+  std::string method;
+  std::vector<RepairRow> rows;
+  std::string to_text() const;
+  std::string to_json() const;
+};
+RepairReport repair(nn::GraphModule& pruned, const std::vector<std::vector<Tensor>>& batches, const std::string& method = "least_squares",
+                    nn::Module* original = nullptr);
+
+// How a session runs a model's layers, measured here with one thread, all forms in turn: what is left out are steps of 16
+// outputs by one input (floats) or by four (8 bits) that hold zeros alone. Layers without a sparse form (depthwise, grouped,
+// int16) are not among the rows. Throws where shapes are not known.
+struct SparseRow {
+  std::string layer, op;
+  int64_t weights = 0, zeros = 0;        // elements
+  int64_t kept = 0, steps = 0;           // steps that hold a weight, of all
+  bool sparse = false;                   // what a session chooses, by the gain it expects
+  double expected_gain = 0;
+  double dense_us = 0, sparse_us = 0;    // medians
+  std::string decision() const;          // "sparse: 3.90x", "kept dense: slower (0.80x)"
+};
+struct SparseReport {
+  std::string isa;
+  std::vector<SparseRow> rows;
+  double dense_us = 0, chosen_us = 0;    // of all layers together
+  std::string to_text() const;
+  std::string to_json() const;
+};
+SparseReport sparse_execution(nn::Module& model, const std::vector<Spec>& inputs = {}, int runs = 20);
 
 // Channels that exist only together: outputs of layers whose results are added, what batch norm scales of them and what
 // the layers after them read. These sets are what method structured chooses from. Inputs and outputs of the graph, and

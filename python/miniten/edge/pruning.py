@@ -9,18 +9,22 @@ from miniten._core import (
     ChannelSummary,
     PrunedModel,
     PruneReport,
+    RepairReport,
     SensitivityReport,
+    SparseReport,
     channel_groups,
     magnitude_prune,
     prune_model,
+    repair,
     rewind,
     sensitivity_scan,
+    sparse_execution,
     structured_prune,
 )
 
 __all__ = [
-    "ChannelSummary", "GradualPruning", "PruneReport", "PrunedModel", "SensitivityReport", "channel_groups", "magnitude_prune", "plot_sensitivity", "prune_model",
-    "rewind", "sensitivity_scan", "structured_prune",
+    "ChannelSummary", "GradualPruning", "PruneReport", "PrunedModel", "RepairReport", "SensitivityReport", "SparseReport", "channel_groups", "magnitude_prune", "plot_sensitivity", "prune_model",
+    "repair", "rewind", "sensitivity_scan", "sparse_execution", "structured_prune",
 ]
 
 

@@ -44,7 +44,7 @@ Ref<PrunedModel> prune_to(nn::Module& model, const PruneTarget& t, const PruneOp
   }
   if (asked != 1) throw Error(ErrorKind::value, op, "one target of macs, latency_ms and flash_kb", std::to_string(asked));
   if (t.macs >= 1) throw Error(ErrorKind::value, op, "a share of macs in (0, 1)", number(t.macs));
-  bool zeros_alone = o.method != "structured" && o.rows * o.cols == 1;
+  bool zeros_alone = o.method != "structured" && o.rows == 1 && o.cols == 1;
   if (t.macs > 0 && o.method != "structured") throw Error(ErrorKind::value, op, "method structured for a target of macs", o.method, "zeros are multiplied like other weights");
   if (t.latency_ms > 0 && zeros_alone)
     throw Error(ErrorKind::value, op, "method structured, or a pattern of blocks, for a target of latency_ms", o.method, "single zeros make nothing faster");

@@ -151,9 +151,9 @@ PruneOptions checked(PruneOptions o) {
   if (!known) throw Error(ErrorKind::value, op, "method magnitude, random, lamp, taylor, movement, structured, bn_scale or geometric_median", "\"" + o.method + "\"");
   if (o.scope != "global" && o.scope != "layer") throw Error(ErrorKind::value, op, "scope global or layer", "\"" + o.scope + "\"");
   if ((o.m || o.n) && !(o.n >= 1 && o.n < o.m)) throw Error(ErrorKind::value, op, "a pattern n:m of 1 <= n < m", std::to_string(o.n) + ":" + std::to_string(o.m));
-  if (o.rows < 1 || o.cols < 1) throw Error(ErrorKind::value, op, "blocks of at least 1 x 1", std::to_string(o.rows) + " x " + std::to_string(o.cols));
-  bool in_blocks = o.m > 0 || o.rows > 1 || o.cols > 1;
-  if (o.m && (o.rows > 1 || o.cols > 1)) throw Error(ErrorKind::value, op, "a pattern n:m or blocks", "both");
+  if (o.rows < 0 || o.cols < 1) throw Error(ErrorKind::value, op, "blocks of at least 1 x 1", std::to_string(o.rows) + " x " + std::to_string(o.cols));
+  bool in_blocks = o.m > 0 || o.rows != 1 || o.cols > 1;
+  if (o.m && (o.rows != 1 || o.cols > 1)) throw Error(ErrorKind::value, op, "a pattern n:m or blocks", "both");
   if (in_blocks && o.method == "structured") throw Error(ErrorKind::value, op, "a method of zeros with a pattern", "structured", "channels are a pattern of their own");
   if (o.m && !o.ratios.empty()) throw Error(ErrorKind::value, op, "no ratios with a pattern n:m", "some", "its sparsity is the same everywhere; name layers in skip");
   return o;
@@ -191,7 +191,7 @@ void choose(std::vector<Candidate>& all, double sparsity, const PruneOptions& gi
     throw Error(ErrorKind::value, "prune_model", "the sparsity of the pattern, " + std::to_string(1 - double(o.n) / double(o.m)), std::to_string(sparsity));
   if (o.method == "structured")
     throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known for method structured", "one that was never called", "call it once, or give input_shape");
-  bool in_blocks = o.m > 0 || o.rows * o.cols > 1;
+  bool in_blocks = o.m > 0 || o.rows * o.cols != 1;
   for (const Candidate& c : all)
     if ((needs_data(o) && c.score.empty() && c.tensor.numel()) || (in_blocks && c.block.empty() && c.tensor.numel()))
       throw Error(ErrorKind::value, "prune_model", "a model whose input shape is known for " + (in_blocks ? std::string("patterns") : "method " + o.method), "one that was never called",

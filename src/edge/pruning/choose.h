@@ -23,6 +23,9 @@ void choose(std::vector<Candidate>&, double sparsity, const PruneOptions&);
 // By element of a constant: its block of rows x cols in the matrix (outputs x inputs) of the layer that reads it.
 std::vector<int64_t> blocks_of(const Graph&, int value, int64_t rows, int64_t cols);
 
+struct Seen { Tensor places; int channel_axis = 0; };        // the constant's element numbers as a layer sees them
+Seen seen(const Graph&, int value);
+
 // By weight, the score of each element by the batches' gradients.
 bool needs_data(const PruneOptions&);
 std::map<int, std::vector<double>> scores_by_data(const Graph&, const PruneOptions&, const PruneData&);

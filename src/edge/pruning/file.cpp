@@ -12,7 +12,7 @@ NativeFile PrunedModel::file() const {
   f.kind = "pruned";
   nlohmann::ordered_json extra{{"wanted", wanted_}, {"method", options_.method}, {"scope", options_.scope}, {"seed", options_.seed}};
   if (options_.m) extra["pattern"] = {options_.n, options_.m};
-  if (options_.rows > 1 || options_.cols > 1) extra["block"] = {options_.rows, options_.cols};
+  if (options_.rows != 1 || options_.cols > 1) extra["block"] = {options_.rows, options_.cols};
   if (cut_.given_bytes) {
     extra["given_bytes"] = cut_.given_bytes;
     extra["kept"] = nlohmann::ordered_json::array();

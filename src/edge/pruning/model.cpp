@@ -81,8 +81,11 @@ NativeFile dense(NativeFile f) {
 
 // Blocks and scores that the options ask for. ids: the candidates' values.
 static void look_at_graph(const Graph& g, std::vector<Candidate>& all, const std::vector<int>& ids, const PruneOptions& o, const PruneData& data) {
-  bool in_blocks = o.m > 0 || o.rows > 1 || o.cols > 1;
-  for (size_t i = 0; in_blocks && i < all.size(); ++i) all[i].block = o.m > 0 ? blocks_of(g, ids[i], 1, o.m) : blocks_of(g, ids[i], o.rows, o.cols);
+  bool in_blocks = o.m > 0 || o.rows != 1 || o.cols > 1;
+  for (size_t i = 0; in_blocks && i < all.size(); ++i) {
+    int64_t rows = o.m > 0 ? 1 : o.rows ? o.rows : 16, cols = o.m > 0 ? o.m : o.rows ? o.cols : is_float(all[i].tensor.dtype()) ? 1 : 4;
+    all[i].block = blocks_of(g, ids[i], rows, cols);
+  }
   if (!needs_data(o)) return;
   auto scores = scores_by_data(g, o, data);
   for (size_t i = 0; i < all.size(); ++i) all[i].score = std::move(scores[ids[i]]);

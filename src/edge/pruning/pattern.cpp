@@ -6,7 +6,8 @@ namespace miniten::edge {
 namespace {
 bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
 
-struct Seen { Tensor places; int channel_axis = 0; };        // the constant's element numbers as a layer sees them
+}  // namespace
+
 Seen seen(const Graph& g, int value) {
   for (const Node& n : g.nodes)
     for (size_t i = 0; i < n.in.size(); ++i) {
@@ -33,7 +34,6 @@ Seen seen(const Graph& g, int value) {
     }
   throw Error(ErrorKind::value, "prune_model", "a weight that a layer reads", g.values[size_t(value)].name);
 }
-}  // namespace
 
 std::vector<int64_t> blocks_of(const Graph& g, int value, int64_t rows, int64_t cols) {
   Seen s = seen(g, value);

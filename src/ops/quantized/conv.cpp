@@ -6,6 +6,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
+#include "ops/quantized/sparse.h"
 #include "ops/tflite_write.h"
 #include "ops/quantized/conv16.h"
 
@@ -30,6 +31,12 @@ struct Parts {
     group_bytes = g.is_depthwise() ? 0 : aligned(kernels::qgemm_packed_bytes(g.taps() / std::max<int64_t>(segment, 1), segment, g.o_group()));
     weight_bytes = g.is_depthwise() ? aligned(size_t(g.r * g.s * g.c)) : group_bytes * size_t(g.groups);
     multiplier_bytes = aligned(size_t(g.o) * sizeof(float));
+  }
+  kernels::QGemmShape shape(int64_t rows) const {    // of that many output rows
+    int64_t row = g.padded_w() * g.c;
+    return {.rows = rows, .cols = g.q, .n = g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c, .c_row = g.q * g.o, .c_col = g.o,
+            .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
+            .segment = segment};
   }
   int pieces() const { return int(std::clamp<int64_t>(std::min(g.macs() / 262144, g.n * g.p), 1, 64)); }
 };
@@ -62,14 +69,19 @@ void convolve(const Parts& parts, const uint8_t* x, const std::byte* weights, in
                                          .x_col = g.c, .y_row = g.q * g.c, .y_col = g.c},
                 from, reinterpret_cast<const int8_t*>(weights), i);
     } else {
-      kernels::QGemmShape s{.rows = rows, .cols = g.q, .n = g.o_group(), .a_row = g.stride_h * row, .a_col = g.stride_w * g.c, .c_row = g.q * g.o,
-                            .c_col = g.o, .outer = parts.runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = parts.runs ? g.r : g.s,
-                            .inner_stride = parts.runs ? g.dilation_h * row : g.dilation_w * g.c, .segment = parts.segment};
+      kernels::QGemmShape s = parts.shape(rows);
       if (pointwise) { s.cols *= rows; s.rows = 1; }
       for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + size_t(k) * parts.group_bytes, k * g.o_group(), i);
     }
     i += rows;
   }
+}
+
+// What prepare writes: a header, then the weights in either form. -> bytes of both
+size_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
+  auto dense = [&](std::byte* at) { pack(p, w, at); };
+  return pack_form(p.g.groups == 1 ? p.shape(1) : kernels::QGemmShape{.n = 0}, {reinterpret_cast<const std::byte*>(w), p.g.o * p.g.taps(), true, 0, 0, p.g.n * p.g.p * p.g.q},
+                   p.weight_bytes, dense, to);
 }
 
 void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
@@ -89,11 +101,9 @@ size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qconv16_prepare(c, in, to);
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
-  if (to) {
-    pack(p, in[1].as<int8_t>(), to);
-    multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + p.weight_bytes));
-  }
-  return p.weight_bytes + p.multiplier_bytes;
+  size_t bytes = prepare_weights(p, in[1].as<int8_t>(), to);
+  if (to) multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
+  return bytes + p.multiplier_bytes;
 }
 void qconv_eval(const Context& c) {
   if (c.in[0].spec.dtype == DType::i16) return qconv16_eval(c);
@@ -109,8 +119,8 @@ void qconv_eval(const Context& c) {
     }
     return;
   }
-  const std::byte* weights = c.prepared ? c.prepared : packing;
-  const auto* multiplier = reinterpret_cast<const float*>(weights + p.weight_bytes);
+  const std::byte* weights = c.prepared ? weights_of(c.prepared) : packing;
+  const auto* multiplier = reinterpret_cast<const float*>(weights + (c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes));
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   auto epilogue = [&](int64_t first) {
     return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = int32_t(at.x_zero),
@@ -120,7 +130,7 @@ void qconv_eval(const Context& c) {
   auto [begin, end] = c.slice(p.g.n * p.g.p);
   convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), weights, begin, end,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
-             kernels::qgemm(s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
+             multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
            },
            [&](const kernels::QDepthwiseShape& s, const uint8_t* x, const int8_t* w, int64_t row) {
              kernels::qdepthwise(s, x, w, y + row * p.g.q * p.g.o, epilogue(0));
@@ -142,8 +152,7 @@ size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qconv16_dynamic_prepare(c, in, to);
   if (!in[3].data || !in[3].is_channels_last()) return 0;
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  if (to) pack(p, in[3].as<int8_t>(), to);
-  return p.weight_bytes;
+  return prepare_weights(p, in[3].as<int8_t>(), to);
 }
 void dynamic_eval(const Context& c) {
   if (c.in[0].spec.dtype == DType::i16) return qconv16_dynamic_eval(c);
@@ -166,9 +175,9 @@ void dynamic_eval(const Context& c) {
   };
   float* y = c.out[0].f32();
   auto [begin, end] = c.slice(p.g.n * p.g.p);
-  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? c.prepared : packing, begin, end,
+  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing, begin, end,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
-             kernels::qgemm_f32(s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
+             multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
            },
            [&](const kernels::QDepthwiseShape& s, const uint8_t* x, const int8_t* w, int64_t row) {
              kernels::qdepthwise_f32(s, x, w, y + row * p.g.q * p.g.o, epilogue(0));

@@ -4,6 +4,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
+#include "ops/quantized/sparse.h"
 #include "ops/tflite_write.h"
 #include "ops/quantized/conv16.h"
 
@@ -26,6 +27,11 @@ struct Parts {
   kernels::QGemmShape shape(int64_t begin, int64_t end) const { return {.cols = end - begin, .n = n, .a_col = k, .c_col = n, .segment = k}; }
 };
 void pack(const Parts& p, const View& w, std::byte* to) { kernels::qgemm_pack(w.as<int8_t>(), 1, p.k, p.n, 0, w.strides[0], w.strides[1], to); }
+size_t prepare_weights(const Parts& p, const View& w, std::byte* to) {
+  auto dense = [&](std::byte* at) { pack(p, w, at); };
+  bool filled = std::abs(w.strides[0] * (p.k - 1)) + std::abs(w.strides[1] * (p.n - 1)) == p.k * p.n - 1;      // no element twice
+  return pack_form(p.shape(0, p.rows), {w.data, filled ? p.k * p.n : 0, true, 0, 0, p.rows}, p.weight_bytes, dense, to);
+}
 void copy_input(const Context& c, const Parts& p) {
   auto [begin, end] = c.slice(p.rows);
   std::memcpy(c.shared + begin * p.k, c.in[0].data + begin * p.k, size_t((end - begin) * p.k));
@@ -51,11 +57,9 @@ size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_prepare(c, in, to);
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
-  if (to) {
-    pack(p, in[1], to);
-    multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + p.weight_bytes));
-  }
-  return p.weight_bytes + p.multiplier_bytes;
+  size_t bytes = prepare_weights(p, in[1], to);
+  if (to) multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
+  return bytes + p.multiplier_bytes;
 }
 void static_eval(const Context& c) {
   if (c.in[0].spec.dtype == DType::i16) return qmatmul16_eval(c);
@@ -70,10 +74,11 @@ void static_eval(const Context& c) {
     }
     return;
   }
-  const std::byte *weights = c.prepared ? c.prepared : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
+  const std::byte *weights = c.prepared ? weights_of(c.prepared) : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
   auto [begin, end] = c.slice(p.rows);
-  kernels::qgemm(p.shape(begin, end), x + begin * p.k, weights, c.out[0].data + begin * p.n,
-                 {.bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr, .multiplier = reinterpret_cast<const float*>(weights + p.weight_bytes),
+  size_t weight_bytes = c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes;
+  multiply(c, p.shape(begin, end), x + begin * p.k, weights, c.out[0].data + begin * p.n,
+           kernels::QEpilogue{.bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr, .multiplier = reinterpret_cast<const float*>(weights + weight_bytes),
                   .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
 }
 
@@ -86,8 +91,7 @@ size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
   if (!in[3].data) return 0;
   Parts p(c.in[0].shape, c.in[3].shape);
-  if (to) pack(p, in[3], to);
-  return p.weight_bytes;
+  return prepare_weights(p, in[3], to);
 }
 void dynamic_eval(const Context& c) {
   if (c.in[0].spec.dtype == DType::i16) return qmatmul16_dynamic_eval(c);
@@ -104,8 +108,8 @@ void dynamic_eval(const Context& c) {
   }
   const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;
   auto [begin, end] = c.slice(p.rows);
-  kernels::qgemm_f32(p.shape(begin, end), x + begin * p.k, c.prepared ? c.prepared : packing, c.out[0].f32() + begin * p.n,
-                     {.bias = c.in.size() == 6 ? c.in[5].f32() : nullptr, .multiplier = multiplier, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false,
+  multiply(c, p.shape(begin, end), x + begin * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + begin * p.n,
+           kernels::QEpilogueF32{.bias = c.in.size() == 6 ? c.in[5].f32() : nullptr, .multiplier = multiplier, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false,
                       .lo = at.lo, .hi = at.hi});
 }
 
