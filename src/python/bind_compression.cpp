@@ -25,6 +25,10 @@ Tensor floats(const char* op, nb::handle o) {
   return wide;
 }
 
+bool coded(const std::optional<std::string>& entropy) {
+  if (entropy && *entropy != "rans") throw Error(ErrorKind::value, "save", "entropy None or \"rans\"", "\"" + *entropy + "\"");
+  return entropy.has_value();
+}
 void bind_sharing(nb::module_& m) {
   m.def("kmeans_1d", [](nb::object values, int64_t k) {
           Tensor t = floats("kmeans_1d", values);
@@ -40,25 +44,26 @@ void bind_sharing(nb::module_& m) {
   using S = edge::SharedModel;
   nb::class_<S, nn::GraphModule> s(m, "SharedModel", nb::type_slots(ModuleSlots<S>::slots), "A model whose weights hold few distinct values.");
   ModuleSlots<S>::dict_offset = nb::cast<Py_ssize_t>(s.attr("__dictoffset__"));
-  s.def_prop_ro("centroids", [](const S& self) {
+  s.def("forward", [](S& self, nb::args args) { return single_or_tuple(self.S::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
+      .def_prop_ro("trainable", &S::trainable, "Do the values move in training?")
+      .def_prop_ro("centroids", [](const S& self) {
         nb::dict d;
         for (auto& [name, book] : self.centroids()) d[name.c_str()] = book;
         return d;
       }, nb::sig("def centroids(self) -> dict[str, Tensor]"), "Distinct values, ascending, by the weight's name.")
       .def("report", &S::report).def("compression_ratio", &S::compression_ratio, "The file of the model given over this one's.")
-      .def("size_bytes", &S::size_bytes, "Of the file that save writes.")
-      .def("save", [](const S& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "-> bytes.")
+      .def("size_bytes", [](const S& self, std::optional<std::string> entropy) { return self.size_bytes(coded(entropy)); }, "entropy"_a = nb::none(), "Of the file that save writes.")
+      .def("save", [](const S& self, nb::object path, std::optional<std::string> entropy) { return self.save(path_of(path), coded(entropy)); }, "path"_a, "entropy"_a = nb::none(),
+           nb::sig("def save(self, path: str | os.PathLike[str], entropy: str | None = None) -> int"), "-> bytes. entropy 'rans': frequent values take fewer bits.")
       .def_static("load", [](nb::object path) { return S::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> SharedModel"))
       .def("__deepcopy__", [](const S& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> SharedModel"));
   m.def("weight_sharing", [](nn::ModuleRef model, int64_t num_clusters, std::string start, std::string scope, bool trainable, nb::object skip, uint64_t seed, nb::object shape, nb::object dtypes) {
-          if (trainable)
-            throw Error(ErrorKind::unsupported, "weight_sharing", "trainable=False", "True", "train on, then share again; layers named in skip and biases do train");
-          edge::ShareOptions o{.num_clusters = num_clusters, .start = start, .scope = scope, .skip = patterns(skip), .seed = seed};
+          edge::ShareOptions o{.num_clusters = num_clusters, .start = start, .scope = scope, .skip = patterns(skip), .seed = seed, .trainable = trainable};
           return edge::weight_sharing(*model, o, specs_of("weight_sharing", shape, dtypes).specs);
         }, "model"_a, "num_clusters"_a = 16, nb::kw_only(), "start"_a = "optimal", "scope"_a = "layer", "trainable"_a = false, "skip"_a = nb::none(), "seed"_a = 0, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def weight_sharing(model: Module, num_clusters: int = 16, *, start: str = 'optimal', scope: str = 'layer', trainable: bool = False, skip: str | collections.abc.Sequence[str] | None = None, "
                 "seed: int = 0, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> SharedModel"),
-        "A copy whose weights hold num_clusters distinct values each, 0 among them where it occurs.");
+        "A copy whose weights hold num_clusters distinct values each, 0 among them where it occurs. trainable: training moves the values, the elements of each as one.");
 }
 
 void bind_low_rank(nb::module_& m) {

@@ -24,6 +24,7 @@ struct ShareOptions {
   std::string scope = "layer";           // layer: a codebook for each weight; global: one for all
   std::vector<std::string> skip;         // as in PruneOptions
   uint64_t seed = 0;                     // of start random
+  bool trainable = false;                // centroids move in training; of scope layer
 };
 struct ShareRow { std::string weight; int64_t total = 0, clusters = 0; double error = 0; };        // error: root of the mean squared change
 struct ShareReport {
@@ -34,23 +35,34 @@ struct ShareReport {
   static ShareReport from_json(std::string_view);
 };
 // Weights hold few distinct values; their file holds indices of a few bits and codebooks. Weights that are shared do not
-// move in training, the rest does. Zeros stay zeros, masks stay.
+// move in training unless they are trainable: then every element of a value gets the sum of their gradients, so that they
+// move as one (Han, Mao and Dally 2016). The rest does. Zeros stay zeros, masks stay.
 class SharedModel : public nn::GraphModule {
  public:
-  SharedModel(Graph, ShareReport);       // a graph whose shared constants have codebooks
+  SharedModel(Graph, ShareReport, bool trainable = false);     // a graph whose shared constants have codebooks
   std::string type_name() const override { return "SharedModel"; }
+  std::vector<Tensor> forward(const std::vector<Tensor>&) override;
+  bool trainable() const { return trainable_; }
   std::vector<std::pair<std::string, Tensor>> centroids() const;
   ShareReport report() const;            // with the bytes of now
   double compression_ratio() const;      // given_bytes over bytes
-  size_t size_bytes() const;
+  // entropy: indices by their frequencies (rANS) instead of as equal numbers of bits.
+  size_t size_bytes(bool entropy = false) const;
   NativeFile file() const;
-  size_t save(const std::string& path) const;
+  size_t save(const std::string& path, bool entropy = false) const;
   static Ref<SharedModel> from_file(const NativeFile&);
   static Ref<SharedModel> load(const std::string& path);
   Ref<SharedModel> clone() const;        // shares nothing
 
  private:
+  struct Tie {                           // of a trainable weight: which value each element holds
+    Tensor labels, first, keep;          // first: an element of each; keep: 0 at zeros, or null
+  };
+  Tensor tied(const Value&, const Tie&) const;
+  Graph current() const;                 // with the codebooks of now
   ShareReport report_;
+  bool trainable_;
+  std::map<int, Tie> ties_;              // by value
 };
 // Weights of two or more axes, floats. Throws for a pattern that matches nothing, quantised models (share the float
 // model, then quantise), num_clusters below 1 or above 65536, NaN and infinities.

@@ -14,6 +14,7 @@ struct NativeFile {
   bool has_graph = false;
   std::string kind;                              // "module", "graph", "quantized", "pruned", "state_dict", "tensor"
   std::string extra;                             // JSON of the room that wrote it
+  bool entropy = false;                          // of save: indices into codebooks as a rANS stream of their frequencies, where that is smaller
   std::vector<NamedTensor> tensors;              // beyond the graph's constants: optimizer state and the like
 };
 size_t save_native(const NativeFile&, const std::string& path);           // atomic: temporary name, then rename; -> bytes

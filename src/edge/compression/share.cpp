@@ -3,14 +3,22 @@
 #include "edge/models.h"
 #include "edge/pruning/choose.h"
 #include "miniten/base/random.h"
+#include "miniten/core/autograd.h"
 #include "miniten/edge/compression.h"
 #include "miniten/interchange/native.h"
+#include "miniten/ops/ops.h"
 
 namespace miniten::edge {
 
 namespace {
 
 constexpr const char* op = "weight_sharing";
+
+std::vector<float> distinct(std::vector<float> values) {       // ascending
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
 
 size_t bytes_of_graph(const Graph& g) {
   NativeFile f;
@@ -69,6 +77,7 @@ void check(const ShareOptions& o) {
   if (o.num_clusters < 1 || o.num_clusters > 65536) throw Error(ErrorKind::value, op, "num_clusters from 1 to 65536", std::to_string(o.num_clusters));
   if (o.start != "optimal" && o.start != "linear" && o.start != "density" && o.start != "random")
     throw Error(ErrorKind::value, op, "start optimal, linear, density or random", "\"" + o.start + "\"");
+  if (o.trainable && o.scope != "layer") throw Error(ErrorKind::unsupported, op, "scope layer for trainable values", "\"" + o.scope + "\"");
   if (o.scope != "layer" && o.scope != "global") throw Error(ErrorKind::value, op, "scope layer or global", "\"" + o.scope + "\"");
 }
 bool names(const std::string& pattern, const std::string& name) { return matches(pattern, name) || matches(pattern + ".*", name); }
@@ -134,7 +143,8 @@ ShareReport share_graph(Graph& g, const ShareOptions& o) {
         square += (double(now[i]) - s.all[i]) * (double(now[i]) - s.all[i]);
       }
       v.constant = Tensor::of<float>(v.spec.shape, now);
-      v.trainable = false;
+      v.trainable = o.trainable;
+      if (o.trainable) v.constant = parameter(v.constant);
       v.codebook = book;
       report.rows.push_back({v.name, int64_t(s.all.size()), int64_t(codebook.size()), std::sqrt(square / double(std::max<size_t>(s.all.size(), 1)))});
     }
@@ -149,25 +159,87 @@ ShareReport share_graph(Graph& g, const ShareOptions& o) {
 
 }  // namespace
 
-SharedModel::SharedModel(Graph g, ShareReport report) : GraphModule(std::move(g)), report_(std::move(report)) {}
+SharedModel::SharedModel(Graph g, ShareReport report, bool trainable) : GraphModule(std::move(g)), report_(std::move(report)), trainable_(trainable) {
+  for (size_t id = 0; trainable && id < graph().values.size(); ++id) {
+    const Value& v = graph().values[id];
+    if (!v.codebook || !v.constant || !v.trainable) continue;
+    std::vector<float> w = v.constant.to_vector<float>(), book = distinct(w), keep(w.size(), 1.0f);
+    std::vector<int64_t> labels(w.size()), first(book.size() + 1, 0);
+    bool zeros = false;
+    for (size_t i = w.size(); i-- > 0;) {
+      labels[i] = std::lower_bound(book.begin(), book.end(), w[i]) - book.begin();
+      if (w[i] == 0) labels[i] = int64_t(book.size()), keep[i] = 0, zeros = true;          // stays
+      first[size_t(labels[i])] = int64_t(i);
+    }
+    ties_[int(id)] = {Tensor::of<int64_t>({int64_t(w.size())}, labels), Tensor::of<int64_t>({int64_t(first.size())}, first),
+                      zeros ? Tensor::of<float>(v.spec.shape, keep) : Tensor()};
+  }
+}
 
+// Its value is the weight's, bit for bit; its gradient reaches each element as the sum over all of the same value.
+Tensor SharedModel::tied(const Value& v, const Tie& t) const {
+  Tensor w = reshape(v.constant, {v.constant.numel()}), total = scatter_add(w, t.labels, t.first.numel());
+  Tensor book = total - detach(total) + gather(detach(w), t.first);
+  Tensor all = reshape(gather(book, t.labels), v.spec.shape);
+  return t.keep ? all * t.keep : all;
+}
+
+std::vector<Tensor> SharedModel::forward(const std::vector<Tensor>& inputs) {
+  if (ties_.empty() || !training() || !mode().grad) return GraphModule::forward(inputs);
+  std::vector<Spec> specs;
+  for (const Tensor& x : inputs) specs.push_back(x.spec());
+  Graph g = bind_inputs(graph(), specs);
+  std::map<int, Tensor> made;
+  Replay how{.training = true};
+  how.reads = [&](int node, std::vector<Tensor>& in) {
+    for (size_t i = 0; i < in.size(); ++i) {
+      int id = g.nodes[size_t(node)].in[i];
+      auto tie = ties_.find(id);
+      if (tie == ties_.end()) continue;
+      Tensor& t = made[id];
+      if (!t) t = tied(g.values[size_t(id)], tie->second);
+      in[i] = t;
+    }
+  };
+  return replay(g, inputs, how);
+}
+
+Graph SharedModel::current() const {
+  Graph g = graph();
+  for (auto& [id, tie] : ties_) {
+    Value& v = g.values[size_t(id)];
+    std::vector<float> book = distinct(v.constant.to_vector<float>());
+    v.codebook = Tensor::of<float>({int64_t(book.size())}, book);
+  }
+  return g;
+}
 std::vector<std::pair<std::string, Tensor>> SharedModel::centroids() const {
   std::vector<std::pair<std::string, Tensor>> all;
-  for (const Value& v : graph().values) if (v.codebook) all.emplace_back(v.name, v.codebook);
+  for (const Value& v : current().values) if (v.codebook) all.emplace_back(v.name, v.codebook);
   return all;
 }
 NativeFile SharedModel::file() const {
   NativeFile f;
-  f.graph = graph();
+  f.graph = current();
   f.has_graph = true;
   f.kind = "shared";
   ShareReport r = report_;
   r.bytes = 0;                                               // a file does not hold its own size
-  f.extra = r.to_json();
+  nlohmann::ordered_json extra = nlohmann::ordered_json::parse(r.to_json());
+  if (trainable_) extra["trainable"] = true;
+  f.extra = extra.dump();
   return f;
 }
-size_t SharedModel::size_bytes() const { return native_bytes(file()).size(); }
-size_t SharedModel::save(const std::string& path) const { return save_native(file(), path); }
+size_t SharedModel::size_bytes(bool entropy) const {
+  NativeFile f = file();
+  f.entropy = entropy;
+  return native_bytes(f).size();
+}
+size_t SharedModel::save(const std::string& path, bool entropy) const {
+  NativeFile f = file();
+  f.entropy = entropy;
+  return save_native(f, path);
+}
 ShareReport SharedModel::report() const {
   ShareReport r = report_;
   r.bytes = size_bytes();
@@ -177,12 +249,13 @@ double SharedModel::compression_ratio() const { return double(report_.given_byte
 Ref<SharedModel> SharedModel::from_file(const NativeFile& f) {
   if (f.kind != "shared" || !f.has_graph)
     throw Error(ErrorKind::value, "SharedModel.load", "a file of a model with shared weights", f.kind.empty() ? "one without a kind" : "one of kind \"" + f.kind + "\"");
-  auto m = make<SharedModel>(f.graph, ShareReport::from_json(f.extra));
+  ShareReport report = ShareReport::from_json(f.extra);
+  auto m = make<SharedModel>(f.graph, std::move(report), nlohmann::json::parse(f.extra).value("trainable", false));
   m->eval();
   return m;
 }
 Ref<SharedModel> SharedModel::clone() const {
-  auto copy = make<SharedModel>(own_copy(graph()), report_);
+  auto copy = make<SharedModel>(own_copy(current()), report_, trainable_);
   copy->train(training());
   return copy;
 }
@@ -194,7 +267,7 @@ Ref<SharedModel> weight_sharing(nn::Module& model, const ShareOptions& o, const 
   Swap<Recorder*> eager(mode().recorder, nullptr);
   Graph g = own_copy(whole_graph(op, model, inputs));
   ShareReport report = share_graph(g, o);
-  auto m = make<SharedModel>(std::move(g), std::move(report));
+  auto m = make<SharedModel>(std::move(g), std::move(report), o.trainable);
   m->train(model.training());
   return m;
 }

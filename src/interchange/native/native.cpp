@@ -31,6 +31,7 @@ Spec spec_of(const json& j) {
 }
 
 struct Writer {
+  bool entropy = false;
   std::vector<ZipMember> members;
   std::vector<std::pair<Tensor, std::string>> stored;
   // The member that holds a tensor; one for tensors that share memory. Dense weights do not
@@ -74,13 +75,17 @@ json graph_json(const Graph& g, Writer& w) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
     auto packed = v.constant && v.codebook ? pack_indices(v.constant, v.codebook, v.mask) : std::nullopt;
-    if (packed) j["packed"] = "indices";
+    auto coded = packed && w.entropy ? code_indices(v.constant, v.codebook) : std::nullopt;
+    if (coded && coded->numel() < packed->numel() + (v.mask ? v.mask.numel() / 8 : 0)) {
+      packed = coded;
+      j["packed"] = "rans";
+    } else if (packed) j["packed"] = "indices";
     else if (v.constant && v.mask && (packed = pack_values(v.constant, v.mask))) j["packed"] = true;
     if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, v.mask || v.codebook);
     if (v.trainable) j["trainable"] = true;
     if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
-      bool is_told = !packed && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
+      bool is_told = (!packed || j["packed"] == "rans") && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
       j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask", true));
     }
     if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
@@ -130,8 +135,12 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
       if (!book) book = r.get(v["codebook"].get<std::string>(), nullptr);
       value.codebook = book;
     }
-    bool indices = v.contains("packed") && v["packed"] == "indices", packed = value.mask && !indices && v.value("packed", false);
-    if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
+    bool indices = v.contains("packed") && v["packed"] == "indices", coded = v.contains("packed") && v["packed"] == "rans";
+    bool packed = value.mask && !indices && !coded && v.value("packed", false);
+    if (coded) {
+      value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec);
+      if (is_told) value.mask = nonzero_mask(value.constant);
+    } else if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
     else if (v.contains("array")) {
       Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
       value.constant = r.get(v["array"].get<std::string>(), &stored);
@@ -175,6 +184,7 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
 
 std::vector<std::byte> native_bytes(const NativeFile& f) {
   Writer w;
+  w.entropy = f.entropy;
   json manifest{{"format", "miniten"}, {"version", 1}, {"kind", f.kind}};
   if (!f.extra.empty()) manifest["extra"] = f.extra;
   if (f.has_graph) manifest["graph"] = graph_json(f.graph, w);

@@ -162,13 +162,96 @@ def test_shared_weights_do_not_move():
     assert all(np.array_equal(before[n], after[n]) for n in SMALL_WEIGHTS) and not np.array_equal(before["7.bias"], after["7.bias"])
 
 
+def test_entropy_coded_files(tmp_path):
+    mt.manual_seed(2)
+    net = nn.Sequential(nn.Linear(128, 96), nn.ReLU(), nn.Linear(96, 10))
+    x = np.random.default_rng(0).standard_normal((3, 128)).astype("float32")
+    with mt.no_grad():
+        net[0].weight.copy_(mt.tensor(np.random.default_rng(1).standard_normal((96, 128)).astype("float32")))
+    net.eval()
+    net(x)
+    for model in (weight_sharing(net, 16), weight_sharing(prune_model(net, 0.9), 16), weight_sharing(net, 8, start="linear")):
+        plain, coded = model.save(tmp_path / "a.npz"), model.save(tmp_path / "b.npz", entropy="rans")
+        assert coded == model.size_bytes("rans") == (tmp_path / "b.npz").stat().st_size < plain == model.size_bytes()
+        again = mt.load(str(tmp_path / "b.npz"))
+        for n, a in arrays_of(model).items():
+            assert np.array_equal(a, arrays_of(again)[n])
+        assert (again(x).numpy() == model(x).numpy()).all()
+        bits = 0
+        for n in ("0.weight", "2.weight"):
+            _, count = np.unique(arrays_of(model)[n], return_counts=True)
+            bits += -(count * np.log2(count / count.sum())).sum()
+        assert coded < bits / 8 * 1.02 + 3000  # the graph, the codebooks and their frequencies
+    with pytest.raises(ValueError, match="rans"):
+        model.save(tmp_path / "c.npz", entropy="zip")
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01), lambda p: optim.AdamW(p, lr=0.01)])
+def test_values_train_as_one(make, sparse, tmp_path):
+    net = small_net()
+    given = prune_model(net, 0.5) if sparse else net
+    shared = weight_sharing(given, 6, trainable=True)
+    assert shared.trainable
+    labels = {n: np.unique(a, return_inverse=True)[1].reshape(a.shape) for n, a in arrays_of(shared).items() if n in SMALL_WEIGHTS}
+    before = arrays_of(shared)
+    shared.train()
+    optimizer, loss, losses = make(shared.parameters()), nn.CrossEntropyLoss(), []
+    x, y = images(32, 1), np.arange(32) % 4
+    for _ in range(12):
+        optimizer.zero_grad()
+        value = loss(shared(x), y)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert losses[-1] < losses[0]
+    shared.eval()
+    after = arrays_of(shared)
+    for n in SMALL_WEIGHTS:
+        assert not np.array_equal(before[n], after[n])
+        for k in np.unique(labels[n]):
+            assert len(np.unique(after[n][labels[n] == k])) == 1  # bit for bit
+        assert ((after[n] == 0) == (before[n] == 0)).all()
+        assert np.array_equal(np.unique(after[n]), shared.centroids[n].numpy())
+    small = shared.save(tmp_path / "a.npz")
+    assert small < 0.7 * net.save(str(tmp_path / "b.npz"))
+    again = mt.load(str(tmp_path / "a.npz"))
+    assert again.trainable and (again(x).numpy() == shared(x).numpy()).all()
+    for m in (again, copy.deepcopy(shared)):
+        m.train()
+        step = make(m.parameters())
+        loss(m(x), y).backward()
+        step.step()
+        assert all(len(np.unique(a)) <= 7 for n, a in arrays_of(m).items() if n in SMALL_WEIGHTS)
+
+
+def test_gradients_of_values_are_sums():
+    torch = judge("torch")
+    mt.manual_seed(1)
+    net = nn.Sequential(nn.Linear(9, 7), nn.Tanh(), nn.Linear(7, 3))
+    x, y = np.random.default_rng(0).standard_normal((5, 9)).astype("float32"), np.array([0, 1, 2, 0, 1])
+    net(x)
+    shared = weight_sharing(net, 4, trainable=True)
+    shared.train()
+    nn.CrossEntropyLoss()(shared(x), y).backward()
+    w = {n: torch.tensor(a, requires_grad=True) for n, a in arrays_of(shared).items()}
+    out = torch.nn.functional.linear(torch.tanh(torch.nn.functional.linear(torch.tensor(x), w["0.weight"], w["0.bias"])), w["2.weight"], w["2.bias"])
+    torch.nn.functional.cross_entropy(out, torch.tensor(y)).backward()
+    for n, p in shared.named_parameters():
+        want = w[n.replace("/", ".")].grad.numpy()
+        if n.endswith("weight"):
+            a = p.numpy()
+            want = sum(np.where(a == v, want[a == v].sum(), 0) for v in np.unique(a))
+        np.testing.assert_allclose(p.grad.numpy(), want, atol=1e-6)
+
+
 def test_sharing_refuses():
     net = small_net()
     for options, words in [({"num_clusters": 0}, "num_clusters"), ({"num_clusters": 70000}, "num_clusters"), ({"start": "here"}, "here"), ({"scope": "town"}, "town"), ({"skip": ["no"]}, "no"), ({"skip": "*"}, "skipped")]:
         with pytest.raises(ValueError, match=words):
             weight_sharing(net, **options)
-    with pytest.raises(NotImplementedError, match="trainable"):
-        weight_sharing(net, trainable=True)
+    with pytest.raises(NotImplementedError, match="scope layer"):
+        weight_sharing(net, trainable=True, scope="global")
     with pytest.raises(NotImplementedError, match="quantise"):
         weight_sharing(edge.quantize_model(net, calibration_data=images(4, 1)))
     with pytest.raises(ValueError, match="call it once|input_shape"):

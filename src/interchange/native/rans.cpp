@@ -1,0 +1,101 @@
+#include <algorithm>
+#include "interchange/native/sparse.h"
+
+// Range asymmetric numeral systems (Duda 2013) with the frequencies of the whole tensor: a state in [low, low << 8), bytes
+// where it would leave. Stored: the codebook's frequencies (uint16, their sum is 2^scale), the state, the bytes.
+namespace miniten {
+
+namespace {
+constexpr int scale = 14;
+constexpr uint32_t total = 1u << scale, low = 1u << 23;
+constexpr int64_t most = 1 << 14;                              // elements a byte may stand for: a file's length bounds what it unpacks to
+
+// Frequencies that sum to `total`, at least 1 where a count is: rounded down, the rest to those that lose most by it.
+std::vector<uint32_t> frequencies(const std::vector<uint64_t>& count, uint64_t all) {
+  std::vector<uint32_t> f(count.size(), 0);
+  int64_t left = total;
+  for (size_t s = 0; s < count.size(); ++s)
+    if (count[s]) left -= f[s] = std::max<uint32_t>(1, uint32_t(double(count[s]) / double(all) * total));
+  for (; left != 0; left -= left > 0 ? 1 : -1) {
+    size_t best = count.size();
+    auto want = [&](size_t s) { return double(count[s]) / f[s]; };
+    for (size_t s = 0; s < count.size(); ++s)
+      if (left > 0 ? count[s] > 0 : f[s] > 1)
+        if (best == count.size() || (left > 0 ? want(s) > want(best) : want(s) < want(best))) best = s;
+    f[best] += left > 0 ? 1 : uint32_t(-1);
+  }
+  return f;
+}
+std::vector<uint32_t> starts_of(const std::vector<uint32_t>& f) {
+  std::vector<uint32_t> start(f.size() + 1, 0);
+  for (size_t s = 0; s < f.size(); ++s) start[s + 1] = start[s] + f[s];
+  return start;
+}
+}  // namespace
+
+std::optional<Tensor> code_indices(const Tensor& t, const Tensor& codebook) {
+  if (t.dtype() != DType::f32 || codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1 || codebook.numel() > 4096 || !t.numel()) return {};
+  auto values = t.to_vector<float>(), book = codebook.to_vector<float>();
+  if (!std::is_sorted(book.begin(), book.end())) return {};
+  std::vector<uint16_t> symbols(values.size());
+  std::vector<uint64_t> count(book.size(), 0);
+  for (size_t i = 0; i < values.size(); ++i) {
+    auto place = std::lower_bound(book.begin(), book.end(), values[i]);
+    if (place == book.end() || *place != values[i]) return {};
+    symbols[i] = uint16_t(place - book.begin());
+    ++count[symbols[i]];
+  }
+  std::vector<uint32_t> f = frequencies(count, values.size()), start = starts_of(f);
+  std::vector<uint8_t> bytes;                                  // last first
+  uint32_t x = low;
+  for (size_t i = symbols.size(); i-- > 0;) {
+    uint32_t own = f[symbols[i]];
+    for (uint64_t limit = uint64_t((low >> scale) << 8) * own; x >= limit; x >>= 8) bytes.push_back(uint8_t(x));
+    x = (x / own << scale) + x % own + start[symbols[i]];
+  }
+  for (int b = 3; b >= 0; --b) bytes.push_back(uint8_t(x >> (8 * b)));
+  for (size_t s = f.size(); s-- > 0;) {
+    bytes.push_back(uint8_t(f[s] >> 8));
+    bytes.push_back(uint8_t(f[s]));
+  }
+  if (t.numel() > most * int64_t(bytes.size())) return {};
+  return Tensor::of<uint8_t>({int64_t(bytes.size())}, std::vector<uint8_t>(bytes.rbegin(), bytes.rend()));
+}
+
+Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Spec& spec) {
+  auto refuse = [](std::string want, std::string got) { throw Error(ErrorKind::value, "native", std::move(want), std::move(got), "the file may be damaged"); };
+  if (codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1 || codebook.numel() > 4096 || spec.dtype != DType::f32 || !spec.shape.is_static())
+    refuse("a codebook of float32 for " + spec.text(), codebook.spec().text());
+  auto book = codebook.to_vector<float>();
+  size_t header = 2 * book.size() + 4;
+  if (coded.dtype() != DType::u8 || coded.rank() != 1 || size_t(coded.numel()) < header || spec.shape.count() > most * coded.numel()) refuse("coded indices", coded.spec().text());
+  const uint8_t *at = coded.view().as<uint8_t>(), *end = at + coded.numel();
+  std::vector<uint32_t> f(book.size());
+  uint64_t sum = 0;
+  for (uint32_t& one : f) {
+    one = uint32_t(at[0] | at[1] << 8);
+    sum += one;
+    at += 2;
+  }
+  if (sum != total) refuse("frequencies of sum " + std::to_string(total), std::to_string(sum));
+  std::vector<uint32_t> start = starts_of(f);
+  std::vector<uint16_t> symbol_at(total);
+  for (size_t s = 0; s < f.size(); ++s) std::fill_n(symbol_at.begin() + start[s], f[s], uint16_t(s));
+  uint32_t x = 0;
+  for (int b = 0; b < 4; ++b) x |= uint32_t(*at++) << (8 * b);
+  Tensor t = Tensor::empty(spec);
+  float* to = t.view().f32();
+  for (int64_t i = 0, n = spec.shape.count(); i < n; ++i) {
+    uint32_t slot = x & (total - 1), s = symbol_at[slot];
+    to[i] = book[s];
+    x = f[s] * (x >> scale) + slot - start[s];
+    while (x < low) {
+      if (at == end) refuse("as many coded indices as " + spec.text() + " has", "fewer");
+      x = x << 8 | *at++;
+    }
+  }
+  if (x != low || at != end) refuse("coded indices of " + spec.text(), "others");
+  return t;
+}
+
+}  // namespace miniten
