@@ -5,80 +5,11 @@ import copy
 import numpy as np
 import pytest
 from judges import judge
-from nets import Residual, fresh_net, images, same_snapshot, small_net, snapshot
+from nets import NETS, fresh_net, images, same_snapshot, small_net, snapshot
 
 import miniten as mt
 from miniten import edge, nn, optim
 from miniten.edge import channel_groups, prune_model
-
-
-class Grouped(nn.Module):
-    """Grouped and strided convolutions, average pooling, an activation that is not 0 at 0."""
-
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.b = nn.Conv2d(8, 12, 3, padding=1, groups=2)
-        self.c = nn.Conv2d(12, 24, 3, padding=1, groups=12)  # depthwise, two outputs for each input
-        self.d = nn.Conv2d(24, 6, 1)
-        self.pool = nn.AvgPool2d(2)
-
-    def forward(self, x):
-        x = mt.sigmoid(self.a(x))
-        x = self.pool(mt.tanh(self.b(x)))
-        return self.d(mt.sigmoid(self.c(x))).mean((2, 3))
-
-
-class Blocks(nn.Module):
-    """Residual blocks, one with a convolution in its shortcut; batch norms."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem, self.stem_norm = nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
-        self.a1, self.n1, self.a2, self.n2 = nn.Conv2d(8, 10, 3, padding=1, bias=False), nn.BatchNorm2d(10), nn.Conv2d(10, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
-        self.b1, self.b2, self.cut = nn.Conv2d(8, 12, 3, stride=2, padding=1), nn.Conv2d(12, 16, 3, padding=1), nn.Conv2d(8, 16, 1, stride=2)
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, x):
-        x = mt.relu(self.stem_norm(self.stem(x)))
-        x = mt.relu(self.n2(self.a2(mt.relu(self.n1(self.a1(x))))) + x)
-        x = mt.relu(self.b2(mt.relu(self.b1(x))) + self.cut(x))
-        return self.head(x.mean((2, 3)))
-
-
-class Gate(nn.Module):
-    """Two halves of one convolution's channels multiplied, then a dense layer behind a flatten."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b, self.c = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(8, 6, 3, padding=1), nn.Linear(6 * 16, 20)
-        self.d = nn.Linear(20, 3)
-
-    def forward(self, x):
-        x = self.a(x)
-        x = x[:, :8] * mt.sigmoid(x[:, 8:])
-        return self.d(mt.relu(self.c(self.b(x).flatten(1))))
-
-
-class Attention(nn.Module):
-    """Heads are cut whole."""
-
-    def __init__(self):
-        super().__init__()
-        self.q, self.k, self.v, self.out = nn.Linear(12, 24), nn.Linear(12, 24), nn.Linear(12, 24), nn.Linear(24, 7)
-
-    def forward(self, x):
-        n, t, _ = x.shape
-        split = lambda y: y.reshape(n, t, 6, 4).permute(0, 2, 1, 3)  # noqa: E731
-        q, k, v = split(self.q(x)), split(self.k(x)), split(self.v(x))
-        y = mt.softmax(q.matmul(k.transpose(2, 3)) * 0.5, -1).matmul(v)
-        return self.out(y.permute(0, 2, 1, 3).reshape(n, t, 24))
-
-
-NETS = {
-    "small": (small_net, (2, 1, 8, 8)), "residual": (Residual, (2, 4, 9, 9)), "grouped": (Grouped, (2, 3, 12, 12)), "blocks": (Blocks, (2, 3, 8, 8)),
-    "gate": (Gate, (2, 3, 4, 4)), "attention": (Attention, (2, 5, 12)),
-}
 
 
 def made(name, seed=1):
