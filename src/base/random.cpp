@@ -18,7 +18,11 @@ Philox4 philox(uint64_t key, uint64_t low, uint64_t high) {
 
 uint32_t Generator::next() {
   uint64_t at = position_++;
-  return philox(seed_, at / 4, stream_).at[at % 4];
+  if (at / 4 != block_) {
+    block_ = at / 4;
+    drawn_ = philox(seed_, block_, stream_);
+  }
+  return drawn_.at[at % 4];
 }
 
 uint64_t Generator::below(uint64_t n) {

@@ -35,16 +35,20 @@ MINITEN_INLINE D power(D a, D b) {
       if (!usual[j]) y[j] = __builtin_pow(a[j], b[j]);
   return y;
 }
+H half_of(const float* p, int64_t step, int64_t m) {
+  if (!step) return H{} + *p;
+  if (m == kHalf) return load_as<H>(p);
+  H part = H{} + 1.0f;
+  for (int64_t j = 0; j < m; ++j) part[j] = p[j];
+  return part;
+}
 void pow(const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
-  float left[kHalf], right[kHalf], part[kHalf];
+  if (n > 0 && !b_step && *b == 3) return zip(a, a_step, b, 0, y, n, [](V p, V) { return p * p * p; });
   for (int64_t i = 0; i < n; i += kHalf) {
     const int64_t m = n - i < kHalf ? n - i : kHalf;
-    for (int64_t j = 0; j < kHalf; ++j) {
-      left[j] = j < m ? a[(i + j) * a_step] : 1.0f;
-      right[j] = j < m ? b[(i + j) * b_step] : 1.0f;
-    }
-    store_as<H>(part, to_float(power(to_double(load_as<H>(left)), to_double(load_as<H>(right)))));
-    for (int64_t j = 0; j < m; ++j) y[i + j] = part[j];
+    const H part = to_float(power(to_double(half_of(a + i * a_step, a_step, m)), to_double(half_of(b + i * b_step, b_step, m))));
+    if (m == kHalf) store_as<H>(y + i, part);
+    else for (int64_t j = 0; j < m; ++j) y[i + j] = part[j];
   }
 }
 

@@ -94,6 +94,72 @@ MINITEN_INLINE V sigmoid(V x) {
   return select((I)(x < 0.0f), z, set(1.0f)) / (1.0f + z);
 }
 
+// x * sigmoid(x), -0 at -infinity. The scale of exp(x) comes last, so that denormal results are rounded once.
+MINITEN_INLINE V silu(V x) {
+  const I negative = (I)(x < 0.0f);
+  const ExpParts e = exp_parts(max_keep(set(-120.0f), -abs(x)));
+  const I half = e.n >> 1;
+  const V grown = e.p + 1.0f, low = power_of_two(half), high = power_of_two(e.n - half);
+  const V y = select(negative, max_keep(set(-120.0f), x) * grown, x) / (1.0f + grown * low * high);
+  return select(negative, y * low * high, y);
+}
+
+// log(1 + exp(x)).
+MINITEN_INLINE V softplus(V x) {
+  const V z = exp(-abs(x)), u = 1.0f + z;
+  return max_keep(V{}, x) + select((I)(u == 1.0f), z, log(u) + (z - (u - 1.0f)) / u);
+}
+
+// t * t - square, where square is t * t rounded.
+MINITEN_INLINE V square_error(V t, V square) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return fma(t, t, -square);
+#else  // Dekker's product
+  const V c = t * 4097.0f, high = c - (c - t), low = t - high;
+  return ((high * high - square) + 2.0f * high * low) + low * low;
+#endif
+}
+
+// P(Z > t) for a normal variable Z and 0 <= t: exp(-t^2/2) times a polynomial in (t - 4)/(t + 4); beyond 15 it is the
+// value at 15.
+MINITEN_INLINE V normal_tail(V t) {
+  t = min_keep(set(15.0f), t);
+  const V s = (t - 4.0f) / (t + 4.0f), square = t * t;
+  V p = set(1.18933808e-05f);
+  p = fma(p, s, set(-4.71223748e-05f));
+  p = fma(p, s, set(-1.73344437e-04f));
+  p = fma(p, s, set(6.41999428e-04f));
+  p = fma(p, s, set(5.0280919e-04f));
+  p = fma(p, s, set(-8.49308274e-03f));
+  p = fma(p, s, set(3.08655471e-02f));
+  p = fma(p, s, set(-7.17073148e-02f));
+  p = fma(p, s, set(1.24379210e-01f));
+  p = fma(p, s, set(-1.70397723e-01f));
+  p = fma(p, s, set(9.44106417e-02f));
+  const V e = exp(square * -0.5f);
+  return p * fma(e * -0.5f, square_error(t, square), e);
+}
+
+MINITEN_INLINE V erf(V x) {
+  const V t = abs(x), s = x * x;
+  V p = set(7.85386118e-05f);
+  p = fma(p, s, set(-8.01019357e-04f));
+  p = fma(p, s, set(5.18832768e-03f));
+  p = fma(p, s, set(-2.68538119e-02f));
+  p = fma(p, s, set(1.12835851e-01f));
+  p = fma(p, s, set(-3.76126258e-01f));
+  const V small = fma(x * s, p, x * 1.12837917f);
+  const V big = 1.0f - 2.0f * normal_tail(t * 1.41421356f);
+  const I sign = (I)x & (I)set(-0.0f);
+  return select((I)(t < 1.0f), small, (V)((I)big | sign));
+}
+
+// The factor stops at -120: the product vanishes long before, and -infinity gives -0.
+MINITEN_INLINE V gelu(V x) {
+  const V tail = normal_tail(abs(x));
+  return max_keep(set(-120.0f), x) * select((I)(x < 0.0f), tail, 1.0f - tail);
+}
+
 // In double precision, where a float result needs more than float arithmetic can give. Relative error 2^-29;
 // arguments beyond +-200 count as +-200.
 MINITEN_INLINE D exp(D x) {
@@ -109,25 +175,6 @@ MINITEN_INLINE D exp(D x) {
   p = fma(p, r, set_d(1.0000000365390256));
   p = fma(p, r, set_d(1.0000000005585932));
   return p * (D)(((UL)t + 1023u) << 52);
-}
-
-// P(Z > t) for a normal variable Z and 0 <= t: exp(-t^2/2) times a polynomial in (t - 4)/(t + 4), relative error 2^-27;
-// beyond 15 it is the value at 15.
-MINITEN_INLINE D normal_tail(D t) {
-  t = min_keep(set_d(15.0), t);
-  const D s = (t - 4.0) / (t + 4.0);
-  D p = set_d(1.1893380914753794e-05);
-  p = fma(p, s, set_d(-4.712237407725429e-05));
-  p = fma(p, s, set_d(-0.0001733444368759451));
-  p = fma(p, s, set_d(0.0006419994277768778));
-  p = fma(p, s, set_d(0.0005028091896100593));
-  p = fma(p, s, set_d(-0.00849308274309286));
-  p = fma(p, s, set_d(0.030865547124301274));
-  p = fma(p, s, set_d(-0.07170731482778799));
-  p = fma(p, s, set_d(0.12437921152281428));
-  p = fma(p, s, set_d(-0.17039772322239902));
-  p = fma(p, s, set_d(0.09441064172050997));
-  return p * exp(t * t * -0.5);
 }
 
 // Of positive finite numbers; relative error 2^-42.
@@ -183,31 +230,14 @@ MINITEN_INLINE D sine(D x, uint64_t quarters) {
 
 MINITEN_INLINE D abs(D v) { return (D)((L)v & 0x7fffffffffffffff); }
 
-MINITEN_INLINE D erf(D x) {
-  const D t = abs(x), s = x * x;
-  D p = set_d(7.85386118009673e-05);
-  p = fma(p, s, set_d(-0.0008010193569258915));
-  p = fma(p, s, set_d(0.005188327678681982));
-  p = fma(p, s, set_d(-0.0268538119309714));
-  p = fma(p, s, set_d(0.11283585148487073));
-  p = fma(p, s, set_d(-0.3761262582422034));
-  p = fma(p, s, set_d(1.128379165726714));
-  const D big = 1.0 - 2.0 * normal_tail(t * 1.4142135623730951);
-  const L sign = (L)x & (L)set_d(-0.0);
-  return select((L)(t < 1.0), x * p, (D)((L)big | sign));
+// exp(x) - 1; Kahan's quotient forgives the error of exp. Beyond +-30 the 1 or the exponential is all of it.
+MINITEN_INLINE D expm1(D x) {
+  const D u = exp(x), y = (u - 1.0) * x / log(u);
+  return select((L)(abs(x) < 30.0), select((L)(u == 1.0), x, y), u - 1.0);
 }
 
-MINITEN_INLINE D softplus(D x) { return max_keep(set_d(0.0), x) + log_of_one_plus(exp(-abs(x))); }
-
-// The factors below stop at -120: their products vanish in float long before, and -infinity gives -0.
-MINITEN_INLINE D gelu(D x) {
-  const D tail = normal_tail(abs(x));
-  return max_keep(set_d(-120.0), x) * select((L)(x < 0.0), tail, 1.0 - tail);
-}
-
+// The factor stops at -120: the product vanishes in float long before, and -infinity gives -0.
 MINITEN_INLINE D times_sigmoid(D x, D u) { return max_keep(set_d(-120.0), x) / (1.0 + exp(-u)); }
-
-MINITEN_INLINE D silu(D x) { return times_sigmoid(x, x); }
 
 MINITEN_INLINE D gelu_tanh(D x) {  // 1 + tanh(u) = 2 * sigmoid(2 * u)
   return times_sigmoid(x, 1.5957691216057308 * fma(0.044715 * x * x, x, x));

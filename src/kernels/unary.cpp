@@ -53,6 +53,7 @@ void unary(Unary op, const double* x, double* y, int64_t n) {
         return times_sigmoid(v, 1.5957691216057308 * (v + 0.044715 * v * v * v));
       });
     case Unary::silu: return map(x, y, n, [](double v) { return times_sigmoid(v, v); });
+    case Unary::expm1: return map(x, y, n, [](double v) { return std::expm1(v); });
     case Unary::sin: return map(x, y, n, [](double v) { return std::sin(v); });
     case Unary::cos: return map(x, y, n, [](double v) { return std::cos(v); });
     case Unary::floor: return map(x, y, n, [](double v) { return std::floor(v); });

@@ -53,10 +53,10 @@ void unary(Unary op, const float* x, float* y, int64_t n) {
     case Unary::abs: return map(x, y, n, [](V v) { return abs(v); });
     case Unary::square: return map(x, y, n, [](V v) { return v * v; });
     case Unary::reciprocal: return map(x, y, n, [](V v) { return 1.0f / v; });
-    case Unary::erf: return map_double(x, y, n, [](D v) { return erf(v); });
-    case Unary::gelu: return map_double(x, y, n, [](D v) { return gelu(v); });
+    case Unary::erf: return map(x, y, n, [](V v) { return erf(v); });
+    case Unary::gelu: return map(x, y, n, [](V v) { return gelu(v); });
     case Unary::gelu_tanh: return map_double(x, y, n, [](D v) { return gelu_tanh(v); });
-    case Unary::silu: return map_double(x, y, n, [](D v) { return silu(v); });
+    case Unary::silu: return map(x, y, n, [](V v) { return silu(v); });
     case Unary::sign:
       return map(x, y, n,
                  [](V v) { return select((I)(v > 0.0f), set(1.0f), select((I)(v < 0.0f), set(-1.0f), v)); });
@@ -66,7 +66,8 @@ void unary(Unary op, const float* x, float* y, int64_t n) {
     case Unary::ceil: return map(x, y, n, [](V v) { return ceil(v); });
     case Unary::round: return map(x, y, n, [](V v) { return round_even(v); });
     case Unary::log1p: return map_double(x, y, n, [](D v) { return log1p(v); });
-    case Unary::softplus: return map_double(x, y, n, [](D v) { return softplus(v); });
+    case Unary::softplus: return map(x, y, n, [](V v) { return softplus(v); });
+    case Unary::expm1: return map_double(x, y, n, [](D v) { return expm1(v); });
     default: return;
   }
 }

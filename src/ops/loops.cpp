@@ -16,6 +16,14 @@ ElementLoop::ElementLoop(const Shape& shape, std::span<const View> operands) : o
     else size_[rank_++] = shape[axis];
     for (int k = 0; k < operands_; ++k) stride_[k][rank_ - 1] = strides[k][axis];
   }
+  // Of two operands, the axis along which the second is dense comes next to the row: turned blocks are moved as such.
+  if (operands_ == 2 && rank_ > 2 && stride_[1][rank_ - 1] != 1)
+    for (int i = 0; i < rank_ - 2; ++i)
+      if (stride_[1][i] == 1) {
+        std::rotate(size_ + i, size_ + i + 1, size_ + rank_ - 1);
+        for (auto& s : stride_) std::rotate(s + i, s + i + 1, s + rank_ - 1);
+        break;
+      }
   for (int i = 0; i + 1 < rank_; ++i) rows_ *= size_[i];
   for (int k = 0; k < operands_ && rank_ > 0; ++k) step_[k] = stride_[k][rank_ - 1];
 }

@@ -69,8 +69,6 @@ constinit const OpDef acosh_op = row("acosh", "inverse hyperbolic cosine", [](au
     [](const Vjp& v) { v.result[0] = g(v) * rsqrt(square(x(v)) - 1.0); }, "acoshf(a)", {"Acosh", 9}, above_one);
 constinit const OpDef atanh_op = row("atanh", "inverse hyperbolic tangent", [](auto v) { return std::atanh(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) / (1.0 - square(x(v))); }, "atanhf(a)", {"Atanh", 9}, within_one);
-constinit const OpDef expm1_op = to_tflite::with(row("expm1", "exp(x) - 1", [](auto v) { return std::expm1(v); }, keep_output,
-    [](const Vjp& v) { v.result[0] = g(v) * (y(v) + 1.0); }, "expm1f(a)"), {"EXP", 1, &to_tflite::expm1});
 constinit const OpDef log2_op = to_tflite::with(row("log2", "logarithm to base 2", [](auto v) { return std::log2(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) / (x(v) * 0.6931471805599453); }, "log2f(a)", {}, positive), {"LOG", 1, &to_tflite::log2});
 constinit const OpDef trunc_op = to_tflite::with(row("trunc", "the integer towards 0", [](auto v) { return std::trunc(v); }, keep_nothing,
@@ -122,7 +120,6 @@ Tensor asinh(const Tensor& x) { return apply(asinh_op, {real(x)}); }
 Tensor acosh(const Tensor& x) { return apply(acosh_op, {real(x)}); }
 Tensor atanh(const Tensor& x) { return apply(atanh_op, {real(x)}); }
 Tensor exp2(const Tensor& x) { return exp(real(x) * 0.6931471805599453); }
-Tensor expm1(const Tensor& x) { return apply(expm1_op, {real(x)}); }
 Tensor log2(const Tensor& x) { return apply(log2_op, {real(x)}); }
 Tensor log10(const Tensor& x) { return log2(x) * 0.30102999566398120; }
 Tensor rsqrt(const Tensor& x) { return reciprocal(sqrt(x)); }

@@ -111,6 +111,8 @@ constinit const OpDef square_op = to_tflite::with(number_row<K::square>("square"
     {.onnx = {"Mul", 7, &onnx::square}, .c = c::as_c("a * a")}), {"SQUARE", 1, &to_tflite::square});
 constinit const OpDef sign_op = to_tflite::with(number_row<K::sign>("sign", "-1, 0 or 1", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, {.onnx = {"Sign", 9}, .c = c::as_c("a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a")}), {"SIGN", 1, &to_tflite::sign});
 constinit const OpDef exp_op = to_tflite::with(float_row<K::exp>("exp", "e to the x", keep_output, [](const Vjp& v) { v.result[0] = g(v) * y(v); }, {.onnx = {"Exp", 6}, .c = c::as_c("expf(a)")}), {"EXP", 1, &to_tflite::exp});
+constinit const OpDef expm1_op = to_tflite::with(float_row<K::expm1>("expm1", "exp(x) - 1", keep_output, [](const Vjp& v) { v.result[0] = g(v) * (y(v) + 1.0); },
+    {.c = c::as_c("expm1f(a)"), .traits = {.pointwise = true}}), {"EXP", 1, &to_tflite::expm1});
 constinit const OpDef log_op = to_tflite::with(float_row<K::log>("log", "natural logarithm", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) / x(v); },
     {.onnx = {"Log", 6}, .c = c::as_c("logf(a)"), .samples = positive}), {"LOG", 1, &to_tflite::log});
 constinit const OpDef log1p_op = to_tflite::with(float_row<K::log1p>("log1p", "log(1 + x)", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) / (x(v) + 1.0); },
@@ -180,6 +182,7 @@ Tensor abs(const Tensor& x) { return apply(abs_op, {x}); }
 Tensor square(const Tensor& x) { return apply(square_op, {x}); }
 Tensor sign(const Tensor& x) { return apply(sign_op, {x}); }
 Tensor exp(const Tensor& x) { return apply(exp_op, {real(x)}); }
+Tensor expm1(const Tensor& x) { return apply(expm1_op, {real(x)}); }
 Tensor log(const Tensor& x) { return apply(log_op, {real(x)}); }
 Tensor log1p(const Tensor& x) { return apply(log1p_op, {real(x)}); }
 Tensor tanh(const Tensor& x) { return apply(tanh_op, {real(x)}); }

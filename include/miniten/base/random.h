@@ -24,6 +24,8 @@ class Generator {
 
  private:
   uint64_t seed_, stream_, position_ = 0;
+  uint64_t block_ = ~uint64_t{0};             // whose numbers are drawn
+  Philox4 drawn_;
 };
 
 Generator& default_generator();               // per process; what manual_seed sets

@@ -38,14 +38,14 @@ const std::vector<Case>& cases() {
       {Unary::abs, "abs", 0, [](double x) { return std::fabs(x); }},
       {Unary::square, "square", 0.5, [](double x) { return x * x; }},
       {Unary::reciprocal, "reciprocal", 0.5, [](double x) { return 1 / x; }},
-      {Unary::erf, "erf", 2, [](double x) { return std::erf(x); }},
-      {Unary::gelu, "gelu", 2, [](double x) { return x == -kInf ? 0 : x * normal_tail_below(x); }},
+      {Unary::erf, "erf", 3, [](double x) { return std::erf(x); }},
+      {Unary::gelu, "gelu", 12, [](double x) { return x == -kInf ? 0 : x * normal_tail_below(x); }},
       {Unary::gelu_tanh, "gelu_tanh", 2,
        [](double x) {
          const double u = std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x);
          return x == -kInf ? 0 : x / (1 + std::exp(-2 * u));
        }},
-      {Unary::silu, "silu", 2, [](double x) { return x == -kInf ? 0 : x / (1 + std::exp(-x)); }},
+      {Unary::silu, "silu", 4, [](double x) { return x == -kInf ? 0 : x / (1 + std::exp(-x)); }},
       {Unary::sin, "sin", 1, [](double x) { return std::sin(x); }},
       {Unary::cos, "cos", 1, [](double x) { return std::cos(x); }},
       {Unary::floor, "floor", 0, [](double x) { return std::floor(x); }},
@@ -53,7 +53,8 @@ const std::vector<Case>& cases() {
       {Unary::round, "round", 0, [](double x) { return std::nearbyint(x); }},
       {Unary::sign, "sign", 0, [](double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }},
       {Unary::log1p, "log1p", 1, [](double x) { return std::log1p(x); }},
-      {Unary::softplus, "softplus", 2,
+      {Unary::expm1, "expm1", 1, [](double x) { return std::expm1(x); }},
+      {Unary::softplus, "softplus", 4,
        [](double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))) + (x != x ? x : 0); }},
   };
   return all;
