@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <tuple>
 #include "miniten/utils/vision.h"
 
 // Steps from image to image, as torchvision names them. A random step draws from a generator of its own (manual_seed), or,
@@ -39,6 +40,10 @@ struct Params {
 enum class Layout { automatic, hwc, chw };
 Layout parse_layout(std::string_view op, std::string_view name);
 
+// Pictures of one size inside a graph: floats (n, channels, height, width). One unit is 1 / range; `whole`: each step rounds
+// to units, as on integers; `scaled`: ToTensor or Normalize stands before.
+struct Pictures { Tensor x; double range = 1; bool whole = false, scaled = false; };
+
 class Transform {
  public:
   virtual ~Transform() = default;
@@ -48,9 +53,15 @@ class Transform {
   Params params() const;                                             // of the last operator()
   void manual_seed(uint64_t seed);                                   // the n-th call from here on draws from (seed, n)
 
+  using SeedState = std::tuple<bool, uint64_t, uint64_t>;            // whether it has a seed, the seed, calls so far
+  SeedState seed_state() const { return {seeded_, seed_, calls_}; }
+  void set_seed_state(const SeedState& s) { std::tie(seeded_, seed_, calls_) = s; }
+
   // The call itself, without state: draws from the generator, says what it drew and how the result lies.
   virtual Tensor call(const Tensor& image, Layout&, Generator&, Params& drawn) const;
   virtual Tensor repeat(const Tensor& image, Layout&, const Params&) const;
+  // The same with ops alone, to be traced in front of a model. Throws ErrorKind::unsupported where it draws or has no such form.
+  virtual Pictures on_pictures(const Pictures&) const;
   virtual bool gives_tensor() const { return false; }                // in Python: a Tensor whatever came in
 
  protected:
@@ -72,6 +83,7 @@ class Compose : public Transform {
   std::string text() const override;
   Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
   Tensor repeat(const Tensor&, Layout&, const Params&) const override;
+  Pictures on_pictures(const Pictures&) const override;
   bool gives_tensor() const override;
   const std::vector<TransformRef>& parts() const { return parts_; }
 
@@ -88,11 +100,13 @@ struct Steps {
   std::string text;
   std::function<Params(int64_t h, int64_t w, int64_t c, Generator&)> draw;       // empty: nothing is drawn
   std::function<Tensor(const Tensor&, const Params&)> apply;
+  std::function<Pictures(const Pictures&)> on_pictures = nullptr;                // empty: has no form in a graph
 };
 class SimpleTransform : public Transform {
  public:
   explicit SimpleTransform(Steps steps) : steps_(std::move(steps)) {}
   std::string text() const override { return steps_.text; }
+  Pictures on_pictures(const Pictures& p) const override { return steps_.on_pictures ? steps_.on_pictures(p) : Transform::on_pictures(p); }
 
  protected:
   Params draw(const Spec&, Generator&) const override;
@@ -111,6 +125,7 @@ struct ToTensor : Transform {
   std::string text() const override { return "ToTensor()"; }
   Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
   Tensor repeat(const Tensor&, Layout&, const Params&) const override;
+  Pictures on_pictures(const Pictures&) const override;
   bool gives_tensor() const override { return true; }
 
  protected:
@@ -123,6 +138,7 @@ class Normalize : public Transform {
   std::string text() const override;
   Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
   Tensor repeat(const Tensor&, Layout&, const Params&) const override;
+  Pictures on_pictures(const Pictures&) const override;
 
  protected:
   Tensor apply(const Tensor& image, const Params&) const override;
@@ -149,6 +165,7 @@ class RandomErasing : public SimpleTransform {
   Layout layout_;
 };
 struct Resize : SimpleTransform { explicit Resize(TargetSize size, const ResizeOptions& = {}); };
+struct Grayscale : SimpleTransform { explicit Grayscale(int channels = 1); };   // to_grayscale
 struct CenterCrop : SimpleTransform { CenterCrop(int64_t height, int64_t width); };
 struct Pad : SimpleTransform { explicit Pad(Padding, std::vector<double> fill = {}, Border = Border::constant); };
 struct RandomCrop : SimpleTransform {                                // pad_if_needed: where the image is smaller than the size

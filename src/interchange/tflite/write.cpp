@@ -123,9 +123,11 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   remove_dead(g);
   check_forms(g);
   // Which inputs are stored channels-last: all pictures, where that moves no more elements than the order given; others
-  // only where it moves less.
+  // only where it moves less. A graph that says so takes them as they are.
+  auto layout = g.metadata.find("input_layout");
+  const bool as_given = layout != g.metadata.end() && layout->second == "NHWC";
   std::vector<bool> last;
-  for (int id : g.inputs) last.push_back(g.values[size_t(id)].spec.shape.rank == 4);
+  for (int id : g.inputs) last.push_back(g.values[size_t(id)].spec.shape.rank == 4 && !as_given);
   auto attempt = [&](const std::vector<bool>& choice, TfliteReport& r) {
     Writer w(g, o);
     w.write(choice);
@@ -136,7 +138,7 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   };
   TfliteReport best_report;
   Model best = attempt(last, best_report);
-  for (size_t i = 0; i < last.size() && !o.keep_layout; ++i) {
+  for (size_t i = 0; i < last.size() && !o.keep_layout && !as_given; ++i) {
     if (g.values[size_t(g.inputs[i])].spec.shape.rank < 3 || moved_elements(best) == 0) continue;
     last[i] = !last[i];
     TfliteReport r;

@@ -16,14 +16,16 @@ Tensor cropped(const Pixels& from, int64_t top, int64_t left, int64_t h, int64_t
   return to.tensor;
 }
 
-void check_crop(std::string_view op, const Pixels& from, int64_t h, int64_t w) {
+}  // namespace
+
+void check_crop(std::string_view op, int64_t from_h, int64_t from_w, int64_t h, int64_t w) {
   checked_size(op, "a height", h);
   checked_size(op, "a width", w);
-  if (h > from.h || w > from.w)
-    throw Error(ErrorKind::value, op, "a size within the image's " + size_text(from.h, from.w), size_text(h, w), "pad or resize the image first");
+  if (h > from_h || w > from_w)
+    throw Error(ErrorKind::value, op, "a size within the image's " + size_text(from_h, from_w), size_text(h, w), "pad or resize the image first");
 }
+int64_t middle(int64_t room) { return int64_t(std::nearbyint(double(room) / 2)); }   // half to even, as Python's round
 
-}  // namespace
 
 Tensor crop(const Tensor& image, int64_t top, int64_t left, int64_t height, int64_t width) {
   Pixels from = pixels_of("crop", image);
@@ -37,14 +39,13 @@ Tensor crop(const Tensor& image, int64_t top, int64_t left, int64_t height, int6
 
 Tensor center_crop(const Tensor& image, int64_t height, int64_t width) {
   Pixels from = pixels_of("center_crop", image);
-  check_crop("center_crop", from, height, width);
-  auto offset = [](int64_t n) { return int64_t(std::nearbyint(double(n) / 2)); };   // half to even, as Python's round
-  return cropped(from, offset(from.h - height), offset(from.w - width), height, width);
+  check_crop("center_crop", from.h, from.w, height, width);
+  return cropped(from, middle(from.h - height), middle(from.w - width), height, width);
 }
 
 Tensor random_crop(const Tensor& image, int64_t height, int64_t width, Generator& g) {
   Pixels from = pixels_of("random_crop", image);
-  check_crop("random_crop", from, height, width);
+  check_crop("random_crop", from.h, from.w, height, width);
   auto top = int64_t(g.below(uint64_t(from.h - height + 1)));
   auto left = int64_t(g.below(uint64_t(from.w - width + 1)));
   return cropped(from, top, left, height, width);

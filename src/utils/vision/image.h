@@ -24,6 +24,14 @@ Pixels new_pixels(const Pixels& image, int64_t h, int64_t w, int64_t c, DType);
 inline Pixels new_pixels(const Pixels& image, int64_t h, int64_t w) { return new_pixels(image, h, w, image.c, image.dtype()); }
 // h x w pixels from (top, left) on, which may lie outside: there the border's rule, and for `constant` a fill per channel.
 Pixels window(const Pixels& image, int64_t top, int64_t left, int64_t h, int64_t w, const std::vector<double>& fill, Border);
+void check_crop(std::string_view op, int64_t from_h, int64_t from_w, int64_t h, int64_t w);
+int64_t middle(int64_t room);                                        // torchvision's offset of a crop in the middle
+
+struct Pictures;
+Pictures resize_pictures(const Pictures&, int64_t height, int64_t width, const ResizeOptions&);   // as resize
+Pictures center_crop_pictures(const Pictures&, int64_t height, int64_t width);
+Pictures pad_pictures(const Pictures&, const Padding&, Fill, Border);
+Pictures gray_pictures(const Pictures&, int channels);
 void check_finite(std::string_view op, const Pixels&);               // floats without NaN and infinities
 
 constexpr double range_of(DType t) { return t == DType::u8 ? 255 : t == DType::u16 ? 65535 : 1; }

@@ -1,5 +1,7 @@
 #include <numbers>
 #include "kernels/image.h"
+#include "miniten/ops/ops.h"
+#include "miniten/utils/transforms.h"
 #include "utils/vision/image.h"
 
 namespace miniten::utils::vision {
@@ -245,13 +247,12 @@ void resize_bilinear(const Pixels& from, const Pixels& to, const Axis& down, con
 
 }  // namespace
 
-Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOptions& o) {
+static void check_resize(int64_t from_h, int64_t from_w, int64_t height, int64_t width, const ResizeOptions& o) {
   constexpr std::string_view op = "resize";
-  Pixels from = pixels_of(op, image);
   checked_size(op, "a height", height);
   checked_size(op, "a width", width);
   constexpr int64_t limit = int64_t{1} << 30;
-  if (height > limit || width > limit || from.h > limit || from.w > limit)
+  if (height > limit || width > limit || from_h > limit || from_w > limit)
     throw Error(ErrorKind::value, op, "sizes up to 2^30", std::to_string(height) + " x " + std::to_string(width));
   using enum Interpolation;
   if (o.like == Like::tflite && o.interpolation != nearest && o.interpolation != bilinear)
@@ -259,6 +260,12 @@ Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOp
   if (o.antialias && o.interpolation != nearest && o.interpolation != area && o.like != Like::none && *o.antialias != (o.like == Like::pil))
     throw Error(ErrorKind::value, op, o.like == Like::pil ? "antialias=True with like='pil'" : "antialias=False with like='cv2' and like='tflite'",
                 *o.antialias ? "True" : "False", "leave antialias out, or leave like out");
+}
+
+Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOptions& o) {
+  Pixels from = pixels_of("resize", image);
+  check_resize(from.h, from.w, height, width, o);
+  using enum Interpolation;
   if (height == from.h && width == from.w) return from.tensor.clone();
   if (o.interpolation == nearest) return resize_nearest(from, height, width, o.like).tensor;
   bool grows = height > from.h || width > from.w;
@@ -272,6 +279,47 @@ Tensor resize(const Tensor& image, int64_t height, int64_t width, const ResizeOp
   }
   visit_pixels(from.dtype(), [&](auto t) { resize_rows<decltype(t)>(from, to, down, across); });
   return to.tensor;
+}
+
+Pictures resize_pictures(const Pictures& p, int64_t height, int64_t width, const ResizeOptions& o) {
+  int64_t h = p.x.dim(2), w = p.x.dim(3);
+  check_resize(h, w, height, width, o);
+  Pictures out = p;
+  using enum Interpolation;
+  if (o.interpolation == nearest) {
+    auto pick = [&](int64_t from, int64_t to, int axis) {
+      if (from == to) return;
+      std::vector<int32_t> at = vision::nearest(from, to, o.like);
+      out.x = gather(out.x, Tensor::of<int64_t>({to}, std::vector<int64_t>(at.begin(), at.end())), axis);
+    };
+    pick(h, height, 2);
+    pick(w, width, 3);
+    return out;
+  }
+  if (h == height && w == width) return out;
+  bool grows = height > h || width > w;
+  auto matrix = [&](int64_t from, int64_t to, bool turned) {
+    Axis a = axis_of(from, to, o, grows);
+    std::vector<float> m(size_t(from * to), 0);
+    for (int64_t j = 0; j < to; ++j)
+      for (int k = 0; k < a.taps; ++k) {
+        int64_t i = a.first[size_t(j)] + k;
+        m[size_t(turned ? i * to + j : j * from + i)] += float(a.weight[size_t(j * a.taps + k)]);
+      }
+    return Tensor::of<float>(turned ? Shape{from, to} : Shape{to, from}, m);
+  };
+  auto whole = [&] {
+    if (p.whole) out.x = round(o.interpolation == bicubic || o.interpolation == lanczos ? clamp(out.x, 0, float(p.range)) : out.x);
+  };
+  // Products with constant matrices, which exporters know again. Pillow goes across first, and rounds between the passes.
+  if (o.like == Like::pil && w != width) {
+    out.x = matmul(out.x, matrix(w, width, true));
+    if (h != height) whole();
+  }
+  if (h != height) out.x = matmul(matrix(h, height, false), out.x);
+  if (o.like != Like::pil && w != width) out.x = matmul(out.x, matrix(w, width, true));
+  whole();
+  return out;
 }
 
 }  // namespace miniten::utils::vision

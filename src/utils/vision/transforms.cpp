@@ -75,10 +75,19 @@ Steps flip_steps(const char* name, double p, Tensor (*flip)(const Tensor&)) {
 Steps resize_steps(TargetSize s, const ResizeOptions& o) {
   checked_size("Resize", "a size", s.height);
   if (s.width < 0) throw Error(ErrorKind::value, "Resize", "a width of 1 or more", std::to_string(s.width));
+  auto sides = [s](int64_t h, int64_t w) -> std::pair<int64_t, int64_t> {
+    if (s.width) return {s.height, s.width};
+    if (h <= w) return {s.height, s.height * w / h};
+    return {s.height * h / w, s.height};
+  };
   return {"Resize(" + show_size(s.height, s.width) + ", interpolation='" + name_of(o.interpolation) + "')", nullptr, [=](const Tensor& x, const Params&) {
-            if (s.width) return resize(x, s.height, s.width, o);
             Pixels p = pixels_of("Resize", x);
-            return p.h <= p.w ? resize(x, s.height, s.height * p.w / p.h, o) : resize(x, s.height * p.h / p.w, s.height, o);
+            auto [h, w] = sides(p.h, p.w);
+            return resize(x, h, w, o);
+          },
+          [=](const Pictures& p) {
+            auto [h, w] = sides(p.x.dim(2), p.x.dim(3));
+            return resize_pictures(p, h, w, o);
           }};
 }
 
@@ -227,9 +236,14 @@ RandomErasing::RandomErasing(double p, Range scale, Range ratio, std::vector<dou
 Resize::Resize(TargetSize size, const ResizeOptions& o) : SimpleTransform(resize_steps(size, o)) {}
 CenterCrop::CenterCrop(int64_t height, int64_t width)
     : SimpleTransform({"CenterCrop(" + show_size(checked_size("CenterCrop", "a height", height), checked_size("CenterCrop", "a width", width)) + ")", nullptr,
-                       [=](const Tensor& x, const Params&) { return center_crop(x, height, width); }}) {}
+                       [=](const Tensor& x, const Params&) { return center_crop(x, height, width); }, [=](const Pictures& p) { return center_crop_pictures(p, height, width); }}) {}
+Grayscale::Grayscale(int channels)
+    : SimpleTransform({"Grayscale(" + std::to_string(channels) + ")", nullptr, [=](const Tensor& x, const Params&) { return to_grayscale(x, channels); }, [=](const Pictures& p) { return gray_pictures(p, channels); }}) {
+  if (channels != 1 && channels != 3) throw Error(ErrorKind::value, "Grayscale", "1 or 3 channels", std::to_string(channels));
+}
 Pad::Pad(Padding p, std::vector<double> fill, Border border)
-    : SimpleTransform({"Pad(" + show_pad(p) + ")", nullptr, [=](const Tensor& x, const Params&) { return pad(x, p, fill, border); }}) {}
+    : SimpleTransform({"Pad(" + show_pad(p) + ")", nullptr, [=](const Tensor& x, const Params&) { return pad(x, p, fill, border); },
+                       [=](const Pictures& x) { return pad_pictures(x, p, fill, border); }}) {}
 RandomCrop::RandomCrop(int64_t height, int64_t width, Padding p, bool if_needed, std::vector<double> fill, Border border)
     : SimpleTransform(crop_steps(height, width, p, if_needed, std::move(fill), border)) {}
 RandomResizedCrop::RandomResizedCrop(int64_t height, int64_t width, Range scale, Range ratio, const ResizeOptions& o)

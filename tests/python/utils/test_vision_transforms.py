@@ -1,5 +1,7 @@
 """Transforms: what they draw, that it repeats, and what they make of it."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -306,3 +308,28 @@ def test_photographs_survive_a_whole_pipeline():
     t = v.Compose([v.RandomResizedCrop(64), v.RandAugment(), v.RandomHorizontalFlip(), v.ToTensor(), v.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])], seed=0)
     out = np.stack([t(photograph()).numpy() for _ in range(8)])
     assert out.shape == (8, 3, 64, 64) and np.isfinite(out).all() and out.std() > 0.3
+
+
+@pytest.mark.parametrize("t", [*RANDOM, v.ToTensor(), v.Normalize([0.5, 0.4, 0.3], [0.2]), v.Resize(20, "bicubic"), v.CenterCrop((9, 8)), v.Pad((1, 2), fill=3), v.Grayscale(3)], ids=repr)
+def test_pickled_and_copied(t):
+    t.manual_seed(11)
+    t(IMAGE)                                                               # the second draw comes next
+    for again in (pickle.loads(pickle.dumps(t)), copy.deepcopy(t)):
+        t.manual_seed(11)
+        t(IMAGE)
+        assert type(again) is type(t) and repr(again) == repr(t)
+        assert np.array_equal(np.asarray(again(IMAGE)), np.asarray(t(IMAGE)))
+
+
+def test_pickled_compose_and_mixes():
+    t = v.Compose([v.RandomCrop(24), v.ToTensor(), v.Normalize([0.5], [0.2])], seed=4)
+    again = pickle.loads(pickle.dumps(t))
+    assert repr(again) == repr(t) and np.array_equal(again(IMAGE).numpy(), t(IMAGE).numpy())
+    assert repr(pickle.loads(pickle.dumps(v.MixUp(0.4, num_classes=3)))) == repr(v.MixUp(0.4, num_classes=3))
+
+
+def test_grayscale_as_torchvision():
+    rgb = noise(9, 7)
+    assert np.array_equal(v.Grayscale()(rgb), v.to_grayscale(rgb)) and v.Grayscale(3)(rgb).shape == (9, 7, 3)
+    with pytest.raises(ValueError, match="1 or 3"):
+        v.Grayscale(2)
