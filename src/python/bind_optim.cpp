@@ -8,13 +8,10 @@
 
 namespace miniten::python {
 
-namespace {
-
 using namespace nb::literals;
 using optim::Optimizer;
 
-std::vector<Tensor> tensors(const char* op, nb::handle params) {
-  if (nb::isinstance<Tensor::Impl>(params)) throw Error(ErrorKind::type, op, "an iterable of parameters", "one tensor", "put it in a list");
+std::vector<Tensor> parameter_list(const char* op, nb::handle params) {
   nb::object iterator = nb::steal(PyObject_GetIter(params.ptr()));
   if (!iterator.is_valid()) {
     PyErr_Clear();
@@ -26,6 +23,13 @@ std::vector<Tensor> tensors(const char* op, nb::handle params) {
     out.push_back(nb::cast<Tensor>(p));
   }
   return out;
+}
+
+namespace {
+
+std::vector<Tensor> tensors(const char* op, nb::handle params) {
+  if (nb::isinstance<Tensor::Impl>(params)) throw Error(ErrorKind::type, op, "an iterable of parameters", "one tensor", "put it in a list");
+  return parameter_list(op, params);
 }
 optim::GroupSpec group_of(const char* op, nb::dict given) {
   optim::GroupSpec g;
@@ -62,6 +66,14 @@ optim::OnNonfinite policy(const char* op, std::string_view name) {
 bool is_int8(const char* op, std::string_view dtype) {
   if (dtype != "float32" && dtype != "int8") throw Error(ErrorKind::value, op, "state_dtype 'float32' or 'int8'", "'" + std::string(dtype) + "'");
   return dtype == "int8";
+}
+// The words are read before the optimizer is made: one that is refused leaves nothing behind.
+template <class O, class Options> void construct(O* self, const char* name, nb::handle params, const Options& options, std::string_view on_nonfinite, std::string_view state_dtype) {
+  auto todo = policy(name, on_nonfinite);
+  bool small = is_int8(name, state_dtype);
+  new (self) O(parameters_of(name, params), options);
+  self->on_nonfinite = todo;
+  if (small) self->use_int8_states();
 }
 const char* name_of(optim::OnNonfinite p) { return p == optim::OnNonfinite::step ? "step" : p == optim::OnNonfinite::skip ? "skip" : "raise"; }
 
@@ -167,135 +179,42 @@ void bind_optim(nb::module_& m) {
       .def("__repr__", [](const Optimizer& o) { return o.type_name() + "(" + std::to_string(o.parameters().size()) + " parameters, lr=" + nb::cast<std::string>(nb::repr(nb::float_(o.lr()))) + ")"; });
   nb::class_<optim::SGD, Optimizer>(m, "SGD", "Stochastic gradient descent, with torch's momentum.")
       .def("__init__", [](optim::SGD* self, nb::object params, double lr, double momentum, double weight_decay, bool nesterov, double dampening, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::SGD::Options o;
-          o.lr = lr;
-          o.momentum = momentum;
-          o.weight_decay = weight_decay;
-          o.nesterov = nesterov;
-          o.dampening = dampening;
-          o.maximize = maximize;
-          auto todo = policy("SGD", on_nonfinite);
-          bool small = is_int8("SGD", state_dtype);
-          new (self) optim::SGD(parameters_of("SGD", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "SGD", params, optim::SGD::Options{.lr = lr, .momentum = momentum, .weight_decay = weight_decay, .nesterov = nesterov, .dampening = dampening, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-3, "momentum"_a = 0.0, "weight_decay"_a = 0.0, "nesterov"_a = false, nb::kw_only(), "dampening"_a = 0.0, "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, momentum: float = 0.0, weight_decay: float = 0.0, nesterov: bool = False, *, dampening: float = 0.0, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::Adam, Optimizer>(m, "Adam", "Kingma and Ba 2015, with bias correction; amsgrad: Reddi et al. 2018.")
       .def("__init__", [](optim::Adam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool amsgrad, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::Adam::Options o;
-          o.lr = lr;
-          o.beta1 = betas.first;
-          o.beta2 = betas.second;
-          o.eps = eps;
-          o.weight_decay = weight_decay;
-          o.amsgrad = amsgrad;
-          o.maximize = maximize;
-          auto todo = policy("Adam", on_nonfinite);
-          bool small = is_int8("Adam", state_dtype);
-          new (self) optim::Adam(parameters_of("Adam", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "Adam", params, optim::Adam::Options{.lr = lr, .beta1 = betas.first, .beta2 = betas.second, .eps = eps, .weight_decay = weight_decay, .amsgrad = amsgrad, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "amsgrad"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, amsgrad: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::AdamW, optim::Adam>(m, "AdamW", "Adam with decoupled weight decay (Loshchilov and Hutter 2019).")
       .def("__init__", [](optim::AdamW* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool amsgrad, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::Adam::Options o;
-          o.lr = lr;
-          o.beta1 = betas.first;
-          o.beta2 = betas.second;
-          o.eps = eps;
-          o.weight_decay = weight_decay;
-          o.amsgrad = amsgrad;
-          o.maximize = maximize;
-          auto todo = policy("AdamW", on_nonfinite);
-          bool small = is_int8("AdamW", state_dtype);
-          new (self) optim::AdamW(parameters_of("AdamW", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "AdamW", params, optim::AdamW::Options{.lr = lr, .beta1 = betas.first, .beta2 = betas.second, .eps = eps, .weight_decay = weight_decay, .amsgrad = amsgrad, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.01, "amsgrad"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.01, amsgrad: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::NAdam, Optimizer>(m, "NAdam", "Adam with Nesterov momentum (Dozat 2016).")
       .def("__init__", [](optim::NAdam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, double momentum_decay, bool decoupled_weight_decay, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::NAdam::Options o;
-          o.lr = lr;
-          o.beta1 = betas.first;
-          o.beta2 = betas.second;
-          o.eps = eps;
-          o.weight_decay = weight_decay;
-          o.momentum_decay = momentum_decay;
-          o.decoupled_weight_decay = decoupled_weight_decay;
-          o.maximize = maximize;
-          auto todo = policy("NAdam", on_nonfinite);
-          bool small = is_int8("NAdam", state_dtype);
-          new (self) optim::NAdam(parameters_of("NAdam", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "NAdam", params, optim::NAdam::Options{.lr = lr, .beta1 = betas.first, .beta2 = betas.second, .eps = eps, .weight_decay = weight_decay, .momentum_decay = momentum_decay, .decoupled_weight_decay = decoupled_weight_decay, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 2e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "momentum_decay"_a = 4e-3, "decoupled_weight_decay"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.002, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, momentum_decay: float = 0.004, decoupled_weight_decay: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::RAdam, Optimizer>(m, "RAdam", "Rectified Adam (Liu et al. 2020).")
       .def("__init__", [](optim::RAdam* self, nb::object params, double lr, std::pair<double, double> betas, double eps, double weight_decay, bool decoupled_weight_decay, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::RAdam::Options o;
-          o.lr = lr;
-          o.beta1 = betas.first;
-          o.beta2 = betas.second;
-          o.eps = eps;
-          o.weight_decay = weight_decay;
-          o.decoupled_weight_decay = decoupled_weight_decay;
-          o.maximize = maximize;
-          auto todo = policy("RAdam", on_nonfinite);
-          bool small = is_int8("RAdam", state_dtype);
-          new (self) optim::RAdam(parameters_of("RAdam", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "RAdam", params, optim::RAdam::Options{.lr = lr, .beta1 = betas.first, .beta2 = betas.second, .eps = eps, .weight_decay = weight_decay, .decoupled_weight_decay = decoupled_weight_decay, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-3, "betas"_a = std::pair(0.9, 0.999), "eps"_a = 1e-8, "weight_decay"_a = 0.0, "decoupled_weight_decay"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.001, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, decoupled_weight_decay: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::RMSprop, Optimizer>(m, "RMSprop", "Gradients over the root of their mean square.")
       .def("__init__", [](optim::RMSprop* self, nb::object params, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::RMSprop::Options o;
-          o.lr = lr;
-          o.alpha = alpha;
-          o.eps = eps;
-          o.weight_decay = weight_decay;
-          o.momentum = momentum;
-          o.centered = centered;
-          o.maximize = maximize;
-          auto todo = policy("RMSprop", on_nonfinite);
-          bool small = is_int8("RMSprop", state_dtype);
-          new (self) optim::RMSprop(parameters_of("RMSprop", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "RMSprop", params, optim::RMSprop::Options{.lr = lr, .alpha = alpha, .eps = eps, .weight_decay = weight_decay, .momentum = momentum, .centered = centered, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-2, "alpha"_a = 0.99, "eps"_a = 1e-8, "weight_decay"_a = 0.0, "momentum"_a = 0.0, "centered"_a = false, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-08, weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::Adagrad, Optimizer>(m, "Adagrad", "Duchi et al. 2011.")
       .def("__init__", [](optim::Adagrad* self, nb::object params, double lr, double lr_decay, double weight_decay, double initial_accumulator_value, double eps, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::Adagrad::Options o;
-          o.lr = lr;
-          o.lr_decay = lr_decay;
-          o.weight_decay = weight_decay;
-          o.initial_accumulator_value = initial_accumulator_value;
-          o.eps = eps;
-          o.maximize = maximize;
-          auto todo = policy("Adagrad", on_nonfinite);
-          bool small = is_int8("Adagrad", state_dtype);
-          new (self) optim::Adagrad(parameters_of("Adagrad", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "Adagrad", params, optim::Adagrad::Options{.lr = lr, .lr_decay = lr_decay, .weight_decay = weight_decay, .initial_accumulator_value = initial_accumulator_value, .eps = eps, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-2, "lr_decay"_a = 0.0, "weight_decay"_a = 0.0, "initial_accumulator_value"_a = 0.0, "eps"_a = 1e-10, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.01, lr_decay: float = 0.0, weight_decay: float = 0.0, initial_accumulator_value: float = 0.0, eps: float = 1e-10, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
   nb::class_<optim::Lion, Optimizer>(m, "Lion", "Signs of a blended gradient (Chen et al. 2023).")
       .def("__init__", [](optim::Lion* self, nb::object params, double lr, std::pair<double, double> betas, double weight_decay, bool maximize, std::string_view on_nonfinite, std::string_view state_dtype) {
-          optim::Lion::Options o;
-          o.lr = lr;
-          o.beta1 = betas.first;
-          o.beta2 = betas.second;
-          o.weight_decay = weight_decay;
-          o.maximize = maximize;
-          auto todo = policy("Lion", on_nonfinite);
-          bool small = is_int8("Lion", state_dtype);
-          new (self) optim::Lion(parameters_of("Lion", params), o);
-          self->on_nonfinite = todo;
-          if (small) self->use_int8_states();
+          construct(self, "Lion", params, optim::Lion::Options{.lr = lr, .beta1 = betas.first, .beta2 = betas.second, .weight_decay = weight_decay, .maximize = maximize}, on_nonfinite, state_dtype);
         }, "params"_a, "lr"_a = 1e-4, "betas"_a = std::pair(0.9, 0.99), "weight_decay"_a = 0.0, nb::kw_only(), "maximize"_a = false, "on_nonfinite"_a = "step", "state_dtype"_a = "float32",
         nb::sig("def __init__(self, " PARAMS ", lr: float = 0.0001, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.0, *, maximize: bool = False, on_nonfinite: str = 'step', state_dtype: str = 'float32') -> None"));
 

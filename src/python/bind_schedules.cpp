@@ -17,17 +17,7 @@ namespace {
 std::vector<Tensor> parameters_of(const char* op, nb::handle params) {
   if (nb::isinstance<nn::Module>(params)) return nb::cast<const nn::Module&>(params).parameters();
   if (nb::isinstance<Tensor::Impl>(params)) return {nb::cast<Tensor>(params)};
-  nb::object iterator = nb::steal(PyObject_GetIter(params.ptr()));
-  if (!iterator.is_valid()) {
-    PyErr_Clear();
-    throw Error(ErrorKind::type, op, "an iterable of parameters", type_text(params));
-  }
-  std::vector<Tensor> out;
-  for (nb::handle p : nb::list(iterator)) {
-    if (!nb::isinstance<Tensor::Impl>(p)) throw Error(ErrorKind::type, op, "parameters", type_text(p));
-    out.push_back(nb::cast<Tensor>(p));
-  }
-  return out;
+  return parameter_list(op, params);
 }
 std::string number(double x) { return nb::cast<std::string>(nb::repr(nb::float_(x))); }
 

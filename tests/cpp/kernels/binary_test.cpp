@@ -7,14 +7,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 struct Case {
   Binary op;
   const char* name;
@@ -41,7 +33,7 @@ void expect_same(double want, float got, const char* name, int64_t i) {
   if (std::isnan(want)) {
     ASSERT_TRUE(std::isnan(got)) << name << " " << i << ": " << got;
   } else if (std::string_view(name) == "pow") {
-    ASSERT_LE(testing::ulps(got, want), 1) << name << " " << i << ": " << got;
+    ASSERT_LE(ulps(got, want), 1) << name << " " << i << ": " << got;
   } else {
     ASSERT_EQ(static_cast<float>(want), got) << name << " " << i;
   }

@@ -5,14 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 // A shape whose pixels and rows lie `gap` and `row_gap` floats further apart than they need to.
 DepthwiseShape make(int64_t channels, int64_t out_h, int64_t out_w, int64_t kernel, int64_t stride, int64_t dilation,
                     int64_t gap, int64_t row_gap) {

@@ -30,7 +30,7 @@ TEST(Dispatch, SwitchesAndRefusesUnknownNames) {
 }
 
 TEST(Dispatch, EveryNameHasEveryFloatKernel) {
-  testing::on_every_isa([] {
+  on_every_isa([] {
     const FloatTable& table = ftable();
 #define MINITEN_CHECK(name, result, parameters) EXPECT_NE(table.name, nullptr) << #name;
     MINITEN_FLOAT_KERNELS(MINITEN_CHECK)

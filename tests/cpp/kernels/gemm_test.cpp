@@ -5,14 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 int64_t depth(const GemmShape& s) { return s.outer * s.inner * s.segment; }
 
 // Floats from the first to the last element A, C or the residual touch (non-negative strides).

@@ -5,11 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::on_every_isa;
-using testing::random_floats;
-
 template <class T>
 std::vector<T> random_integers(int64_t n, uint32_t seed, int lo, int hi) {
   std::mt19937 engine(seed);

@@ -14,7 +14,7 @@
 #include "kernels/dispatch.h"
 
 // What kernel tests share: buffers between forbidden pages, random values and a run on every instruction set.
-namespace miniten::kernels::testing {
+namespace miniten::kernels {
 
 inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 inline constexpr float kInf = std::numeric_limits<float>::infinity();
@@ -88,4 +88,4 @@ inline double ulps(float got, double exact) {
   return std::fabs(got - exact) / std::ldexp(1.0, std::max(exponent - 24, -149));
 }
 
-}  // namespace miniten::kernels::testing
+}  // namespace miniten::kernels

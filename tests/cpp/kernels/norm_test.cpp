@@ -5,12 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 const int64_t kRows[] = {0, 1, 3, 4, 5, 63, 64, 65, 131}, kColumns[] = {1, 3, 4, 7, 8, 9, 15, 16, 17, 33};
 
 TEST(Norm, EveryPassAtEverySize) {

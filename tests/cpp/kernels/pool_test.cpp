@@ -5,13 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-
 int64_t x_extent(const PoolShape& s) { return (s.in_h - 1) * s.x_row + (s.in_w - 1) * s.x_col + s.channels; }
 int64_t y_extent(const PoolShape& s) { return (s.out_h - 1) * s.y_row + (s.out_w - 1) * s.y_col + s.channels; }
 

@@ -4,7 +4,7 @@
 #include "kernel_test.h"
 
 // What tests of the integer kernels share: random bytes and the rounding of qgemm.h, written another way.
-namespace miniten::kernels::testing {
+namespace miniten::kernels {
 
 class Random {
  public:
@@ -38,4 +38,4 @@ inline int requantized(int64_t acc, float multiplier, int32_t zero, int32_t lo, 
   return rounded(product, zero, lo, hi);
 }
 
-}  // namespace miniten::kernels::testing
+}  // namespace miniten::kernels

@@ -5,11 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::on_every_isa;
-using testing::random_floats;
-
 std::vector<double> widen(const std::vector<float>& v) { return {v.begin(), v.end()}; }
 void expect_near(const std::vector<double>& want, const std::vector<float>& got) {
   ASSERT_EQ(want.size(), got.size());

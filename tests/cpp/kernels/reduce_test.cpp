@@ -5,14 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 TEST(Reduce, EverySize) {
   on_every_isa([] {
     std::vector<int64_t> sizes;

@@ -5,14 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::kInf;
-using testing::kNaN;
-using testing::on_every_isa;
-using testing::random_floats;
-using testing::same_bits;
-
 void check(const std::vector<float>& values, Edge edge) {
   const int64_t n = static_cast<int64_t>(values.size());
   double top = -kInf, total = 0;

@@ -5,11 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::on_every_isa;
-using testing::random_floats;
-
 TEST(Transpose, EverySizeAroundTheTiles) {
   on_every_isa([] {
     for (const int64_t n : {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 33, 48})

@@ -5,11 +5,6 @@
 namespace miniten::kernels {
 namespace {
 
-using testing::Edge;
-using testing::Guarded;
-using testing::on_every_isa;
-using testing::random_floats;
-
 void expect_near(const std::vector<double>& want, const std::vector<float>& got) {
   ASSERT_EQ(want.size(), got.size());
   for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(want[i], got[i], 5e-7 * (std::fabs(want[i]) + 1)) << i;
