@@ -85,6 +85,7 @@ class Browser:
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         page.call("Page.navigate", url=address)
         page.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+        page.settle()
         return page
 
 
