@@ -40,12 +40,28 @@ bool terminal_colors() {
   return nb::cast<bool>(out.attr("isatty")()) && !(term && std::string(term) == "dumb");
 }
 
-void save_figure(const Figure& f, nb::object to, nb::object format, std::optional<double> dpi) {
+void write_figure(const Figure& f, nb::object to, nb::object format, std::optional<double> dpi) {
   if (!nb::hasattr(to, "write")) return f.save(path_of(to), word(format), dpi.value_or(0));
   const std::string kind = format.is_none() ? "png" : word(format), bytes = f.render(kind, dpi.value_or(0));
   const bool text = kind != "png" && PyObject_IsInstance(to.ptr(), nb::module_::import_("io").attr("TextIOBase").ptr()) == 1;
   if (text) to.attr("write")(nb::str(bytes.data(), bytes.size()));
   else to.attr("write")(nb::bytes(bytes.data(), bytes.size()));
+}
+
+// bbox_inches='tight' is what every figure is; transparent and facecolor hold for this file alone.
+void save_figure(Figure& f, nb::object to, nb::object format, std::optional<double> dpi, nb::kwargs given) {
+  Keywords more("savefig", given);
+  const std::string box = word(more.take({"bbox_inches"})), ground = more.flag({"transparent"}, false) ? "none" : more.color({"facecolor"});
+  more.take({"facecolor"});
+  if (!box.empty() && box != "tight") throw Error(ErrorKind::value, "savefig", "bbox_inches 'tight'", "'" + box + "'", "figsize is the size");
+  more.done("format, dpi, bbox_inches='tight', transparent, facecolor");
+  struct Back {
+    Figure& figure;
+    std::string before = figure.options().background;
+    ~Back() { figure.set_background(before); }
+  } back{f};
+  if (!ground.empty()) f.set_background(ground);
+  write_figure(f, to, format, dpi);
 }
 
 // index: a cell from 1, or (first, last).
@@ -82,10 +98,26 @@ void bind_viz(nb::module_& m) {
            nb::sig("def add_subplot(self, rows: int = 1, cols: int = 0, index: int | tuple[int, int] = 0) -> Axes"),
            "The cell index (from 1, row by row) of a grid, or the cells from one to another; the same cell gives the same axes.")
       .def_prop_ro("axes", [](Figure& f) { return f.axes(); }, nb::rv_policy::reference_internal, "All axes, in the order of their making.")
-      .def("_share", &Figure::share, "x"_a, "y"_a)
+      .def("_share", [](Figure& f, std::string x, std::string y) { f.share(x, y); }, "x"_a, "y"_a)
+      .def("_set_ratios", [](Figure& f, nb::object widths, nb::object heights) {
+          f.set_ratios(widths.is_none() ? std::vector<double>() : numbers("subplots", widths), heights.is_none() ? std::vector<double>() : numbers("subplots", heights));
+        }, "widths"_a.none(), "heights"_a.none())
+      .def("gca", [](nb::handle self) { return self.attr("axes").attr("__len__")().equal(nb::int_(0)) ? nb::object(self.attr("add_subplot")()) : nb::object(self.attr("axes")[-1]); },
+           nb::sig("def gca(self) -> Axes"), "The axes made last; those of the whole figure where there are none.")
+      .def("set_size_inches", [](Figure& f, nb::object width, std::optional<double> height) {
+          const std::vector<double> size = height ? std::vector<double>{nb::cast<double>(nb::float_(width)), *height} : numbers("set_size_inches", width);
+          if (size.size() != 2) throw Error(ErrorKind::value, "set_size_inches", "a width and a height", std::to_string(size.size()) + " numbers");
+          f.resize(size[0], size[1]);
+        }, "width"_a, "height"_a = nb::none())
+      .def("autofmt_xdate", [](Figure& f, double rotation) { for (Axes* a : f.axes()) a->set_xtick_rotation(rotation); }, "rotation"_a = 30.0)
       .def("colorbar", [](Figure& f, nb::object mark, nb::object ax, nb::object label) { colorbar(f, mark, ax, label); },
            "mark"_a = nb::none(), "ax"_a = nb::none(), "label"_a = nb::none(), "Of what imshow, heatmap, scatter or contour gave, or of the last of these in ax.")
-      .def("suptitle", &Figure::suptitle, "title"_a)
+      .def("suptitle", [](Figure& f, std::string title, nb::kwargs more) {
+          Keywords words("suptitle", more);
+          nb::object size = words.take({"fontsize", "size"});
+          words.done("fontsize (size)");
+          f.suptitle(title, size.is_none() ? 14 : font_size("suptitle", size));
+        }, "title"_a, "more"_a)
       .def("tight_layout", [](Figure&) {}, "Figures are always laid out tightly; here for matplotlib's sake.")
       .def("to_svg", &Figure::to_svg, "The figure as one <svg> element that may stand inline in HTML.")
       .def("to_png", [](const Figure& f, std::optional<double> dpi) { return png_of(f, dpi.value_or(0)); }, "dpi"_a = nb::none(), nb::sig("def to_png(self, dpi: float | None = None) -> bytes"))
@@ -103,8 +135,8 @@ void bind_viz(nb::module_& m) {
       .def_prop_ro("theme", [](const Figure& f) { return f.options().theme; });
   nb::class_<Figure> figure = nb::borrow<nb::class_<Figure>>(nb::type<Figure>());
   for (const char* name : {"save", "savefig"})
-    figure.def(name, save_figure, "filename"_a, "format"_a = nb::none(), "dpi"_a = nb::none(),
-      nb::sig((std::string("def ") + name + "(self, filename: str | os.PathLike[str] | typing.IO[typing.Any], format: str | None = None, dpi: float | None = None) -> None").c_str()),
+    figure.def(name, save_figure, "filename"_a, "format"_a = nb::none(), "dpi"_a = nb::none(), "more"_a,
+      nb::sig((std::string("def ") + name + "(self, filename: str | os.PathLike[str] | typing.IO[typing.Any], format: str | None = None, dpi: float | None = None, **more: typing.Any) -> None").c_str()),
       "Writes to a path, whose extension says how ('.png', '.svg', '.html', '.txt') unless format does, or to an open file (PNG unless format says else).");
   m.def("colormap", [](ArrayLike data, std::string name, std::optional<double> vmin, std::optional<double> vmax) { return coloured(data.object, name, vmin, vmax); },
         "data"_a, "name"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), nb::sig("def colormap(data: " ARRAY ", name: str = 'viridis', vmin: float | None = None, vmax: float | None = None) -> numpy.ndarray"),

@@ -1,4 +1,6 @@
 #pragma once
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 #include "miniten/viz/axes.h"
@@ -7,6 +9,9 @@
 namespace miniten::python {
 
 void bind_axes(nb::module_& m);
+void bind_composed(nb::class_<viz::Axes>& axes);           // what is put together of other marks
+void bind_settings(nb::module_& m, nb::class_<viz::Axes>& axes);
+void bind_marks(nb::class_<viz::Axes>& axes);              // lines, points, bars, areas, text
 void bind_fields(nb::class_<viz::Axes>& axes);             // what is drawn of many values: histograms, images, contours, shares
 
 // What a plotting call gave: the mark, for fig.colorbar(mark) and for a label set later.
@@ -36,5 +41,23 @@ bool is_color_list(nb::handle o);
 bool is_text(nb::handle o);                                // strings, or an array of them
 bool is_date(nb::handle o);
 bool first_is_sequence(nb::handle o);                      // a list of lists or arrays, and no array itself
+double font_size(const char* op, nb::handle o);            // points, or 'small', 'large' ...
+
+// The keywords a call does not name itself: each is taken by one of its names, what is left is refused.
+class Keywords {
+ public:
+  Keywords(const char* op, const nb::kwargs& given) : op_(op), left_(given) {}
+  nb::object take(std::initializer_list<const char*> names);  // None where it is not given
+  std::string color(std::initializer_list<const char*> names) { return color_of(op_, take(names)); }
+  double number(std::initializer_list<const char*> names, double otherwise);
+  std::optional<double> number(std::initializer_list<const char*> names);
+  bool flag(std::initializer_list<const char*> names, bool otherwise);
+  viz::TextLook look();                                      // fontsize, color, fontweight, loc
+  void done(const char* known);                              // throws for what nobody took
+
+ private:
+  const char* op_;
+  nb::kwargs left_;
+};
 
 }  // namespace miniten::python

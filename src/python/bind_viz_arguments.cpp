@@ -16,8 +16,17 @@ std::vector<std::string> strings(nb::handle o) {
   return out;
 }
 
+// Whatever NumPy can read: ranges, series and views, too.
+static Tensor array_of_numbers(const char* op, nb::handle o) {
+  const bool known = PyList_Check(o.ptr()) || PyTuple_Check(o.ptr()) || PyFloat_Check(o.ptr()) || PyLong_Check(o.ptr()) || nb::hasattr(o, "dtype");
+  if (known || !(nb::hasattr(o, "__iter__") || nb::hasattr(o, "__array__")) || PyUnicode_Check(o.ptr())) return to_tensor(op, o, {DType::f64});
+  nb::object read = nb::borrow(o);
+  if (!nb::hasattr(o, "__array__")) read = nb::list(read);
+  return to_tensor(op, nb::module_::import_("numpy").attr("asarray")(read, "float64"), {DType::f64});
+}
+
 std::vector<double> numbers(const char* op, nb::handle o) {
-  Tensor t = to_tensor(op, o, {DType::f64});
+  Tensor t = array_of_numbers(op, o);
   if (t.rank() > 1) throw Error(ErrorKind::value, op, "numbers along one axis", t.shape().text());
   return t.to_vector<double>();
 }
@@ -27,7 +36,7 @@ nb::object last_mark(nb::handle self) {
   return nb::cast(Mark{nb::borrow(self), n - 1});
 }
 
-std::vector<double> flat(const char* op, nb::handle o) { return to_tensor(op, o, {DType::f64}).to_vector<double>(); }
+std::vector<double> flat(const char* op, nb::handle o) { return array_of_numbers(op, o).to_vector<double>(); }
 
 namespace {
 
@@ -92,6 +101,49 @@ std::vector<std::string> colors_of(const char* op, nb::handle o) {
 }
 bool is_color_list(nb::handle o) {
   return first_is(o, [](nb::handle v) { return PyUnicode_Check(v.ptr()) != 0 || PyTuple_Check(v.ptr()) != 0; });
+}
+
+double font_size(const char* op, nb::handle o) {
+  if (!PyUnicode_Check(o.ptr())) return nb::cast<double>(nb::float_(o));
+  static constexpr std::pair<const char*, double> names[] = {{"xx-small", 5.79}, {"x-small", 6.94}, {"small", 8.33}, {"medium", 10}, {"large", 12}, {"x-large", 14.4}, {"xx-large", 17.28}};
+  const std::string name = word(o);
+  for (const auto& [known, size] : names) if (name == known) return size;
+  throw Error(ErrorKind::value, op, "a size in points, or 'xx-small' to 'xx-large'", "'" + name + "'");
+}
+
+nb::object Keywords::take(std::initializer_list<const char*> names) {
+  nb::object found = nb::none();
+  const char* before = nullptr;
+  for (const char* name : names) {
+    if (!left_.contains(name)) continue;
+    if (before) throw Error(ErrorKind::type, op_, "one of '" + std::string(before) + "' and '" + name + "'", "both");
+    before = name;
+    found = nb::object(left_[name]);
+    nb::del(left_[name]);
+  }
+  return found;
+}
+std::optional<double> Keywords::number(std::initializer_list<const char*> names) {
+  nb::object found = take(names);
+  if (found.is_none()) return {};
+  return nb::cast<double>(nb::float_(found));
+}
+double Keywords::number(std::initializer_list<const char*> names, double otherwise) { return number(names).value_or(otherwise); }
+bool Keywords::flag(std::initializer_list<const char*> names, bool otherwise) {
+  nb::object found = take(names);
+  return found.is_none() ? otherwise : nb::cast<bool>(nb::bool_(found));
+}
+viz::TextLook Keywords::look() {
+  viz::TextLook look;
+  if (nb::object size = take({"fontsize", "size"}); !size.is_none()) look.size = font_size(op_, size);
+  look.color = color({"color", "c"});
+  if (nb::object weight = take({"fontweight", "weight"}); !weight.is_none())
+    look.bold = PyUnicode_Check(weight.ptr()) ? word(weight) == "bold" || word(weight) == "semibold" || word(weight) == "heavy" || word(weight) == "black" : nb::cast<int>(weight) >= 600;
+  look.loc = word(take({"loc"}));
+  return look;
+}
+void Keywords::done(const char* known) {
+  for (auto [key, value] : left_) throw Error(ErrorKind::type, op_, "an argument it knows", "'" + word(key) + "'", known);
 }
 
 }  // namespace miniten::python

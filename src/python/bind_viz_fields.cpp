@@ -132,30 +132,53 @@ Field field_of(const char* op, nb::args given, nb::handle x, nb::handle y, nb::h
 
 void bind_fields(nb::class_<Axes>& axes) {
   axes.def("hist", [](nb::handle self, nb::object x, nb::object bins, bool density, nb::object range, nb::object color, nb::object edgecolor, nb::object label, double alpha, bool stacked, std::string histtype,
-                      bool cumulative, nb::object weights, std::string orientation, bool log) {
+                      bool cumulative, nb::object weights, std::string orientation, bool log, nb::kwargs more) {
+          Keywords words("hist", more);
+          if (color.is_none()) color = words.take({"facecolor", "fc"});
+          if (edgecolor.is_none()) edgecolor = words.take({"ec"});
+          words.done("bins, density, range, color (facecolor, fc), edgecolor (ec), label, alpha, stacked, histtype, cumulative, weights, orientation, log");
           if (orientation != "vertical" && orientation != "horizontal") throw Error(ErrorKind::value, "hist", "orientation 'vertical' or 'horizontal'", "'" + orientation + "'");
           return hist(self, x, bins, range, color, label, weights,
                       {.density = density, .edgecolor = color_of("hist", edgecolor), .alpha = alpha, .type = histtype, .cumulative = cumulative, .horizontal = orientation == "horizontal"}, stacked, log);
         }, "x"_a, "bins"_a = 10, "density"_a = false, "range"_a = nb::none(), "color"_a = nb::none(), "edgecolor"_a = nb::none(), "label"_a = nb::none(), "alpha"_a = 1.0,
-        "stacked"_a = false, "histtype"_a = "bar", "cumulative"_a = false, "weights"_a = nb::none(), "orientation"_a = "vertical", "log"_a = false,
+        "stacked"_a = false, "histtype"_a = "bar", "cumulative"_a = false, "weights"_a = nb::none(), "orientation"_a = "vertical", "log"_a = false, "more"_a,
         "-> (counts, edges, mark), counts and edges as NumPy's histogram. bins: a number, the edges, or a rule of NumPy such as 'auto'. Of a list of arrays, each is a set with its own "
         "colour, label and weights: beside each other or stacked -> (counts by set, edges, marks). histtype: 'bar', 'step' or 'stepfilled'.")
-      .def("boxplot", [](nb::handle self, nb::object x, nb::object labels, double width, double whis, bool horizontal, bool showfliers, nb::object color) {
+      .def("boxplot", [](nb::handle self, nb::object x, nb::object labels, double width, double whis, bool horizontal, bool showfliers, nb::object color, nb::kwargs more) {
+          Keywords words("boxplot", more);
+          if (labels.is_none()) labels = words.take({"tick_labels"});
+          width = words.number({"widths"}, width);
+          horizontal = horizontal || !words.flag({"vert"}, true) || word(words.take({"orientation"})) == "horizontal";
+          if (!words.flag({"patch_artist"}, true)) throw Error(ErrorKind::unsupported, "boxplot", "boxes that are filled", "patch_artist=False");
+          words.done("labels (tick_labels), width (widths), whis, horizontal (vert, orientation), showfliers, color");
           nb::cast<Axes&>(self).boxplot(groups_of(x), {strings(labels), width, whis, horizontal, showfliers, color_of("boxplot", color)});
           return last_mark(self);
-        }, "x"_a, "labels"_a = nb::none(), "width"_a = 0.5, "whis"_a = 1.5, "horizontal"_a = false, "showfliers"_a = true, "color"_a = nb::none(),
+        }, "x"_a, "labels"_a = nb::none(), "width"_a = 0.5, "whis"_a = 1.5, "horizontal"_a = false, "showfliers"_a = true, "color"_a = nb::none(), "more"_a,
         "A box for each array of a list, or for each column of a matrix.")
-      .def("pie", [](nb::handle self, ArrayLike x, nb::object labels, nb::object colors, nb::object value_format, double startangle, bool clockwise, double hole) {
-          nb::cast<Axes&>(self).pie(numbers("pie", x.object), {strings(labels), colors_of("pie", colors), word(value_format), startangle, clockwise, hole});
+      .def("pie", [](nb::handle self, ArrayLike x, nb::object labels, nb::object colors, nb::object value_format, double startangle, bool clockwise, double hole, nb::object explode, nb::object autopct, nb::kwargs more) {
+          Keywords words("pie", more);
+          clockwise = !words.flag({"counterclock"}, !clockwise);
+          words.done("labels, colors, value_format, autopct, startangle, clockwise (counterclock), hole, explode");
+          std::string shares = word(value_format);
+          if (!autopct.is_none()) {                                  // '%1.1f%%'
+            const std::string old = word(autopct);
+            const size_t dot = old.find('.'), f = old.find('f');
+            if (old.empty() || old[0] != '%' || f == old.npos || old.substr(f) != "f%%") throw Error(ErrorKind::value, "pie", "autopct such as '%1.1f%%'", "'" + old + "'", "or value_format='.1%'");
+            shares = "." + (dot != old.npos && dot < f ? old.substr(dot + 1, f - dot - 1) : "6") + "%";
+          }
+          nb::cast<Axes&>(self).pie(numbers("pie", x.object), {strings(labels), colors_of("pie", colors), shares, startangle, clockwise, hole, explode.is_none() ? std::vector<double>() : numbers("pie", explode)});
           return last_mark(self);
-        }, "x"_a, "labels"_a = nb::none(), "colors"_a = nb::none(), "value_format"_a = nb::none(), "startangle"_a = 90.0, "clockwise"_a = true, "hole"_a = 0.0,
+        }, "x"_a, "labels"_a = nb::none(), "colors"_a = nb::none(), "value_format"_a = nb::none(), "startangle"_a = 90.0, "clockwise"_a = true, "hole"_a = 0.0, "explode"_a = nb::none(), "autopct"_a = nb::none(), "more"_a,
         "value_format: of each share, such as '.0%'. hole: of the radius, 0.6 makes a ring.")
-      .def("contour", [](nb::handle self, nb::args z, nb::object x, nb::object y, nb::object levels, std::string cmap, nb::object color, double linewidth, bool labels, double alpha, nb::object colors) {
+      .def("contour", [](nb::handle self, nb::args z, nb::object x, nb::object y, nb::object levels, std::string cmap, nb::object color, double linewidth, bool labels, double alpha, nb::object colors, nb::kwargs more) {
+          Keywords words("contour", more);
+          linewidth = words.number({"linewidths", "lw"}, linewidth);
+          words.done("x, y, levels, cmap, color (colors), linewidth (linewidths, lw), labels, alpha");
           const Field f = field_of("contour", z, x, y, levels, 8);
           const viz::ContourStyle s{f.levels, f.count, cmap, color_of("contour", color.is_none() ? colors : color), linewidth, labels, alpha};
           nb::cast<Axes&>(self).contour(f.z.values, f.z.rows, f.z.cols, f.x, f.y, s);
           return last_mark(self);
-        }, "z"_a, "x"_a = nb::none(), "y"_a = nb::none(), "levels"_a = nb::none(), "cmap"_a = "viridis", "color"_a = nb::none(), "linewidth"_a = 1.2, "labels"_a = false, "alpha"_a = 1.0, "colors"_a = nb::none(),
+        }, "z"_a, "x"_a = nb::none(), "y"_a = nb::none(), "levels"_a = nb::none(), "cmap"_a = "viridis", "color"_a = nb::none(), "linewidth"_a = 1.2, "labels"_a = false, "alpha"_a = 1.0, "colors"_a = nb::none(), "more"_a,
         "contour(z), contour(z, levels), contour(x, y, z), contour(x, y, z, levels): lines of equal value of a matrix. x, y: of its columns and rows, or numpy.meshgrid's; levels: the values, or "
         "about how many; labels: each level's value on its line.")
       .def("contourf", [](nb::handle self, nb::args z, nb::object x, nb::object y, nb::object levels, std::string cmap, nb::object colors, std::string extend, double alpha) {
@@ -165,9 +188,11 @@ void bind_fields(nb::class_<Axes>& axes) {
         }, "z"_a, "x"_a = nb::none(), "y"_a = nb::none(), "levels"_a = nb::none(), "cmap"_a = "viridis", "colors"_a = nb::none(), "extend"_a = "neither", "alpha"_a = 1.0,
         "As contour, but what lies between levels, by colour. extend: 'min', 'max' or 'both' colour what lies beyond them, too.")
       .def("imshow", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, std::string aspect, std::string origin, nb::object extent,
-                        nb::object interpolation, double alpha) {
+                        nb::object interpolation, double alpha, nb::kwargs more) {
+          Keywords words("imshow", more);
+          words.done("cmap, vmin, vmax, aspect, origin, extent, interpolation, alpha");
           return imshow(self, data.object, cmap, vmin, vmax, aspect, origin, extent, interpolation, alpha);
-        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "aspect"_a = "equal", "origin"_a = "upper", "extent"_a = nb::none(), "interpolation"_a = "nearest", "alpha"_a = 1.0,
+        }, "data"_a, "cmap"_a = "viridis", "vmin"_a = nb::none(), "vmax"_a = nb::none(), "aspect"_a = "equal", "origin"_a = "upper", "extent"_a = nb::none(), "interpolation"_a = "nearest", "alpha"_a = 1.0, "more"_a,
         "(H, W) numbers by colour map, or an image (H, W, 1, 3 or 4). extent: (left, right, bottom, top) of its outer edges; interpolation of what is enlarged: 'nearest', 'bilinear' or 'bicubic'.")
       .def("heatmap", [](nb::handle self, ArrayLike data, std::string cmap, std::optional<double> vmin, std::optional<double> vmax, bool annot, std::string fmt, bool cbar, nb::object xlabels, nb::object ylabels,
                          nb::object cbar_label, bool square, double linewidth) {

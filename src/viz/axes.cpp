@@ -34,6 +34,11 @@ void Axes::plot(std::span<const double> x, std::span<const double> y, const Line
   mark->marker = checked_marker("plot", style.marker);
   mark->pen = pen_of(style, pick_color(*scene_, style.color, style.alpha));
   mark->marker_size = style.markersize;
+  if (!style.markerfacecolor.empty()) mark->marker_face = scene_->theme->resolve(style.markerfacecolor);
+  if (!style.markeredgecolor.empty()) mark->marker_edge = scene_->theme->resolve(style.markeredgecolor);
+  else if (mark->marker_face) mark->marker_edge = mark->pen.color;
+  mark->marker_edge_width = style.markeredgewidth;
+  mark->marker_every = size_t(style.markevery);
   mark->x = Numbers(x.begin(), x.end());
   mark->y = Numbers(y.begin(), y.end());
   mark->label = style.label;
@@ -58,6 +63,8 @@ void Axes::scatter(std::span<const double> x, std::span<const double> y, const S
   mark->marker = checked_marker("scatter", style.marker);
   if (!mark->marker) refuse("scatter", "a marker", quoted(style.marker));
   if (!style.edgecolor.empty()) mark->edge = scene_->theme->resolve(style.edgecolor);
+  check_positive("scatter", "linewidth", style.linewidth, true);
+  mark->edge_width = style.linewidth;
   mark->size = style.size;
   mark->x = Numbers(x.begin(), x.end());
   mark->y = Numbers(y.begin(), y.end());
@@ -90,6 +97,7 @@ void Axes::fill_between(std::span<const double> x, std::span<const double> y1, s
   mark->x = Numbers(x.begin(), x.end());
   mark->low = Numbers(y1.begin(), y1.end());
   mark->high = Numbers(y2.begin(), y2.end());
+  mark->horizontal = style.horizontal;
   mark->label = style.label;
   scene_->marks.push_back(std::move(mark));
 }
@@ -121,6 +129,7 @@ void Axes::text(double x, double y, const std::string& text, const TextOptions& 
   mark->x = x, mark->y = y;
   mark->text = text;
   mark->options = options;
+  if (!options.box.empty()) mark->box = scene_->theme->resolve(options.box);
   scene_->marks.push_back(std::move(mark));
 }
 

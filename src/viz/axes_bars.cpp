@@ -10,6 +10,7 @@ namespace {
 void add_bars(std::string_view op, AxesScene& scene, bool horizontal, std::span<const double> at, std::span<const double> height,
               const BarStyle& style) {
   check_positive(op, "width", style.width);
+  check_positive(op, "linewidth", style.linewidth, true);
   check_alpha(op, style.alpha);
   const size_t n = at.size();
   if (style.bottom.size() > 1) check_lengths(op, "bars and bottom", n, style.bottom.size());
@@ -26,13 +27,14 @@ void add_bars(std::string_view op, AxesScene& scene, bool horizontal, std::span<
   if (mark->fills.empty()) mark->fills = {pick_color(scene, style.color, style.alpha)};
   for (size_t i = 0; i < n; ++i) {
     const double foot = style.bottom.empty() ? 0 : style.bottom.size() == 1 ? style.bottom[0] : style.bottom[i];
-    mark->left.push_back(at[i] - style.width / 2);
-    mark->right.push_back(at[i] + style.width / 2);
+    mark->left.push_back(style.centred ? at[i] - style.width / 2 : at[i]);
+    mark->right.push_back(mark->left.back() + style.width);
     mark->foot.push_back(foot);
     mark->top.push_back(foot + height[i]);
     if (!style.value_format.empty()) mark->texts.push_back(std::isfinite(height[i]) ? format_value(height[i], style.value_format) : "");
   }
   mark->texts_inside = !style.bottom.empty();
+  mark->edge_width = style.linewidth;
   mark->label = style.label;
   scene.marks.push_back(std::move(mark));
 }
@@ -69,6 +71,24 @@ void Axes::bar(std::span<const std::string> categories, std::span<const double> 
 
 void Axes::barh(std::span<const std::string> categories, std::span<const double> width, const BarStyle& style) {
   add_category_bars("barh", *scene_, true, categories, width, style);
+}
+
+void Axes::bar_label(size_t at, std::string_view format) {
+  check_format("bar_label", format);
+  auto* mark = at < scene_->marks.size() ? dynamic_cast<BarMark*>(scene_->marks[at].get()) : nullptr;
+  if (!mark) refuse("bar_label", "what bar, barh or hist gave", "mark " + std::to_string(at));
+  mark->texts.clear();
+  bool stacked = false;
+  for (size_t i = 0; i < mark->top.size(); ++i) {
+    const double value = mark->top[i] - mark->foot[i];
+    mark->texts.push_back(std::isfinite(value) ? format_value(value, format) : "");
+    stacked = stacked || mark->foot[i] != 0;
+  }
+  mark->texts_inside = stacked;
+  const auto* whiskers = at + 1 < scene_->marks.size() ? dynamic_cast<const ErrorMark*>(scene_->marks[at + 1].get()) : nullptr;
+  if (!whiskers || whiskers->x.size() != mark->top.size()) return;            // those of a bar chart stand right behind it
+  const std::vector<double>& up = mark->horizontal ? whiskers->x_error.high : whiskers->y_error.high;
+  for (size_t i = 0; i < up.size(); ++i) mark->reach.push_back(mark->top[i] + up[i]);
 }
 
 void Axes::grouped_bar(std::span<const std::string> categories, std::span<const std::string> series, std::span<const double> values,

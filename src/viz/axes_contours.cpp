@@ -54,6 +54,13 @@ void Axes::contour(std::span<const double> z, int64_t rows, int64_t cols, std::s
   scene_->marks.push_back(std::move(mark));
 }
 
+void Axes::clabel(size_t at, double size) {
+  check_positive("clabel", "size", size);
+  auto* mark = at < scene_->marks.size() ? dynamic_cast<ContourMark*>(scene_->marks[at].get()) : nullptr;
+  if (!mark || mark->lines.empty()) refuse("clabel", "what contour gave", "mark " + std::to_string(at));
+  mark->texts = true, mark->text_size = size;
+}
+
 void Axes::contourf(std::span<const double> z, int64_t rows, int64_t cols, std::span<const double> x, std::span<const double> y, const ContourFillStyle& style) {
   auto mark = grid_mark("contourf", z, rows, cols, x, y);
   check_alpha("contourf", style.alpha);

@@ -50,9 +50,54 @@ void set_ticks(std::string_view op, Axis& axis, std::span<const double> position
 Axes::Axes(std::string theme) : scene_(std::make_unique<AxesScene>()) { scene_->theme = &theme_of(theme); }
 Axes::~Axes() = default;
 
-void Axes::set_title(const std::string& title) { scene_->title = title; }
-void Axes::set_xlabel(const std::string& label) { scene_->x.label = label; }
-void Axes::set_ylabel(const std::string& label) { scene_->y.label = label; }
+static void apply(std::string_view op, const AxesScene& scene, Look& to, const TextLook& look) {
+  if (look.size) check_positive(op, "size", *look.size);
+  if (!look.color.empty()) to.color = scene.theme->resolve(look.color);
+  to.size = look.size.value_or(to.size), to.bold = look.bold.value_or(to.bold);
+}
+
+void Axes::set_title(const std::string& title, const TextLook& look) {
+  if (!look.loc.empty() && look.loc != "left" && look.loc != "center" && look.loc != "right") refuse("set_title", "loc 'left', 'center' or 'right'", quoted(look.loc));
+  apply("set_title", *scene_, scene_->title_look, look);
+  if (!look.loc.empty()) scene_->title_loc = look.loc;
+  scene_->title = title;
+}
+void Axes::set_xlabel(const std::string& label, const TextLook& look) {
+  apply("set_xlabel", *scene_, scene_->x.label_look, look);
+  scene_->x.label = label;
+}
+void Axes::set_ylabel(const std::string& label, const TextLook& look) {
+  apply("set_ylabel", *scene_, scene_->y.label_look, look);
+  scene_->y.label = label;
+}
+const std::string& Axes::title() const { return scene_->title; }
+const std::string& Axes::label(std::string_view axis) const {
+  if (axis != "x" && axis != "y") refuse("label", "axis 'x' or 'y'", quoted(axis));
+  return axis == "x" ? scene_->x.label : scene_->y.label;
+}
+void Axes::set_spine(std::string_view side, bool visible) {
+  static constexpr std::string_view sides[] = {"left", "right", "top", "bottom"};
+  const auto found = std::find(std::begin(sides), std::end(sides), side);
+  if (found == std::end(sides)) refuse("set_spine", "'left', 'right', 'top' or 'bottom'", quoted(side));
+  scene_->spines[found - sides] = visible;
+}
+void Axes::set_ticks_look(std::string_view axis, const TickLook& look) {
+  if (axis != "both" && axis != "x" && axis != "y") refuse("tick_params", "axis 'x', 'y' or 'both'", quoted(axis));
+  if (look.size) check_positive("tick_params", "labelsize", *look.size);
+  if (look.length) check_positive("tick_params", "length", *look.length, true);
+  if (look.rotation && axis != "y") set_xtick_rotation(*look.rotation);
+  for (Axis* one : {&scene_->x, &scene_->y}) {
+    if ((one == &scene_->x ? "y" : "x") == axis) continue;
+    if (!look.color.empty()) one->tick_look.color = scene_->theme->resolve(look.color);
+    one->tick_look.size = look.size.value_or(one->tick_look.size), one->tick_length = look.length.value_or(one->tick_length);
+    one->tick_labels = look.labels.value_or(one->tick_labels);
+  }
+}
+void Axes::set_margins(std::optional<double> x, std::optional<double> y) {
+  for (const auto& v : {x, y}) if (v) check_positive("margins", "margin", *v, true);
+  if (x) each_axis(*scene_, true, [&](Axis& axis) { axis.margin = x; });
+  if (y) each_axis(*scene_, false, [&](Axis& axis) { axis.margin = y; });
+}
 void Axes::set_xlim(double left, double right) {
   check_limits("set_xlim", scene_->x, left, right);
   each_axis(*scene_, true, [&](Axis& axis) { axis.limits = {left, right}; });
@@ -95,6 +140,14 @@ void Axes::set_xtick_rotation(double degrees) {
   scene_->x.rotation = degrees;
 }
 
+void Axes::set_tick_labels(std::string_view axis, std::span<const std::string> labels) {
+  if (axis != "x" && axis != "y") refuse("set_tick_labels", "axis 'x' or 'y'", quoted(axis));
+  Axis& one = axis == "x" ? scene_->x : scene_->y;
+  if (!one.fixed_ticks) refuse("set_tick_labels", "ticks that were set before", "none", "set_xticks(positions, labels)");
+  check_lengths("set_tick_labels", "positions and labels", one.tick_values.size(), labels.size());
+  one.tick_texts.assign(labels.begin(), labels.end());
+}
+
 std::vector<double> Axes::categories(std::string_view axis, std::span<const std::string> names) {
   if (axis != "x" && axis != "y") refuse("categories", "axis 'x' or 'y'", quoted(axis));
   return category_positions(axis == "x" ? scene_->x : scene_->y, names);
@@ -108,6 +161,18 @@ std::string Axes::mark_label(size_t mark) const {
 void Axes::set_mark_label(size_t mark, const std::string& label) {
   if (mark >= scene_->marks.size()) refuse("set_mark_label", "a mark of these axes", std::to_string(mark));
   scene_->marks[mark]->label = label;
+}
+
+void Axes::set_labels(std::span<const std::string> labels) {
+  size_t next = 0, keyed = 0;
+  for (const auto& mark : scene_->marks) keyed += mark->keyed();
+  if (labels.size() > keyed) refuse("legend", "at most " + std::to_string(keyed) + " labels, one for each mark", std::to_string(labels.size()));
+  for (const auto& mark : scene_->marks) if (mark->keyed() && next < labels.size()) mark->label = labels[next++];
+}
+void Axes::set_mark_zorder(size_t mark, double order) {
+  if (mark >= scene_->marks.size()) refuse("set_mark_zorder", "a mark of these axes", std::to_string(mark));
+  check_finite("set_mark_zorder", "order", order);
+  scene_->marks[mark]->layer = order;
 }
 
 Axes& Axes::twinx() {
@@ -137,13 +202,16 @@ void Axes::share(Axes& other, std::string_view axis) {
   scene_->share(*other.scene_, axis == "x");
 }
 
-void Axes::grid(bool on, std::string_view axis) {
+void Axes::grid(bool on, std::string_view axis, const GridStyle& style) {
   if (axis != "both" && axis != "x" && axis != "y") refuse("grid", "axis 'x', 'y' or 'both'", quoted(axis));
-  if (axis != "y") scene_->x.grid = on;
-  if (axis != "x") scene_->y.grid = on;
+  check_style("grid", {.linestyle = style.linestyle, .linewidth = style.linewidth, .alpha = style.alpha});
+  if (!style.color.empty()) scene_->theme->resolve(style.color);
+  for (Axis* one : {&scene_->x, &scene_->y}) {
+    if ((one == &scene_->x ? "y" : "x") != axis) one->grid = on, one->grid_style = style;
+  }
 }
 
-void Axes::legend(const std::string& loc, int columns, const std::string& title) {
+void Axes::legend(const std::string& loc, const LegendStyle& style) {
   static constexpr std::string_view known[] = {"best", "upper right", "upper left", "lower left", "lower right", "right", "center left",
                                                "center right", "lower center", "upper center", "center", "outside right"};
   if (std::find(std::begin(known), std::end(known), loc) == std::end(known)) {
@@ -151,10 +219,9 @@ void Axes::legend(const std::string& loc, int columns, const std::string& title)
     for (std::string_view each : known) all += (all.empty() ? "'" : ", '") + std::string(each) + "'";
     refuse("legend", "a known place", quoted(loc), all);
   }
-  if (columns < 1) refuse("legend", "columns of 1 or more", std::to_string(columns));
-  scene_->legend = loc;
-  scene_->legend_columns = columns;
-  scene_->legend_title = title;
+  if (style.columns < 1) refuse("legend", "columns of 1 or more", std::to_string(style.columns));
+  check_positive("legend", "size", style.size);
+  scene_->legend = style, scene_->legend_loc = loc;
 }
 
 }  // namespace miniten::viz

@@ -59,6 +59,8 @@ void Axes::pie(std::span<const double> values, const PieStyle& style) {
   }
   if (!(total > 0 && std::isfinite(total))) refuse("pie", "values with a sum above 0", format_value(total, "g"));
   if (!style.labels.empty()) check_lengths("pie", "values and labels", values.size(), style.labels.size());
+  if (!style.explode.empty()) check_lengths("pie", "values and explode", values.size(), style.explode.size());
+  for (double v : style.explode) check_positive("pie", "explode", v, true);
   if (!style.colors.empty()) check_lengths("pie", "values and colors", values.size(), style.colors.size());
   if (!style.value_format.empty()) check_format("pie", style.value_format);
   if (!(style.hole >= 0 && style.hole < 1)) refuse("pie", "a hole of 0 to below 1", format_value(style.hole, "g"));
@@ -71,6 +73,7 @@ void Axes::pie(std::span<const double> values, const PieStyle& style) {
     if (!style.value_format.empty()) mark->texts.push_back(format_value(style.value_format.back() == '%' ? values[i] / total : values[i], style.value_format));
   }
   mark->labels = style.labels;
+  mark->explode = style.explode;
   mark->start = style.startangle, mark->clockwise = style.clockwise, mark->hole = style.hole;
   scene_->equal_aspect = true, scene_->visible = false;
   scene_->marks.push_back(std::move(mark));

@@ -40,6 +40,8 @@ void check_style(std::string_view op, const LineStyle& style) {
   }
   check_positive(op, "linewidth", style.linewidth, true);
   check_positive(op, "markersize", style.markersize, true);
+  check_positive(op, "markeredgewidth", style.markeredgewidth, true);
+  if (style.markevery < 1) refuse(op, "markevery of 1 or more", std::to_string(style.markevery));
   check_alpha(op, style.alpha);
 }
 

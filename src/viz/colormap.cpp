@@ -8,7 +8,8 @@ namespace {
 
 // Colours at equal steps over [0, 1], joined by straight lines.
 // viridis, plasma, inferno, magma: Smith & van der Walt (CC0); cividis: Nunez, Anderton, Renslow 2018; coolwarm: Moreland 2009;
-// blues: ColorBrewer 2.0 by C. Brewer; the others are piecewise linear by definition.
+// blues to greys, yl*, rd*, spectral, pi*, pr*, br*: ColorBrewer 2.0 by C. Brewer (Apache-2.0); turbo: Mikhailov 2019 (Apache-2.0); the
+// others are piecewise linear by definition.
 struct Map { std::string_view name, points; };
 constexpr Map maps[] = {
     {"viridis",
@@ -39,6 +40,32 @@ constexpr Map maps[] = {
      "f7fbfff3f8feeff6fcebf3fbe7f1fae3eef9dfecf7dce9f6d8e7f5d4e4f4d0e2f2cddff1c9ddf0c4daeebed8ecb8d5eab2d2e8ab"
      "d0e6a5cde39fcae197c6df8fc2de87bddc7fb9da77b5d96fb0d768acd561a7d25ba3d0549fcd4e9acb4896c84191c63c8cc33787"
      "c03282be2d7dbb2777b82272b61e6db21a68ae1663aa125ea60e59a20a549e084f99084a9108458a084082083a7a08357308306b"},
+    {"reds", "fff5f0fee0d2fcbba1fc9272fb6a4aef3b2ccb181da50f1567000d"},
+    {"greens", "f7fcf5e5f5e0c7e9c0a1d99b74c47641ab5d238b45006d2c00441b"},
+    {"oranges", "fff5ebfee6cefdd0a2fdae6bfd8d3cf16913d94801a636037f2704"},
+    {"purples", "fcfbfdefedf5dadaebbcbddc9e9ac8807dba6a51a354278f3f007d"},
+    {"greys", "fffffff0f0f0d9d9d9bdbdbd969696737373525252252525000000"},
+    {"ylorrd", "ffffccffeda0fed976feb24cfd8d3cfc4e2ae31a1cbd0026800026"},
+    {"ylgnbu", "ffffd9edf8b1c7e9b47fcdbb41b6c41d91c0225ea8253494081d58"},
+    {"rdbu", "67001fb2182bd6604df4a582fddbc7f7f7f7d1e5f092c5de4393c32166ac053061"},
+    {"rdylbu", "a50026d73027f46d43fdae61fee090ffffbfe0f3f8abd9e974add14575b4313695"},
+    {"rdylgn", "a50026d73027f46d43fdae61fee08bffffbfd9ef8ba6d96a66bd631a9850006837"},
+    {"spectral", "9e0142d53e4ff46d43fdae61fee08bffffbfe6f598abdda466c2a53288bd5e4fa2"},
+    {"piyg", "8e0152c51b7dde77aef1b6dafde0eff7f7f7e6f5d0b8e1867fbc414d9221276419"},
+    {"prgn", "40004b762a839970abc2a5cfe7d4e8f7f7f7d9f0d3a6dba05aae611b783700441b"},
+    {"brbg", "5430058c510abf812ddfc27df6e8c3f5f5f5c7eae580cdc135978f01665e003c30"},
+    {"turbo",
+     "30123b36215f3b2f803f3e9c424bb54559cb4666dd4773eb4680f6458cfd4099ff38a5fb2fb2f427bee91fc9dd1ad4d018ddc21a"
+     "e4b622ebaa2ff19b3ff68a52fa7a65fd6979fe598bff4b9cfe40a9fb39b7f735c3f134d0ea34dbe236e5d938eecf3af5c53afaba"
+     "39fdae35fea130fe932afc8423f9751df46617ef5811e84b0ce14109d83706ce2d04c32503b71d02a916019b0f018b09027a0403"},
+    {"bwr", "0000ffffffffff0000"},
+    {"seismic", "00004c0000ffffffffff0000800000"},
+    {"hsv", "ff0000ffff0000ff0000ffff0000ffff00ffff0000"},
+    {"bone", "0000001c1c2738384e545574707b908ca2aca9c8c8d5e4e4ffffff"},
+    {"spring", "ff00ffffff00"},
+    {"summer", "008066ffff66"},
+    {"autumn", "ff0000ffff00"},
+    {"winter", "0000ff00ff80"},
 };
 struct Piece { double at, value; };
 struct Linear { std::string_view name; std::vector<Piece> r, g, b; };
@@ -73,15 +100,15 @@ std::vector<std::string> colormap_names() {
   std::vector<std::string> names;
   for (const Map& map : maps) names.emplace_back(map.name);
   for (const Linear& map : linear_maps()) names.emplace_back(map.name);
-  names.emplace_back("tab10");
+  for (const char* name : {"tab10", "tab20"}) names.emplace_back(name);
   return names;
 }
 
 Lut colormap_table(std::string_view name) {
   bool reversed = name.size() > 2 && name.substr(name.size() - 2) == "_r";
-  std::string_view base = reversed ? name.substr(0, name.size() - 2) : name;
+  std::string base(reversed ? name.substr(0, name.size() - 2) : name);
+  for (char& c : base) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
   if (base == "grey") base = "gray";
-  if (base == "Blues") base = "blues";
   Lut table;
   bool found = false;
   for (const Map& map : maps) {
@@ -107,9 +134,14 @@ Lut colormap_table(std::string_view name) {
       table[i] = {level(follow(map.r, t)), level(follow(map.g, t)), level(follow(map.b, t))};
     }
   }
-  if (base == "tab10") {  // ten steps, not a ramp
+  if (base == "tab10" || base == "tab20") {  // steps, not a ramp; every second of the twenty is lightened
+    static constexpr uint32_t light[] = {0xaec7e8, 0xffbb78, 0x98df8a, 0xff9896, 0xc5b0d5, 0xc49c94, 0xf7b6d2, 0xc7c7c7, 0xdbdb8d, 0x9edae5};
     found = true;
-    for (size_t i = 0; i < 256; ++i) table[i] = parse_color(get_color(int(i * 10 / 256)));
+    for (size_t i = 0; i < 256; ++i) {
+      const size_t step = i * (base == "tab10" ? 10 : 20) / 256;
+      if (base == "tab10" || step % 2 == 0) table[i] = parse_color(get_color(int(base == "tab10" ? step : step / 2)));
+      else table[i] = {uint8_t(light[step / 2] >> 16), uint8_t(light[step / 2] >> 8), uint8_t(light[step / 2])};
+    }
   }
   if (!found) {
     std::string known;

@@ -49,18 +49,44 @@ std::vector<Axes*> Figure::axes() const {
   return all;
 }
 
-void Figure::share(bool x, bool y) {
-  for (Cell& cell : cells_) {
-    for (bool of_x : {true, false}) {
-      if (!(of_x ? x : y)) continue;
-      cells_[0].axes->share(*cell.axes, of_x ? "x" : "y");
+void Figure::share(std::string_view x, std::string_view y) {
+  for (bool of_x : {true, false}) {
+    const std::string_view how = of_x ? x : y;
+    if (how != "all" && how != "col" && how != "row" && how != "none") refuse("share", "'all', 'col', 'row' or 'none'", quoted(how));
+    if (how == "none") continue;
+    auto group = [&](const Cell& cell) { return how == "all" ? 0 : how == "col" ? (cell.index - 1) % cell.cols : (cell.index - 1) / cell.cols; };
+    for (Cell& cell : cells_) {
+      for (Cell& first : cells_) {
+        if (group(first) != group(cell)) continue;
+        first.axes->share(*cell.axes, of_x ? "x" : "y");
+        break;
+      }
+      const bool edge = of_x ? (cell.last - 1) / cell.cols + 1 == cell.rows : (cell.index - 1) % cell.cols == 0;
+      cell.axes->set_inner(of_x ? "x" : "y", !edge && how != (of_x ? "row" : "col"));
     }
-    if (x) cell.axes->set_inner("x", (cell.last - 1) / cell.cols + 1 < cell.rows);
-    if (y) cell.axes->set_inner("y", (cell.index - 1) % cell.cols > 0);
   }
 }
 
-void Figure::suptitle(const std::string& title) { suptitle_ = title; }
+void Figure::suptitle(const std::string& title, double size) {
+  check_positive("suptitle", "size", size);
+  suptitle_ = title, suptitle_size_ = size;
+}
+
+void Figure::set_ratios(std::vector<double> widths, std::vector<double> heights) {
+  for (const auto* all : {&widths, &heights}) for (double v : *all) check_positive("set_ratios", "ratio", v);
+  widths_ = std::move(widths), heights_ = std::move(heights);
+}
+
+void Figure::resize(double width, double height) {
+  FigureOptions wanted = options_;
+  wanted.width = width, wanted.height = height;
+  options_ = Figure(wanted).options_;                 // checked
+}
+
+void Figure::set_background(const std::string& color) {
+  if (!color.empty()) theme_of(options_.theme).resolve(color);
+  options_.background = color;
+}
 
 // What the outputs share: the cells, the page's size for a resolution, colours.
 struct Figure::Sheet {
@@ -86,7 +112,7 @@ Figure::Sheet Figure::sheet(double dpi) const {
 std::string Figure::to_svg() const {
   const Sheet s = sheet(options_.dpi);
   SvgCanvas canvas(s.width, s.height, s.title);
-  draw_page(canvas, lay_out(s.cells, suptitle_, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background, s.px);
+  draw_page(canvas, lay_out({s.cells, suptitle_, suptitle_size_, widths_, heights_}, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background);
   return canvas.finish();
 }
 
@@ -96,13 +122,13 @@ std::vector<uint8_t> Figure::to_png(double dpi) const {
   const Sheet s = sheet(used);
   if (s.width * s.height > 2.5e8) refuse("to_png", "at most 250 million pixels", format_value(s.width, "g") + " x " + format_value(s.height, "g"), "a lower dpi, or SVG");
   RasterCanvas canvas(std::max(1, int(s.width)), std::max(1, int(s.height)));
-  draw_page(canvas, lay_out(s.cells, suptitle_, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background, s.px);
+  draw_page(canvas, lay_out({s.cells, suptitle_, suptitle_size_, widths_, heights_}, s.width, s.height, s.px), *s.theme, s.width, s.height, s.background);
   return encode_png(canvas.finish(), used);
 }
 
 std::string Figure::to_html() const {
   const Sheet s = sheet(options_.dpi);
-  const PageLayout page = lay_out(s.cells, suptitle_, s.width, s.height, s.px);
+  const PageLayout page = lay_out({s.cells, suptitle_, suptitle_size_, widths_, heights_}, s.width, s.height, s.px);
   return hover_page(to_svg(), page, s.title, *s.theme, s.background);
 }
 

@@ -13,6 +13,8 @@ double snap(double v) { return std::round(v); }
 
 bool marked(const Axis& axis) { return axis.categories.empty() && axis.tick_texts.empty(); }
 
+bool unnamed(const Axis& axis) { return axis.inner || !axis.tick_labels; }
+
 void keep_every(Ticks& ticks, size_t stride) {
   Ticks kept;
   for (size_t i = 0; i < ticks.major.size(); i += stride) {
@@ -45,8 +47,8 @@ bool labels_fit(const Ticks& ticks, const Scale& scale, double length, double si
 
 AxisLayout lay_x(const Axis& from, const Frame& frame, double longest, bool integral) {
   AxisLayout axis;
-  const double size = type::tick * frame.px, length = frame.area.width;
-  axis.tick_length = marked(from) ? space::tick * frame.px : 0;
+  const double size = from.tick_look.size * frame.px, length = frame.area.width;
+  axis.tick_length = marked(from) ? from.tick_length * frame.px : 0;
   if (given_ticks(from, frame.x, size, longest, axis.ticks)) {
     if (from.rotation) {
       axis.rotation = *from.rotation;
@@ -62,7 +64,7 @@ AxisLayout lay_x(const Axis& from, const Frame& frame, double longest, bool inte
       if (from.rotation || labels_fit(axis.ticks, frame.x, length, size)) break;
     }
   }
-  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
+  if (unnamed(from)) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
   double widest = 0;
   size_t lines = 1;
   for (const Label& label : axis.ticks.labels) {
@@ -71,15 +73,15 @@ AxisLayout lay_x(const Axis& from, const Frame& frame, double longest, bool inte
   }
   const double upright = cap_height(size) + double(lines - 1) * line_height(size);
   const double turn = axis.rotation * M_PI / 180, s = std::abs(std::sin(turn)), c = std::cos(turn);
-  const bool any = !axis.ticks.labels.empty() && !from.inner;
+  const bool any = !axis.ticks.labels.empty() && !unnamed(from);
   axis.depth = any ? axis.tick_length + space::tick_pad * frame.px + widest * s + upright * c + descent(size) : axis.tick_length;
   return axis;
 }
 
 AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double longest, bool integral, double px) {
   AxisLayout axis;
-  const double size = type::tick * px;
-  axis.tick_length = marked(from) ? space::tick * px : 0;
+  const double size = from.tick_look.size * px;
+  axis.tick_length = marked(from) ? from.tick_length * px : 0;
   if (given_ticks(from, scale, size, longest, axis.ticks)) {
     const double slot = slot_of(axis.ticks, scale, length);
     if (slot < size * 1.15) keep_every(axis.ticks, size_t(std::ceil(size * 1.15 / std::max(slot, 0.01))));
@@ -87,10 +89,10 @@ AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double lon
     axis.ticks = axis_ticks(from, scale, std::clamp(int(length / (size * 2.8)), 1, 9), integral);
     if (axis.ticks.major.size() < 2) axis.ticks = axis_ticks(from, scale, 2, integral);
   }
-  if (from.inner) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
+  if (unnamed(from)) axis.ticks.labels.assign(axis.ticks.labels.size(), {}), axis.ticks.offset = {};
   double widest = 0;
   for (const Label& label : axis.ticks.labels) widest = std::max(widest, label_width(label, size));
-  axis.depth = axis.ticks.labels.empty() || from.inner ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
+  axis.depth = axis.ticks.labels.empty() || unnamed(from) ? axis.tick_length : axis.tick_length + space::tick_pad * px + widest;
   return axis;
 }
 
@@ -98,45 +100,47 @@ AxisLayout lay_y(const Axis& from, const Scale& scale, double length, double lon
 void measure(AxesLayout& layout, double cell_width, double cell_height) {
   const AxesScene& scene = *layout.scene;
   Frame& frame = layout.frame;
-  const double px = frame.px, size = type::tick * px, label = type::label * px;
+  const double px = frame.px, size = scene.y.tick_look.size * px, xsize = scene.x.tick_look.size * px, xlabel = scene.x.label_look.size * px, ylabel = scene.y.label_look.size * px;
+  auto line = [&](double size) { return space::label_pad * px + cap_height(size) + descent(size); };
   layout.title.clear();
   layout.left = layout.right = layout.bottom = layout.top = 0;
   layout.x = layout.y = layout.bar = {};
   if (scene.visible) {
-    layout.x = lay_x(scene.x, frame, std::max(cell_height * 0.5, 6 * size), layout.integral_x);
+    layout.x = lay_x(scene.x, frame, std::max(cell_height * 0.5, 6 * xsize), layout.integral_x);
     layout.y = lay_y(scene.y, frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), layout.integral_y, px);
     layout.bottom = layout.x.depth;
     layout.left = layout.y.depth;
     layout.top = layout.y.ticks.labels.empty() ? 0 : cap_height(size) / 2;
     const double turn = layout.x.rotation * M_PI / 180, c = std::cos(turn);
     for (size_t i = 0; i < layout.x.ticks.labels.size(); ++i) {
-      const double width = label_width(layout.x.ticks.labels[i], size), at = frame.x_at(layout.x.ticks.major[i]);
-      const double far = layout.x.rotation == 0 ? width / 2 : width * c + size / 2, near = layout.x.rotation == 0 ? width / 2 : size / 2;
+      const double width = label_width(layout.x.ticks.labels[i], xsize), at = frame.x_at(layout.x.ticks.major[i]);
+      const double far = layout.x.rotation == 0 ? width / 2 : width * c + xsize / 2, near = layout.x.rotation == 0 ? width / 2 : xsize / 2;
       const double before = layout.x.rotation < 0 ? near : far, after = layout.x.rotation < 0 ? far : near;
       layout.left = std::max(layout.left, before - (at - frame.area.x));
       layout.right = std::max(layout.right, after - (frame.area.right() - at));
     }
-    layout.xlabel = scene.x.inner ? "" : elide(scene.x.label, label, std::max(cell_width, 4 * label));
-    layout.ylabel = scene.y.inner ? "" : elide(scene.y.label, label, std::max(frame.area.height * 1.2, 4 * label));
-    const double line = space::label_pad * px + cap_height(label) + descent(label);
-    if (!layout.xlabel.empty()) layout.bottom += line;
+    layout.xlabel = scene.x.inner ? "" : elide(scene.x.label, xlabel, std::max(cell_width, 4 * xlabel), scene.x.label_look.bold);
+    layout.ylabel = scene.y.inner ? "" : elide(scene.y.label, ylabel, std::max(frame.area.height * 1.2, 4 * ylabel), scene.y.label_look.bold);
+    if (!layout.xlabel.empty()) layout.bottom += line(xlabel);
     if (const Label& offset = layout.x.ticks.offset; !offset.text.empty()) {   // at the right end of the label's line, where there is room
-      layout.x.offset_below = !layout.xlabel.empty() && text_width(layout.xlabel, label) / 2 + label_width(offset, size) + size > frame.area.width / 2;
-      if (layout.xlabel.empty() || layout.x.offset_below) layout.bottom += line;
+      layout.x.offset_below = !layout.xlabel.empty() && text_width(layout.xlabel, xlabel) / 2 + label_width(offset, xsize) + xsize > frame.area.width / 2;
+      if (layout.xlabel.empty() || layout.x.offset_below) layout.bottom += line(xlabel);
     }
-    if (!layout.ylabel.empty()) layout.left += space::label_pad * px + cap_height(label) + descent(label);
+    if (!layout.ylabel.empty()) layout.left += line(ylabel);
   }
   if (layout.twinx.scene) {
     TwinLayout& twin = layout.twinx;
     twin.axis = lay_y(twin.scene->y, twin.frame.y, frame.area.height, std::max(cell_width * 0.35, 5 * size), twin.integral, px);
-    twin.label = elide(twin.scene->y.label, label, std::max(frame.area.height * 1.2, 4 * label));
-    layout.right = std::max(layout.right, twin.axis.depth + (twin.label.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+    const double label = twin.scene->y.label_look.size * px;
+    twin.label = elide(twin.scene->y.label, label, std::max(frame.area.height * 1.2, 4 * label), twin.scene->y.label_look.bold);
+    layout.right = std::max(layout.right, twin.axis.depth + (twin.label.empty() ? 0 : line(label)));
   }
   if (layout.twiny.scene) {
     TwinLayout& twin = layout.twiny;
     twin.axis = lay_x(twin.scene->x, twin.frame, std::max(cell_height * 0.5, 6 * size), twin.integral);
-    twin.label = elide(twin.scene->x.label, label, std::max(cell_width, 4 * label));
-    layout.top = std::max(layout.top, twin.axis.depth + (twin.label.empty() && twin.axis.ticks.offset.text.empty() ? 0 : space::label_pad * px + cap_height(label) + descent(label)));
+    const double label = twin.scene->x.label_look.size * px;
+    twin.label = elide(twin.scene->x.label, label, std::max(cell_width, 4 * label), twin.scene->x.label_look.bold);
+    layout.top = std::max(layout.top, twin.axis.depth + (twin.label.empty() && twin.axis.ticks.offset.text.empty() ? 0 : line(label)));
   }
   if (scene.colorbar && scene.mappable) {
     layout.bar = lay_y(scene.mappable->axis(), {ScaleKind::linear, scene.mappable->norm.lo, scene.mappable->norm.hi}, frame.area.height, std::max(cell_width * 0.35, 5 * size), false, px);
@@ -149,19 +153,20 @@ void measure(AxesLayout& layout, double cell_width, double cell_height) {
     layout.top = std::max(layout.top, over);
   }
   if (!scene.title.empty()) {
-    const double title = type::title * px;
-    layout.title = wrap(scene.title, title, std::max(cell_width, 4 * title), true);
+    const double title = scene.title_look.size * px;
+    layout.title = wrap(scene.title, title, std::max(cell_width, 4 * title), scene.title_look.bold);
     layout.title_rise = over + space::title_pad * px;
     layout.top = std::max(layout.top, layout.title_rise + cap_height(title) + double(layout.title.size() - 1) * line_height(title));
   }
   if (scene.colorbar && scene.mappable) {
     layout.bar_offset = layout.twinx.scene ? layout.right : 0;
     layout.right = std::max(layout.right, layout.bar_offset + (space::color_bar_gap + space::color_bar) * px + layout.bar.depth);
+    const double label = type::bar_label * px;
     layout.bar_label = elide(scene.colorbar_label, label, std::max(frame.area.height * 1.2, 4 * label));
-    if (!layout.bar_label.empty()) layout.right += space::label_pad * px + cap_height(label) + descent(label);
+    if (!layout.bar_label.empty()) layout.right += line(label);
   }
   layout.cell_width = cell_width;
-  if (scene.legend == outside_right) {
+  if (scene.legend && scene.legend_loc == outside_right) {
     layout.legend_offset = layout.right + space::color_bar_gap * px;
     const LegendBox legend = measure_legend(scene, px, cell_width);
     if (!legend.marks.empty()) layout.right = layout.legend_offset + legend.width;
@@ -189,22 +194,34 @@ struct Tracks {
   explicit Tracks(int n) : before(size_t(n), 0), after(size_t(n), 0), between(size_t(n), 0) {}
 };
 
-// Where the frames of one direction begin, and how long each is. In a page of one grid the frames are of one size; with several
-// grids each keeps to its equal share of the page, so that they do not meet.
-double share_out(const Tracks& tracks, double start, double length, double gap, bool mixed, std::vector<double>& starts) {
-  const size_t n = tracks.before.size();
-  const double cell = (length - gap * double(n - 1)) / double(n);
-  double used = tracks.before[0] + tracks.after[n - 1] + gap * double(n - 1), widest = 0;
-  for (size_t i = 0; i < n; ++i) {
+// What of the whole the tracks from first to end take.
+double share_of(std::span<const double> ratios, int n, int first, int end) {
+  if (int(ratios.size()) != n) return double(end - first) / n;
+  double part = 0, all = 0;
+  for (int i = 0; i < n; ++i) all += ratios[size_t(i)], part += i >= first && i < end ? ratios[size_t(i)] : 0;
+  return part / all;
+}
+
+// Where the frames of one direction begin and end. In a page of one grid the frames are of one size, or as the ratios say; with
+// several grids each keeps to its share of the page, so that they do not meet.
+struct Places { std::vector<double> begin, end; };
+Places share_out(const Tracks& tracks, double start, double length, double gap, bool mixed, std::span<const double> ratios) {
+  const int n = int(tracks.before.size());
+  const double cells = length - gap * (n - 1);
+  double used = tracks.before[0] + tracks.after[size_t(n - 1)], widest = 0;
+  for (size_t i = 0; i < size_t(n); ++i) {
     widest = std::max(widest, tracks.before[i] + tracks.after[i]);
-    if (i + 1 < n) used += tracks.between[i];
+    if (int(i) + 1 < n) used += tracks.between[i];
   }
-  const double inner = std::max(8.0, mixed ? cell - widest : (length - used) / double(n));
-  starts.assign(n, start + tracks.before[0]);
-  for (size_t i = 1; i < n; ++i) {
-    starts[i] = mixed ? start + double(i) * (cell + gap) + tracks.before[i] : starts[i - 1] + inner + tracks.between[i - 1] + gap;
+  Places places;
+  for (int i = 0; i < n; ++i) {
+    const size_t k = size_t(i);
+    const double share = share_of(ratios, n, i, i + 1), inner = std::max(8.0, mixed ? cells * share - widest : (cells - used) * share);
+    if (mixed) places.begin.push_back(start + cells * share_of(ratios, n, 0, i) + gap * i + tracks.before[k]);
+    else places.begin.push_back(i == 0 ? start + tracks.before[0] : places.end[k - 1] + tracks.between[k - 1] + gap);
+    places.end.push_back(places.begin[k] + inner);
   }
-  return inner;
+  return places;
 }
 
 Tracks tracks_of(std::span<const CellScene> cells, const std::vector<AxesLayout>& axes, int rows, int cols, bool across) {
@@ -256,13 +273,14 @@ bool given_ticks(const Axis& axis, const Scale& scale, double size, double longe
 
 double crisp(double v) { return std::floor(v) + 0.5; }
 
-PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle, double width, double height, double px) {
+PageLayout lay_out(const PageScene& scene, double width, double height, double px) {
+  const std::span<const CellScene> cells = scene.cells;
   PageLayout page;
   const double margin = space::page * px;
   Rect free{margin, margin, std::max(8.0, width - 2 * margin), std::max(8.0, height - 2 * margin)};
-  if (!suptitle.empty()) {
-    const double size = type::suptitle * px;
-    page.suptitle = wrap(suptitle, size, free.width, true);
+  if (!scene.suptitle.empty()) {
+    const double size = page.suptitle_size = scene.suptitle_size * px;
+    page.suptitle = wrap(scene.suptitle, size, free.width, true);
     page.suptitle_top = free.y;
     const double taken = cap_height(size) + double(page.suptitle.size() - 1) * line_height(size) + space::suptitle_pad * px;
     free.y += taken, free.height = std::max(8.0, free.height - taken);
@@ -287,21 +305,28 @@ PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle
     layout.twinx = twin(cell.scene->twinx, true), layout.twiny = twin(cell.scene->twiny, false);
     page.axes.push_back(std::move(layout));
   }
+  auto measure_all = [&] {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      const CellScene& cell = cells[i];
+      measure(page.axes[i], free.width * share_of(scene.widths, cell.cols, cell.column(), cell.end_column()) - space::columns * px,
+              free.height * share_of(scene.heights, cell.rows, cell.row(), cell.end_row()));
+    }
+  };
   // Margins depend on the ticks, these on the frame's size, and that on the margins: three rounds settle it.
   for (int round = 0; round < 3; ++round) {
-    for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width * (cells[i].end_column() - cells[i].column()) / cells[i].cols - space::columns * px,
-                                                        free.height * (cells[i].end_row() - cells[i].row()) / cells[i].rows);
+    measure_all();
     for (size_t i = 0; i < cells.size(); ++i) {
-      std::vector<double> columns, rows;
-      const double w = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, true), free.x, free.width, space::columns * px, mixed, columns);
-      const double h = share_out(tracks_of(cells, page.axes, cells[i].rows, cells[i].cols, false), free.y, free.height, space::rows * px, mixed, rows);
-      const size_t c = size_t(cells[i].column()), r = size_t(cells[i].row()), c1 = size_t(cells[i].end_column() - 1), r1 = size_t(cells[i].end_row() - 1);
-      place(page.axes[i], {columns[c], rows[r], columns[c1] - columns[c] + w, rows[r1] - rows[r] + h});
+      const CellScene& cell = cells[i];
+      auto along = [&](bool across) {
+        return share_out(tracks_of(cells, page.axes, cell.rows, cell.cols, across), across ? free.x : free.y, across ? free.width : free.height,
+                         (across ? space::columns : space::rows) * px, mixed, across ? scene.widths : scene.heights);
+      };
+      const Places columns = along(true), rows = along(false);
+      const double x = columns.begin[size_t(cell.column())], y = rows.begin[size_t(cell.row())];
+      place(page.axes[i], {x, y, columns.end[size_t(cell.end_column() - 1)] - x, rows.end[size_t(cell.end_row() - 1)] - y});
     }
   }
-  // Ticks of the last size, the frames standing still.
-  for (size_t i = 0; i < cells.size(); ++i) measure(page.axes[i], free.width * (cells[i].end_column() - cells[i].column()) / cells[i].cols - space::columns * px,
-                                                        free.height * (cells[i].end_row() - cells[i].row()) / cells[i].rows);
+  measure_all();  // ticks of the last size, the frames standing still
   return page;
 }
 

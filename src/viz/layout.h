@@ -8,10 +8,10 @@ namespace miniten::viz {
 
 // Sizes of text, and distances; points.
 namespace type {
-inline constexpr double tick = 9, label = 10, title = 12, suptitle = 14, legend = 9;
+inline constexpr double bar_tick = 9, bar_label = 10;
 }
 namespace space {
-inline constexpr double page = 8, columns = 16, rows = 14, tick = 3.5, tick_pad = 3.5, label_pad = 4, title_pad = 7, suptitle_pad = 10;
+inline constexpr double page = 8, columns = 16, rows = 14, bar_tick = 3.5, tick_pad = 3.5, label_pad = 4, title_pad = 7, suptitle_pad = 10;
 inline constexpr double color_bar_gap = 10, color_bar = 11;
 }
 
@@ -60,9 +60,15 @@ struct CellScene {
 struct PageLayout {
   std::vector<AxesLayout> axes;
   std::vector<std::string> suptitle;
-  double suptitle_top = 0;
+  double suptitle_top = 0, suptitle_size = 0;       // pixels
 };
-PageLayout lay_out(std::span<const CellScene> cells, const std::string& suptitle, double width, double height, double px);
+struct PageScene {
+  std::span<const CellScene> cells;
+  std::string suptitle;
+  double suptitle_size = 14;                       // points
+  std::span<const double> widths = {}, heights = {};  // of columns and rows to each other, in grids of so many
+};
+PageLayout lay_out(const PageScene& scene, double width, double height, double px);
 
 // The ticks that were set, of those inside the limits; false where none were.
 bool given_ticks(const Axis& axis, const Scale& scale, double size, double longest, Ticks& ticks);

@@ -42,20 +42,20 @@ std::vector<const Mark*> legend_marks(const AxesScene& scene) {
 
 LegendBox measure_legend(const AxesScene& scene, double px, double cell_width) {
   LegendBox box;
-  const double size = type::legend * px;
   if (!scene.legend) return box;
+  const double size = scene.legend->size * px;
   for (const Mark* mark : legend_marks(scene)) {
     box.marks.push_back(mark);
     box.texts.push_back(elide(split_lines(mark->label)[0], size, std::max(cell_width * 0.4, 5 * size)));
   }
   if (box.marks.empty()) return box;
-  const size_t columns = std::min(size_t(scene.legend_columns), box.marks.size());
+  const size_t columns = std::min(size_t(scene.legend->columns), box.marks.size());
   box.rows = (box.marks.size() + columns - 1) / columns;
   box.widths.assign((box.marks.size() + box.rows - 1) / box.rows, 0);
   for (size_t i = 0; i < box.marks.size(); ++i) box.widths[i / box.rows] = std::max(box.widths[i / box.rows], text_width(box.texts[i], size));
   box.width = (2 * pad + double(box.widths.size() - 1) * column_gap) * px;
   for (double w : box.widths) box.width += (key + key_gap) * px + w;
-  box.title = elide(split_lines(scene.legend_title)[0], size, std::max(cell_width * 0.5, 5 * size), true);
+  box.title = elide(split_lines(scene.legend->title)[0], size, std::max(cell_width * 0.5, 5 * size), true);
   box.width = std::max(box.width, 2 * pad * px + text_width(box.title, size, true));
   box.height = pad * 1.2 * px + double(box.rows + !box.title.empty()) * row * size;
   return box;
@@ -66,13 +66,13 @@ void draw_legend(Canvas& canvas, const AxesLayout& layout) {
   const Frame& frame = layout.frame;
   const LegendBox legend = measure_legend(scene, frame.px, layout.cell_width);
   if (legend.marks.empty()) return;
-  const double px = frame.px, size = type::legend * px, width = legend.width, height = legend.height, gap = 7 * px;
+  const double px = frame.px, size = scene.legend->size * px, width = legend.width, height = legend.height, gap = 7 * px;
   auto box_at = [&](const Place& place) {
     return Rect{frame.area.x + gap + place.x * (frame.area.width - 2 * gap - width), frame.area.y + gap + place.y * (frame.area.height - 2 * gap - height), width, height};
   };
   Rect box = box_at(places[0]);
-  if (*scene.legend == outside_right) box.x = frame.area.right() + layout.legend_offset, box.y = frame.area.y;
-  if (*scene.legend == "best") {
+  if (scene.legend_loc == outside_right) box.x = frame.area.right() + layout.legend_offset, box.y = frame.area.y;
+  if (scene.legend_loc == "best") {
     Obstacles obstacles;
     for (const auto& mark : scene.marks) mark->avoid(frame, obstacles);
     for (const TwinLayout* twin : {&layout.twinx, &layout.twiny}) {
@@ -84,12 +84,12 @@ void draw_legend(Canvas& canvas, const AxesLayout& layout) {
       if (cost < least) least = cost, box = box_at(place);
     }
   } else {
-    for (const Place& place : places) if (place.name == *scene.legend) box = box_at(place);
+    for (const Place& place : places) if (place.name == scene.legend_loc) box = box_at(place);
   }
   box.x = std::round(box.x) + 0.5, box.y = std::round(box.y) + 0.5, box.width = std::round(box.width), box.height = std::round(box.height);
   Color ground = frame.theme->background;
   ground.a = 0.88;
-  canvas.rect(box, {ground, {frame.theme->grid, 1}}, 3 * px);
+  if (scene.legend->frame) canvas.rect(box, {ground, {frame.theme->grid, 1}}, 3 * px);
   double x = box.x + pad * px, y = box.y + pad * 0.6 * px;
   if (!legend.title.empty()) {
     draw_label(canvas, {x, y + 0.5 * row * size}, {legend.title}, {frame.theme->text, size, Anchor::start, 0, true}, VAlign::middle);

@@ -153,14 +153,15 @@ void Range::join(const Range& other) {
   integral = integral && other.integral;
 }
 
-Scale auto_scale(const Range& range, ScaleKind kind, double threshold) {
+Scale auto_scale(const Range& range, ScaleKind kind, double threshold, std::optional<double> wanted) {
+  const double share = wanted.value_or(range.margin);
   double lo = range.lo, hi = range.hi;
   auto sticks = [&](double v) { return std::find(range.sticky.begin(), range.sticky.end(), v) != range.sticky.end(); };
   if (kind == ScaleKind::log) {
     lo = range.least_positive;
     if (range.empty() || !(hi > 0) || !(lo < largest)) return {kind, 0.1, 10};
     if (std::log10(hi / lo) < 1e-9) return {kind, lo / 3, hi * 3};
-    const double margin = std::pow(hi / lo, range.margin);
+    const double margin = std::pow(hi / lo, share);
     return {kind, std::max(lo / margin, 1e-307), std::min(hi * margin, largest)};
   }
   if (range.empty()) return {kind, 0, 1, threshold};
@@ -170,10 +171,10 @@ Scale auto_scale(const Range& range, ScaleKind kind, double threshold) {
     return {kind, lo - pad, hi + pad, threshold};
   }
   if (kind == ScaleKind::symlog) {
-    const double low = bent(lo, threshold), high = bent(hi, threshold), pad = (high - low) * range.margin;
+    const double low = bent(lo, threshold), high = bent(hi, threshold), pad = (high - low) * share;
     return {kind, sticks(lo) ? lo : unbent(low - pad, threshold), sticks(hi) ? hi : unbent(high + pad, threshold), threshold};
   }
-  const double pad = (hi - lo) * range.margin;
+  const double pad = (hi - lo) * share;
   return {kind, sticks(lo) ? lo : lo - pad, sticks(hi) ? hi : hi + pad};
 }
 

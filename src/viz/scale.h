@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 #include "viz/canvas.h"
@@ -27,7 +28,7 @@ struct Range {
   void join(const Range& other);
   bool empty() const { return lo > hi; }
 };
-Scale auto_scale(const Range& range, ScaleKind kind, double threshold = 1);
+Scale auto_scale(const Range& range, ScaleKind kind, double threshold = 1, std::optional<double> margin = {});
 
 struct Ticks {
   std::vector<double> major, minor;

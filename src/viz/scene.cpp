@@ -64,7 +64,7 @@ DataLimits AxesScene::limits() const {
     for (size_t i = 0; shared && i < shared->size(); ++i) if ((*shared)[i] != this) gather(*(*shared)[i], of_x, !of_x);
   }
   auto scale = [](const Axis& axis, const Range& range, bool turned) {
-    Scale s = axis.limits ? Scale{axis.kind, axis.limits->first, axis.limits->second, axis.threshold} : auto_scale(range, axis.kind, axis.threshold);
+    Scale s = axis.limits ? Scale{axis.kind, axis.limits->first, axis.limits->second, axis.threshold} : auto_scale(range, axis.kind, axis.threshold, axis.margin);
     if (turned) std::swap(s.lo, s.hi);
     return s;
   };

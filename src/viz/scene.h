@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 #include <vector>
+#include "miniten/viz/axes.h"
 #include "viz/canvas.h"
 #include "viz/colormap.h"
 #include "viz/scale.h"
@@ -44,20 +45,28 @@ class Mark {
   virtual ~Mark() = default;
   virtual void extend(Range& x, Range& y) const = 0;
   virtual void draw(Canvas& canvas, const Frame& frame) const = 0;
+  virtual bool keyed() const { return true; }                         // may stand in a legend
   virtual void draw_key(Canvas&, const Rect&, const Frame&) const {}  // its sample in the legend
   virtual void avoid(const Frame&, Obstacles&) const {}
   virtual HoverPoints hover(const Frame&) const { return {}; }
   std::string label;
-  int layer = layer_line;
+  double layer = layer_line;    // lower ones are drawn first
   bool clipped = true;
   char grounded = 0;            // 'x' or 'y': it stands on that axis' 0, which needs no margin; a log axis' low end takes its place
 };
+
+struct Look { double size; bool bold = false; std::optional<Color> color = {}; };  // no colour: the theme's
 
 struct Axis {
   ScaleKind kind = ScaleKind::linear;
   std::optional<std::pair<double, double>> limits;
   std::string label;
   bool grid = false, fixed_ticks = false;
+  GridStyle grid_style;
+  Look label_look{10}, tick_look{9};
+  double tick_length = 3.5;               // points
+  bool tick_labels = true;
+  std::optional<double> margin;
   bool dates = false;                     // values are seconds since 1970-01-01 UTC
   bool minor = false;                     // ticks between the ticks
   bool inner = false;                     // shares its numbers with the next plot of the grid: none here
@@ -83,15 +92,16 @@ struct DataLimits {
   bool integral_x, integral_y;            // all data are integers there
 };
 
-class Axes;
-
 struct AxesScene {
   AxesScene();
   ~AxesScene();
   const Theme* theme;
   std::vector<std::unique_ptr<Mark>> marks;
   Axis x, y;
-  std::string title;
+  std::string title, title_loc = "center";
+  Look title_look{12, true};
+  std::optional<bool> spines[4];          // left, right, top, bottom; not set: left and bottom, or all where boxed
+  bool has_spine(int side) const { return spines[side].value_or(boxed || side == 0 || side == 3); }
   int next_color = 0;
   bool visible = true, boxed = false;     // boxed: a frame on all four sides
   bool equal_aspect = false;
@@ -99,9 +109,8 @@ struct AxesScene {
   std::optional<ColorScale> mappable;     // what colorbar() would show
   bool colorbar = false;
   std::string colorbar_label;
-  std::optional<std::string> legend;      // where
-  int legend_columns = 1;
-  std::string legend_title;
+  std::optional<LegendStyle> legend;
+  std::string legend_loc;
   std::unique_ptr<Axes> twinx, twiny;     // on the same frame: with a y axis of its own on the right, an x axis on top
   AxesScene* twin_of = nullptr;
   std::shared_ptr<std::vector<AxesScene*>> shared_x, shared_y;  // those with the same limits, this one too

@@ -24,7 +24,7 @@ struct Side {                           // an axis, in cells
 Side side_of(const Axis& axis, const Scale& scale, int most, bool integral, int longest) {
   Side side;
   if (!given_ticks(axis, scale, 1, 1e9, side.ticks)) side.ticks = axis_ticks(axis, scale, most, integral);
-  if (axis.inner) side.ticks.labels.assign(side.ticks.labels.size(), {}), side.ticks.offset = {};
+  if (axis.inner || !axis.tick_labels) side.ticks.labels.assign(side.ticks.labels.size(), {}), side.ticks.offset = {};
   for (const Label& label : side.ticks.labels) {
     side.texts.push_back(cut_columns(split_lines(superscript(label))[0], longest));
     side.widest = std::max(side.widest, columns_of(side.texts.back()));
@@ -43,7 +43,7 @@ std::vector<std::vector<std::pair<const Mark*, int>>> legend_rows(const AxesScen
   std::vector<std::vector<std::pair<const Mark*, int>>> rows;
   if (!scene.legend) return rows;
   int used = width;
-  if (!scene.legend_title.empty() && !legend_marks(scene).empty()) rows.emplace_back();
+  if (!scene.legend->title.empty() && !legend_marks(scene).empty()) rows.emplace_back();
   for (const Mark* mark : legend_marks(scene)) {
     const int wanted = std::min(columns_of(split_lines(mark->label)[0]) + 5, width);
     if (used + wanted > width) rows.emplace_back(), used = 0;
@@ -164,7 +164,7 @@ void Plot::draw(TerminalCanvas& canvas, const Theme& theme) const {
   }
   for (size_t row = 0; row < legend.size(); ++row) {
     const int line = top + height - int(legend.size() - row);
-    if (legend[row].empty()) canvas.write(left, line, cut_columns(split_lines(scene->legend_title)[0], width), theme.text, true);
+    if (legend[row].empty()) canvas.write(left, line, cut_columns(split_lines(scene->legend->title)[0], width), theme.text, true);
     for (const auto& [mark, column] : legend[row]) {
       mark->draw_key(canvas, {2.0 * (left + column), 4.0 * line + 1, 4, 2}, frame);
       canvas.write(left + column + 3, line, cut_columns(split_lines(mark->label)[0], width - 5), theme.text);

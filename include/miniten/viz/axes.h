@@ -25,6 +25,9 @@ struct LineStyle {
   double markersize = 6;
   std::string label;
   double alpha = 1;
+  std::string markerfacecolor, markeredgecolor;  // empty: the line's; an edge only where the face has a colour of its own
+  double markeredgewidth = 1;
+  int markevery = 1;            // each n-th point carries a marker
 };
 // A LineStyle of matplotlib's format string: colour letter or 'C<digit>', marker and line style in any order, as "r--o".
 LineStyle line_format(std::string_view format);
@@ -39,12 +42,15 @@ struct ScatterStyle {
   std::optional<double> vmin, vmax;
   std::string marker = "o";
   std::string edgecolor;
+  double linewidth = 0.8;       // of edges
   std::string label;
   double alpha = 1;
 };
 
 struct BarStyle {
   double width = 0.8;           // in data units; positions of categories are 0, 1, 2, ...
+  bool centred = true;          // on their positions; else they begin there
+  double linewidth = 1;         // of edges
   std::string color;
   std::vector<std::string> colors;  // one per bar, instead of color
   std::string edgecolor;
@@ -113,6 +119,7 @@ struct FillStyle {
   std::string color;
   double alpha = 0.3;
   std::string label;
+  bool horizontal = false;            // fill_between: x runs along the y axis
 };
 
 // Lengths of error bars; empty: none.
@@ -138,6 +145,7 @@ struct PieStyle {
   double startangle = 90;             // degrees, counterclockwise from the right
   bool clockwise = true;
   double hole = 0;                    // of the radius: 0.6 makes a ring
+  std::vector<double> explode;        // of the radius: how far each share is moved out; or empty
 };
 
 struct ContourStyle {
@@ -166,6 +174,32 @@ struct TextOptions {
   std::string va = "baseline";        // "top", "center", "baseline", "bottom"
   double rotation = 0;                // degrees, counterclockwise
   bool bold = false;
+  bool fraction = false;              // x and y are of the frame: (0, 0) its lower left corner, (1, 1) its upper right
+  std::string box;                    // colour of a ground with a thin edge; empty: none
+};
+
+// How titles, labels and ticks look; what is not given stays as it was.
+struct TextLook {
+  std::optional<double> size;
+  std::string color;
+  std::optional<bool> bold;
+  std::string loc;                    // of a title: "left", "center", "right"
+};
+struct TickLook {
+  std::optional<double> size, rotation, length;  // of the labels; of the ticks (0: none)
+  std::string color;                  // of the labels
+  std::optional<bool> labels;         // false: none
+};
+struct GridStyle {
+  std::string color, linestyle = "-";
+  double linewidth = 0.8, alpha = 1;
+  bool minor = false;                 // lines at the minor ticks, too
+};
+struct LegendStyle {
+  int columns = 1;
+  std::string title;
+  double size = 9;
+  bool frame = true;
 };
 
 struct ArrowOptions {
@@ -238,9 +272,11 @@ class Axes {
   void set_inner(std::string_view axis, bool inner);  // true: no numbers and no label, as a neighbour has the same
   void share(Axes& other, std::string_view axis);  // "x" or "y": one scale, one set of limits from now on
 
-  void set_title(const std::string& title);
-  void set_xlabel(const std::string& label);
-  void set_ylabel(const std::string& label);
+  void set_title(const std::string& title, const TextLook& look = {});
+  void set_xlabel(const std::string& label, const TextLook& look = {});
+  void set_ylabel(const std::string& label, const TextLook& look = {});
+  const std::string& title() const;
+  const std::string& label(std::string_view axis) const;   // "x" or "y"
   void set_xlim(double left, double right);      // left > right turns the axis round
   void set_ylim(double bottom, double top);
   std::pair<double, double> get_xlim() const;
@@ -257,16 +293,24 @@ class Axes {
   // rotation: of the labels, -90 to 90 degrees; by default upright where they fit.
   void set_xticks(std::span<const double> positions, std::span<const std::string> labels = {}, std::optional<double> rotation = {});
   void set_xtick_rotation(double degrees);
+  void set_tick_labels(std::string_view axis, std::span<const std::string> labels);  // for the positions that were set before
   void set_yticks(std::span<const double> positions, std::span<const std::string> labels = {});
   void set_axis(bool visible);                   // false: no frame, ticks or axis labels
-  void grid(bool on = true, std::string_view axis = "both");  // "x", "y" or "both"
+  void set_spine(std::string_view side, bool visible);  // "left", "right", "top", "bottom"
+  void set_ticks_look(std::string_view axis, const TickLook& look);  // "x", "y" or "both"
+  void set_margins(std::optional<double> x, std::optional<double> y);  // of the data's span, at both ends
+  void grid(bool on = true, std::string_view axis = "both", const GridStyle& style = {});  // "x", "y" or "both"
   // loc: 'best' (where it hides least of the data), 'upper right', 'upper left', 'lower left', 'lower right', 'right',
   // 'center left', 'center right', 'lower center', 'upper center', 'center', and 'outside right', beside the frame.
-  void legend(const std::string& loc = "best", int columns = 1, const std::string& title = "");
+  void legend(const std::string& loc = "best", const LegendStyle& style = {});
 
   size_t mark_count() const;
   std::string mark_label(size_t mark) const;                  // in the order of the calls that made them
   void set_mark_label(size_t mark, const std::string& label);
+  void set_labels(std::span<const std::string> labels);       // of the marks that a legend can show, in order
+  void set_mark_zorder(size_t mark, double order);            // lower ones are drawn first: images 0, areas 1, lines 2, text 3
+  void clabel(size_t mark, double size = 8);                  // of contour: each level's value on its longest line
+  void bar_label(size_t mark, std::string_view format = "g"); // each bar carries its value
 
   const AxesScene& scene() const { return *scene_; }
 

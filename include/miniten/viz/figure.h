@@ -34,9 +34,13 @@ class Figure {
   // With `last`, the axes span from the one cell to the other.
   Axes& add_subplot(int rows = 1, int cols = 1, int index = 1, int last = 0);
   std::vector<Axes*> axes() const;  // in the order of their making
-  // All axes there are now get one x scale (and y scale); only the lowest (leftmost) ones carry its numbers.
-  void share(bool x, bool y);
-  void suptitle(const std::string& title);
+  // The axes there are now get one x scale (and y scale): "all", those of each "col" or "row", or "none". Only the lowest (leftmost)
+  // of those that share carry its numbers.
+  void share(std::string_view x, std::string_view y);
+  void suptitle(const std::string& title, double size = 14);
+  // How wide the columns and how high the rows of the grids of so many cells are to each other; empty: alike.
+  void set_ratios(std::vector<double> widths, std::vector<double> heights);
+  void resize(double width, double height);            // inches
 
   // A whole <svg> element: valid XML, real text, no script, no outside reference; the same figure gives the same bytes.
   // It may stand inline in HTML beside other figures.
@@ -50,6 +54,7 @@ class Figure {
   std::string render(std::string_view format, double dpi = 0) const;
   // Writes the file, whose extension (or `format`) says how. Error(io) if not writable.
   void save(const std::string& path, std::string_view format = "", double dpi = 0) const;
+  void set_background(const std::string& color);       // "none": transparent; empty: the theme's
 
   const FigureOptions& options() const { return options_; }
 
@@ -59,6 +64,8 @@ class Figure {
   struct Cell { int rows, cols, index, last; std::unique_ptr<Axes> axes; };
   FigureOptions options_;
   std::string suptitle_;
+  double suptitle_size_ = 14;
+  std::vector<double> widths_, heights_;
   std::vector<Cell> cells_;
 };
 

@@ -49,7 +49,7 @@ void BarMark::draw(Canvas& canvas, const Frame& frame) const {
     Rect r;
     if (!box(frame, i, r)) continue;
     const Color& fill = fills.size() > 1 ? fills[i] : fills[0];
-    canvas.rect(r, {fill, {edge, edge.a > 0 ? frame.px : 0}});
+    canvas.rect(r, {fill, {edge, edge.a > 0 ? edge_width * frame.px : 0}});
     if (texts.empty() || texts[i].empty()) continue;
     TextStyle style{frame.theme->text, size};
     if (texts_inside) {
@@ -61,6 +61,10 @@ void BarMark::draw(Canvas& canvas, const Frame& frame) const {
     }
     const bool negative = top[i] < foot[i];
     const double gap = 3 * frame.px;
+    if (const double end = reach.empty() ? NAN : horizontal ? frame.x_at(reach[i]) : frame.y_at(reach[i]); std::isfinite(end)) {
+      if (horizontal) r.width = std::max(r.width, end - r.x);
+      else if (end < r.y) r.height += r.y - end, r.y = end;
+    }
     if (horizontal) {
       style.anchor = negative ? Anchor::end : Anchor::start;
       draw_label(canvas, {negative ? r.x - gap : r.right() + gap, r.y + r.height / 2}, {texts[i]}, style, VAlign::middle);

@@ -15,7 +15,7 @@ void ContourMark::extend(Range& rx, Range& ry) const {
 
 void ContourMark::draw(Canvas& canvas, const Frame& frame) const {
   const Rect view = frame.area.grown(20 * frame.px);
-  const double size = 8 * frame.px;
+  const double size = text_size * frame.px;
   for (const Band& band : bands) {
     Path path;
     for (const GridPoints& outline : band.outlines) {

@@ -42,17 +42,21 @@ void LineMark::draw(Canvas& canvas, const Frame& frame) const {
     const Point p = points[i];
     if (!finite(p) || p.x < visible.x || p.x > visible.right() || p.y < visible.y || p.y > visible.bottom()) continue;
     const bool alone = (i == 0 || !finite(points[i - 1])) && (i + 1 == points.size() || !finite(points[i + 1]));
-    if (marker || (alone && stroke.width > 0)) dots.push_back(p);
+    if (marker ? i % marker_every == 0 : alone && stroke.width > 0) dots.push_back(p);
   }
   if (dense) dots = thin_out(dots, 0.5);
-  draw_markers(canvas, marker ? marker : 'o', dots, size, {0, 0, 0, 0}, frame.px, std::span(&pen.color, 1));
+  draw_points(canvas, frame, marker ? marker : 'o', dots, size);
+}
+
+void LineMark::draw_points(Canvas& canvas, const Frame& frame, char shape, std::span<const Point> points, double size) const {
+  draw_markers(canvas, shape, points, size, marker_edge, marker_edge_width * frame.px, std::span(marker_face ? &*marker_face : &pen.color, 1));
 }
 
 void LineMark::draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const {
   const double middle = box.y + box.height / 2;
   const Point ends[] = {{box.x, middle}, {box.right(), middle}}, centre[] = {{box.x + box.width / 2, middle}};
   canvas.polyline(ends, pen.stroke(frame.px));
-  if (marker) draw_markers(canvas, marker, centre, marker_size * frame.px, {0, 0, 0, 0}, frame.px, std::span(&pen.color, 1));
+  if (marker) draw_points(canvas, frame, marker, centre, marker_size * frame.px);
 }
 
 void LineMark::avoid(const Frame& frame, Obstacles& obstacles) const {

@@ -27,6 +27,13 @@ class LineMark : public Mark {
   Pen pen;
   char marker = 0;
   double marker_size = 6;                // points
+  std::optional<Color> marker_face;      // else the line's
+  Color marker_edge{0, 0, 0, 0};
+  double marker_edge_width = 1;          // points
+  size_t marker_every = 1;
+
+ private:
+  void draw_points(Canvas& canvas, const Frame& frame, char shape, std::span<const Point> points, double size) const;
 };
 
 class ScatterMark : public Mark {
@@ -40,7 +47,7 @@ class ScatterMark : public Mark {
   std::vector<Color> colors;             // one, or one per point
   Color edge{0, 0, 0, 0};
   char marker = 'o';
-  double size = 20;                      // points squared
+  double size = 20, edge_width = 0.8;    // points squared, points
   std::vector<double> sizes;             // one per point; or empty
 };
 
@@ -56,7 +63,9 @@ class BarMark : public Mark {
   std::vector<double> left, right, foot, top;   // across the bar, along the bar
   std::vector<Color> fills;              // one, or one per bar
   Color edge{0, 0, 0, 0};
+  double edge_width = 1;                 // points
   std::vector<std::string> texts;        // at the ends; or empty
+  std::vector<double> reach;             // where whiskers end, which texts keep clear of; or empty
   bool texts_inside = false;             // stacked: in the middle
 
  private:
@@ -66,6 +75,7 @@ class BarMark : public Mark {
 class ImageMark : public Mark {
  public:
   ImageMark() { layer = layer_image; }
+  bool keyed() const override { return false; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   HoverPoints hover(const Frame& frame) const override;
@@ -99,6 +109,10 @@ class FillMark : public Mark {
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
   std::vector<double> x, low, high;
   Color color;
+  bool horizontal = false;               // x runs along the y axis
+
+ private:
+  Point at(const Frame& frame, double across, double along) const;
 };
 
 class RuleMark : public Mark {
@@ -115,18 +129,24 @@ class RuleMark : public Mark {
 class TextMark : public Mark {
  public:
   TextMark() { layer = layer_text, clipped = false; }
+  bool keyed() const override { return false; }
   void extend(Range&, Range&) const override {}
   void draw(Canvas& canvas, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
   double x = 0, y = 0;
   std::string text;
   Color color;
+  std::optional<Color> box;
   TextOptions options;
+
+ protected:
+  Point place(const Frame& frame) const;
 };
 
 // Whiskers around points.
 class ErrorMark : public Mark {
  public:
+  bool keyed() const override { return false; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
@@ -160,6 +180,7 @@ class ArrowMark : public TextMark {
 class BoxMark : public Mark {
  public:
   struct Box { double at, low, q1, median, q3, high; std::vector<double> fliers; };
+  bool keyed() const override { return false; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   void avoid(const Frame& frame, Obstacles& obstacles) const override;
@@ -173,10 +194,11 @@ class BoxMark : public Mark {
 class PieMark : public Mark {
  public:
   PieMark() { layer = layer_area, clipped = false; }
+  bool keyed() const override { return false; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   HoverPoints hover(const Frame& frame) const override;
-  std::vector<double> shares;            // of 1
+  std::vector<double> shares, explode;   // of 1; of the radius, or empty
   std::vector<std::string> labels, texts;
   std::vector<Color> fills;
   double start = 90, hole = 0;
@@ -187,12 +209,13 @@ class ContourMark : public Mark {
  public:
   struct Line { double level; std::vector<GridPoints> parts; Color color; };
   struct Band { std::vector<GridPoints> outlines; Color color; };
+  bool keyed() const override { return false; }
   void extend(Range& x, Range& y) const override;
   void draw(Canvas& canvas, const Frame& frame) const override;
   std::vector<double> x, y;              // the grid's
   std::vector<Band> bands;               // from the lowest, each drawn over the one before
   std::vector<Line> lines;
-  double width = 1.2;
+  double width = 1.2, text_size = 8;     // points
   bool texts = false;
 };
 

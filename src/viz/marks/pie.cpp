@@ -26,16 +26,19 @@ void arc(Path& path, Point c, double r, double from, double to) {  // goes on fr
 
 void PieMark::extend(Range& x, Range& y) const {
   const bool named = !labels.empty();
-  for (double v : {named ? -1.45 : -1.05, named ? 1.45 : 1.05}) x.add(v), x.sticky.push_back(v);
-  for (double v : {-1.15, 1.15}) y.add(v), y.sticky.push_back(v);
+  double out = 0;
+  for (double v : explode) out = std::max(out, v);
+  for (double v : {-1.0, 1.0}) x.add(v * (out + (named ? 1.45 : 1.05))), x.sticky.push_back(v * (out + (named ? 1.45 : 1.05)));
+  for (double v : {-1.0, 1.0}) y.add(v * (out + 1.15)), y.sticky.push_back(v * (out + 1.15));
 }
 
 void PieMark::draw(Canvas& canvas, const Frame& frame) const {
-  const Point centre = frame.at(0, 0);
-  const double r = std::min(std::abs(frame.x_at(1) - centre.x), std::abs(frame.y_at(1) - centre.y)), size = 9.5 * frame.px;
+  const Point middle_of_all = frame.at(0, 0);
+  const double r = std::min(std::abs(frame.x_at(1) - middle_of_all.x), std::abs(frame.y_at(1) - middle_of_all.y)), size = 9.5 * frame.px;
   double from = start;
   for (size_t i = 0; i < shares.size(); ++i) {
     const double to = from + (clockwise ? -360 : 360) * shares[i], middle = (from + to) / 2;
+    const Point centre = on_circle(middle_of_all, explode.empty() ? 0 : explode[i] * r, middle);
     Path path;
     if (shares[i] > 0) {
       if (hole > 0 || shares[i] >= 1) {

@@ -27,17 +27,28 @@ void RuleMark::avoid(const Frame& frame, Obstacles& obstacles) const {
   else obstacles.segments.emplace_back(Point{place, a.y}, Point{place, a.bottom()});
 }
 
+Point TextMark::place(const Frame& frame) const {
+  return options.fraction ? Point{frame.area.x + x * frame.area.width, frame.area.bottom() - y * frame.area.height} : frame.at(x, y);
+}
+
 void TextMark::draw(Canvas& canvas, const Frame& frame) const {
-  const Point p = frame.at(x, y);
+  const Point p = place(frame);
   const Rect view = frame.area.grown(1);
-  if (!finite(p) || p.x < view.x || p.x > view.right() || p.y < view.y || p.y > view.bottom()) return;
+  if (!finite(p)) return;
+  if (!options.fraction) if (p.x < view.x || p.x > view.right() || p.y < view.y || p.y > view.bottom()) return;
   const Anchor anchor = options.ha == "left" ? Anchor::start : options.ha == "center" ? Anchor::middle : Anchor::end;
   const VAlign align = options.va == "top" ? VAlign::top : options.va == "center" ? VAlign::middle : options.va == "bottom" ? VAlign::bottom : VAlign::baseline;
+  if (box) {
+    const double size = options.size * frame.px, width = text_width(text, size, options.bold), pad = 4 * frame.px, lines = double(split_lines(text).size() - 1) * line_height(size);
+    const double left = anchor == Anchor::start ? p.x : anchor == Anchor::middle ? p.x - width / 2 : p.x - width, high = cap_height(size) + lines;
+    const double top = align == VAlign::top ? p.y : align == VAlign::middle ? p.y - high / 2 : p.y - high;
+    canvas.rect(Rect{left, top, width, high}.grown(pad), {*box, {frame.theme->spine, std::max(1.0, 0.8 * frame.px)}}, 3 * frame.px);
+  }
   draw_text(canvas, p, split_lines(text), {color, options.size * frame.px, anchor, options.rotation, options.bold}, align);
 }
 
 void TextMark::avoid(const Frame& frame, Obstacles& obstacles) const {
-  const Point p = frame.at(x, y);
+  const Point p = place(frame);
   if (!finite(p)) return;
   const double size = options.size * frame.px, width = text_width(text, size);
   const double left = options.ha == "left" ? p.x : options.ha == "center" ? p.x - width / 2 : p.x - width;

@@ -35,18 +35,18 @@ void ScatterMark::draw(Canvas& canvas, const Frame& frame) const {
     }
     if (!sizes.empty()) {
       const Color one[] = {colors[each ? i : 0]};
-      draw_markers(canvas, marker, std::span(&p, 1), std::sqrt(sizes[i]) * frame.px, edge, 0.8 * frame.px, one);
+      draw_markers(canvas, marker, std::span(&p, 1), std::sqrt(sizes[i]) * frame.px, edge, edge_width * frame.px, one);
       continue;
     }
     points.push_back(p);
     if (each) fills.push_back(colors[i]);
   }
-  draw_markers(canvas, marker, points, across, edge, 0.8 * frame.px, each ? std::span<const Color>(fills) : std::span(colors.data(), 1));
+  draw_markers(canvas, marker, points, across, edge, edge_width * frame.px, each ? std::span<const Color>(fills) : std::span(colors.data(), 1));
 }
 
 void ScatterMark::draw_key(Canvas& canvas, const Rect& box, const Frame& frame) const {
   const Point centre[] = {{box.x + box.width / 2, box.y + box.height / 2}};
-  draw_markers(canvas, marker, centre, std::min(std::sqrt(size) * frame.px, box.height), edge, 0.8 * frame.px, std::span(colors.data(), 1));
+  draw_markers(canvas, marker, centre, std::min(std::sqrt(size) * frame.px, box.height), edge, edge_width * frame.px, std::span(colors.data(), 1));
 }
 
 void ScatterMark::avoid(const Frame& frame, Obstacles& obstacles) const {

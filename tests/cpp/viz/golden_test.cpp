@@ -164,5 +164,34 @@ TEST(Golden, Images) {
   expect_golden(figure, "images");
 }
 
+TEST(Golden, FieldsAndLooks) {
+  Figure figure({.width = 11, .height = 3.6});
+  figure.set_ratios({1, 1, 1.4}, {});
+  Numbers z, axis;
+  for (int i = 0; i < 21; ++i) axis.push_back((i - 10) / 5.0);
+  for (double y : axis) for (double x : axis) z.push_back(std::exp(-x * x - y * y) - 0.7 * std::exp(-(x - 1) * (x - 1) - (y + 1) * (y + 1)));
+  z[5 * 21 + 15] = NAN;
+  Axes& filled = figure.add_subplot(1, 3, 1);
+  filled.contourf(z, 21, 21, axis, axis, {.cmap = "RdBu_r"});
+  filled.contour(z, 21, 21, axis, axis, {.color = "k", .linewidth = 0.5, .labels = true});
+  filled.colorbar("z");
+  Axes& hist = figure.add_subplot(1, 3, 2);
+  const std::vector<HistSet> sets{{noise(300, 5), "a", "", {}}, {noise(200, 6), "b", "", {}}};
+  hist.hist(sets, 8);
+  hist.hist(sets[0].values, 8, {.color = "k", .type = "step"});
+  hist.legend("best", {.title = "sets", .size = 8});
+  Axes& looks = figure.add_subplot(1, 3, 3);
+  Numbers x, y;
+  for (int i = 0; i < 12; ++i) x.push_back(1e6 * i), y.push_back(123456.7 + 0.001 * (i % 5));
+  looks.plot(x, y, {.color = "C2", .marker = "o", .markerfacecolor = "none", .markeredgewidth = 1.5, .markevery = 2});
+  looks.set_title("Looks", {.size = 16, .color = "C3", .bold = false, .loc = "left"});
+  looks.set_xlabel("samples", {.size = 8});
+  looks.grid(true, "y", {.color = "C0", .linestyle = ":", .alpha = 0.6});
+  looks.set_spine("right", true);
+  looks.set_spine("bottom", false);
+  looks.text(0.95, 0.9, "boxed", {.ha = "right", .fraction = true, .box = "#fff3c4"});
+  expect_golden(figure, "fields");
+}
+
 }  // namespace
 }  // namespace miniten::viz

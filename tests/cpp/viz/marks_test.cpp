@@ -133,7 +133,7 @@ TEST(Legend, CarriesATitle) {
   Figure figure;
   Axes& axes = figure.add_subplot();
   axes.plot(Numbers{1, 2}, {.label = "a"});
-  axes.legend("best", 1, "Sets & more");
+  axes.legend("best", {.title = "Sets & more"});
   const Xml xml(figure.to_svg());
   EXPECT_TRUE(xml.has_text("Sets & more"));
   EXPECT_NE(figure.to_text({.width = 60}).find("Sets & more"), std::string::npos);
@@ -162,7 +162,7 @@ TEST(Twins, ShareOneAxisOneCycleAndOneLegend) {
 TEST(Shared, AxesHaveOneScaleAndInnerOnesNoNumbers) {
   Figure figure;
   for (int i = 1; i <= 4; ++i) figure.add_subplot(2, 2, i).plot(Numbers{0, double(i)}, Numbers{0, 100.0 * i});
-  figure.share(true, true);
+  figure.share("all", "all");
   for (Axes* axes : figure.axes()) EXPECT_EQ(axes->get_ylim(), figure.axes()[0]->get_ylim());
   EXPECT_GT(figure.axes()[0]->get_ylim().second, 400);
   int zeros = 0;

@@ -17,7 +17,7 @@ def test_the_page_runs(tmp_path, monkeypatch, capsys):
         exec(block, scope)  # noqa: S102
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
     assert "validation" in capsys.readouterr().out
-    assert [len(f.axes) for f in viz._figures][:3] == [1, 4, 1]
+    assert [len(f.axes) for f in viz._current._figures][:3] == [1, 4, 2]
     viz.close("all")
 
 
