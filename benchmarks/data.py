@@ -1,4 +1,5 @@
-"""MiniTen's images and loader beside Pillow, OpenCV and torch, on the same pictures and arrays.
+"""MiniTen's images and loader beside Pillow, OpenCV and torch, on the same pictures and arrays; beside albumentations and
+torchvision where they are installed.
 
     python benchmarks/data.py [--rounds 41]
 
@@ -87,10 +88,32 @@ def loaders(rounds: int) -> None:
     peers = {f"torch({w})": run(torch.utils.data.DataLoader(torchs, 64, shuffle=True, num_workers=w)) for w in (0, 2)}
     for workers in (0, 2):
         compare(f"60,000 x 28 x 28, batch 64, {workers} workers", run(DataLoader(own, 64, shuffle=True, num_workers=workers)), peers, rounds)
-    small = rng.integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
-    steps = v.Compose([v.RandomCrop(32, padding=4), v.RandomHorizontalFlip(), v.ToTensor(), v.Normalize([0.49, 0.48, 0.45], [0.2, 0.2, 0.2])])
-    loader = DataLoader(ArrayDataset(small).map(steps), 100, shuffle=True)
-    print(f"crop + flip + normalise, 32x32x3: {timed(run(loader)) / 2000 * 1e6:.2f} us a sample")
+
+
+def augmentations(rounds: int) -> None:
+    """Padded crop, flip and normalisation of 2,000 pictures; beside what is installed of albumentations and torchvision."""
+    rng = np.random.default_rng(0)
+    small, mean, std = rng.integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8), [0.49, 0.48, 0.45], [0.2, 0.2, 0.2]
+    own = v.Compose([v.RandomCrop(32, padding=4), v.RandomHorizontalFlip(), v.ToTensor(), v.Normalize(mean, std)])
+    peers: dict[str, Callable[[], object]] = {}
+    try:
+        import albumentations as a
+
+        alb = a.Compose([a.Pad(4), a.RandomCrop(32, 32), a.HorizontalFlip(p=0.5), a.Normalize(mean, std)])
+        peers["albumentations"] = lambda: [alb(image=x)["image"] for x in small]
+    except ImportError:
+        print("albumentations is not installed")
+    try:
+        from torchvision.transforms import v2
+
+        planes = torch.from_numpy(small).permute(0, 3, 1, 2).contiguous()
+        tv = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
+        peers["torchvision"] = lambda: [tv(x) for x in planes]
+    except ImportError:
+        print("torchvision is not installed")
+    loader = DataLoader(ArrayDataset(small).map(own), 100, shuffle=True)
+    compare("crop + flip + normalise, one by one", lambda: [own(x) for x in small], peers, rounds)
+    compare("  by a loader", lambda: sum(1 for _ in loader), peers, rounds)
 
 
 def main() -> None:
@@ -103,6 +126,7 @@ def main() -> None:
     print(f"{'':42} {'MiniTen':>12}   time of a peer / MiniTen's")
     images(rounds)
     loaders(max(rounds // 14, 3))
+    augmentations(max(rounds // 4, 3))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class TransformDataset : public Dataset {
   vision::TransformRef transform_;
 };
 
-// A folder for each class with its pictures (PNG, JPEG, BMP, PPM, PGM by their ending), folders within included; classes
+// A folder for each class with its pictures (PNG, JPEG, GIF, BMP, PPM, PGM by their ending), folders within included; classes
 // and files in the order of their names. A sample is (image, label): the image as load_image gives it, then transformed,
 // and a number int64(). Hidden files are passed over; a folder without any picture is an error that names it.
 class ImageFolder : public Dataset {

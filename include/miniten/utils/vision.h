@@ -22,7 +22,7 @@ struct LoadOptions {
   bool exif_orientation = true;                // turn the picture as its EXIF entry says
   int64_t max_pixels = int64_t{1} << 28;       // larger pictures are refused before memory is taken
 };
-// PNG (1 to 16 bits, palettes, alpha, interlaced), JPEG (baseline, progressive, grey, CMYK), BMP (not RLE), PPM and PGM,
+// PNG (1 to 16 bits, palettes, alpha, interlaced), JPEG (baseline, progressive, grey, CMYK), GIF (the first frame), BMP, PPM and PGM,
 // told by their first bytes -> uint8 (height, width, channels), or uint16 for 16-bit files with `unchanged`.
 // Throws ErrorKind::io for a file that cannot be read, ErrorKind::value for one that is no whole picture.
 Tensor load_image(const std::string& path, const LoadOptions& = {});

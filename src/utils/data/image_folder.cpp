@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 bool is_picture(const fs::path& p) {
   std::string ending = p.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-  for (const char* e : {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm"}) if (ending == e) return true;
+  for (const char* e : {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".ppm", ".pgm"}) if (ending == e) return true;
   return false;
 }
 bool hidden(const fs::path& p) { return p.filename().string().starts_with("."); }
@@ -47,7 +47,7 @@ ImageFolder::ImageFolder(const std::string& root, vision::TransformRef transform
       error.clear();
     }
     if (error) throw Error(ErrorKind::io, "ImageFolder", "a folder that can be read", "\"" + folder.string() + "\"");
-    if (files.empty()) throw Error(ErrorKind::value, "ImageFolder", "pictures (.png, .jpg, .jpeg, .bmp, .ppm, .pgm) in each class", "none in \"" + folder.string() + "\"");
+    if (files.empty()) throw Error(ErrorKind::value, "ImageFolder", "pictures (.png, .jpg, .jpeg, .gif, .bmp, .ppm, .pgm) in each class", "none in \"" + folder.string() + "\"");
     std::sort(files.begin(), files.end());
     for (std::string& f : files) {
       paths_.push_back(std::move(f));

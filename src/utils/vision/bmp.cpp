@@ -24,6 +24,38 @@ struct Field {
     return uint8_t((uint64_t((v & mask) >> shift) * 255 + top / 2) / top);
   }
 };
+
+// Runs of equal colours (RLE8, RLE4) as a number for each pixel, bottom row first; what is skipped is 0.
+std::vector<uint8_t> unpacked(Bytes b, size_t at, int64_t w, int64_t h, unsigned bits) {
+  std::vector<uint8_t> out(size_t(w * h), 0);
+  int64_t x = 0, y = 0;
+  auto put = [&](unsigned v) {
+    if (x < w && y < h) out[size_t(y * w + x)] = uint8_t(v);
+    ++x;
+  };
+  auto half = [](unsigned v, unsigned i) { return i % 2 ? v & 15 : v >> 4; };
+  while (y < h) {
+    unsigned n = little(b, at, 1), v = little(b, at + 1, 1);
+    at += 2;
+    if (n) {
+      for (unsigned i = 0; i < n; ++i) put(bits == 8 ? v : half(v, i));
+    } else if (v == 0) {
+      x = 0;
+      ++y;
+    } else if (v == 1) {
+      break;
+    } else if (v == 2) {
+      x += little(b, at, 1);
+      y += little(b, at + 1, 1);
+      at += 2;
+    } else {
+      unsigned bytes = bits == 8 ? v : (v + 1) / 2;
+      for (unsigned i = 0; i < v; ++i) put(bits == 8 ? little(b, at + i, 1) : half(little(b, at + i / 2, 1), i));
+      at += (bytes + 1) / 2 * 2;
+    }
+  }
+  return out;
+}
 }  // namespace
 
 Decoded decode_bmp(Bytes b, int64_t max_pixels) {
@@ -35,9 +67,10 @@ Decoded decode_bmp(Bytes b, int64_t max_pixels) {
   unsigned bits = little(b, core ? 24 : 28, 2), packing = core ? 0 : little(b, 30, 4);
   bool down = h < 0;
   if (down) h = -h;
-  if (packing != 0 && packing != 3 && packing != 6) refuse_file("BMP", "compression " + std::to_string(packing), "only plain BMPs are read: save it without RLE, or as PNG");
+  bool runs = (packing == 1 && bits == 8) || (packing == 2 && bits == 4);
+  if (packing != 0 && packing != 3 && packing != 6 && !runs) refuse_file("BMP", "compression " + std::to_string(packing) + " of " + std::to_string(bits) + " bits a pixel");
   if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32) refuse_file("BMP", std::to_string(bits) + " bits a pixel");
-  if (packing && bits != 16 && bits != 32) refuse_file("BMP", "bit fields with " + std::to_string(bits) + " bits a pixel");
+  if (packing && !runs && bits != 16 && bits != 32) refuse_file("BMP", "bit fields with " + std::to_string(bits) + " bits a pixel");
   Field fields[4];
   size_t palette = 14 + header;
   if (bits == 16 || bits == 32) {
@@ -61,14 +94,19 @@ Decoded decode_bmp(Bytes b, int64_t max_pixels) {
   }
   if (w < 1 || h < 1 || h > max_pixels || w > max_pixels / h) new_image("BMP", h, w, c, DType::u8, max_pixels);
   size_t stride = (size_t(w) * bits + 31) / 32 * 4;
-  if (pixels > b.size() || stride * size_t(h) > b.size() - pixels) refuse_file("BMP", "a file that is cut off");
+  if (pixels > b.size() || (!runs && stride * size_t(h) > b.size() - pixels)) refuse_file("BMP", "a file that is cut off");
   Decoded d{new_image("BMP", h, w, c, DType::u8, max_pixels)};
   uint8_t* to = d.image.view().as<uint8_t>();
+  std::vector<uint8_t> numbers;
+  if (runs) {
+    numbers = unpacked(b, pixels, w, h, bits);
+    stride = size_t(w);
+  }
   for (int64_t y = 0; y < h; ++y) {
-    const auto* row = reinterpret_cast<const uint8_t*>(b.data()) + pixels + stride * size_t(down ? y : h - 1 - y);
+    const auto* row = runs ? numbers.data() + stride * size_t(down ? y : h - 1 - y) : reinterpret_cast<const uint8_t*>(b.data()) + pixels + stride * size_t(down ? y : h - 1 - y);
     for (int64_t x = 0; x < w; ++x, to += c) {
       if (bits <= 8) {
-        unsigned per = 8 / bits, i = (row[size_t(x) / per] >> (8 - bits - bits * (unsigned(x) % per))) & ((1u << bits) - 1);
+        unsigned per = 8 / bits, i = runs ? row[x] : (row[size_t(x) / per] >> (8 - bits - bits * (unsigned(x) % per))) & ((1u << bits) - 1);
         if (i >= colors) refuse_file("BMP", "colour " + std::to_string(i) + " of " + std::to_string(colors));
         const auto* color = reinterpret_cast<const uint8_t*>(b.data()) + palette + i * (core ? 3 : 4);
         for (int64_t k = 0; k < c; ++k) to[k] = color[2 - k];

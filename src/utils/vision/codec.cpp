@@ -99,9 +99,10 @@ Tensor decode_image(Bytes file, const LoadOptions& o) {
   else if (starts("\xff\xd8\xff")) d = decode_jpeg(file, o.max_pixels);
   else if (starts("BM")) d = decode_bmp(file, o.max_pixels);
   else if (starts("P2") || starts("P3") || starts("P5") || starts("P6")) d = decode_pnm(file, o.max_pixels);
+  else if (starts("GIF87a") || starts("GIF89a")) d = decode_gif(file, o.max_pixels);
   else {
-    std::string got = file.empty() ? "an empty file" : starts("GIF8") ? "a GIF" : starts("RIFF") ? "a WebP or another RIFF file" : starts("II*") || starts("MM") ? "a TIFF" : starts("P1") || starts("P4") ? "a PBM" : "other bytes";
-    throw Error(ErrorKind::value, "load_image", "a PNG, JPEG, BMP, PPM or PGM file", std::move(got));
+    std::string got = file.empty() ? "an empty file" : starts("RIFF") ? "a WebP or another RIFF file" : starts("II*") || starts("MM") ? "a TIFF" : starts("P1") || starts("P4") ? "a PBM" : "other bytes";
+    throw Error(ErrorKind::value, "load_image", "a PNG, JPEG, GIF, BMP, PPM or PGM file", std::move(got));
   }
   return in_mode(o.exif_orientation ? oriented(d.image, d.orientation) : d.image, o.mode);
 }

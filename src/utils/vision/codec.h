@@ -16,6 +16,7 @@ Decoded decode_png(Bytes, int64_t max_pixels);
 Decoded decode_jpeg(Bytes, int64_t max_pixels);
 Decoded decode_bmp(Bytes, int64_t max_pixels);
 Decoded decode_pnm(Bytes, int64_t max_pixels);
+Decoded decode_gif(Bytes, int64_t max_pixels);
 std::vector<std::byte> encode_png(const Tensor&, int compression);
 std::vector<std::byte> encode_jpeg(const Tensor&, int quality);
 std::vector<std::byte> encode_bmp(const Tensor&);

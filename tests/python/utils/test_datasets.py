@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import json
 import math
 import os
 import pathlib
@@ -454,3 +455,46 @@ def test_bad_loader_arguments():
     for bad, match in (({"worker_type": "fiber"}, "'process'"), ({"seed": -1}, "seed"), ({"num_workers": -1}, "num_workers")):
         with pytest.raises(ValueError, match=match):
             DataLoader(ArrayDataset(X), **bad)
+
+
+KILLED = """
+import json, os, pathlib, sys
+import numpy as np
+from miniten.utils.data import ArrayDataset, DataLoader
+from miniten.utils.vision import Compose, RandomCrop, ToTensor
+
+folder, stop = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+images = np.arange(60 * 36 * 3, dtype=np.uint64).reshape(60, 6, 6, 3).astype(np.uint8)
+loader = DataLoader(ArrayDataset(images, np.arange(60)).map(Compose([RandomCrop(4), ToTensor()])), 8, shuffle=True, num_workers=2)
+if (folder / "state.json").exists():
+    loader.load_state_dict(json.loads((folder / "state.json").read_text()))
+while loader.epoch < 3:
+    for x, y in loader:
+        with open(folder / "seen.txt", "a") as f:
+            f.write(json.dumps([y.numpy().tolist(), float(x.sum())]) + "\\n")
+        (folder / "new.json").write_text(json.dumps(loader.state_dict()))
+        os.replace(folder / "new.json", folder / "state.json")
+        stop -= 1
+        if stop == 0:
+            os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_program_goes_on_in_mid_epoch(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(KILLED)
+    seen = {}
+    for name, stops in (("whole", [0]), ("killed", [3, 9, 1, 0])):
+        folder = tmp_path / name
+        folder.mkdir()
+        if name == "killed":                                               # the seed of the run that was never stopped
+            (folder / "state.json").write_text(first)
+        else:
+            loader = DataLoader(ArrayDataset(np.zeros((60, 6, 6, 3), np.uint8), np.arange(60)).map(v.Compose([v.RandomCrop(4), v.ToTensor()])), 8, shuffle=True)
+            next(iter(loader))
+            first = json.dumps({**loader.state_dict(), "batch": 0})
+            (folder / "state.json").write_text(first)
+        codes = [subprocess.run([sys.executable, str(program), str(folder), str(stop)], timeout=60).returncode for stop in stops]
+        assert codes == [-9] * (len(stops) - 1) + [0]
+        seen[name] = (folder / "seen.txt").read_text()
+    assert seen["killed"] == seen["whole"] and seen["whole"].count("\n") == 3 * 8

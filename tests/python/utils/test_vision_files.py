@@ -169,6 +169,63 @@ def test_bmp_of_16_bits_top_down():
     assert load_image(header + pixels).tolist() == [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
 
 
+def runs_of(numbers, bits):
+    """Rows of colour numbers as RLE, with runs, absolute stretches and a skip."""
+    out = b""
+    for y, row in enumerate(numbers[::-1]):
+        x = 0
+        while x < len(row):
+            n = 1
+            while x + n < len(row) and row[x + n] == row[x] and n < 200:
+                n += 1
+            if n > 2 or len(row) - x < 3:
+                out += bytes([n, row[x] if bits == 8 else row[x] * 17])
+                x += n
+            else:
+                part = row[x : x + 3]
+                packed = bytes(part) if bits == 8 else bytes([part[0] * 16 + part[1], part[2] * 16])
+                out += bytes([0, 3]) + packed + b"\0" * (len(packed) % 2)
+                x += 3
+        out += b"\0\0" if y < len(numbers) - 1 else b"\0\1"
+    return out
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_bmp_of_runs_as_pillow_reads_it(bits):
+    draw = np.random.default_rng(0)
+    numbers = np.repeat(draw.integers(0, 2**bits, (9, 8)), draw.integers(1, 7, 8), 1).tolist()
+    palette = draw.integers(0, 256, (2**bits, 4), dtype=np.uint8).tobytes()
+    body = runs_of(numbers, bits)
+    header = struct.pack("<2sIIIIiiHHIIIIII", b"BM", 54 + len(palette) + len(body), 0, 54 + len(palette), 40, len(numbers[0]), 9, 1, bits, 3 - bits // 4, len(body), 0, 0, 0, 0)
+    data = header + palette + body
+    assert np.array_equal(load_image(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+    skips = header + palette + bytes([0, 2, 3, 1, 2, 0x11, 0, 1])        # three to the right, one up, two pixels
+    want = np.zeros((9, len(numbers[0])), np.intp)
+    want[9 - 2, 3:5] = 0x11 if bits == 8 else 1
+    colours = np.frombuffer(palette, np.uint8).reshape(-1, 4)[:, 2::-1]
+    assert np.array_equal(load_image(skips), colours[want])
+    with pytest.raises(ValueError, match="cut off"):
+        load_image(data[:-2])
+
+
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (40, 61), (9, 200)])
+def test_gif_as_pillow_reads_it(shape, interlace):
+    for colours in (2, 5, 256):
+        image = Image.fromarray(noise(*shape)).quantize(colours)
+        data = written(image, "gif", interlace=interlace)
+        assert np.array_equal(load_image(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+        data = written(image, "gif", interlace=interlace, transparency=1)
+        if Image.open(io.BytesIO(data)).info.get("transparency") is not None:
+            assert np.array_equal(load_image(data, "unchanged"), np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")))
+
+
+def test_gif_of_several_frames_gives_the_first():
+    frames = [Image.fromarray(noise(20, 30, seed=i)).quantize(32) for i in range(3)]
+    data = written(frames[0], "gif", save_all=True, append_images=frames[1:])
+    assert np.array_equal(load_image(data), np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_ppm_and_pgm(tmp_path, dtype):
     for c, name in ((3, "a.ppm"), (1, "a.pgm")):
@@ -243,6 +300,7 @@ def test_files_that_are_not_there_or_no_pictures(tmp_path):
 SEEDS = {
     "png": encode_image(noise(20, 20), "png"), "jpeg": encode_image(noise(24, 24), "jpg"), "bmp": encode_image(noise(6, 7), "bmp"),
     "bmp8": encode_image(noise(6, 7, 1), "bmp"), "ppm": encode_image(noise(6, 7), "ppm"), "plain": b"P3 2 2 255 " + b"1 2 3 " * 4,
+    "gif": written(Image.fromarray(noise(20, 20)).quantize(16), "gif"),
 }
 
 
@@ -257,7 +315,7 @@ def test_every_cut_is_an_error(name):
             whole += 1
         except ValueError as error:
             assert "load_image" in str(error)
-    assert whole <= {"jpeg": 2, "plain": 2}.get(name, 0), whole          # JPEG's last two bytes are its end mark
+    assert whole <= {"jpeg": 2, "plain": 2, "gif": 1}.get(name, 0), whole          # end marks
 
 
 def test_sizes_are_checked_before_memory_is_taken():

@@ -15,7 +15,7 @@ from miniten.utils.data._datasets import ArrayDataset, Dataset
 
 
 class ImageFolder(Dataset):
-    """(image, label) for each picture in root/<class>/: PNG, JPEG, BMP, PPM, PGM, in the order of their names.
+    """(image, label) for each picture in root/<class>/: PNG, JPEG, GIF, BMP, PPM, PGM, in the order of their names.
 
     transform gets the image, an array (height, width, channels); target_transform the label. mode as in load_image. With
     MiniTen's own transforms alone, a loader decodes and transforms whole batches in C++ threads.

@@ -33,7 +33,7 @@ def _pair(op: str, what: str, value: Any) -> tuple[float, float]:
 
 # ---- files ----
 def load_image(source: Any, mode: str = "rgb", exif_orientation: bool = True, max_pixels: int = 2**28) -> Any:
-    """Reads a PNG, JPEG, BMP, PPM or PGM from a path, bytes or a binary file: uint8 (height, width, channels).
+    """Reads a PNG, JPEG, GIF (its first frame), BMP, PPM or PGM from a path, bytes or a binary file: uint8 (height, width, channels).
 
     mode: 'rgb', 'rgba', 'gray' (one channel), or 'unchanged': the file's own channels, and uint16 for files of 16 bits.
     Pictures of more than max_pixels are refused before memory is taken.
