@@ -19,7 +19,7 @@ struct WrongUse { std::string text; };
 struct Failed { std::string text; };
 void show_progress(const std::string& text);     // on standard error's last line where that is a terminal; "" wipes it
 
-struct Inspect { std::string file; std::vector<std::string> shapes; bool graph = false; };
+struct Inspect { std::string file, device; std::vector<std::string> shapes; bool graph = false; int depth = 0; };
 int inspect(const Inspect&, Output);
 
 struct Images {
@@ -95,7 +95,11 @@ int bench(const Bench&, Output);
 struct Profile { std::string file; std::vector<std::string> shapes; int runs = 20; };
 int profile(const Profile&, Output);
 
-struct Estimate { std::string file, device = "cpu"; std::vector<std::string> shapes; std::optional<double> ops_per_watt; };
+struct Estimate {
+  std::string file, device = "cpu", training;    // training: an optimizer's name
+  std::vector<std::string> shapes;
+  std::optional<double> ops_per_watt, watts, limit_mb;
+};
 int estimate(const Estimate&, Output);
 
 struct Check { std::string file, device; std::vector<std::string> shapes; std::map<std::string, double> limits; };

@@ -39,6 +39,8 @@ int inspect(const Inspect& o, Output to) {
   auto m = open_model(o.file);
   const Graph& g = m->graph();
   std::vector<Spec> specs = specs_for(*m, o.shapes);
+  std::optional<edge::Device> device;
+  if (!o.device.empty()) device = open_device(o.device);
   auto* q = dynamic_cast<edge::QuantizedModel*>(m.get());
   auto* p = dynamic_cast<edge::PrunedModel*>(m.get());
   if (to.json) {
@@ -47,6 +49,7 @@ int inspect(const Inspect& o, Output to) {
     j.update(json::parse(edge::count_parameters(*m).to_json()));
     j["flops"] = json::parse(edge::count_flops(*m, specs).to_json());
     if (bind_inputs(g, specs).is_static()) j["memory"] = json::parse(edge::estimate_memory(*m, specs).to_json());
+    if (device) j["latency"] = json::parse(edge::estimate_latency(*m, specs, *device).to_json());
     if (q) j["quantization"] = json::parse(q->report().to_json());
     if (p) j["pruning"] = json::parse(p->report().to_json());
     if (o.graph) j["graph"] = g.to_text();
@@ -60,7 +63,7 @@ int inspect(const Inspect& o, Output to) {
     to.out << (first ? "" : ", ") << op << " " << count;
     first = false;
   }
-  to.out << "\n\n" << edge::model_summary(*m, specs);
+  to.out << "\n\n" << edge::model_summary(*m, specs, {.depth = o.depth, .device = device ? &*device : nullptr});
   if (q) to.out << "\n" << q->report().to_text();
   if (p) to.out << "\n" << p->report().to_text();
   if (o.graph) to.out << "\n" << g.to_text();

@@ -39,36 +39,52 @@ int profile(const Profile& o, Output to) {
 }
 
 int estimate(const Estimate& o, Output to) {
+  if (o.limit_mb && (o.training.empty() || !(*o.limit_mb > 0))) throw WrongUse{"--limit-mb is a number above 0 beside --training"};
   auto m = open_model(o.file);
   std::vector<Spec> specs = specs_for(*m, o.shapes);
   edge::ParameterCount parameters = edge::count_parameters(*m);
-  edge::FlopCount flops = edge::count_flops(*m, specs);
+  edge::FlopCount flops = edge::count_flops(*m, specs, {.effective = true});
   edge::MemoryEstimate memory = edge::estimate_memory(*m, specs);
   bool is_class = o.device == "cpu" || o.device == "gpu" || o.device == "edge_cpu" || o.device == "npu" || o.device == "dsp";
   std::optional<edge::PowerEstimate> power;
   std::optional<edge::LatencyEstimate> latency;
-  if (is_class || o.ops_per_watt) power = edge::estimate_power(*m, specs, is_class ? o.device : "cpu", o.ops_per_watt.value_or(0));
-  if (!is_class) latency = edge::estimate_latency(*m, specs, open_device(o.device));
+  if (is_class && o.watts) throw WrongUse{"--watts is of a board: give --device"};
+  if (!is_class && o.ops_per_watt) throw WrongUse{"--ops-per-watt is of a class of device: a board has --watts"};
+  if (is_class) power = edge::estimate_power(*m, specs, o.device, o.ops_per_watt.value_or(0));
+  else {
+    edge::Device d = open_device(o.device);
+    latency = edge::estimate_latency(*m, specs, d);
+    if (o.watts || d.watts > 0) power = edge::estimate_power(*m, specs, d, o.watts.value_or(0));
+  }
+  std::optional<edge::TrainingMemory> training;
+  if (!o.training.empty()) training = edge::estimate_training_memory(*m, specs, o.training, int64_t(o.limit_mb.value_or(0) * 1048576));
   if (to.json) {
     json j{{"file", o.file}, {"parameters", json::parse(parameters.to_json())}, {"flops", json::parse(flops.to_json())},
            {"memory", json::parse(memory.to_json())}};
     if (power) j["power"] = json::parse(power->to_json());
     if (latency) j["latency"] = json::parse(latency->to_json());
+    if (training) j["training"] = json::parse(training->to_json());
     to.out << j.dump() << "\n";
     return 0;
   }
   auto kb = [](int64_t bytes) { return number("%.1f KB", double(bytes) / 1024); };
   to.out << o.file << ", " << joined(specs) << "\n"
          << "parameters  " << with_commas(parameters.total) << " (" << with_commas(parameters.nonzero) << " not zero)\n"
-         << "MACs        " << with_commas(flops.macs) << "\n"
+         << "MACs        " << with_commas(flops.macs) << (*flops.effective_macs == flops.macs ? "" : " (" + with_commas(*flops.effective_macs) + " by weights that are not zero)") << "\n"
          << "FLOPs       " << with_commas(flops.total()) << " (2 a MAC, " << with_commas(flops.elementwise_flops) << " elementwise)\n"
          << "memory      " << kb(memory.parameter) << " parameters, " << kb(memory.input) << " input, " << kb(memory.activation) << " activations\n";
-  if (power)
+  if (power && !latency)
     to.out << "energy      " << number("%.4g", power->energy_j * 1000) << " mJ an inference on " << power->device << " at " << number("%.3g", power->ops_per_watt)
            << " operations per watt-second (an estimate)\n";
   if (latency)
     to.out << "latency     " << number("%.4g", latency->latency_ms) << " ms on " << latency->device << (latency->measured ? " (predictions are off by " : " (peak rates, not measured: may be off by ")
            << number("%.0f %%)", 100 * latency->error) << "\n";
+  if (power && latency) to.out << "energy      " << number("%.4g", power->energy_j * 1000) << " mJ an inference at " << number("%.4g", power->watts) << " W (an estimate)\n";
+  if (training) {
+    to.out << "training    " << kb(training->total()) << " a step of batch " << training->batch << " with " << training->optimizer << ": " << kb(training->parameter) << " parameters, "
+           << kb(training->optimizer_state) << " optimizer, " << kb(training->input) << " input, " << kb(training->arena) << " activations and gradients\n";
+    if (training->largest_batch) to.out << "batch       " << *training->largest_batch << " is the largest in " << number("%g", *o.limit_mb) << " MB\n";
+  }
   return 0;
 }
 

@@ -71,9 +71,11 @@ Program::Program() {
 void Program::models() {
   {
     Inspect& o = add<Inspect>("inspect", "Inputs, outputs, layers, sizes of a model",
-                              "Examples:\n  miniten inspect model.onnx\n  miniten inspect model.npz --shape 8,3,224,224 --json", inspect);
+                              "Examples:\n  miniten inspect model.onnx\n  miniten inspect model.npz --shape 8,3,224,224 --json\n  miniten inspect model.npz --depth 1 --device stm32f746", inspect);
     file(o.file);
     shape(o.shapes);
+    last().add_option("--depth", o.depth, "Fold deeper layers: features.0.conv is part of features at 1")->check(positive());
+    device(o.device, "Predict each layer's time on a board, as stm32f411, or on a .json of miniten probe");
     last().add_flag("--graph", o.graph, "Every node and value too");
   }
   {
@@ -210,12 +212,16 @@ void Program::measurements() {
   }
   {
     Estimate& o = add<Estimate>("estimate", "Parameters, FLOPs, memory and energy without running",
-                                "Examples:\n  miniten estimate model.onnx\n  miniten estimate model.npz --device stm32f411\n  miniten estimate model.npz --device here.json         (written by miniten probe)", estimate);
+                                "Examples:\n  miniten estimate model.onnx\n  miniten estimate model.npz --device stm32f411\n  miniten estimate model.npz --device here.json         (written by miniten probe)\n"
+                                "  miniten estimate model.npz --shape 32,3,64,64 --training adam --limit-mb 256", estimate);
     file(o.file);
     shape(o.shapes);
     device(o.device, "cpu, gpu, edge_cpu, npu, dsp; a board, as stm32f411; or a .json of miniten probe");
     last().get_option("--device")->capture_default_str();
     last().add_option("--ops-per-watt", o.ops_per_watt, "Operations for a watt-second, instead of the device's");
+    last().add_option("--watts", o.watts, "What a board draws while it computes, instead of the table's");
+    one_of(last().add_option("--training", o.training, "Memory of a training step too, with sgd, momentum, adam, adamw, rmsprop, adagrad or lion"), "sgd momentum adam adamw rmsprop adagrad lion");
+    last().add_option("--limit-mb", o.limit_mb, "With --training: the largest batch in this much memory");
   }
   {
     Check& o = add<Check>("check", "Does a model fit? Exit code 1 where it does not",

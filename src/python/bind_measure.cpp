@@ -194,22 +194,51 @@ void bind_benchmark(nb::module_& m) {
 void bind_estimates(nb::module_& m) {
   m.def("count_parameters", [](nb::object model) { return from_json(edge::count_parameters(*model_of("count_parameters", model)).to_json()); }, "model"_a,
         nb::sig("def count_parameters(model: Module | Graph) -> dict[str, int]"), "total_parameters, trainable_parameters, non_trainable_parameters.");
-  m.def("count_flops", [](nb::object model, nb::object shape, nb::object dtypes) {
-          return from_json(edge::count_flops(*model_of("count_flops", model), inputs_of("count_flops", shape, dtypes)).to_json());
-        }, "model"_a, SHAPES, nb::sig("def count_flops(" MODEL ", input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
-        "total_flops = 2 * total_macs + elementwise_flops; total_mflops, total_gflops, by_layer.");
-  m.def("estimate_memory", [](nb::object model, nb::object shape, DTypeLike dtype, nb::object dtypes) {
-          return from_json(edge::estimate_memory(*model_of("estimate_memory", model), inputs_of("estimate_memory", shape, dtypes), dtype_of("estimate_memory", dtype.object)).to_json());
-        }, "model"_a, "input_shape"_a = nb::none(), "dtype"_a = "float32", "input_dtypes"_a = nb::none(),
-        nb::sig("def estimate_memory(" MODEL ", dtype: DType | str = 'float32', input_dtypes: typing.Any = None) -> dict[str, typing.Any]"), "{parameter,input,activation,total}_memory_{bytes,mb}.");
-  m.def("estimate_power", [](nb::object model, nb::object shape, std::string device, std::optional<double> ops_per_watt, nb::object dtypes) {
-          if (ops_per_watt && !(*ops_per_watt > 0)) throw Error(ErrorKind::value, "estimate_power", "ops_per_watt above 0", std::to_string(*ops_per_watt));
-          return from_json(edge::estimate_power(*model_of("estimate_power", model), inputs_of("estimate_power", shape, dtypes), device, ops_per_watt.value_or(0)).to_json());
-        }, "model"_a, "input_shape"_a = nb::none(), "device"_a = "cpu", "ops_per_watt"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def estimate_power(" MODEL ", device: str = 'cpu', ops_per_watt: float | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
-        "Energy of one inference from its FLOPs: an estimate, not a measurement.");
-  m.def("model_summary", [](nb::object model, nb::object shape, nb::object dtypes) { return edge::model_summary(*model_of("model_summary", model), inputs_of("model_summary", shape, dtypes)); },
-        "model"_a, SHAPES, nb::sig("def model_summary(" MODEL ", input_dtypes: typing.Any = None) -> str"), "A table of layers, then totals.");
+  m.def("count_flops", [](nb::object model, nb::object shape, nb::object dtypes, bool effective, bool backward) {
+          return from_json(edge::count_flops(*model_of("count_flops", model), inputs_of("count_flops", shape, dtypes), {effective, backward}).to_json());
+        }, "model"_a, SHAPES, nb::kw_only(), "effective"_a = false, "backward"_a = false,
+        nb::sig("def count_flops(" MODEL ", input_dtypes: typing.Any = None, *, effective: bool = False, backward: bool = False) -> dict[str, typing.Any]"),
+        "total_flops = 2 * total_macs + elementwise_flops; total_mflops, total_gflops, by_layer.\n\n"
+        "effective: also effective_macs, without those by weights that are zero. backward: also backward_macs and backward_flops, what gradients of all parameters add.");
+  m.def("estimate_memory", [](nb::object model, nb::object shape, DTypeLike dtype, nb::object dtypes, std::optional<std::string> training, std::optional<double> limit_mb) {
+          if (limit_mb && !(training && *limit_mb > 0)) throw Error(ErrorKind::value, "estimate_memory", "a limit_mb above 0 beside training=", training ? std::to_string(*limit_mb) : "no training=");
+          nn::ModuleRef r = model_of("estimate_memory", model);
+          std::vector<Spec> in = inputs_of("estimate_memory", shape, dtypes);
+          nb::object result = from_json(edge::estimate_memory(*r, in, dtype_of("estimate_memory", dtype.object)).to_json());
+          if (training) {
+            auto t = edge::estimate_training_memory(*r, in, *training, int64_t(limit_mb.value_or(0) * 1048576));
+            raise_pending_error();
+            result.attr("__setitem__")("training", from_json(t.to_json()));
+          }
+          return result;
+        }, "model"_a, "input_shape"_a = nb::none(), "dtype"_a = "float32", "input_dtypes"_a = nb::none(), nb::kw_only(), "training"_a = nb::none(), "limit_mb"_a = nb::none(),
+        nb::sig("def estimate_memory(" MODEL ", dtype: DType | str = 'float32', input_dtypes: typing.Any = None, *, training: str | None = None, limit_mb: float | None = None) -> dict[str, typing.Any]"),
+        "{parameter,input,activation,total}_memory_{bytes,mb}.\n\n"
+        "training: an optimizer's name (sgd, momentum, adam, adamw, rmsprop, adagrad, lion); result['training'] is then of one compiled training step, and with limit_mb tells the largest_batch.");
+  m.def("estimate_power", [](nb::object model, nb::object shape, nb::object device, std::optional<double> ops_per_watt, nb::object dtypes, std::optional<double> watts) {
+          auto wrong = [](const std::optional<double>& v) { return v && !(*v > 0); };
+          if (wrong(ops_per_watt) || wrong(watts)) throw Error(ErrorKind::value, "estimate_power", "ops_per_watt and watts above 0", std::to_string(*(wrong(watts) ? watts : ops_per_watt)));
+          nn::ModuleRef r = model_of("estimate_power", model);
+          std::vector<Spec> in = inputs_of("estimate_power", shape, dtypes);
+          std::string name = nb::isinstance<nb::str>(device) ? nb::cast<std::string>(device) : "";
+          bool board = nb::isinstance<edge::Device>(device) || std::any_of(edge::devices().begin(), edge::devices().end(), [&](auto& d) { return d.name == name; });
+          if (!board && watts) throw Error(ErrorKind::value, "estimate_power", "watts of a board", "of \"" + name + "\"", "classes as cpu take ops_per_watt=");
+          if (board && ops_per_watt) throw Error(ErrorKind::value, "estimate_power", "watts= of a board", "ops_per_watt");
+          return from_json((board ? edge::estimate_power(*r, in, device_of("estimate_power", device), watts.value_or(0)) : edge::estimate_power(*r, in, name, ops_per_watt.value_or(0))).to_json());
+        }, "model"_a, "input_shape"_a = nb::none(), "device"_a = "cpu", "ops_per_watt"_a = nb::none(), "input_dtypes"_a = nb::none(), nb::kw_only(), "watts"_a = nb::none(),
+        nb::sig("def estimate_power(" MODEL ", device: str | Device = 'cpu', ops_per_watt: float | None = None, input_dtypes: typing.Any = None, *, watts: float | None = None) -> dict[str, typing.Any]"),
+        "Energy of one inference: an estimate, not a measurement. device: a class (cpu, gpu, edge_cpu, npu, dsp), by its FLOPs; or a board of edge.devices, by its predicted latency and its watts.");
+  m.def("model_summary", [](nb::object model, nb::object shape, nb::object dtypes, int depth, nb::object device) {
+          edge::SummaryOptions o{depth, nullptr};
+          edge::Device d;
+          if (!device.is_none()) {
+            d = device_of("model_summary", device);
+            o.device = &d;
+          }
+          return edge::model_summary(*model_of("model_summary", model), inputs_of("model_summary", shape, dtypes), o);
+        }, "model"_a, SHAPES, nb::kw_only(), "depth"_a = 0, "device"_a = nb::none(),
+        nb::sig("def model_summary(" MODEL ", input_dtypes: typing.Any = None, *, depth: int = 0, device: str | Device | None = None) -> str"),
+        "A table of layers: parameters, MACs, int8 bytes, RAM, and with a device time; then totals. depth above 0 folds deeper layers into one row.");
   m.def("check_edge_compatibility", [](nb::object model, nb::object shape, nb::object constraints, nb::object dtypes) {
           nn::ModuleRef r = model_of("check_edge_compatibility", model);
           std::map<std::string, double> limits;
@@ -218,13 +247,13 @@ void bind_estimates(nb::module_& m) {
           else if (nb::isinstance<nb::dict>(constraints)) limits = nb::cast<std::map<std::string, double>>(constraints);
           else if (!constraints.is_none()) throw Error(ErrorKind::type, "check_edge_compatibility", "constraints as a dict, the name of a device, or a Device", type_text(constraints));
           nb::object result = from_json(edge::check_edge_compatibility(*r, inputs_of("check_edge_compatibility", shape, dtypes), limits).to_json());
-          for (nb::handle fix : result["fixes"])                   // fix["apply"](**quantize_model's keywords) -> the changed model
-            fix.attr("__setitem__")("apply", nb::module_::import_("functools").attr("partial")(nb::module_::import_("miniten._core").attr("quantize_model"), r));
+          nb::object apply = nb::module_::import_("miniten.edge.utils").attr("_apply_fix"), partial = nb::module_::import_("functools").attr("partial");
+          for (nb::handle fix : result["fixes"]) fix.attr("__setitem__")("apply", partial(apply, r, fix["int8"], fix["channels"], fix["layer"], shape));
           return result;
         }, "model"_a, "input_shape"_a = nb::none(), "constraints"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def check_edge_compatibility(" MODEL ", constraints: dict[str, float] | str | Device | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
         "passes_all and checks: name, actual, limit, passes. Constraints: a device's name, or max_parameters, max_memory_mb, max_flops, max_latency_ms, max_flash_kb, max_ram_kb, any of them.\n\n"
-        "Where one fails, fixes tells what int8 makes of it: text, checks, and apply(calibration_data=...) -> the quantised model.");
+        "Where one fails, fixes tells what int8 and fewer channels make of it, tried by doing it, what fits first: text, checks, and apply(calibration_data=...) -> the changed model.");
 }
 
 void bind_devices(nb::module_& m) {

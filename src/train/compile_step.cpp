@@ -13,33 +13,40 @@ struct KeptGradients {                     // gradients of before, put back at t
 };
 }  // namespace
 
+Graph trace_step(nn::Module& model, const LossFunction& loss, optim::Optimizer* optimizer, const std::vector<Spec>& inputs, const std::vector<Spec>& targets) {
+  TraceNames names;
+  for (auto& [name, t] : model.state_dict()) names.constants.emplace_back(t, name);
+  std::vector<Spec> all = inputs;
+  all.insert(all.end(), targets.begin(), targets.end());
+  for (size_t i = 0; i < inputs.size(); ++i) names.inputs.push_back(inputs.size() == 1 ? "input" : "input_" + std::to_string(i));
+  for (size_t i = 0; i < targets.size(); ++i) names.inputs.push_back(targets.size() == 1 ? "target" : "target_" + std::to_string(i));
+  std::vector<Tensor> touched = model.parameters();
+  if (optimizer) touched.insert(touched.end(), optimizer->parameters().begin(), optimizer->parameters().end());
+  KeptGradients kept(touched);
+  Swap grad(mode().grad, true);
+  return trace(all, [&](const std::vector<Tensor>& in) {
+    auto split = in.begin() + std::ptrdiff_t(inputs.size());
+    std::vector<Tensor> outputs = model(std::vector<Tensor>(in.begin(), split));
+    Tensor value = loss(outputs, {split, in.end()});
+    if (value.rank() != 0) throw Error(ErrorKind::value, "compile_step", "a loss that is one number", value.shape().text(), "reduce it by mean() or sum()");
+    backward(value);
+    std::vector<Tensor> results{detach(value)};
+    if (optimizer) {
+      optimizer->step();
+      for (const Tensor& o : outputs) results.push_back(detach(o));
+    } else {
+      for (const Tensor& p : kept.parameters) if (p->grad) results.push_back(p->grad);
+    }
+    return results;
+  }, names);
+}
+
 CompiledStep::CompiledStep(nn::ModuleRef model, LossFunction loss, Ref<optim::Optimizer> optimizer, const std::vector<Spec>& inputs, const std::vector<Spec>& targets,
                            const CompileOptions& options)
     : model_(std::move(model)), optimizer_(std::move(optimizer)), inputs_(inputs), targets_(targets) {
   if (!model_ || !optimizer_) throw Error(ErrorKind::type, "compile_step", "a model and an optimizer", "none");
   if (!model_->training()) throw Error(ErrorKind::value, "compile_step", "a model in training mode", "one in eval mode", "call model.train()");
-  TraceNames names;
-  for (auto& [name, t] : model_->state_dict()) names.constants.emplace_back(t, name);
-  std::vector<Spec> all = inputs;
-  all.insert(all.end(), targets.begin(), targets.end());
-  for (size_t i = 0; i < inputs.size(); ++i) names.inputs.push_back(inputs.size() == 1 ? "input" : "input_" + std::to_string(i));
-  for (size_t i = 0; i < targets.size(); ++i) names.inputs.push_back(targets.size() == 1 ? "target" : "target_" + std::to_string(i));
-  std::vector<Tensor> touched = model_->parameters();
-  touched.insert(touched.end(), optimizer_->parameters().begin(), optimizer_->parameters().end());
-  KeptGradients kept(touched);
-  Swap grad(mode().grad, true);
-  Graph g = trace(all, [&](const std::vector<Tensor>& in) {
-    auto split = in.begin() + std::ptrdiff_t(inputs.size());
-    std::vector<Tensor> outputs = (*model_)(std::vector<Tensor>(in.begin(), split));
-    Tensor value = loss(outputs, {split, in.end()});
-    if (value.rank() != 0) throw Error(ErrorKind::value, "compile_step", "a loss that is one number", value.shape().text(), "reduce it by mean() or sum()");
-    backward(value);
-    optimizer_->step();
-    std::vector<Tensor> results{detach(value)};
-    for (const Tensor& o : outputs) results.push_back(detach(o));
-    return results;
-  }, names);
-  session_ = std::make_unique<Session>(std::move(g), options);
+  session_ = std::make_unique<Session>(trace_step(*model_, loss, optimizer_.get(), inputs, targets), options);
 }
 
 CompiledStep::Result CompiledStep::run(std::span<const Tensor> given) {

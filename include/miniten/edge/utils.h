@@ -19,15 +19,19 @@ ParameterCount count_parameters(nn::Module& model);
 struct LayerFlops {
   std::string layer, op;                         // name, and its op with most work
   int64_t macs = 0, flops = 0;                   // flops: 2 * macs + elementwise work
+  int64_t effective_macs = 0;                    // as FlopCount's
   int64_t elementwise_flops() const { return flops - 2 * macs; }
 };
 struct FlopCount {
   int64_t macs = 0, elementwise_flops = 0;
   std::vector<LayerFlops> by_layer;
+  std::optional<int64_t> effective_macs;         // without those by weights that are zero
+  std::optional<int64_t> backward_macs, backward_elementwise_flops;  // of the gradients of all parameters beside the forward pass
   int64_t total() const { return 2 * macs + elementwise_flops; }
   std::string to_json() const;
 };
-FlopCount count_flops(nn::Module& model, const std::vector<Spec>& inputs = {});
+struct FlopOptions { bool effective = false, backward = false; };
+FlopCount count_flops(nn::Module& model, const std::vector<Spec>& inputs = {}, const FlopOptions& = {});
 
 // Bytes. parameter: what count_parameters counts, integers with their scales. activation: the planner's arena for one
 // thread, which holds no inputs. Floats count in the width of dtype (the plan is made for it); integers as they are.
@@ -38,17 +42,40 @@ struct MemoryEstimate {
 };
 MemoryEstimate estimate_memory(nn::Module& model, const std::vector<Spec>& inputs = {}, DType dtype = DType::f32);
 
+// Of one training step as train::CompiledStep runs it on one thread, of a loss that is a mean of squares: parameters and
+// buffers, the optimizer's states, inputs, and the planner's arena, which holds activations and gradients. gradient: all of
+// them, as an eager step holds them at the end of backward. optimizer: sgd, momentum, adam, adamw, rmsprop, adagrad, lion.
+struct TrainingMemory {
+  std::string optimizer;
+  int64_t batch = 0;                             // the first axis of the inputs
+  int64_t parameter = 0, optimizer_state = 0, input = 0, arena = 0, gradient = 0;
+  std::optional<int64_t> largest_batch;          // whose total is at most the limit; 0: not even one. None: no limit given
+  int64_t total() const { return parameter + optimizer_state + input + arena; }
+  std::string to_json() const;
+};
+// limit_bytes above 0: looks for the largest batch. Throws for integer models and unknown optimizers; nothing is run or changed.
+TrainingMemory estimate_training_memory(nn::Module& model, const std::vector<Spec>& inputs = {}, const std::string& optimizer = "adam", int64_t limit_bytes = 0);
+
 // Energy from FLOPs and operations per watt-second: an estimate, no measurement. ops_per_watt 0: the device's default
 // (cpu 1e9, gpu 1e10, edge_cpu 5e9, npu 2e10, dsp 1.5e10); an unknown device and a number that is not above 0 throw.
 struct PowerEstimate {
   int64_t flops = 0;
   std::string device;
   double ops_per_watt = 0, energy_j = 0, inferences_per_joule = 0;       // of one inference; infinite where there is no work
+  double latency_ms = 0, watts = 0, error = 0;   // of a board: what energy is the product of, and how far latency may be off
   std::string to_json() const;
 };
 PowerEstimate estimate_power(nn::Module& model, const std::vector<Spec>& inputs = {}, const std::string& device = "cpu", double ops_per_watt = 0);
+// Of a board: estimate_latency times the watts that it draws while computing; watts 0: the table's, which must be known then.
+PowerEstimate estimate_power(nn::Module& model, const std::vector<Spec>& inputs, const Device&, double watts = 0);
 
-std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {});   // a table of layers, then totals
+// A table of layers, then totals. int8: bytes of the layer's parameters once the model is really quantised. RAM: bytes of the
+// planned arena that are alive at its steps; "-" where another layer took its work up. time: on a device.
+struct SummaryOptions {
+  int depth = 0;                                 // above 0: "features.0.conv" of depth 1 is part of "features"
+  const Device* device = nullptr;
+};
+std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {}, const SummaryOptions& = {});
 
 // Constraints, any of them: max_parameters, max_memory_mb (estimate_memory's total), max_flops, max_latency_ms (the median
 // measured on this machine with one thread), max_flash_kb (parameters), max_ram_kb (input and activation); kb is 2^10
@@ -59,9 +86,15 @@ struct Check {
   bool passes = false;
   std::string fix;                               // of a failed one: what quantising makes of it
 };
-// Where a check fails, the model is really quantised to int8 and checked again.
+// Where a check fails, the model is really quantised to int8, and where that is not enough channels are cut out as well: the
+// least hundredth of all, or of one of the layers that weigh most. Each is made and checked again; those that fit stand
+// first, the fewest channels before. Accuracy is not known here: train a while after cutting.
 struct Fix {
-  std::string name, text;                        // "int8"
+  std::string name, text;                        // "int8", "int8 and 30 % fewer channels in block3.conv fit"
+  bool int8 = false;
+  double channels = 0;                           // share that goes, of method structured
+  std::string layer;                             // where, a name for PruneOptions::ratios; empty: everywhere
+  int64_t cut = 0;                               // channels that went
   bool passes_all = false;
   std::vector<Check> checks;                     // of the changed model
 };

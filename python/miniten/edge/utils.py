@@ -1,7 +1,10 @@
 """Estimates from a model's graph: parameters, FLOPs, memory, energy, latency on devices: docs/edge/utils.md, docs/edge/devices.md."""
 
+from typing import Any
+
 from miniten._core import (
     Device,
+    Module,
     _devices,
     battery_life,
     check_edge_compatibility,
@@ -12,7 +15,17 @@ from miniten._core import (
     estimate_power,
     model_summary,
     probe,
+    prune_model,
+    quantize_model,
 )
+
+
+def _apply_fix(model: Module, int8: bool, channels: float, layer: str, input_shape: Any, **quantize: Any) -> Module:
+    """What check_edge_compatibility tried; keywords are quantize_model's."""
+    if channels:
+        model = prune_model(model, 0.0 if layer else channels, "structured", ratios={layer: channels} if layer else {}, input_shape=input_shape)
+    return quantize_model(model, **quantize) if int8 else model
+
 
 devices: dict[str, Device] = {d.name: d for d in _devices()}
 

@@ -32,7 +32,7 @@ std::string Compatibility::to_json() const {
     return all;
   };
   json j{{"passes_all", passes_all()}, {"checks", list(checks)}, {"fixes", json::array()}};
-  for (const Fix& f : fixes) j["fixes"].push_back({{"name", f.name}, {"text", f.text}, {"passes_all", f.passes_all}, {"checks", list(f.checks)}});
+  for (const Fix& f : fixes) j["fixes"].push_back({{"name", f.name}, {"text", f.text}, {"passes_all", f.passes_all}, {"int8", f.int8}, {"channels", f.channels}, {"layer", f.layer}, {"checks", list(f.checks)}});
   return j.dump();
 }
 
@@ -45,6 +45,29 @@ bool is_quantized(nn::Module& m) {
   if (dynamic_cast<QuantizedModel*>(&m)) return true;
   auto* p = dynamic_cast<PrunedModel*>(&m);
   return p && p->quantization();
+}
+// The few sets of channels whose cut saves most: by the weights that they scale.
+std::vector<std::string> largest_groups(nn::Module& m, const std::vector<Spec>& specs) {
+  constexpr size_t few = 4;
+  std::vector<std::pair<int64_t, std::string>> by_size;
+  try {
+    Graph g = graph_for("check_edge_compatibility", m, specs);
+    std::map<std::string, int64_t> sizes;
+    for (const Value& v : g.values) if (v.constant) sizes[v.name] = v.constant.numel();
+    std::vector<ChannelSummary> groups = channel_groups(m, specs);
+    if (groups.size() < 2) return {};                                // one set is all of them
+    for (const ChannelSummary& s : groups) {
+      int64_t weights = 0;
+      for (auto& [name, axis] : s.axes) weights += sizes[name];
+      by_size.emplace_back(-weights, s.name);
+    }
+  } catch (const Error&) {
+    return {};
+  }
+  std::stable_sort(by_size.begin(), by_size.end(), [](auto& a, auto& b) { return a.first < b.first; });
+  std::vector<std::string> names;
+  for (size_t i = 0; i < std::min(few, by_size.size()); ++i) names.push_back(by_size[i].second);
+  return names;
 }
 std::string amount(double v) {
   char s[32];
@@ -96,20 +119,64 @@ Compatibility check_edge_compatibility(nn::Module& m, const std::vector<Spec>& i
   Compatibility c{checked(m, inputs), {}};
   if (c.passes_all() || is_quantized(m)) return c;
   std::vector<Spec> specs = known_specs("check_edge_compatibility", m, inputs);
-  Ref<QuantizedModel> small;
-  try {
-    small = quantize_model(m, {}, std::vector<std::vector<Tensor>>{random_inputs(specs)});     // sizes do not depend on the data
-  } catch (const Error&) {
-    return c;                                                  // a model that cannot be quantised has no such fix
+  // Really makes the model of a recipe; null where it cannot be made.
+  auto tried = [&](Fix& f) -> bool {
+    try {
+      nn::ModuleRef made(&m);
+      if (f.channels > 0) {
+        PruneOptions o{.method = "structured"};
+        if (!f.layer.empty()) o.ratios = {{f.layer, f.channels}};
+        auto p = prune_model(m, f.layer.empty() ? f.channels : 0, o, specs);
+        f.cut = 0;
+        for (const KeptIndices& k : p->kept()) f.cut += k.size - int64_t(k.kept.size());
+        made = p;
+      }
+      if (f.int8) made = quantize_model(*made, {}, std::vector<std::vector<Tensor>>{random_inputs(specs)});   // sizes do not depend on the data
+      f.checks = checked(*made, specs);
+    } catch (const Error&) {
+      return false;
+    }
+    f.passes_all = all_pass(f.checks);
+    return true;
+  };
+  // The least hundredth of channels (of all layers, or of one) without which it fits; none.
+  auto fewest = [&](bool int8, const std::string& layer) -> std::optional<Fix> {
+    std::optional<Fix> found;
+    int low = 0, high = 95;                                          // low does not fit, high may
+    for (int at = high; high - low > 1 || !found; at = (low + high) / 2) {
+      Fix f{.int8 = int8, .channels = at / 100.0, .layer = layer};
+      if (tried(f) && f.passes_all) {
+        found = std::move(f);
+        high = at;
+      } else if (at == 95) {
+        return {};
+      } else {
+        low = at;
+      }
+    }
+    return found;
+  };
+  Fix int8{.name = "int8", .int8 = true};
+  if (tried(int8)) {
+    for (size_t i = 0; i < c.checks.size(); ++i)
+      if (!c.checks[i].passes) c.checks[i].fix = "in int8 " + amount(int8.checks[i].actual) + (int8.checks[i].passes ? ", which fits" : ", still too much");
+    int8.text = int8.passes_all ? "int8 fits: quantize_model with calibration data" : "int8 alone does not fit: fewer or narrower layers are needed";
+    c.fixes.push_back(int8);
+    if (int8.passes_all) return c;
   }
-  Fix f{"int8", "", false, checked(*small, specs)};
-  f.passes_all = all_pass(f.checks);
-  for (size_t i = 0; i < c.checks.size(); ++i) {
-    const Check& now = f.checks[i];
-    if (!c.checks[i].passes) c.checks[i].fix = "in int8 " + amount(now.actual) + (now.passes ? ", which fits" : ", still too much");
+  std::vector<Fix> found;
+  auto add = [&](std::optional<Fix> f) { if (f) found.push_back(std::move(*f)); };
+  if (!c.fixes.empty()) add(fewest(true, ""));
+  add(fewest(false, ""));
+  for (const std::string& layer : largest_groups(m, specs)) add(fewest(!c.fixes.empty(), layer));
+  std::stable_sort(found.begin(), found.end(), [](const Fix& a, const Fix& b) { return std::pair(a.cut, a.int8) < std::pair(b.cut, b.int8); });
+  for (Fix& f : found) {
+    std::string percent = amount(std::round(100 * f.channels)) + " %";
+    f.name = std::string(f.int8 ? "int8, " : "") + percent + " of channels" + (f.layer.empty() ? "" : " of " + f.layer);
+    f.text = std::string(f.int8 ? "int8 and " : "") + percent + " fewer channels" + (f.layer.empty() ? "" : " in " + f.layer) + " fit";
+    c.fixes.push_back(std::move(f));
   }
-  f.text = f.passes_all ? "int8 fits: quantize_model with calibration data" : "int8 alone does not fit: fewer or narrower layers are needed";
-  c.fixes.push_back(std::move(f));
+  std::stable_partition(c.fixes.begin(), c.fixes.end(), [](const Fix& f) { return f.passes_all; });
   return c;
 }
 

@@ -1,15 +1,11 @@
 #include <nlohmann/json.hpp>
 #include "edge/models.h"
 #include "miniten/edge/utils.h"
+#include "miniten/graph/passes.h"
 
 namespace miniten::edge {
 
-namespace {
-
-// The planner's arena as if every float32 value were of another dtype.
-size_t arena_for(const Session& s, DType dtype) {
-  if (dtype == DType::f32) return s.arena_bytes();
-  Graph g = s.graph();
+size_t planned_arena(Graph g, DType dtype) {
   std::vector<bool> prepared;
   for (const Node& n : g.nodes) {
     prepared.push_back(false);
@@ -19,11 +15,9 @@ size_t arena_for(const Session& s, DType dtype) {
     auto in = g.specs(n.in), out = g.specs(n.out);
     prepared.back() = n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = false}, constants, nullptr) > 0;
   }
-  for (Value& v : g.values) if (v.spec.dtype == DType::f32) v.spec.dtype = dtype;
+  if (dtype != DType::f32) for (Value& v : g.values) if (v.spec.dtype == DType::f32) v.spec.dtype = dtype;
   return plan(g, 1, prepared).arena_bytes;
 }
-
-}  // namespace
 
 MemoryEstimate estimate_memory(nn::Module& m, const std::vector<Spec>& inputs, DType dtype) {
   if (dtype == DType::boolean) throw Error(ErrorKind::value, "estimate_memory", "a dtype of numbers", "bool");
@@ -35,7 +29,8 @@ MemoryEstimate estimate_memory(nn::Module& m, const std::vector<Spec>& inputs, D
   for (int id : parameters_of(g)) e.parameter += bytes(g.values[size_t(id)].spec);
   for (const Weight& w : weights_of(g)) if (w.quantized) e.parameter += int64_t(4 * w.quantized->scale.size());
   for (int id : g.inputs) e.input += bytes(g.values[size_t(id)].spec);
-  e.activation = int64_t(arena_for(Session(g, {.threads = 1}), dtype));
+  optimize(g);
+  e.activation = int64_t(planned_arena(std::move(g), dtype));
   return e;
 }
 

@@ -136,6 +136,25 @@ def test_a_fix_is_one_that_was_tried():
     assert edge.check_edge_compatibility(net, (1, 300))["fixes"] == []
 
 
+@pytest.mark.parametrize("limits", [{"max_flash_kb": 3}, {"max_flops": 9e4}, {"max_parameters": 1500}], ids=str)
+def test_channels_go_until_the_model_fits(limits):
+    net = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 24, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(24 * 16, 4)).eval()
+    before = snapshot(net)
+    r = edge.check_edge_compatibility(net, SMALL_SHAPE, limits)
+    assert same_snapshot(before, snapshot(net)) and not r["passes_all"]
+    fits = [f for f in r["fixes"] if f["passes_all"]]
+    assert fits and r["fixes"][: len(fits)] == fits and any(f["layer"] == "" for f in fits) and any(f["layer"] for f in fits)
+    x = np.random.default_rng(0).normal(size=(8, 1, 8, 8)).astype("float32")
+    for fix in fits:
+        small = fix["apply"](**({"calibration_data": x} if fix["int8"] else {}))
+        again = edge.check_edge_compatibility(small, SMALL_SHAPE, limits)
+        assert again["passes_all"] and again["checks"][0]["actual"] == fix["checks"][0]["actual"]
+        assert f"{round(100 * fix['channels'])} % fewer channels" in fix["text"] and fix["text"].endswith(f"in {fix['layer']} fit" if fix["layer"] else "channels fit")
+        if not fix["layer"] and not fix["int8"]:  # no less would do
+            less = edge.prune_model(net, fix["channels"] - 0.01, "structured", input_shape=SMALL_SHAPE)
+            assert not edge.check_edge_compatibility(less, SMALL_SHAPE, limits)["passes_all"]
+
+
 def test_layers_know_their_share_of_the_roofline():
     rows = edge.profile_by_layer(small_net(), SMALL_SHAPE)
     for r in rows:

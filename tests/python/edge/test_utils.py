@@ -187,11 +187,39 @@ def test_compatibility_takes_any_subset_of_constraints():
 def test_summary_is_a_table_with_totals():
     net = small_net()
     lines = edge.model_summary(net, SMALL_SHAPE).splitlines()
-    assert lines[0].split() == ["layer", "type", "output", "parameters", "MACs"]
+    assert lines[0].split() == ["layer", "type", "output", "parameters", "share", "MACs", "int8", "RAM"]
     text = "\n".join(lines)
+    conv = next(line for line in lines if line.startswith("0 "))
+    assert conv.split("  ")[-2].strip() == f"{72 + 4 * 8 + 4 * 8} B"  # integers, biases, scales
+    peak = max(float(v.split()[-2]) * (1024 if v.endswith("KB") else 1) for v in lines[2:10] if v.endswith("B"))
+    assert peak == pytest.approx(edge.estimate_memory(net, SMALL_SHAPE)["activation_memory_bytes"], rel=0.03)
     for layer, kind in [("0", "Conv2d"), ("1", "BatchNorm2d"), ("3.depthwise", "Conv2d"), ("7", "Linear")]:
         assert any(line.split()[:2] == [layer, kind] for line in lines), layer
     assert f"{sum(p.numel() for p in net.parameters()):,}" in text and f"{edge.count_flops(net, SMALL_SHAPE)['total_macs']:,}" in text
+
+
+def test_summary_folds_layers_and_predicts_time():
+    net = Residual().eval()
+    shape = (1, 4, 16, 16)
+    whole, folded = edge.model_summary(net, shape), edge.model_summary(net, shape, depth=1)
+    assert folded.count("\n") <= whole.count("\n") and whole.splitlines()[-4:] == folded.splitlines()[-4:]
+    timed = edge.model_summary(net, shape, device="stm32f746")
+    assert timed.splitlines()[0].split()[-1] == "time"
+    total = edge.estimate_latency(net, shape, "stm32f746")["latency_ms"]
+    assert f"time: {total:.4g} ms on stm32f746 (by peak rates: may be off by 100 %)" in timed
+    with pytest.raises(ValueError, match="depth"):
+        edge.model_summary(net, shape, depth=-1)
+
+
+def test_power_of_a_board_is_its_latency_times_its_watts():
+    net = small_net()
+    latency = edge.estimate_latency(net, SMALL_SHAPE, "stm32f411")["latency_ms"]
+    p = edge.estimate_power(net, SMALL_SHAPE, "stm32f411", watts=0.05)
+    assert p["energy_per_inference_mj"] == pytest.approx(latency * 0.05) and p["latency_ms"] == latency and p["watts"] == 0.05 and p["error"] == 1
+    assert p["ops_per_watt"] == pytest.approx(p["flops"] / p["energy_per_inference_j"]) and p["inferences_per_joule"] == pytest.approx(1 / p["energy_per_inference_j"])
+    for bad in ({"device": "raspberry_pi_pico"}, {"device": "stm32f411", "watts": 0}, {"device": "cpu", "watts": 1}, {"device": "stm32f411", "ops_per_watt": 1e9}):
+        with pytest.raises(ValueError, match="watts"):
+            edge.estimate_power(net, SMALL_SHAPE, **bad)
 
 
 def test_without_a_shape_the_last_call_tells_it():
