@@ -6,7 +6,7 @@
 namespace miniten::edge {
 
 StepWork work_of(std::string_view op, const Cost& cost, std::span<const Spec> in, std::span<const Spec> out) {
-  StepWork w{std::string(op), cost, 0, 0, false, 0};
+  StepWork w{std::string(op), cost, 0, 0, false, false, 0};
   for (const Spec& s : in) {
     w.bytes += s.bytes();
     w.integers |= s.dtype == DType::i8 || s.dtype == DType::u8;
@@ -17,12 +17,23 @@ StepWork work_of(std::string_view op, const Cost& cost, std::span<const Spec> in
   }
   return w;
 }
+// Direct forms are packed as they are, padded at most; Winograd's have 16 or 36 values for 9.
+static bool is_transformed(const Graph& g, const Node& n) {
+  if (!n.op->prepare || n.in.size() < 2 || !g.is_constant(n.in[1])) return false;
+  std::vector<View> constants;
+  for (int id : n.in) constants.push_back(g.is_constant(id) ? g.values[size_t(id)].constant.view() : View{});
+  auto in = g.specs(n.in), out = g.specs(n.out);
+  size_t packed = n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = false}, constants, nullptr);
+  const Spec& weight = in[1];
+  return weight.dtype == DType::f32 && weight.shape.rank == 4 && weight.shape[2] == 3 && weight.shape[3] == 3 && weight.shape[0] % 16 == 0 && double(packed) > 1.5 * double(weight.bytes());
+}
 std::vector<StepWork> steps_of(const Session& s) {
   std::vector<StepWork> steps;
   const Graph& g = s.graph();
   for (int n : s.plan().steps) {
     const Node& node = g.nodes[size_t(n)];
     steps.push_back(work_of(node.op->name, cost_of(g, node), g.specs(node.in), g.specs(node.out)));
+    steps.back().transformed = is_transformed(g, node);
   }
   return steps;
 }
@@ -30,7 +41,7 @@ std::vector<StepWork> steps_of(const Session& s) {
 std::string kind_of(const StepWork& w) {
   int bucket = 0;
   for (double products = double(w.cost.macs) / double(std::max<size_t>(1, w.outputs)); products >= 1 && bucket < 6; products /= 4) ++bucket;
-  return w.op + "/" + std::to_string(bucket);
+  return w.op + (w.transformed ? "+/" : "/") + std::to_string(bucket);
 }
 
 double roofline_seconds(const Device& d, const Cost& cost, size_t bytes, bool integers) {
@@ -43,6 +54,7 @@ double roofline_seconds(const Device& d, const Cost& cost, size_t bytes, bool in
 
 double predicted_seconds(const Device& d, const StepWork& w) {
   auto factor = d.slowdown.find(kind_of(w));
+  if (factor == d.slowdown.end()) factor = d.slowdown.find(w.op + (w.transformed ? "+" : ""));
   if (factor == d.slowdown.end()) factor = d.slowdown.find(w.op);
   if (factor == d.slowdown.end()) factor = d.slowdown.find("*");
   return d.step_seconds + roofline_seconds(d, w.cost, w.bytes, w.integers) * (factor == d.slowdown.end() ? 1 : factor->second);

@@ -75,7 +75,8 @@ def test_predictions_follow_measurements(here):
     measured = [edge.benchmark_model(net, shape, num_runs=60, threads=1)["min_latency_ms"] for net, shape in nets]
     assert predicted[3] > 5 * predicted[1] and predicted[3] > 5 * predicted[0]
     ratios = sorted(p / m for p, m in zip(predicted, measured))
-    assert 0.2 < ratios[1] and ratios[2] < 8, (predicted, measured)      # Winograd's tiles take a third of the products that are counted
+    assert 0.2 < ratios[1] and ratios[2] < 5, (predicted, measured)
+    assert any(k.startswith("conv2d+") for k in here.slowdown)  # Winograd's form is a kind of its own
     result = edge.estimate_latency(small_net(), SMALL_SHAPE, here)
     assert result["estimate"] is True and result["error"] == here.error and result["measured_device"] is True
 
