@@ -2,22 +2,19 @@
 #include <stdio.h>
 #include MODEL_HEADER
 
-#ifndef MODEL_TYPE
-#define MODEL_TYPE float /* int8_t for a quantised model: -DMODEL_TYPE=int8_t */
-#endif
-
-static MODEL_TYPE input[MODEL_INPUTS], output[MODEL_OUTPUTS];
+static MODEL_INPUT_TYPE input[MODEL_INPUT_SIZE];
+static MODEL_OUTPUT_TYPE output[MODEL_OUTPUT_SIZE];
 
 int main(int argc, char **argv) {
   if (argc == 2) {
     FILE *file = fopen(argv[1], "rb");
-    if (!file || fread(input, sizeof *input, MODEL_INPUTS, file) != MODEL_INPUTS) {
-      fprintf(stderr, "%s does not hold %d numbers\n", argv[1], MODEL_INPUTS);
+    if (!file || fread(input, sizeof *input, MODEL_INPUT_SIZE, file) != MODEL_INPUT_SIZE) {
+      fprintf(stderr, "%s does not hold %d numbers\n", argv[1], MODEL_INPUT_SIZE);
       return 1;
     }
     fclose(file);
   }
-  MODEL_RUN(input, output);
-  for (int i = 0; i < MODEL_OUTPUTS; ++i) printf("%g\n", (double)output[i]);
+  model_run(input, output);
+  for (int i = 0; i < MODEL_OUTPUT_SIZE; ++i) printf("%g\n", (double)output[i]);
   return 0;
 }

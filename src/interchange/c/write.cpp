@@ -157,6 +157,7 @@ void write_port(std::string& h, const std::string& prefix, const char* kind, con
     const CPort& p = ports[i];
     std::string base = "#define " + prefix + "_" + kind + (ports.size() > 1 ? "_" + number(i) : "");
     h += base + "_SIZE " + number(p.spec.shape.count()) + " /* " + p.spec.text() + ", row-major" + (p.name.empty() ? "" : ": " + c_identifier(p.name)) + " */\n";
+    h += base + "_TYPE " + std::string(c_type(p.spec.dtype)) + "\n";
     if (!p.quantized || p.quantized->scale.size() != 1) continue;
     h += base + "_SCALE " + c_number(p.quantized->scale[0], DType::f32) + "\n" + base + "_ZERO_POINT (" + number(p.quantized->zero[0]) + ")\n";
   }

@@ -25,6 +25,7 @@ TEST(CSource, NamesSizesAndTheArenaOfThePlan) {
   CSource s = c_source(small_net(), "net");
   EXPECT_THAT(s.header, HasSubstr("#define NET_ARENA_BYTES " + std::to_string(s.arena_bytes)));
   EXPECT_THAT(s.header, HasSubstr("#define NET_INPUT_SIZE 108 "));
+  EXPECT_THAT(s.header, HasSubstr("#define NET_OUTPUT_TYPE float\n"));
   EXPECT_THAT(s.header, HasSubstr("void net_run(const float *input, float *output);"));
   EXPECT_THAT(s.header, Not(HasSubstr("SCALE")));
   EXPECT_EQ(s.macs, cost_of(s.graph).macs);

@@ -3,6 +3,7 @@ import ctypes
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from miniten.nn import functional as F
 CC = shutil.which("gcc") or shutil.which("cc")
 pytestmark = pytest.mark.skipif(not CC, reason="no C compiler")
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-Wconversion", "-O1", "-fsanitize=undefined", "-fno-sanitize-recover=all"]
+EXAMPLES = Path(__file__).parents[3] / "examples" / "c"
 rng = np.random.default_rng(3)
 
 
@@ -35,6 +37,11 @@ def call(function, inputs, outputs):
         function(ctypes.c_void_p(inputs[0].ctypes.data), ctypes.c_void_p(outputs[0].ctypes.data))
     else:
         function(pointers(inputs), pointers(outputs))
+
+
+def macros(header):
+    text = header.read_text()
+    return lambda key: np.float32(text.split(f"#define {header.stem.upper()}_{key} ")[1].split("\n")[0].strip("()f"))
 
 
 def numpy_of(result):
@@ -117,8 +124,7 @@ def test_quantized_models_give_the_bytes_of_the_session(name, tmp_path):
     model.eval()
     q = edge.quantize_model(model, calibration_data=[rng.standard_normal(shape).astype(np.float32) for _ in range(3)], **options)
     report = edge.export_c(q, shape, tmp_path, name="net")
-    header = (tmp_path / "net.h").read_text()
-    number = lambda key: np.float32(header.split(f"#define NET_{key} ")[1].split("\n")[0].strip("()f"))
+    number = macros(tmp_path / "net.h")
     dtype = np.dtype(report.input_dtypes[0])
     assert dtype.itemsize == 1 and report.output_dtypes == report.input_dtypes
     run = library(tmp_path, "net").net_run
@@ -208,6 +214,33 @@ def test_cortex_m4_in_qemu(data, tmp_path):
     samples = [rng.standard_normal((1, 3, 8, 8)).astype(np.float32)]
     report = edge.export_c(residual(), (1, 3, 8, 8), tmp_path, calibration_data=samples if data else None, verify="qemu")
     assert report.verified_by.startswith("qemu-system-arm") and 0 < report.code_bytes < 16000 and 0 < report.stack_bytes < 2000
+
+
+@pytest.mark.parametrize("kind, name", [("float32", "model"), ("int8", "digits")])
+def test_the_examples_take_the_folder_as_it_is(kind, name, tmp_path):
+    x = rng.standard_normal((8, 1, 8, 8)).astype("float32")
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 5)).eval()
+    model = edge.quantize_model(net, calibration_data=x) if kind == "int8" else net
+    edge.export_c(model, (1, 1, 8, 8), tmp_path / "firmware", name=name)
+    where = [f"-DMODEL_DIR={tmp_path}/firmware", f"-DMODEL_NAME={name}", "-DCMAKE_C_FLAGS=-Werror"]
+    run_command("cmake", "-S", EXAMPLES, "-B", tmp_path / "app", *where)
+    run_command("cmake", "--build", tmp_path / "app")
+    run_command("ctest", "--test-dir", tmp_path / "app")
+    given, (scale, zero) = x[:1], (1, 0)
+    if kind == "int8":
+        number = macros(tmp_path / "firmware" / "digits.h")
+        given = np.clip(np.rint(given / number("INPUT_SCALE")) + number("INPUT_ZERO_POINT"), -128, 127).astype("int8")
+        scale, zero = number("OUTPUT_SCALE"), number("OUTPUT_ZERO_POINT")
+    given.tofile(tmp_path / "input.bin")
+    printed = np.array(run_command(tmp_path / "app" / "app", tmp_path / "input.bin").split(), "float32")
+    np.testing.assert_allclose((printed - zero) * scale, np.asarray(model(x[:1])).ravel(), atol=1e-5)
+
+
+@pytest.mark.skipif(not (shutil.which("make") and shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")), reason="no make, gcc-arm-none-eabi or qemu-system-arm")
+def test_the_bare_metal_example_runs(tmp_path):
+    edge.export_c(residual(), (1, 3, 8, 8), tmp_path / "firmware")
+    shutil.copytree(EXAMPLES / "cortex_m", tmp_path / "app")
+    assert run_command("make", "-C", tmp_path / "app", f"MODEL_DIR={tmp_path}/firmware", "--no-print-directory", "run").splitlines()[-1] == "passed"
 
 
 def test_errors_write_nothing(tmp_path):
