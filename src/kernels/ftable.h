@@ -87,6 +87,7 @@
   X(image_blur_rows, void, (const uint8_t* const* rows, const uint16_t* weight, int side, uint16_t* y, int64_t n))     \
   X(image_blur_taps, void,                                                                                             \
     (const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n))                        \
+  X(image_luma, void, (const uint8_t* x, int64_t channels, uint8_t* y, int64_t n))                                     \
   X(image_magnitude, void, (const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n))                              \
   X(image_canny, void,                                                                                                 \
     (const int16_t* above, const int16_t* m, const int16_t* below, const int16_t* gx, const int16_t* gy, int16_t low,  \

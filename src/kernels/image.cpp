@@ -44,6 +44,7 @@ void image_blur_rows(const uint8_t* const* rows, const uint16_t* weight, int sid
 void image_blur_taps(const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n) {
   ftable().image_blur_taps(x, weight, side, step, y, n);
 }
+void image_luma(const uint8_t* x, int64_t channels, uint8_t* y, int64_t n) { ftable().image_luma(x, channels, y, n); }
 void image_magnitude(const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n) { ftable().image_magnitude(gx, gy, m, n); }
 void image_canny(const int16_t* above, const int16_t* m, const int16_t* below, const int16_t* gx, const int16_t* gy, int16_t low,
                  int16_t up, uint8_t* mark, int64_t n) {

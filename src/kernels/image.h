@@ -43,6 +43,9 @@ void image_bilinear(const uint8_t* a, const uint8_t* b, int16_t down, int64_t n,
 void image_blur_rows(const uint8_t* const* rows, const uint16_t* weight, int side, uint16_t* y, int64_t n);
 void image_blur_taps(const uint16_t* x, const uint16_t* weight, int side, int64_t step, uint8_t* y, int64_t n);
 
+// y = (19595 r + 38470 g + 7471 b) / 65536 to nearest, of n pixels of 3 or 4 channels: Pillow's luma.
+void image_luma(const uint8_t* x, int64_t channels, uint8_t* y, int64_t n);
+
 // m = |gx| + |gy|
 void image_magnitude(const int16_t* gx, const int16_t* gy, int16_t* m, int64_t n);
 // Canny's marks for a row of magnitudes m between those above and below, each with a neighbour on both sides of its n: 255

@@ -68,8 +68,21 @@ void image_bilinear(const uint8_t* __restrict a, const uint8_t* __restrict b, in
                     const int16_t* across, int64_t channels, int16_t* __restrict line, uint8_t* __restrict y, int64_t width) {
   for (int64_t i = 0; i < n; ++i) line[i] = (int16_t)((a[i] << 6) + high((int16_t)((b[i] - a[i]) << 7), down));
   int16_t* sums = line + n + 4;
+  int64_t done = 0;
+#if MINITEN_LANES >= 8
+  if (channels == 1) {  // both neighbours in one lane of 32 bits
+    const __m256i signs = _mm256_set1_epi32(0x0001ffff), every = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (; done + 8 <= width; done += 8) {
+      const __m256i pair = _mm256_i32gather_epi32(reinterpret_cast<const int*>(line), load_as<__m256i>(first + done), 2);
+      const __m256i weight = _mm256_i32gather_epi32(reinterpret_cast<const int*>(across + 4 * done), every, 8);
+      const __m256i step = _mm256_srai_epi32(_mm256_madd_epi16(pair, _mm256_sign_epi16(weight, signs)), 15);
+      const __m256i sum = _mm256_add_epi32(_mm256_and_si256(pair, _mm256_set1_epi32(0xffff)), step);
+      store_as<__m128i>(sums + done, _mm_packs_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1)));
+    }
+  }
+#endif
   if (channels <= 4) {
-    for (int64_t j = 0; j < width; ++j) {
+    for (int64_t j = done; j < width; ++j) {
       const int16_t* p = line + first[j];
       blend_four(p, p + channels, across + 4 * j, sums + j * channels);
     }
@@ -120,6 +133,14 @@ void image_planes(const uint8_t* x, int64_t channels, const float* scale, const 
   if (channels == 3) return three_planes(x, scale, shift, y, y + n, y + 2 * n, n);
   if (channels == 1) return plane(x, 1, scale[0], shift[0], y, n);
   for (int64_t c = 0; c < channels; ++c) plane(x + c, channels, scale[c], shift[c], y + c * n, n);
+}
+
+void image_luma(const uint8_t* __restrict x, int64_t channels, uint8_t* __restrict y, int64_t n) {
+  if (channels == 3) {
+    for (int64_t i = 0; i < n; ++i) y[i] = (uint8_t)((x[3 * i] * 19595u + x[3 * i + 1] * 38470u + x[3 * i + 2] * 7471u + 0x8000u) >> 16);
+  } else {
+    for (int64_t i = 0; i < n; ++i) y[i] = (uint8_t)((x[4 * i] * 19595u + x[4 * i + 1] * 38470u + x[4 * i + 2] * 7471u + 0x8000u) >> 16);
+  }
 }
 
 void image_magnitude(const int16_t* __restrict gx, const int16_t* __restrict gy, int16_t* __restrict m, int64_t n) {

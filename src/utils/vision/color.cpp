@@ -26,6 +26,20 @@ template <class F> Tensor each_pixel(const Pixels& from, F f) {
   return to.tensor;
 }
 
+// f(value) for each colour; of bytes by a table.
+template <class F> Tensor each_value(const Pixels& from, F f) {
+  const int64_t colors = std::min<int64_t>(from.c, 3);
+  if (from.dtype() != DType::u8) return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = f(x[k]); });
+  uint8_t table[256];
+  for (int i = 0; i < 256; ++i) table[i] = f(uint8_t(i));
+  Pixels to = new_pixels(from, from.h, from.w);
+  const uint8_t* x = from.as<uint8_t>();
+  uint8_t* y = to.as<uint8_t>();
+  for (int64_t i = 0, n = from.count(); i < n; ++i) y[i] = table[x[i]];
+  if (from.c == 4) for (int64_t i = 3, n = from.count(); i < n; i += 4) y[i] = x[i];
+  return to.tensor;
+}
+
 template <class T> double blended(T a, double other, double factor) { return other + factor * (double(a) - other); }
 
 void check_scale(std::string_view op, std::span<const double> std) {
@@ -91,6 +105,10 @@ Tensor to_grayscale(const Tensor& image, int channels) {
   Pixels from = color_pixels("to_grayscale", image);
   if (channels != 1 && channels != 3) throw Error(ErrorKind::value, "to_grayscale", "1 or 3 channels", std::to_string(channels));
   Pixels to = new_pixels(from, from.h, from.w, channels, from.dtype());
+  if (from.dtype() == DType::u8 && from.c > 1 && channels == 1) {
+    kernels::image_luma(from.as<uint8_t>(), from.c, to.as<uint8_t>(), from.h * from.w);
+    return to.tensor;
+  }
   visit_pixels(from.dtype(), [&](auto t) {
     using T = decltype(t);
     const T* x = from.as<T>();
@@ -106,23 +124,25 @@ Tensor to_grayscale(const Tensor& image, int channels) {
 Tensor adjust_brightness(const Tensor& image, double factor) {
   Pixels from = color_pixels("adjust_brightness", image);
   checked_factor("adjust_brightness", factor);
-  int64_t colors = std::min<int64_t>(from.c, 3);
-  return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = clamped<T>(double(x[k]) * factor); });
+  return each_value(from, [&]<class T>(T x) { return clamped<T>(double(x) * factor); });
 }
 
 Tensor adjust_contrast(const Tensor& image, double factor) {
   Pixels from = color_pixels("adjust_contrast", image);
   checked_factor("adjust_contrast", factor);
   double mean = 0;
+  Pixels gray = pixels_of("adjust_contrast", from.c == 1 ? from.tensor : to_grayscale(from.tensor));
   visit_pixels(from.dtype(), [&](auto t) {
     using T = decltype(t);
-    const T* x = from.as<T>();
-    for (int64_t i = 0, n = from.h * from.w; i < n; ++i, x += from.c) mean += double(from.c == 1 ? *x : luma(x));
+    using Sum = std::conditional_t<std::is_integral_v<T>, int64_t, double>;
+    const T* x = gray.as<T>();
+    Sum sum = 0;
+    for (int64_t i = 0, n = gray.count(); i < n; ++i) sum += Sum(x[i]);
+    mean = double(sum);
   });
   mean /= double(from.h * from.w);
   if (!is_float(from.dtype())) mean = std::floor(mean + 0.5);
-  int64_t colors = std::min<int64_t>(from.c, 3);
-  return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = clamped<T>(blended(x[k], mean, factor)); });
+  return each_value(from, [&]<class T>(T x) { return clamped<T>(blended(x, mean, factor)); });
 }
 
 Tensor adjust_saturation(const Tensor& image, double factor) {
@@ -164,26 +184,23 @@ Tensor random_contrast(const Tensor& image, double lower, double upper, Generato
 
 Tensor invert(const Tensor& image) {
   Pixels from = color_pixels("invert", image);
-  int64_t colors = std::min<int64_t>(from.c, 3);
   double range = range_of(from.dtype());
-  return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = T(range - double(x[k])); });
+  return each_value(from, [&]<class T>(T x) { return T(range - double(x)); });
 }
 
 Tensor posterize(const Tensor& image, int bits) {
   Pixels from = color_pixels("posterize", image);
   if (from.dtype() != DType::u8) throw Error(ErrorKind::type, "posterize", "a uint8 image", image.spec().text());
   if (bits < 1 || bits > 8) throw Error(ErrorKind::value, "posterize", "1 to 8 bits", std::to_string(bits));
-  int64_t colors = std::min<int64_t>(from.c, 3);
   auto mask = uint8_t(0xff << (8 - bits));
-  return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = T(uint8_t(x[k]) & mask); });
+  return each_value(from, [&]<class T>(T x) { return T(uint8_t(x) & mask); });
 }
 
 Tensor solarize(const Tensor& image, double threshold) {
   Pixels from = color_pixels("solarize", image);
   checked_number("solarize", "a threshold", threshold, 0);
-  int64_t colors = std::min<int64_t>(from.c, 3);
   double range = range_of(from.dtype());
-  return each_pixel(from, [&]<class T>(const T* x, T* y) { for (int64_t k = 0; k < colors; ++k) y[k] = double(x[k]) >= threshold ? T(range - double(x[k])) : x[k]; });
+  return each_value(from, [&]<class T>(T x) { return double(x) >= threshold ? T(range - double(x)) : x; });
 }
 
 Tensor autocontrast(const Tensor& image) {

@@ -5,9 +5,15 @@ namespace miniten::utils::vision {
 namespace {
 using Counts = std::array<int64_t, 256>;
 Counts counts_of(const Pixels& p, int64_t channel) {
-  Counts n{};
+  Counts n{}, odd{};                                                   // two, so that equal neighbours do not wait for each other
   const uint8_t* x = p.as<uint8_t>() + channel;
-  for (int64_t i = 0; i < p.h * p.w; ++i) ++n[x[i * p.c]];
+  int64_t count = p.h * p.w, i = 0;
+  for (; i + 1 < count; i += 2) {
+    ++n[x[i * p.c]];
+    ++odd[x[(i + 1) * p.c]];
+  }
+  if (i < count) ++n[x[i * p.c]];
+  for (size_t k = 0; k < n.size(); ++k) n[k] += odd[k];
   return n;
 }
 Pixels bytes_of_image(std::string_view op, const Tensor& image) {
@@ -32,7 +38,9 @@ Tensor histogram_equalize(const Tensor& image) {
       table[i] = uint8_t(std::clamp(std::nearbyint(float(sum) * scale), 0.0f, 255.0f));
     }
     if (flat) table[first] = uint8_t(first);
-    for (int64_t i = c; i < from.count(); i += from.c) to.as<uint8_t>()[i] = table[from.as<uint8_t>()[i]];
+    const uint8_t* x = from.as<uint8_t>() + c;
+    uint8_t* y = to.as<uint8_t>() + c;
+    for (int64_t i = 0; i < total; ++i) y[i * from.c] = table[x[i * from.c]];
   }
   return to.tensor;
 }
@@ -62,6 +70,12 @@ Tensor threshold(const Tensor& image, std::optional<double> value) {
   if (std::isnan(limit)) throw Error(ErrorKind::value, "threshold", "a number", "NaN");
   Pixels to = new_pixels(from, from.h, from.w, from.c, DType::u8);
   uint8_t* out = to.as<uint8_t>();
+  if (from.dtype() == DType::u8) {
+    const uint8_t* x = from.as<uint8_t>();
+    const int whole = int(std::clamp(std::floor(limit), -1.0, 255.0));  // integers above a number are those above its floor
+    for (int64_t i = 0, n = from.count(); i < n; ++i) out[i] = x[i] > whole ? 255 : 0;
+    return to.tensor;
+  }
   visit_pixels(from.dtype(), [&](auto t) {
     const auto* x = from.as<decltype(t)>();
     for (int64_t i = 0; i < from.count(); ++i) out[i] = double(x[i]) > limit ? 255 : 0;

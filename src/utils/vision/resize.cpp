@@ -30,20 +30,38 @@ double lanczos4(double x) { return x > -4 && x < 4 ? sinc(x) * sinc(x / 4) : 0; 
 
 struct Tap { int64_t at; double weight; };
 
+// The taps of one output position after another.
+struct Runs {
+  std::vector<Tap> taps;
+  std::vector<size_t> ends;
+  Runs(int64_t out, double taps_each) {
+    taps.reserve(size_t(double(out) * std::min(taps_each, 64.0)));
+    ends.reserve(size_t(out));
+  }
+  void add(int64_t at, double weight) { taps.push_back({at, weight}); }
+  void end() { ends.push_back(taps.size()); }
+};
+
 // Runs of one length that lie inside the input: shorter ones are widened with zeros.
-Axis packed(int64_t in, const std::vector<std::vector<Tap>>& runs) {
+Axis packed(int64_t in, const Runs& runs) {
   Axis a;
   int64_t longest = 1;
-  for (auto& run : runs) longest = std::max(longest, run.back().at - run.front().at + 1);
+  for (size_t begin = 0; size_t end : runs.ends) {
+    longest = std::max(longest, runs.taps[end - 1].at - runs.taps[begin].at + 1);
+    begin = end;
+  }
   a.taps = int(longest);
-  a.first.reserve(runs.size());
-  a.weight.assign(runs.size() * size_t(longest), 0);
-  for (size_t j = 0; j < runs.size(); ++j) {
-    int64_t first = std::min(runs[j].front().at, in - longest);
+  a.first.reserve(runs.ends.size());
+  a.weight.assign(runs.ends.size() * size_t(longest), 0);
+  double* weight = a.weight.data();
+  for (size_t begin = 0; size_t end : runs.ends) {
+    int64_t first = std::min(runs.taps[begin].at, in - longest);
     a.first.push_back(int32_t(first));
     double sum = 0;
-    for (Tap t : runs[j]) sum += t.weight;
-    for (Tap t : runs[j]) a.weight[j * size_t(longest) + size_t(t.at - first)] += t.weight / sum;
+    for (size_t i = begin; i < end; ++i) sum += runs.taps[i].weight;
+    for (size_t i = begin; i < end; ++i) weight[runs.taps[i].at - first] += runs.taps[i].weight / sum;
+    weight += longest;
+    begin = end;
   }
   return a;
 }
@@ -51,11 +69,12 @@ Axis packed(int64_t in, const std::vector<std::vector<Tap>>& runs) {
 // Cut at the border and normalised, widened where the axis shrinks: Pillow's rule.
 Axis antialiased(int64_t in, int64_t out, double (*filter)(double), double radius) {
   double scale = double(in) / double(out), wide = std::max(scale, 1.0), support = radius * wide;
-  std::vector<std::vector<Tap>> runs(static_cast<size_t>(out));
+  Runs runs(out, 2 * support + 1);
   for (int64_t j = 0; j < out; ++j) {
     double center = (double(j) + 0.5) * scale;
     auto low = std::max(int64_t(center - support + 0.5), int64_t{0}), high = std::min(int64_t(center + support + 0.5), in);
-    for (int64_t i = low; i < high; ++i) runs[size_t(j)].push_back({i, filter((double(i) - center + 0.5) / wide)});
+    for (int64_t i = low; i < high; ++i) runs.add(i, filter((double(i) - center + 0.5) / wide));
+    runs.end();
   }
   return packed(in, runs);
 }
@@ -63,22 +82,23 @@ Axis antialiased(int64_t in, int64_t out, double (*filter)(double), double radiu
 // The border repeated, the filter as it is: OpenCV's rule, and torch's without antialias.
 Axis sampled(int64_t in, int64_t out, double (*filter)(double), int radius) {
   double scale = double(in) / double(out);
-  std::vector<std::vector<Tap>> runs(static_cast<size_t>(out));
+  Runs runs(out, 2.0 * radius);
   for (int64_t j = 0; j < out; ++j) {
     double center = (double(j) + 0.5) * scale - 0.5, floor = std::floor(center);
-    for (int k = 1 - radius; k <= radius; ++k)
-      runs[size_t(j)].push_back({std::clamp(int64_t(floor) + k, int64_t{0}, in - 1), filter(floor + k - center)});
+    for (int k = 1 - radius; k <= radius; ++k) runs.add(std::clamp(int64_t(floor) + k, int64_t{0}, in - 1), filter(floor + k - center));
+    runs.end();
   }
   return packed(in, runs);
 }
 
 Axis overlapping(int64_t in, int64_t out) {
   double scale = double(in) / double(out);
-  std::vector<std::vector<Tap>> runs(static_cast<size_t>(out));
+  Runs runs(out, scale + 2);
   for (int64_t j = 0; j < out; ++j) {
     double begin = double(j) * scale, end = double(j + 1) * scale;
     for (int64_t i = std::min(int64_t(begin), in - 1); i < in && double(i) < end - 1e-9 * scale; ++i)
-      runs[size_t(j)].push_back({i, std::min(end, double(i + 1)) - std::max(begin, double(i))});
+      runs.add(i, std::min(end, double(i + 1)) - std::max(begin, double(i)));
+    runs.end();
   }
   return packed(in, runs);
 }
@@ -86,13 +106,15 @@ Axis overlapping(int64_t in, int64_t out) {
 // What OpenCV does for INTER_AREA where an axis grows.
 Axis area_grown(int64_t in, int64_t out) {
   double scale = double(in) / double(out), inverse = double(out) / double(in);
-  std::vector<std::vector<Tap>> runs(static_cast<size_t>(out));
+  Runs runs(out, 2);
   for (int64_t j = 0; j < out; ++j) {
     auto i = int64_t(std::floor(double(j) * scale));
     double part = double(j + 1) - double(i + 1) * inverse;
     part = part <= 0 ? 0 : part - std::floor(part);
     if (i >= in - 1) { i = in - 1; part = 0; }
-    runs[size_t(j)] = {{i, 1 - part}, {std::min(i + 1, in - 1), part}};
+    runs.add(i, 1 - part);
+    runs.add(std::min(i + 1, in - 1), part);
+    runs.end();
   }
   return packed(in, runs);
 }

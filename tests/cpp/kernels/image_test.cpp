@@ -132,6 +132,21 @@ TEST(ImagePlanes, RoundAsDivisionDoes) {
       });
 }
 
+TEST(ImageLuma, IsPillows) {
+  for (const int64_t channels : {3, 4})
+    for (const int64_t n : kWidths) {
+      const auto pixels = random_bytes(n * channels, 10);
+      on_every_isa([&] {
+        Guarded<uint8_t> x(pixels), y(n);
+        image_luma(x.data(), channels, y.data(), n);
+        for (int64_t i = 0; i < n; ++i) {
+          const uint8_t* p = &pixels[static_cast<size_t>(i * channels)];
+          ASSERT_EQ(y[i], (p[0] * 19595u + p[1] * 38470u + p[2] * 7471u + 0x8000u) >> 16);
+        }
+      });
+    }
+}
+
 TEST(ImageSobel, IsTheTwoKernels) {
   for (const int64_t channels : {1, 3})
     for (const int64_t width : kWidths) {
