@@ -131,6 +131,7 @@ void bind_settings(nb::module_& m, nb::class_<Axes>& axes) {
         }, which[0] == 't' ? "title"_a : "label"_a, "more"_a, "fontsize, color and fontweight as matplotlib's.");
     axes.def((std::string("get_") + which).c_str(), [which](Axes& a) { return which[0] == 't' ? a.title() : a.label(which[0] == 'x' ? "x" : "y"); });
   }
+  for (const char* name : {"clear", "cla"}) axes.def(name, &Axes::clear, "As new: no marks, titles, limits or looks; what is shared stays so.");
   for (bool x : {true, false}) {
     const char* axis_name = x ? "x" : "y";
     axes.def(x ? "set_xlim" : "set_ylim", [x, axis_name](Axes& a, nb::object low, nb::object high) {

@@ -153,6 +153,26 @@ std::vector<double> Axes::categories(std::string_view axis, std::span<const std:
   return category_positions(axis == "x" ? scene_->x : scene_->y, names);
 }
 
+void Axes::clear() {
+  AxesScene &s = *scene_, fresh;
+  fresh.theme = s.theme, fresh.twin_of = s.twin_of, fresh.shared_x = s.shared_x, fresh.shared_y = s.shared_y;
+  fresh.x.inner = s.x.inner, fresh.y.inner = s.y.inner;
+  for (bool of_x : {true, false}) {                            // others' scale stays theirs
+    const auto& shared = of_x ? s.shared_x : s.shared_y;
+    for (size_t i = 0; shared && i < shared->size(); ++i) {
+      const AxesScene* other = (*shared)[i];
+      if (other == &s || other->twin_of == &s) continue;
+      const Axis& from = of_x ? other->x : other->y;
+      Axis& to = of_x ? fresh.x : fresh.y;
+      to.kind = from.kind, to.threshold = from.threshold, to.limits = from.limits, to.dates = from.dates, to.margin = from.margin;
+      break;
+    }
+  }
+  fresh.twinx = std::move(s.twinx), fresh.twiny = std::move(s.twiny);
+  s = std::move(fresh);
+  for (const auto* twin : {&s.twinx, &s.twiny}) if (*twin) (*twin)->clear();
+}
+
 size_t Axes::mark_count() const { return scene_->marks.size(); }
 std::string Axes::mark_label(size_t mark) const {
   if (mark >= scene_->marks.size()) refuse("mark_label", "a mark of these axes", std::to_string(mark));

@@ -7,6 +7,7 @@ namespace miniten::viz {
 
 AxesScene::AxesScene() = default;
 AxesScene::~AxesScene() = default;
+AxesScene& AxesScene::operator=(AxesScene&&) = default;
 
 Axis ColorScale::axis() const {
   Axis axis;

@@ -95,6 +95,7 @@ struct DataLimits {
 struct AxesScene {
   AxesScene();
   ~AxesScene();
+  AxesScene& operator=(AxesScene&&);
   const Theme* theme;
   std::vector<std::unique_ptr<Mark>> marks;
   Axis x, y;

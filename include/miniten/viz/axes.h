@@ -304,6 +304,7 @@ class Axes {
   // 'center left', 'center right', 'lower center', 'upper center', 'center', and 'outside right', beside the frame.
   void legend(const std::string& loc = "best", const LegendStyle& style = {});
 
+  void clear();                                               // as new: no marks, titles, limits or looks; what is shared stays so
   size_t mark_count() const;
   std::string mark_label(size_t mark) const;                  // in the order of the calls that made them
   void set_mark_label(size_t mark, const std::string& label);

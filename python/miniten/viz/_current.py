@@ -332,6 +332,11 @@ def twinx() -> Axes:
     return axes
 
 
+def cla() -> None:
+    """The current axes become as new."""
+    gca().clear()
+
+
 def xlabel(label: str, **look: Any) -> None:
     gca().set_xlabel(label, **look)
 

@@ -6,6 +6,34 @@
 #include "viz/text.h"
 
 namespace miniten::viz {
+namespace {
+
+double step(Point a, Point b) { return std::hypot(b.x - a.x, b.y - a.y); }
+
+double length(const Polyline& line) {
+  double sum = 0;
+  for (size_t i = 1; i < line.size(); ++i) sum += step(line[i - 1], line[i]);
+  return sum;
+}
+
+// What lies between two distances from the line's begin.
+Polyline stretch(const Polyline& line, double from, double to) {
+  Polyline part;
+  double at = 0;
+  for (size_t i = 1; i < line.size(); ++i) {
+    const Point a = line[i - 1], b = line[i];
+    const double d = step(a, b), next = at + d;
+    auto between = [&](double s) { const double t = d > 0 ? (s - at) / d : 0; return Point{a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t}; };
+    if (next >= from && at <= to) {
+      if (part.empty()) part.push_back(between(std::max(from, at)));
+      part.push_back(between(std::min(to, next)));
+    }
+    at = next;
+  }
+  return part;
+}
+
+}  // namespace
 
 void ContourMark::extend(Range& rx, Range& ry) const {
   for (double v : x) rx.add(v);
@@ -30,29 +58,36 @@ void ContourMark::draw(Canvas& canvas, const Frame& frame) const {
     if (!path.points.empty()) canvas.path(path, {band.color});
   }
   for (const Line& line : lines) {
-    Polyline longest;
-    double most = 0;
+    std::vector<Polyline> parts;
+    std::vector<double> lengths;
     for (const GridPoints& part : line.parts) {
       Polyline points;
-      double length = 0;
-      for (const auto& [px, py] : part) {
-        points.push_back(frame.at(px, py));
-        if (points.size() > 1) length += std::hypot(points.back().x - points.end()[-2].x, points.back().y - points.end()[-2].y);
-      }
-      for (const Polyline& piece : clip_polyline(points, view)) canvas.polyline(piece, {line.color, width * frame.px});
-      if (length > most) most = length, longest = points;
+      for (const auto& [px, py] : part) points.push_back(frame.at(px, py));
+      lengths.push_back(length(points));
+      parts.push_back(std::move(points));
     }
+    const Stroke stroke{line.color, width * frame.px};
+    auto draw_parts = [&] {
+      for (const Polyline& part : parts) for (const Polyline& piece : clip_polyline(part, view)) canvas.polyline(piece, stroke);
+    };
     const std::string text = format_value(line.level, "g");
-    if (!texts || most < 4 * text_width(text, size)) continue;
-    const Point p = longest[longest.size() / 2], q = longest[longest.size() / 2 - 1];
-    if (!finite(p) || !finite(q)) continue;
-    double angle = -std::atan2(p.y - q.y, p.x - q.x) * 180 / M_PI;
+    const auto longest = std::max_element(lengths.begin(), lengths.end());
+    const double half = text_width(text, size) / 2 + 2.5 * frame.px;
+    if (!texts || longest == lengths.end() || !(*longest > 8 * half) || !std::isfinite(*longest)) {
+      draw_parts();
+      continue;
+    }
+    // The line leaves room for its value.
+    const Polyline whole = parts[size_t(longest - lengths.begin())];
+    parts[size_t(longest - lengths.begin())] = stretch(whole, 0, *longest / 2 - half);
+    parts.push_back(stretch(whole, *longest / 2 + half, *longest));
+    draw_parts();
+    const Polyline under = stretch(whole, *longest / 2 - half, *longest / 2 + half);
+    const Point p = under.front(), q = under.back();
+    double angle = -std::atan2(q.y - p.y, q.x - p.x) * 180 / M_PI;
     if (angle > 90) angle -= 180;
     if (angle < -90) angle += 180;
-    const double wide = text_width(text, size) / 2 + 2 * frame.px, a = angle * M_PI / 180;
-    const Point ground[] = {{p.x - wide * std::cos(a), p.y + wide * std::sin(a)}, {p.x + wide * std::cos(a), p.y - wide * std::sin(a)}};
-    canvas.polyline(ground, {frame.theme->background, size * 1.1});
-    draw_label(canvas, p, {text}, {line.color, size, Anchor::middle, angle}, VAlign::middle);
+    draw_label(canvas, {(p.x + q.x) / 2, (p.y + q.y) / 2}, {text}, {line.color, size, Anchor::middle, angle}, VAlign::middle);
   }
 }
 

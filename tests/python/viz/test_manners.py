@@ -261,6 +261,24 @@ def test_stems_stacks_violins_and_meshes():
     assert ax.get_xlim()[1] > 5 and ax.get_ylim()[0] < 1
 
 
+def test_axes_become_as_new():
+    fig, (left, right) = plt.subplots(1, 2, sharey=True)
+    twin = left.twinx()
+    mark = left.plot([1, 2], "r--", label="a")[0]
+    left.set(title="t", xlabel="x", ylim=(0, 9), xscale="log")
+    left.legend(title="legend")
+    twin.plot([3, 4])
+    right.plot([5, 6])
+    left.clear()
+    assert "#ff0000" not in svg(fig) and left.get_title() == "" and left.get_xlim() == (0, 1)
+    assert left.get_ylim() == right.get_ylim()                    # still one scale
+    with pytest.raises(ValueError, match="a mark of these axes"):
+        mark.label = "b"
+    right.cla()
+    left.plot([1, 2])
+    assert len(points()) == 1
+
+
 @pytest.mark.parametrize("name", ["RdBu", "RdBu_r", "Blues", "blues", "Spectral", "turbo", "tab20", "hsv", "bwr", "bone", "YlGnBu"])
 def test_maps_by_matplotlibs_names(name):
     ramp = plt.colormap(np.linspace(0, 1, 256), name)
