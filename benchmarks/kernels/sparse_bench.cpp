@@ -26,6 +26,24 @@ void floats(benchmark::State& state, int64_t m, int64_t k, int64_t n, int percen
   count_flops(state, 2.0 * double(m * k * n));
 }
 
+void singles(benchmark::State& state, int64_t m, int64_t k, int64_t n, int percent) {
+  const Floats a = filled(m * k);
+  Floats b = filled(k * n), c(size_t(m * n));
+  int64_t nonzero = 0;
+  for (int64_t i = 0; i < k * n; ++i) {
+    b[size_t(i)] = gone(i, percent) ? 0 : 0.5f;
+    nonzero += b[size_t(i)] != 0;
+  }
+  std::vector<std::byte, LineAllocator<std::byte>> packed(csr_packed_bytes(n, nonzero));
+  csr_pack(b.data(), k, n, n, 1, packed.data());
+  const GemmShape s{.cols = m, .n = n, .a_col = k, .c_col = n, .segment = k};
+  for (auto _ : state) {
+    csr_gemm(s, a.data(), packed.data(), 0, c.data(), {});
+    benchmark::ClobberMemory();
+  }
+  count_flops(state, 2.0 * double(m * k * n));
+}
+
 void bytes(benchmark::State& state, int64_t m, int64_t k, int64_t n, int percent) {
   std::vector<int8_t, LineAllocator<int8_t>> a(size_t(m * k + 16), 5), b(size_t(k * n)), c(size_t(m * n));
   for (int64_t i = 0; i < k * n; ++i) b[size_t(i)] = gone(i / n / 4 * ((n + 15) / 16) + i % n / 16, percent) ? int8_t(0) : int8_t(i * 7919 % 251 - 125);
@@ -51,6 +69,7 @@ const bool registered = [] {
     for (int percent : {0, 50, 80, 90}) {
       const std::string kind = percent ? "sparse" + std::to_string(percent) : "dense";
       on_every_isa("sparse/f32/" + std::string(c.name) + "/" + kind, [=](benchmark::State& s) { floats(s, c.m, c.k, c.n, percent); });
+      if (percent) on_every_isa("sparse/f32/" + std::string(c.name) + "/single" + std::to_string(percent), [=](benchmark::State& s) { singles(s, c.m, c.k, c.n, percent); });
       on_every_isa("sparse/int8/" + std::string(c.name) + "/" + kind, [=](benchmark::State& s) { bytes(s, c.m, c.k, c.n, percent); });
     }
   return true;

@@ -19,6 +19,8 @@
   X(gemm, void, (const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& epilogue))     \
   X(sparse_gemm, void,                                                                                                 \
     (const GemmShape& shape, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e))     \
+  X(csr_gemm, void,                                                                                                    \
+    (const GemmShape& shape, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e))     \
   X(winograd, void,                                                                                                    \
     (const WinogradShape& shape, const float* x, const float* packed, const Epilogue& epilogue, float* y,              \
      int64_t begin, int64_t end, float* scratch))                                                                      \

@@ -61,6 +61,26 @@ size_t sparse_packed_bytes(int64_t count, int64_t kept) { return static_cast<siz
 bool sparse_pack(const GemmShape& s, const std::byte* panels, std::byte* to) { return pack(s, 1, panels, to); }
 bool sparse_qpack(const QGemmShape& s, const std::byte* panels, std::byte* to) { return pack(s, 4, panels, to); }
 
+size_t csr_packed_bytes(int64_t n, int64_t nonzero) { return static_cast<size_t>((n + 2 + 2 * nonzero) * 4); }
+
+void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to) {
+  auto* begin = reinterpret_cast<int32_t*>(to) + 1;
+  begin[-1] = static_cast<int32_t>(n);
+  begin[0] = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    begin[j + 1] = begin[j];
+    for (int64_t i = 0; i < k; ++i) begin[j + 1] += b[i * b_k + j * b_n] != 0;
+  }
+  int32_t* row = begin + n + 1;
+  auto* value = reinterpret_cast<float*>(row + begin[n]);
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t i = 0; i < k; ++i)
+      if (const float w = b[i * b_k + j * b_n]; w != 0) *row++ = static_cast<int32_t>(i), *value++ = w;
+}
+void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e) {
+  ftable().csr_gemm(s, a, packed, first, c, e);
+}
+
 void sparse_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e) {
   ftable().sparse_gemm(s, a, packed, panel, c, e);
 }

@@ -33,4 +33,13 @@ void sparse_qgemm(const QGemmShape& shape, const void* a, const int32_t* sums, c
 void sparse_qgemm_f32(const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, float* c,
                       const QEpilogueF32& epilogue);
 
+// Single zeros, in floats: for each column of B the rows that hold a weight, ascending. K is shape.segment, of at most
+// csr_most rows where there is more than one pixel. The bits are those of gemm, as above.
+inline constexpr int64_t csr_most = 1024;
+size_t csr_packed_bytes(int64_t n, int64_t nonzero);
+void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to);   // k and the weights below 2^31
+
+// Columns [first, first + n): c, bias and residual point at the first of them.
+void csr_gemm(const GemmShape& shape, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& epilogue);
+
 }  // namespace miniten::kernels

@@ -108,7 +108,8 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
       for (int64_t k = 0; k < g.groups; ++k) {
         kernels::Epilogue e{.bias = finish.bias ? finish.bias + k * g.o_group() : nullptr,
                             .residual = finish.residual ? finish.residual + (to - y.data) + k * g.o_group() : nullptr, .lo = finish.lo, .hi = finish.hi};
-        if (sparse.packed) kernels::sparse_gemm(shape, from, sparse.packed, sparse.first, to, e);
+        if (sparse.kind == 1) kernels::sparse_gemm(shape, from, sparse.packed, sparse.first / 16, to, e);
+        else if (sparse.kind == 2) kernels::csr_gemm(shape, from, sparse.packed, sparse.first, to, e);
         else kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(), e);
       }
     }
@@ -159,10 +160,10 @@ static void pack_for(const Choice& choice, const ConvGeometry& g, const float* w
   kernels::winograd_pack(choice.winograd, w, 9 * g.c, g.c, 1, panels * piece / pieces * 16, std::min(g.o, panels * (piece + 1) / pieces * 16), to);
 }
 
-void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish, const std::byte* sparse) {
+void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish, SparsePanels sparse) {
   auto* scratch = reinterpret_cast<float*>(c.scratch);
   float* y = c.out[0].f32();
-  if (choice && !sparse) {
+  if (choice && !sparse.kind) {
     auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
     return kernels::winograd(choice.winograd, x, packed, finish, y, begin, end, scratch);
   }
@@ -171,25 +172,22 @@ void run(const Choice& choice, const ConvGeometry& g, const Context& c, const fl
     if (finish.bias) finish.bias += first;
     if (finish.residual) finish.residual += first;
     if (last <= first) return;
-    return convolve(g, x, packed + first * g.taps(), finish, dense(g, y + first), 0, g.n * g.p, scratch, last - first, {sparse, first / 16});
+    sparse.first = first;
+    return convolve(g, x, packed + first * g.taps(), finish, dense(g, y + first), 0, g.n * g.p, scratch, last - first, sparse);
   }
   auto [begin, end] = c.slice(g.n * g.p);
-  convolve(g, x, packed, finish, dense(g, y), begin, end, scratch, 0, {sparse, 0});
+  convolve(g, x, packed, finish, dense(g, y), begin, end, scratch, 0, sparse);
 }
 
 // The sparse form of a constant weight, where it is the faster one: bytes that follow the header, 0: dense.
-static size_t pack_sparse(const ConvGeometry& g, const Choice& choice, const float* w, std::byte* to) {
+static size_t pack_sparse(const ConvGeometry& g, const Choice& choice, const float* w, PreparedForm& form, std::byte* to) {
   if (g.groups != 1) return 0;
-  SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, choice.share};
+  bool plain = g.r == 1 && g.s == 1 && !g.is_padded();
+  SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, choice.share, plain ? g.o : 0};
   if (!may_be_sparse(q)) return 0;
   std::vector<float> panels(packed_floats(g));
   pack_weights(g, w, panels.data(), 0, 1);
-  const auto* bytes = reinterpret_cast<const std::byte*>(panels.data());
-  int64_t kept = choose_sparse(q, bytes);
-  if (kept < 0) return 0;
-  size_t size = kernels::sparse_packed_bytes(q.panels, kept);
-  std::vector<std::byte> tried(to ? 0 : size);                 // does every offset fit?
-  return kernels::sparse_pack(product_shape(g, 1, g.o, dense(g, nullptr)), bytes, to ? to : tried.data()) ? aligned(size) : 0;
+  return miniten::pack_sparse(q, product_shape(g, 1, g.o, dense(g, nullptr)), {w, g.taps(), g.o, 1, g.taps()}, reinterpret_cast<const std::byte*>(panels.data()), form, to);
 }
 
 }  // namespace miniten::conv
@@ -211,8 +209,9 @@ size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.exact);
   std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
-  size_t sparse = conv::pack_sparse(g, choice, in[1].f32(), weights);
-  if (to) new (to) PreparedForm{sparse != 0};
+  PreparedForm form;
+  size_t sparse = conv::pack_sparse(g, choice, in[1].f32(), form, weights);
+  if (to) new (to) PreparedForm(form);
   if (to && !sparse) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
   return sizeof(PreparedForm) + (sparse ? sparse : choice.packed);
 }
@@ -225,7 +224,7 @@ void conv2d_eval(const Context& c) {
   if (!c.prepared && c.phase == 0) return pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
   run(choice, g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi},
-      c.prepared && form_of(c.prepared).sparse ? weights : nullptr);
+      {weights, c.prepared ? form_of(c.prepared).sparse : 0});
 }
 
 }  // namespace miniten

@@ -23,8 +23,8 @@ size_t packed_floats(const ConvGeometry&);
 // Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);
-// sparse: of one group, what kernels/sparse.h packs in place of `packed`; its first panel.
-struct SparsePanels { const std::byte* packed = nullptr; int64_t first = 0; };
+// sparse: of one group, what kernels/sparse.h packs in place of `packed`.
+struct SparsePanels { const std::byte* packed = nullptr; int64_t kind = 0, first = 0; };      // kind: of PreparedForm; first: column
 void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,
               int64_t columns = 0, SparsePanels sparse = {});
 
@@ -38,6 +38,6 @@ struct Choice {
   explicit operator bool() const { return winograd.tile > 0; }
 };
 Choice choose(const ConvGeometry&, bool exact);
-void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish, const std::byte* sparse = nullptr);   // c's piece
+void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish, SparsePanels sparse = {});   // c's piece
 
 }  // namespace miniten::conv

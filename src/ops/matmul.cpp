@@ -64,18 +64,16 @@ size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
   if (!in[1].data || !p.one_b || c.in[0].dtype != DType::f32) return 0;
   std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
+  PreparedForm form;
   size_t sparse = 0;
   bool filled = std::abs(in[1].strides[-1] * (p.n - 1)) + std::abs(in[1].strides[-2] * (p.k - 1)) == p.n * p.k - 1;   // no element twice
-  SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m};
-  if (may_be_sparse(q)) {
+  SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m, 1, p.n};
+  if (p.k == int32_t(p.k) && may_be_sparse(q)) {
     std::vector<float> panels(packed_bytes(p) / sizeof(float));
     pack_panels(in[1], p.k, p.n, 0, p.n, panels.data());
-    const auto* bytes = reinterpret_cast<const std::byte*>(panels.data());
-    int64_t kept = p.k == int32_t(p.k) ? choose_sparse(q, bytes) : -1;
-    if (kept >= 0) sparse = kernels::sparse_packed_bytes(q.panels, kept);
-    if (kept >= 0 && to) kernels::sparse_pack({.n = p.n, .segment = p.k}, bytes, weights);
+    sparse = pack_sparse(q, {.n = p.n, .segment = p.k}, {in[1].f32(), p.k, p.n, in[1].strides[-2], in[1].strides[-1]}, reinterpret_cast<const std::byte*>(panels.data()), form, weights);
   }
-  if (to) new (to) PreparedForm{sparse != 0};
+  if (to) new (to) PreparedForm(form);
   if (to && !sparse) pack_panels(in[1], p.k, p.n, 0, p.n, reinterpret_cast<float*>(weights));
   return sizeof(PreparedForm) + (sparse ? sparse : packed_bytes(p));
 }
@@ -128,7 +126,7 @@ void matmul_eval(const Context& c) {
   }
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
   const auto* packed = reinterpret_cast<const float*>(weights);
-  bool sparse = c.prepared && form_of(c.prepared).sparse;
+  int64_t sparse = c.prepared ? form_of(c.prepared).sparse : 0;
   if (!c.prepared && c.phase == 0) {
     auto [begin, end] = c.slice(p.n, 16);
     return pack_panels(c.in[1], p.k, p.n, begin, end, reinterpret_cast<float*>(c.shared));
@@ -142,7 +140,8 @@ void matmul_eval(const Context& c) {
     s.n = right - left;
     const float* from = a.f32() + begin * a.strides[-2];
     kernels::Epilogue e = epilogue_of(c, bias ? bias + left : nullptr);
-    if (sparse) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
+    if (sparse == 1) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
+    if (sparse == 2) return kernels::csr_gemm(s, from, weights, left, y + at * p.n + left, e);
     kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
   };
   if (flattens(c.in[0])) return run(c.in[0], first, last, first);

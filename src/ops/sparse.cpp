@@ -1,5 +1,6 @@
 #include "ops/sparse.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "kernels/dispatch.h"
@@ -22,6 +23,29 @@ double gain_of(const SparseQuestion& q, int64_t kept) {
   double panels = double(q.panels), dense = double(q.panels * q.steps) * q.dense_share + 2 * panels;
   return dense / (double(kept) * step_cost(q.integers, q.pixels == 1) + 3 * panels);
 }
+
+// Single weights. Of many pixels, in products of the dense kernel: each weight is read for up to four vectors of pixels,
+// which are transposed before and after. Of one, in cycles: one a weight, while dense weights come as fast as memory gives.
+double gain_of_singles(const SparseQuestion& q, int64_t nonzero) {
+  double inputs = double(q.steps), outputs = double(q.outputs), weights = inputs * outputs;
+  std::string_view isa = kernels::isa();
+  bool wide = isa.substr(0, 6) == "avx512", medium = isa.substr(0, 3) == "avx" && !wide;
+  if (q.pixels == 1) {
+    const kernels::CpuInfo& cpu = kernels::cpu_info();
+    double bytes = 4 * weights, floats_a_cycle = bytes > double(cpu.l2_bytes) ? 2 : bytes > double(cpu.l1d_bytes) ? 10 : 14;
+    if (!wide && !medium) floats_a_cycle = std::min(floats_a_cycle, 4.5);
+    return weights / floats_a_cycle / (1.5 * double(nonzero) + 4 * outputs);
+  }
+  double each = wide ? (inputs > 512 ? 5 : inputs > 256 ? 3.4 : 1.85) : medium ? (inputs > 512 ? 2.6 : inputs > 256 ? 2.1 : 1.9) : 1.2;
+  return weights * q.dense_share / (each * double(nonzero) + (wide ? 16 : 10) * (inputs + outputs));
+}
+int64_t count_nonzero(const SparseQuestion& q) {
+  int64_t n = 0;
+  if (q.integers) for (int64_t i = 0; i < q.numel; ++i) n += reinterpret_cast<const int8_t*>(q.weight)[i] != 0;
+  else for (int64_t i = 0; i < q.numel; ++i) n += reinterpret_cast<const float*>(q.weight)[i] != 0;
+  return n;
+}
+bool has_singles(const SparseQuestion& q) { return q.outputs > 0 && q.numel > 0 && (q.pixels == 1 || q.steps <= kernels::csr_most); }
 }  // namespace
 
 SparseScope::SparseScope(Sparse use, std::vector<SparseChoice>* log) : use_(std::exchange(in_use, use)), log_(std::exchange(listener, log)) {}
@@ -33,18 +57,38 @@ SparseScope::~SparseScope() {
 bool may_be_sparse(const SparseQuestion& q) {
   if (listener || in_use == Sparse::always) return true;
   if (in_use == Sparse::never) return false;
-  int64_t zeros = 0;
-  if (q.integers) for (int64_t i = 0; i < q.numel; ++i) zeros += reinterpret_cast<const int8_t*>(q.weight)[i] == 0;
-  else for (int64_t i = 0; i < q.numel; ++i) zeros += reinterpret_cast<const float*>(q.weight)[i] == 0;
-  return gain_of(q, (q.numel - zeros) * q.panels * q.steps / (q.numel ? q.numel : 1)) > 1;
+  int64_t nonzero = count_nonzero(q);
+  return gain_of(q, nonzero * q.panels * q.steps / (q.numel ? q.numel : 1)) > 1 || (has_singles(q) && gain_of_singles(q, nonzero) > 1);
 }
 
-int64_t choose_sparse(const SparseQuestion& q, const std::byte* packed) {
-  SparseChoice c{q.weight, kernels::sparse_steps(packed, q.panels, q.steps), q.panels * q.steps, 0, false};
+SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
+  SparseChoice c;
+  c.weight = q.weight;
+  c.kept = kernels::sparse_steps(packed, q.panels, q.steps);
+  c.steps = q.panels * q.steps;
   c.gain = gain_of(q, c.kept);
+  if (has_singles(q)) {
+    c.nonzero = count_nonzero(q);
+    c.weights = q.numel;
+    double gain = gain_of_singles(q, c.nonzero);
+    c.single = gain > c.gain;
+    c.gain = std::max(c.gain, gain);
+  }
   c.used = in_use == Sparse::always || (in_use == Sparse::automatic && c.gain > 1);
   if (listener) listener->push_back(c);
-  return c.used ? c.kept : -1;
+  if (!c.used) return {};
+  return c.single ? SparseForm{2, c.nonzero} : SparseForm{1, c.kept};
+}
+
+size_t pack_sparse(const SparseQuestion& q, const kernels::GemmShape& s, const SparseMatrix& m, const std::byte* panels, PreparedForm& form, std::byte* to) {
+  SparseForm f = choose_sparse(q, panels);
+  form.sparse = f.kind;
+  if (!f.kind) return 0;
+  size_t size = f.kind == 1 ? kernels::sparse_packed_bytes(q.panels, f.kept) : kernels::csr_packed_bytes(m.n, f.kept);
+  std::vector<std::byte> tried(to || f.kind == 2 ? 0 : size);   // does every offset fit?
+  if (f.kind == 1 && !kernels::sparse_pack(s, panels, to ? to : tried.data())) return form.sparse = 0;
+  if (f.kind == 2 && to) kernels::csr_pack(m.b, m.k, m.n, m.b_k, m.b_n, to);
+  return (size + 63) / 64 * 64;
 }
 
 }  // namespace miniten

@@ -6,22 +6,28 @@ namespace miniten {
 
 // In front of what prepare packs: which form follows.
 struct alignas(64) PreparedForm {
-  int64_t sparse = 0;                      // 1: sums of integer weights (64 bytes a panel), then what kernels/sparse.h packs
+  int64_t sparse = 0;                      // 2: what csr_pack writes; 1: sums of integer weights (64 bytes a panel), then what kernels/sparse.h packs
   int64_t bytes = 0;                       // of the weights behind it, aligned
 };
 inline const PreparedForm& form_of(const std::byte* prepared) { return *reinterpret_cast<const PreparedForm*>(prepared); }
 inline const std::byte* weights_of(const std::byte* prepared) { return prepared + sizeof(PreparedForm); }
 
 // Should these dense panels be multiplied sparsely? pixels: rows of A. dense_share: the time of the dense algorithm over
-// that of the direct one. Tells who listens.
+// that of the direct one. outputs: of a float matrix whose single weights may be left out. Tells who listens.
 struct SparseQuestion {
   const std::byte* weight;
   int64_t numel;
   bool integers;
   int64_t panels, steps, pixels;
   double dense_share = 1;
+  int64_t outputs = 0;
 };
 bool may_be_sparse(const SparseQuestion&);                               // by a look at the weight alone: worth packing?
-int64_t choose_sparse(const SparseQuestion&, const std::byte* packed);   // steps kept, -1: dense
+struct SparseForm { int kind = 0; int64_t kept = 0; };                   // 0 dense, 1 steps, 2 single weights; how many are kept
+SparseForm choose_sparse(const SparseQuestion&, const std::byte* packed);
+
+// The form chosen for a float product, packed: b (k, n) of any strides, its panels, the walk of A. -> bytes, 0: dense
+struct SparseMatrix { const float* b; int64_t k, n, b_k, b_n; };
+size_t pack_sparse(const SparseQuestion&, const kernels::GemmShape&, const SparseMatrix&, const std::byte* panels, PreparedForm&, std::byte* to);
 
 }  // namespace miniten

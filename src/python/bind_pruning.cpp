@@ -267,7 +267,7 @@ void bind_pruning(nb::module_& m) {
   using E = edge::SparseReport;
   nb::class_<edge::SparseRow>(m, "SparseRow", "How a session runs one layer.")
       .def_ro("layer", &edge::SparseRow::layer).def_ro("op", &edge::SparseRow::op).def_ro("weights", &edge::SparseRow::weights).def_ro("zeros", &edge::SparseRow::zeros)
-      .def_ro("kept", &edge::SparseRow::kept).def_ro("steps", &edge::SparseRow::steps).def_ro("sparse", &edge::SparseRow::sparse).def_ro("expected_gain", &edge::SparseRow::expected_gain)
+      .def_ro("kept", &edge::SparseRow::kept).def_ro("steps", &edge::SparseRow::steps).def_ro("single", &edge::SparseRow::single, "The sparse form leaves out single weights.").def_ro("sparse", &edge::SparseRow::sparse).def_ro("expected_gain", &edge::SparseRow::expected_gain)
       .def_ro("dense_us", &edge::SparseRow::dense_us).def_ro("sparse_us", &edge::SparseRow::sparse_us).def_prop_ro("decision", &edge::SparseRow::decision);
   nb::class_<E>(m, "SparseReport", "Dense and sparse times, layer by layer.")
       .def_ro("isa", &E::isa).def_ro("rows", &E::rows).def_ro("dense_us", &E::dense_us).def_ro("chosen_us", &E::chosen_us)

@@ -142,16 +142,18 @@ RepairReport repair(nn::GraphModule& pruned, const std::vector<std::vector<Tenso
                     nn::Module* original = nullptr);
 
 // How a session runs a model's layers, measured here with one thread, all forms in turn: what is left out are steps of 16
-// outputs by one input (floats) or by four (8 bits) that hold zeros alone. Layers without a sparse form (depthwise, grouped,
+// outputs by one input (floats) or by four (8 bits) that hold zeros alone, or in floats single weights (miniten/ops/sparse.h).
+// Layers without a sparse form (depthwise, grouped,
 // int16) are not among the rows. Throws where shapes are not known.
 struct SparseRow {
   std::string layer, op;
   int64_t weights = 0, zeros = 0;        // elements
   int64_t kept = 0, steps = 0;           // steps that hold a weight, of all
+  bool single = false;                   // the sparse form leaves out single weights, not steps
   bool sparse = false;                   // what a session chooses, by the gain it expects
   double expected_gain = 0;
   double dense_us = 0, sparse_us = 0;    // medians
-  std::string decision() const;          // "sparse: 3.90x", "kept dense: slower (0.80x)"
+  std::string decision() const;          // "blocks: 3.90x", "single weights: 1.80x", "kept dense: slower (0.80x)"
 };
 struct SparseReport {
   std::string isa;

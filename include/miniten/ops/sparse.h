@@ -6,14 +6,17 @@
 namespace miniten {
 
 // How sessions multiply by constant weights that hold many zeros. A step is what kernels leave out where it holds zeros
-// alone: 16 outputs by one input (floats) or by four (8 bits). Results are those of the dense kernels, bit for bit in
+// alone: 16 outputs by one input (floats) or by four (8 bits). Single zeros are left out in floats alone, by linear layers
+// and 1x1 convolutions of at most 1024 inputs, or of one row. Results are those of the dense kernels, bit for bit in
 // integers, and in floats for finite values against the direct product (a 3 x 3 convolution may be one of Winograd's).
 enum class Sparse { automatic, never, always };        // automatic: where a model of the cost says that it is faster
 
 struct SparseChoice {
   const std::byte* weight = nullptr;                   // the constant of the session's graph
   int64_t kept = 0, steps = 0;                         // steps that hold a weight, of all
-  double gain = 0;                                     // expected: dense time over sparse time
+  int64_t nonzero = 0, weights = 0;                    // single weights, where they can be left out; else 0 of 0
+  double gain = 0;                                     // expected of the better form: dense time over sparse time
+  bool single = false;                                 // that form leaves out single weights
   bool used = false;
 };
 

@@ -43,7 +43,7 @@ std::string number(const char* format, double v) {
 std::string SparseRow::decision() const {
   double gain = sparse_us > 0 ? dense_us / sparse_us : 0;
   std::string times = number("%.2f", gain) + "x";
-  if (sparse) return gain >= 1 ? "sparse: " + times : "sparse, though slower: " + times;
+  if (sparse) return std::string(single ? "single weights" : "blocks") + (gain >= 1 ? ": " : ", though slower: ") + times;
   return gain > 1.05 ? "kept dense, though sparse would be " + times : "kept dense: slower (" + times + ")";
 }
 
@@ -75,7 +75,7 @@ SparseReport sparse_execution(nn::Module& model, const std::vector<Spec>& given,
       const Tensor& weight = compiled.values[size_t(id)].constant;
       auto choice = std::find_if(chosen.choices.begin(), chosen.choices.end(), [&](const SparseChoice& c) { return c.weight == weight.view().data; });
       if (choice == chosen.choices.end()) continue;
-      r.rows.push_back({n.name, std::string(n.op->name), weight.numel(), zeros_of(weight), choice->kept, choice->steps, choice->used, choice->gain,
+      r.rows.push_back({n.name, std::string(n.op->name), weight.numel(), zeros_of(weight), choice->kept, choice->steps, choice->single, choice->used, choice->gain,
                         median(dense.times[i]) / 1e3, median(sparse.times[i]) / 1e3});
       break;
     }
@@ -100,7 +100,7 @@ std::string SparseReport::to_text() const {
 std::string SparseReport::to_json() const {
   nlohmann::ordered_json j{{"isa", isa}, {"dense_us", dense_us}, {"chosen_us", chosen_us}, {"layers", nlohmann::ordered_json::array()}};
   for (const SparseRow& row : rows)
-    j["layers"].push_back({{"layer", row.layer}, {"op", row.op}, {"weights", row.weights}, {"zeros", row.zeros}, {"kept", row.kept}, {"steps", row.steps}, {"sparse", row.sparse},
+    j["layers"].push_back({{"layer", row.layer}, {"op", row.op}, {"weights", row.weights}, {"zeros", row.zeros}, {"kept", row.kept}, {"steps", row.steps}, {"single", row.single}, {"sparse", row.sparse},
                            {"expected_gain", row.expected_gain}, {"dense_us", row.dense_us}, {"sparse_us", row.sparse_us}});
   return j.dump();
 }

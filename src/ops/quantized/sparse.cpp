@@ -12,9 +12,9 @@ size_t pack_form(const kernels::QGemmShape& s, SparseQuestion q, size_t dense_by
   if (s.n && may_be_sparse(q)) {
     std::vector<std::byte> packed(dense_bytes);
     dense(packed.data());
-    int64_t kept = choose_sparse(q, packed.data() + sums);
-    if (kept >= 0) {
-      sparse = aligned(sums + kernels::sparse_packed_bytes(q.panels, kept));
+    SparseForm f = choose_sparse(q, packed.data() + sums);
+    if (f.kind) {
+      sparse = aligned(sums + kernels::sparse_packed_bytes(q.panels, f.kept));
       std::vector<std::byte> tried(to ? 0 : sparse);             // does every offset fit?
       std::byte* at = to ? weights : tried.data();
       if (!kernels::sparse_qpack(s, packed.data() + sums, at + sums)) sparse = 0;

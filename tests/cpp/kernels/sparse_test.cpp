@@ -75,6 +75,41 @@ TEST(Sparse, FloatsHaveTheBitsOfTheDenseProduct) {
   });
 }
 
+TEST(Sparse, SingleZerosLeaveTheBitsOfTheDenseProduct) {
+  on_every_isa([] {
+    Random random(3);
+    for (int64_t cols : {1, 2, 15, 16, 33, 70})
+      for (int64_t n : {1, 3, 16, 37})
+        for (int64_t k : {1, 9, 64, 300, 1024})
+          for (int64_t a_k : {1, 2}) {
+            const GemmShape s{.cols = cols, .n = n, .a_col = k * a_k, .a_k = a_k, .c_col = n + 2, .r_col = n + 1, .segment = k};
+            std::vector<float> b = random_floats(k * n, 3), start = random_floats((cols - 1) * s.c_col + n, 4);
+            put_zeros(random, b, k, n, kinds[random.in(0, 3)], 1);
+            Guarded<float> a(random_floats((cols - 1) * s.a_col + (k - 1) * a_k + 1, 2), random.edge()), bias(random_floats(n, 5), random.edge());
+            Guarded<float> residual(random_floats((cols - 1) * s.r_col + n, 6), random.edge()), packed(gemm_packed_floats(k, n)), dense(start, random.edge()), sparse(start, random.edge());
+            gemm_pack(b.data(), k, n, n, 1, packed.data());
+            int64_t nonzero = 0;
+            for (float w : b) nonzero += w != 0;
+            Guarded<std::byte> to(static_cast<int64_t>(csr_packed_bytes(n, nonzero)));
+            csr_pack(b.data(), k, n, n, 1, to.data());
+            Epilogue e{random.coin() ? bias.data() : nullptr, random.coin() ? residual.data() : nullptr};
+            if (random.coin()) e.lo = -0.5f, e.hi = 0.75f;
+            gemm(s, a.data(), packed.data(), dense.data(), e);
+            csr_gemm(s, a.data(), to.data(), 0, sparse.data(), e);
+            ASSERT_TRUE(same_bits(dense.values(), sparse.values())) << cols << " " << n << " " << k;
+            if (n < 3) continue;  // the columns from the third on
+            GemmShape part = s;
+            part.n = n - 2;
+            Guarded<float> cut(start, random.edge());
+            if (e.bias) e.bias += 2;
+            if (e.residual) e.residual += 2;
+            csr_gemm(part, a.data(), to.data(), 2, cut.data() + 2, e);
+            for (int64_t q = 0; q < cols; ++q)
+              for (int64_t j = 0; j < n; ++j) ASSERT_EQ(cut[q * s.c_col + j], j < 2 ? start[size_t(q * s.c_col + j)] : dense[q * s.c_col + j]);
+          }
+  });
+}
+
 TEST(Sparse, NothingIsReadForStepsThatAreLeftOut) {
   on_every_isa([] {
     GemmShape s{.cols = 5, .n = 32, .a_col = 8, .c_col = 32, .segment = 8};

@@ -1,5 +1,6 @@
 #include "miniten/ops/sparse.h"
 
+#include <algorithm>
 #include "check.h"
 
 // Sessions with sparse weights against the same sessions made dense: equal bits, and the choice that was made.
@@ -73,15 +74,33 @@ TEST(Sparse, LayersThatQuantiseTheirInputGiveTheDenseFloats) {
   expect_same(g, x);
 }
 
-TEST(Sparse, IsChosenWhereBlocksAreGoneAndNotWhereSingleWeightsAre) {
-  Tensor x = normal({196, 256}, 1), by_block = blocks({256, 256}, 2, 1), single = normal({256, 256}, 3);
-  for (int64_t i = 0; i < single.numel(); ++i) if (i * 2654435761 % 10 < 5) single.view().f32()[i] = 0;
-  Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{linear(in[0], by_block, {}), linear(in[0], single, {})}; });
-  Made m = make(g, Sparse::automatic, x);
-  ASSERT_EQ(m.choices.size(), 4u);                   // asked for the size, then to pack
-  EXPECT_TRUE(m.choices[0].used);
-  EXPECT_NEAR(double(m.choices[0].kept) / double(m.choices[0].steps), 0.2, 0.02);
-  EXPECT_FALSE(m.choices[2].used);
+// Every tenth weight of (outputs, inputs) stays.
+Tensor singles(Shape shape, uint64_t seed) {
+  Tensor w = normal(shape, seed);
+  for (int64_t i = 0; i < w.numel(); ++i) if (uint32_t(i * 2654435761) >> 16 & 15) w.view().f32()[i] = 0;
+  return w;
+}
+TEST(Sparse, SingleWeightsAreLeftOutWithTheBitsOfDenseOnes) {
+  Tensor w = singles({96, 128}, 2), v = singles({70, 96}, 3), pointwise = singles({80, 128, 1, 1}, 4), bias = normal({96}, 5), x = normal({2, 128, 9, 8}, 6);
+  Graph g = trace({x.spec()}, [&](auto& in) {
+    Tensor rows = linear(permute(in[0], {0, 2, 3, 1}), w, bias);
+    return std::vector{conv2d(in[0], pointwise, normal({80}, 7)), linear(rows, v, {}), linear(mean(rows, {0, 1, 2}, true), v, {})};
+  });
+  Made m = make(g, Sparse::always, x);
+  EXPECT_GE(std::count_if(m.choices.begin(), m.choices.end(), [](const SparseChoice& c) { return c.single; }), 6);
+  expect_same(g, x);
+}
+
+TEST(Sparse, IsChosenWhereEnoughIsGone) {
+  Tensor x = normal({196, 256}, 1), by_block = blocks({256, 256}, 2, 1), most = normal({256, 256}, 3), few = singles({256, 256}, 4);
+  for (int64_t i = 0; i < most.numel(); ++i) if (!(uint32_t(i * 2654435761) >> 16 & 15)) most.view().f32()[i] = 0;
+  Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{linear(in[0], by_block, {}), linear(in[0], most, {}), linear(in[0], few, {})}; });
+  std::vector<SparseChoice> all = make(g, Sparse::automatic, x).choices;
+  ASSERT_EQ(all.size(), 6u);                         // asked for the size, then to pack
+  EXPECT_TRUE(all[0].used && !all[0].single);
+  EXPECT_NEAR(double(all[0].kept) / double(all[0].steps), 0.2, 0.02);
+  EXPECT_FALSE(all[2].used);
+  EXPECT_TRUE(all[4].used && all[4].single);
 }
 
 TEST(Sparse, TakesMemoryForWhatIsLeft) {
