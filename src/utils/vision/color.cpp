@@ -70,13 +70,14 @@ Hsv to_hsv(double r, double g, double b) {
   if (range == 0) return {0, 0, high};
   double h = high == r ? (g - b) / range : high == g ? 2 + (b - r) / range : 4 + (r - g) / range;
   h /= 6;
-  return {h - std::floor(h), range / high, high};
+  return {h < 0 ? h + 1 : h, range / high, high};
 }
 void to_rgb(Hsv x, double* rgb) {
-  double sector = std::floor(x.h * 6), f = x.h * 6 - sector;
+  auto sector = size_t(x.h * 6);                                        // x.h in [0, 1]
+  double f = x.h * 6 - double(sector);
   double p = x.v * (1 - x.s), q = x.v * (1 - x.s * f), t = x.v * (1 - x.s * (1 - f));
   const double table[6][3] = {{x.v, t, p}, {q, x.v, p}, {p, x.v, t}, {p, q, x.v}, {t, p, x.v}, {x.v, p, q}};
-  std::copy_n(table[size_t(sector) % 6], 3, rgb);
+  std::copy_n(table[sector % 6], 3, rgb);
 }
 
 }  // namespace
@@ -164,7 +165,7 @@ Tensor adjust_hue(const Tensor& image, double shift) {
     Hsv c = to_hsv(double(x[0]) / range, double(x[1]) / range, double(x[2]) / range);
     if (!std::isfinite(c.h)) { std::copy_n(x, 3, y); return; }          // NaN stays
     c.h += shift;
-    c.h -= std::floor(c.h);
+    c.h += c.h < 0 ? 1 : c.h >= 1 ? -1 : 0;
     double rgb[3];
     to_rgb(c, rgb);
     for (int k = 0; k < 3; ++k) y[k] = clamped<T>(rgb[k] * range);

@@ -10,8 +10,9 @@ namespace miniten::utils::vision {
 struct Pixels {
   Tensor tensor;
   int64_t h = 0, w = 0, c = 1;
+  std::byte* data = tensor ? tensor.view().data : nullptr;
   DType dtype() const { return tensor.dtype(); }
-  template <class T> T* as() const { return tensor.view().as<T>(); }
+  template <class T> T* as() const { return reinterpret_cast<T*>(data); }
   int64_t row() const { return w * c; }
   int64_t count() const { return h * w * c; }
 };

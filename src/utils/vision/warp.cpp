@@ -8,16 +8,21 @@ namespace {
 using Matrix = std::array<double, 9>;
 constexpr double radian = std::numbers::pi / 180;
 
+int64_t floor_of(double v) {                                           // |v| < 2^53; std::floor is a call on older processors
+  auto whole = int64_t(v);
+  return whole - (double(whole) > v);
+}
+
 // The value at (x, y) in pixel coordinates, (0.5, 0.5) being the middle of the first pixel; the border pixel is repeated
 // within half a pixel of it, as Pillow does.
 template <class T> void sample_bilinear(const Pixels& from, double x, double y, T* out) {
   using W = Wide<T>;
   x -= 0.5;
   y -= 0.5;
-  double fx = std::floor(x), fy = std::floor(y);
-  auto x0 = std::max(int64_t(fx), int64_t{0}), x1 = std::min(int64_t(fx) + 1, from.w - 1);
-  auto y0 = std::max(int64_t(fy), int64_t{0}), y1 = std::min(int64_t(fy) + 1, from.h - 1);
-  W dx = W(x - fx), dy = W(y - fy);
+  int64_t fx = floor_of(x), fy = floor_of(y);
+  auto x0 = std::max(fx, int64_t{0}), x1 = std::min(fx + 1, from.w - 1);
+  auto y0 = std::max(fy, int64_t{0}), y1 = std::min(fy + 1, from.h - 1);
+  W dx = W(x - double(fx)), dy = W(y - double(fy));
   const T *top = from.as<T>() + y0 * from.row(), *bottom = from.as<T>() + y1 * from.row();
   for (int64_t c = 0; c < from.c; ++c) {
     W a = W(top[x0 * from.c + c]), b = W(top[x1 * from.c + c]), d = W(bottom[x0 * from.c + c]), e = W(bottom[x1 * from.c + c]);
@@ -30,17 +35,17 @@ template <class T> void sample_bicubic(const Pixels& from, double x, double y, T
   using W = Wide<T>;
   x -= 0.5;
   y -= 0.5;
-  double fx = std::floor(x), fy = std::floor(y);
+  int64_t fx = floor_of(x), fy = floor_of(y);
   auto weights = [](double t) {                                       // Keys' cubic, a = -1
     return std::array<double, 4>{((2 - t) * t - 1) * t, (t - 2) * t * t + 1, ((1 - t) * t + 1) * t, (t - 1) * t * t};
   };
-  auto wx = weights(x - fx), wy = weights(y - fy);
+  auto wx = weights(x - double(fx)), wy = weights(y - double(fy));
   for (int64_t c = 0; c < from.c; ++c) {
     W sum = 0;
     for (int j = 0; j < 4; ++j) {
-      const T* row = from.as<T>() + std::clamp(int64_t(fy) + j - 1, int64_t{0}, from.h - 1) * from.row();
+      const T* row = from.as<T>() + std::clamp(fy + j - 1, int64_t{0}, from.h - 1) * from.row();
       W line = 0;
-      for (int i = 0; i < 4; ++i) line += W(wx[size_t(i)]) * W(row[std::clamp(int64_t(fx) + i - 1, int64_t{0}, from.w - 1) * from.c + c]);
+      for (int i = 0; i < 4; ++i) line += W(wx[size_t(i)]) * W(row[std::clamp(fx + i - 1, int64_t{0}, from.w - 1) * from.c + c]);
       sum += W(wy[size_t(j)]) * line;
     }
     out[c] = stored<T>(sum);

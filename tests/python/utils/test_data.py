@@ -104,6 +104,7 @@ def test_subset():
 
 
 # ---- splits ----
+@settings(deadline=None)
 @given(n=st.integers(0, 300), size=st.one_of(st.floats(0, 1), st.integers(0, 300)), seed=st.integers(0, 2**64 - 1), shuffle=st.booleans())
 def test_split_is_a_partition(n, size, seed, shuffle):
     tests = size if isinstance(size, int) else math.ceil(size * n)
@@ -119,6 +120,7 @@ def test_split_is_a_partition(n, size, seed, shuffle):
         assert test.indices == list(range(len(train), n))
 
 
+@settings(deadline=None)
 @given(labels=st.lists(st.integers(-3, 3), min_size=2, max_size=200), size=st.floats(0.05, 0.95), seed=st.integers(0, 1000))
 def test_stratified_shares_are_within_one(labels, size, seed):
     try:
@@ -200,6 +202,7 @@ def test_samplers():
         WeightedRandomSampler([1, 0], 2, replacement=False)
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 60), size=st.integers(1, 20), drop=st.booleans())
 def test_batch_sampler_as_torchs(n, size, drop):
     ours, theirs = BatchSampler(range(n), size, drop), torch.utils.data.BatchSampler(range(n), size, drop)
