@@ -22,16 +22,17 @@ QuantizedRef weights(const TfliteCall& f, int scale, int axis) {
   q->axis = q->scale.size() > 1 ? axis : -1;
   return q;
 }
-// int32 sums start from it; its scale is that of the products.
+// Sums start from it; its scale is that of the products.
 int integer_bias(TfliteWriter& w, const TfliteCall& f, int i, int64_t n, float x_scale, const QuantizedRef& weight) {
   auto q = std::make_shared<Quantized>(*weight);
   for (float& s : q->scale) s *= x_scale;
   q->axis = q->scale.size() > 1 ? 0 : -1;
-  q->dtype = DType::i32;
-  return size_t(i) < f.in.size() ? w.stored(i, {n}, {0}, q) : w.constant(Tensor::zeros({n}, DType::i32), "bias", q);
+  q->dtype = f.call.in[0].dtype == DType::i16 ? DType::i64 : DType::i32;
+  return size_t(i) < f.in.size() ? w.stored(i, {n}, {0}, q) : w.constant(Tensor::zeros({n}, q->dtype), "bias", q);
 }
 struct Cut { int64_t activation = 0, lo = 0, hi = 0; bool own = false; };      // own: operators of its own
 template <class A> Cut cut_of(const A& at, DType t) {
+  if (t == DType::i16) return at.lo <= -32768 && at.hi >= 32767 ? Cut{} : at.lo == 0 && at.hi >= 32767 ? Cut{1} : Cut{0, at.lo, at.hi, true};
   int64_t shift = t == DType::u8 ? 128 : 0, lo = at.lo - shift, hi = at.hi - shift, zero = at.y_zero - shift;
   int64_t six = std::min<int64_t>(127, zero + int64_t(std::nearbyint(6.0f / at.y_scale)));
   if (lo <= -128 && hi >= 127) return {};
@@ -60,19 +61,81 @@ Values write_qmatmul(TfliteWriter& w, const TfliteCall& f) {
   if (c.own) y.tensor = cut_integers(w, y.tensor, c.lo, c.hi);
   return {y};
 }
-Values write_qadd(TfliteWriter& w, const TfliteCall& f) {
+DType stored_as(DType t) { return t == DType::u8 ? DType::i8 : t; }
+// Sums, differences and products.
+template <char kind> Values write_pair(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QAddAttrs>();
   DType t = f.call.in[0].dtype;
-  if (t == DType::i16) f.refuse("int8 or uint8 operands", "int16", "export it as ONNX, or quantise to int8");
-  if (f.shape(0) != f.shape(1)) f.refuse("operands of one shape", f.shape(0).text() + " and " + f.shape(1).text(), "skip the layer in quantize_model");
-  auto axes = f.is_constant(0) ? std::nullopt : axes_of(w, f.in[0], f.out());
-  Axes order = axes ? *axes : Dims::iota(f.out().rank);
+  Axes order = Dims::iota(f.out().rank);
+  for (int i : {1, 0})
+    if (f.shape(i) == f.out() && !f.is_constant(i))
+      if (auto axes = axes_of(w, f.in[size_t(i)], f.out())) order = *axes;
+  // LiteRT adds at twice the coarser scale, shifted by 15 or 20 bits, and stops the program where the result's is finer.
+  if (kind != 'x' && 2 * std::max(at.a_scale, at.b_scale) >= std::ldexp(at.y_scale, t == DType::i16 ? 15 : 20))
+    f.refuse("operands less than " + std::string(t == DType::i16 ? "16384" : "524288") + " times as coarse as the result", "scales " + std::to_string(std::max(at.a_scale, at.b_scale)) + " and " + std::to_string(at.y_scale), "skip the layer in quantize_model");
   Cut c = cut_of(at, t);
   QuantizedRef q = of(at.y_scale, at.y_zero, t);
-  int a = w.stored(0, f.out(), order), b = w.stored(1, f.out(), order);
-  int y = w.emit_one("ADD", {a, b}, {{"fused_activation_function", c.activation}}, {DType::i8, ordered(f.out(), order)}, q);
-  if (c.own) y = cut_integers(w, y, c.lo, c.hi);
-  return {{y, f.out(), order}};
+  TfliteValue result{-1, f.out(), order};
+  auto operand = [&](int i, float scale, int64_t zero) { return w.broadcast(i, f.out(), result, f.is_constant(i) ? of(scale, zero, t) : nullptr); };
+  int a = operand(0, at.a_scale, at.a_zero), b = operand(1, at.b_scale, at.b_zero);
+  ForeignAttributes options{{"fused_activation_function", c.activation}};
+  if (t == DType::i16 && kind != 'x') options.emplace_back("pot_scale_int16", int64_t{0});
+  result.tensor = w.emit_one(kind == '+' ? "ADD" : kind == '-' ? "SUB" : "MUL", {a, b}, options, {stored_as(t), ordered(f.out(), order)}, q);
+  if (c.own) result.tensor = cut_integers(w, result.tensor, c.lo, c.hi);
+  return {result};
+}
+Values write_qmatmul_pair(TfliteWriter& w, const TfliteCall& f) {
+  const auto& at = f.call.as<QAddAttrs>();
+  DType t = f.call.in[0].dtype;
+  Cut c = cut_of(at, t);
+  int64_t turned[2] = {0, 0};
+  auto operand = [&](int i, float scale, int64_t zero) {
+    Axes plain = Dims::iota(f.shape(i).rank), swapped = plain;
+    std::swap(swapped[-1], swapped[-2]);
+    turned[i] = !f.is_constant(i) && !is_stored(f.in[size_t(i)], f.shape(i), plain) && is_stored(f.in[size_t(i)], f.shape(i), swapped);
+    return w.stored(i, f.shape(i), turned[i] ? swapped : plain, f.is_constant(i) ? of(scale, zero, t) : nullptr);
+  };
+  int a = operand(0, at.a_scale, at.a_zero), b = operand(1, at.b_scale, at.b_zero);
+  int y = w.emit_one("BATCH_MATMUL", {a, b}, {{"adj_x", turned[0]}, {"adj_y", turned[1]}}, {stored_as(t), f.out()}, of(at.y_scale, at.y_zero, t));
+  if (c.activation == 1) y = cut_integers(w, y, at.y_zero - (t == DType::u8 ? 128 : 0), t == DType::i16 ? 32767 : 127);
+  else if (c.own || c.activation) y = cut_integers(w, y, at.lo - (t == DType::u8 ? 128 : 0), at.hi - (t == DType::u8 ? 128 : 0));
+  return {TfliteValue::plain(y, f.out())};
+}
+
+// A builtin whose result has a scale that the format fixes, then the wanted one.
+int fixed_then(TfliteWriter& w, const char* type, int x, ForeignAttributes options, bool unit, const QuantizedRef& wanted) {
+  bool wide = wanted->dtype == DType::i16;
+  QuantizedRef q = of(wide ? 1 / 32768.0f : unit ? 1 / 256.0f : 1 / 128.0f, !wide && unit ? -128 : 0, wanted->dtype);
+  int y = w.emit_one(type, {x}, std::move(options), {q->dtype, w.spec(x).shape}, q);
+  return same(q, wanted) ? y : w.emit_one("QUANTIZE", {y}, {}, {wanted->dtype, w.spec(x).shape}, wanted);
+}
+// Any function of a byte: its table is read at x + 128. Equal bytes, where a builtin would round by itself.
+Values write_qtable(TfliteWriter& w, const TfliteCall& f) {
+  const auto& at = f.call.as<QTableAttrs>();
+  DType t = f.call.in[0].dtype;
+  TfliteValue x = f.in[0];
+  if (x.tensor < 0) x = TfliteValue::plain(w.stored(0, f.shape(0), Dims::iota(f.shape(0).rank), of(at.x_scale, at.x_zero, t)), f.shape(0));
+  QuantizedRef q = of(at.y_scale, at.y_zero, f.call.out[0].dtype);
+  const bool sigmoid = at.function == "sigmoid", tanh = at.function == "tanh";
+  const bool is_fixed = q->scale[0] == (sigmoid ? 1 / 256.0f : 1 / 128.0f) && q->zero[0] == (sigmoid ? -128 : 0);
+  if ((sigmoid || tanh) && (t == DType::i16 || is_fixed)) {
+    x.tensor = fixed_then(w, sigmoid ? "LOGISTIC" : "TANH", x.tensor, {}, sigmoid, q);
+    return {x};
+  }
+  if (t == DType::i16) f.refuse("int16 tables of sigmoid or tanh", at.function, "export it as ONNX, or quantise the layer to int8");
+  Tensor table = known(f, 1);
+  if (table.dtype() == DType::u8) table = miniten::cast(miniten::cast(table, DType::i32) - 128.0, DType::i8);
+  const Shape shape = w.spec(x.tensor).shape;
+  int index = w.emit_one("CAST", {x.tensor}, {}, {DType::i32, shape});
+  index = w.emit_one("ADD", {index, number(w, 128, DType::i32)}, {{"fused_activation_function", int64_t{0}}}, {DType::i32, shape});
+  x.tensor = w.emit_one("GATHER", {w.constant(table, "table", q), index}, {{"axis", int64_t{0}}}, {DType::i8, shape}, q);
+  return {x};
+}
+Values write_qsoftmax(TfliteWriter& w, const TfliteCall& f) {
+  const auto& at = f.call.as<QSoftmaxAttrs>();
+  const Shape& shape = f.shape(0);
+  int x = w.stored(0, shape, Dims::iota(shape.rank));
+  return {TfliteValue::plain(fixed_then(w, "SOFTMAX", x, {{"beta", 1.0f}}, true, of(at.y_scale, at.y_zero, f.call.out[0].dtype)), shape)};
 }
 Values write_qavg_pool(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QAvgPool2dAttrs>();
@@ -134,7 +197,8 @@ Values write_qmatmul_dynamic(TfliteWriter& w, const TfliteCall& f) {
 
 }  // namespace
 
-constinit const TfliteRules qconv2d{write_qconv}, qconv2d_dynamic{write_qconv_dynamic}, qmatmul{write_qmatmul}, qmatmul_dynamic{write_qmatmul_dynamic}, qadd{write_qadd},
+constinit const TfliteRules qconv2d{write_qconv}, qconv2d_dynamic{write_qconv_dynamic}, qmatmul{write_qmatmul}, qmatmul_dynamic{write_qmatmul_dynamic}, qadd{write_pair<'+'>},
+    qsub{write_pair<'-'>}, qmul{write_pair<'x'>}, qmatmul_pair{write_qmatmul_pair}, qtable{write_qtable}, qsoftmax{write_qsoftmax},
     qavg_pool2d{write_qavg_pool}, dynamic_quantize{write_dynamic_quantize};
 
 }  // namespace miniten::to_tflite

@@ -41,7 +41,7 @@ struct TfliteSettings : TfliteExport {
   std::string quantize;                          // "" (as the model is), "int8", "int16x8", "dynamic" or "float16"
   std::function<std::function<std::vector<Tensor>()>()> calibration;     // starts over: one batch at a time, an empty list at the end
 };
-// Pictures are stored (N, H, W, C); see TfliteExport. A quantised model keeps its scales; a float one is quantised first:
+// Pictures are stored (N, H, W, C); see TfliteExport. Checked as export_onnx does, where the reader knows what was written. A quantised model keeps its scales; a float one is quantised first:
 // "int8" and "int16x8" need calibration data, without which "int8" becomes "dynamic" and the report says so.
 ExportReport export_tflite(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const TfliteSettings& = {});
 

@@ -1,6 +1,7 @@
 #include "edge/export/steps.h"
 #include "edge/models.h"
 #include "miniten/graph/passes.h"
+#include "miniten/interchange/tflite.h"
 #include "miniten/ops/ops.h"
 
 namespace miniten::edge {
@@ -98,6 +99,13 @@ ExportReport export_tflite(nn::Module& m, const std::vector<Spec>& inputs, const
   r.inputs = ports(written.inputs);
   r.outputs = ports(written.outputs);
   r.notes.push_back("read by TensorFlow Lite " + written.runtime + " and later");
+  std::optional<Graph> back;
+  try {
+    back = miniten::load_tflite(bytes);
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::unsupported) throw;           // a form that the reader does not know says nothing
+  }
+  if (back) check_file(who, g, *back, r, &written);
   write_file(path, bytes);
   return r;
 }

@@ -3,6 +3,7 @@
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
+#include "ops/tflite_write.h"
 
 namespace miniten {
 
@@ -97,6 +98,6 @@ constinit const OpDef qmatmul_pair_op{.name = "qmatmul_pair", .doc = "matrix pro
       return {{{bytes({2, 1, 3, 4}), bytes({3, 4, 2})}, at}, {{bytes({3, 4}), transpose(bytes({5, 4}))}, at},
               {{words({2, 3, 5}), words({5, 4})}, std::make_shared<QAddAttrs>(QAddAttrs{0.02f, 0.05f, 700.0f, 0, 0, 0, -32768, 32767})}};
     },
-    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"QLinearMatMul", 10, &onnx::qmatmul_pair}, .attrs = codec<QAddAttrs>};
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"QLinearMatMul", 10, &onnx::qmatmul_pair}, .tflite = {"", 0, &to_tflite::qmatmul_pair}, .attrs = codec<QAddAttrs>};
 
 }  // namespace miniten

@@ -116,3 +116,87 @@ def test_without_calibration_data(tmp_path):
 def test_a_generator_of_batches(tmp_path):
     report = export_tflite(small_net(), SMALL_SHAPE, tmp_path / "m.tflite", quantize="int8", calibration_data=(images(8, i) for i in range(3)))
     assert report.quantization == "int8"
+
+
+# ---- integer tables, products and sums of two activations ----
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(12, 16), nn.Linear(12, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        return self.c(nn.functional.gelu(a) * mt.sigmoid(b) - mt.tanh(a))
+
+
+class Attends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.MultiheadAttention(16, 4, batch_first=True), nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.head(self.body(x, x, x)[0])
+
+
+class Last(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.body, self.head = layer(6, 12, batch_first=True), nn.Linear(12, 4)
+
+    def forward(self, x):
+        return self.head(self.body(x)[0][:, -1])
+
+
+def of_integers():
+    mt.manual_seed(3)
+    functions = {"sigmoid": nn.Sigmoid(), "tanh": nn.Tanh(), "gelu": nn.GELU(), "silu": nn.SiLU(), "softplus": nn.Softplus()}
+    nets = {name: (S(nn.Linear(16, 9), f), (16, 16)) for name, f in functions.items()}
+    nets |= {"softmax": (S(nn.Linear(16, 9), nn.Softmax(-1)), (16, 16)), "gated": (Gated(), (16, 12)), "attention": (Attends(), (4, 7, 16))}
+    nets |= {"pictures": (S(nn.Conv2d(3, 8, 3, padding=1), nn.Hardswish(), nn.Conv2d(8, 4, 1), nn.Tanh()), (4, 3, 6, 6))}
+    return nets
+
+
+OF_INTEGERS = of_integers()
+
+
+@pytest.mark.parametrize("activations", ["int8", "uint8"])
+@pytest.mark.parametrize("name", OF_INTEGERS)
+def test_every_integer_form_is_written(name, activations, tmp_path):
+    model, shape = OF_INTEGERS[name]
+    data = normal(*shape)
+    q = quantize_model(model.eval(), calibration_data=data, activation_dtype=activations)
+    assert all(r.reason == "" for r in q.report().rows)
+    report = export_tflite(q, shape, tmp_path / "m.tflite", inference_output_type="int8")
+    assert report.quantization == "int8" and report.checked_by == ["miniten"] and "DEQUANTIZE" not in report.operators
+    port = report.outputs[0]
+    want = integers_of(q(data), port)
+    for reference in (True, False):
+        runtime = LiteRT(tmp_path / "m.tflite", report, reference)
+        apart = np.abs(from_file(runtime.integers(data)[0], port).astype(int) - want.astype(int))
+        assert apart.max() <= (6 if name in ("attention", "gated") else 3) and apart.mean() < (0.8 if name in ("softmax", "attention") else 0.5), (reference, apart.max(), apart.mean())
+
+
+def test_tables_are_the_same_bytes(tmp_path):
+    mt.manual_seed(0)
+    layer, x = nn.Linear(5, 40).eval(), normal(32, 5)
+    for f in (nn.SiLU(), nn.GELU(), nn.Sigmoid()):
+        got = []
+        for parts in ([layer], [layer, f]):
+            q = quantize_model(S(*parts).eval(), calibration_data=x)
+            report = export_tflite(q, x.shape, tmp_path / "m.tflite", inference_output_type="int8")
+            got.append(LiteRT(tmp_path / "m.tflite", report).integers(x)[0])
+        table = next(t.numpy() for t in q.state_dict().values() if t.shape == (256,))
+        assert len(np.unique(got[0])) > 100 and np.array_equal(got[1], table[got[0].astype(int) + 128]), f
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.RNN])
+def test_recurrent_layers_in_integers(layer, tmp_path):
+    mt.manual_seed(1)
+    net, x = Last(layer).eval(), normal(8, 9, 6)
+    q = quantize_model(net, calibration_data=x)
+    report = export_tflite(q, (1, 9, 6), tmp_path / "m.tflite")
+    assert report.checked_by == ["miniten"]
+    runtime = LiteRT(tmp_path / "m.tflite", report)
+    got = np.concatenate([runtime(x[i:i + 1])[0] for i in range(len(x))])
+    want = q(x).numpy()
+    assert np.abs(got - want).max() < 0.05 * np.abs(want).max()
