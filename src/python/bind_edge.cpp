@@ -63,10 +63,51 @@ edge::Batches batches_of(nb::handle data, const nn::Module& m) {
   };
 }
 
+// A pattern, or the number of a layer.
+static std::string pattern(nb::handle p) {
+  if (nb::isinstance<nb::str>(p)) return nb::cast<std::string>(p);
+  if (nb::isinstance<nb::int_>(p) && !PyBool_Check(p.ptr())) return "#" + nb::cast<std::string>(nb::str(p));
+  throw Error(ErrorKind::type, "quantize_model", "layers as patterns or numbers", type_text(p));
+}
 static std::vector<std::string> patterns(nb::handle skip) {
   if (skip.is_none()) return {};
-  if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
-  return nb::cast<std::vector<std::string>>(skip);
+  if (nb::isinstance<nb::str>(skip) || nb::isinstance<nb::int_>(skip)) return {pattern(skip)};
+  std::vector<std::string> all;
+  for (nb::handle p : skip) all.push_back(pattern(p));
+  return all;
+}
+static std::vector<edge::LayerOverride> overrides_of(nb::handle given) {
+  if (given.is_none()) return {};
+  if (!nb::isinstance<nb::dict>(given)) throw Error(ErrorKind::type, "quantize_model", "overrides as a dict: layers -> dict of settings", type_text(given));
+  std::vector<edge::LayerOverride> all;
+  for (auto [layers, settings] : nb::borrow<nb::dict>(given)) {
+    edge::LayerOverride o{pattern(layers)};
+    if (!nb::isinstance<nb::dict>(settings)) throw Error(ErrorKind::type, "quantize_model", "a dict of settings for \"" + o.layers + "\"", type_text(settings));
+    nb::dict left = nb::cast<nb::dict>(nb::borrow<nb::dict>(settings).attr("copy")());
+    std::string known;
+    o.fields([&]<class T>(const char* key, std::optional<T>& field) {
+      known += (known.empty() ? "" : ", ") + std::string(key);
+      if (!left.contains(key)) return;
+      nb::object value = left.attr("pop")(key);
+      T got;
+      if (!nb::try_cast<T>(value, got, false) && !(std::is_same_v<T, float> && is_number(value) && nb::try_cast<T>(value, got)))
+        throw Error(ErrorKind::type, "quantize_model", std::string(key) + (std::is_same_v<T, bool> ? " as True or False" : std::is_same_v<T, std::string> ? " as text" : " as a number") + " for \"" + o.layers + "\"", type_text(value));
+      field = got;
+    });
+    if (nb::len(left)) throw Error(ErrorKind::type, "quantize_model", known + " for \"" + o.layers + "\"", nb::cast<std::string>(nb::repr(left)));
+    all.push_back(std::move(o));
+  }
+  return all;
+}
+static nb::dict dict_of(const std::vector<edge::LayerOverride>& overrides) {
+  nb::dict all;
+  for (edge::LayerOverride o : overrides) {
+    nb::dict settings;
+    if (all.contains(o.layers.c_str())) settings = nb::borrow<nb::dict>(all[o.layers.c_str()]);
+    o.fields([&](const char* key, const auto& field) { if (field) settings[key] = *field; });
+    all[o.layers.c_str()] = settings;
+  }
+  return all;
 }
 
 edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
@@ -101,7 +142,9 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
     else if (k == "momentum") c.momentum = number();
     else if (k == "block") c.block = int64_t(number());
     else if (k == "skip") c.skip = patterns(value);
-    else throw Error(ErrorKind::type, "quantize_model", "dtype, block, per_channel, symmetric, activation_dtype, activation_symmetric, calibration_data, method, mode, percentile, momentum, rounding, correct_bias, equalize, optimize or skip", "'" + k + "'");
+    else if (k == "overrides") c.overrides = overrides_of(value);
+    else if (k == "fallback") c.fallback = value.is_none() ? "none" : text();
+    else throw Error(ErrorKind::type, "quantize_model", "dtype, block, per_channel, symmetric, activation_dtype, activation_symmetric, calibration_data, method, mode, percentile, momentum, rounding, correct_bias, equalize, optimize, skip, overrides or fallback", "'" + k + "'");
   }
   return c;
 }
@@ -136,7 +179,7 @@ void bind_reports(nb::module_& m) {
       .def_ro("input_scale", &edge::QuantizationRow::input_scale).def_ro("output_scale", &edge::QuantizationRow::output_scale);
   using R = edge::QuantizationReport;
   nb::class_<R>(m, "QuantizationReport", "What quantize_model did, layer by layer.")
-      .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("calibration_samples", &R::calibration_samples)
+      .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("fallback", &R::fallback).def_ro("calibration_samples", &R::calibration_samples)
       .def_ro("float_bytes", &R::float_bytes).def_ro("bytes", &R::bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
   using X = edge::ExportedPort;
   nb::class_<X>(m, "ExportedPort", "An input or output of a written file.")
@@ -155,11 +198,14 @@ void bind_quantization(nb::module_& m) {
   nb::class_<C>(m, "QuantizationConfig", "How quantize_model quantises; see its keywords.")
       .def("__init__", [](C* self, nb::kwargs given) { new (self) C(config_of(nb::none(), given)); },
            nb::sig("def __init__(self, *, dtype: DType | str = 'int8', per_channel: bool = True, symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, "
-                   "method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, skip: collections.abc.Sequence[str] = ()) -> None"))
+                   "method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, "
+                   "skip: collections.abc.Sequence[str | int] = (), overrides: dict[str | int, dict[str, typing.Any]] | None = None, fallback: str | None = None) -> None"))
       .def_rw("dtype", &C::dtype).def_rw("block", &C::block).def_rw("per_channel", &C::per_channel).def_rw("symmetric", &C::symmetric).def_rw("activation_dtype", &C::activation_dtype)
       .def_rw("activation_symmetric", &C::activation_symmetric).def_rw("method", &C::method).def_rw("percentile", &C::percentile).def_rw("momentum", &C::momentum)
       .def_rw("rounding", &C::rounding).def_rw("correct_bias", &C::correct_bias).def_rw("equalize", &C::equalize)
-      .def_rw("optimize", &C::optimize).def_rw("mode", &C::mode).def_rw("skip", &C::skip);
+      .def_rw("optimize", &C::optimize).def_rw("mode", &C::mode).def_rw("skip", &C::skip).def_rw("fallback", &C::fallback)
+      .def_prop_rw("overrides", [](const C& c) { return dict_of(c.overrides); }, [](C& c, nb::object given) { c.overrides = overrides_of(given); },
+                   nb::for_getter(nb::sig("def overrides(self) -> dict[str, dict[str, typing.Any]]")), nb::for_setter(nb::sig("def overrides(self, value: dict[str | int, dict[str, typing.Any]] | None, /) -> None")));
   m.def("quantize_tensor", [](ArrayLike tensor, DTypeLike dtype, bool symmetric, std::optional<int> axis) {
           edge::QuantizedTensor q = edge::quantize_tensor(to_tensor("quantize_tensor", tensor.object), dtype_of("quantize_tensor", dtype.object), symmetric, axis);
           return nb::make_tuple(q.q, q.scale, q.zero_point);
@@ -188,8 +234,9 @@ void bind_quantization(nb::module_& m) {
         }, "model"_a, "config"_a = nb::none(), nb::kw_only(), "calibration_data"_a = nb::none(), "options"_a,
         nb::sig("def quantize_model(model: Module, config: QuantizationConfig | None = None, *, calibration_data: typing.Any = None, dtype: DType | str = 'int8', per_channel: bool = True, "
                 "symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, "
-                "rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, skip: collections.abc.Sequence[str] = ()) -> QuantizedModel"),
-        "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches.\n\n"
+                "rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, "
+                "skip: collections.abc.Sequence[str | int] = (), overrides: dict[str | int, dict[str, typing.Any]] | None = None, fallback: str | None = None) -> QuantizedModel"),
+        "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches. overrides: layers -> settings of their own.\n\n"
         "Without it weights are static and activations get their scales at run time. Keywords override config.");
 }
 

@@ -13,6 +13,6 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs&);
 #define CONFIG_KEYWORDS                                                                                                                     \
   "dtype: DType | str = 'int8', per_channel: bool = True, symmetric: bool = True, activation_dtype: DType | str = 'int8', "                  \
   "activation_symmetric: bool = False, method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, mode: str = 'static', "    \
-  "skip: collections.abc.Sequence[str] = ()"
+  "skip: collections.abc.Sequence[str | int] = ()"
 
 }  // namespace miniten::python

@@ -23,6 +23,24 @@ QuantizedTensor quantize_tensor(const Tensor& x, DType dtype = DType::i8, bool s
 Tensor dequantize_tensor(const Tensor& q, const Tensor& scale, const Tensor& zero_point = {}, std::optional<int> axis = {});
 
 // ---- models ----
+// What some layers have of their own; what is not set is the model's. Of activations it tells how the layer's output is
+// stored; an input that is stored otherwise is converted.
+struct LayerOverride {
+  std::string layers;                    // a name with * and ?, the name of an op, or the number of a layer with weights: "#0" the
+                                         // first, "#-1" the last. One that matches nothing is an error
+  std::optional<std::string> dtype;      // int8, int16, int16x8, or int4, which stores the layer's weights alone
+  std::optional<std::string> activation_dtype, method, rounding;
+  std::optional<std::string> mode;       // weight_only: stored in integers, computed in floats
+  std::optional<bool> per_channel, symmetric, activation_symmetric, skip;        // skip: stays float
+  std::optional<float> percentile;
+  std::optional<int64_t> block;
+  void fields(auto f) {                  // every field but layers
+    f("dtype", dtype); f("activation_dtype", activation_dtype); f("per_channel", per_channel); f("symmetric", symmetric);
+    f("activation_symmetric", activation_symmetric); f("method", method); f("percentile", percentile); f("rounding", rounding);
+    f("mode", mode); f("block", block); f("skip", skip);
+  }
+};
+
 struct QuantizationConfig {
   DType dtype = DType::i8;               // of weights: int8, int16 with activations of int16, or int4, for mode "weight_only" alone
   int64_t block = 0;                     // weight_only: so many weights along a product's inputs share a scale (a multiple of 16),
@@ -42,7 +60,10 @@ struct QuantizationConfig {
   std::string mode = "static";           // static: integers throughout. Without calibration data, and as
                                          // dynamic: activations get their scales at run time. weight_only: stored in integers
   std::vector<std::string> skip;         // layers that stay float: names with * and ?, "features" means all below it too,
-                                         // or names of ops. One that matches nothing is an error
+                                         // "=features" it alone, names of ops, or numbers as in an override. One that matches nothing is an error
+  std::vector<LayerOverride> overrides;  // for some layers; later ones win
+  std::string fallback = "none";         // auto: layers that run faster in floats, here and now, stay so. They are timed on the
+                                         // first calibration batch, without one on zeros. Not for weight_only
 };
 
 // int4, int8, int16, or int16x8: int8 weights with activations of int16.
@@ -60,6 +81,7 @@ struct QuantizationReport {
   std::string mode;                      // what was done: "static", "dynamic" or "weight_only"
   std::vector<QuantizationRow> rows;
   std::vector<std::string> notes;
+  std::vector<std::string> fallback;     // patterns of the layers that were slower in integers: given as skip, they decide the same again
   int64_t calibration_samples = 0;
   size_t float_bytes = 0;                // of the float model's file
   size_t bytes = 0;                      // of this model's file when it was made
@@ -98,8 +120,8 @@ using Batches = std::function<std::vector<Tensor>()>;
 // A quantised copy; the model given is not modified. Shapes are those of the calibration data, else of the model's last
 // call; a model that was never called is quantised at its first call. Batch norm, bias and activations are absorbed into
 // the layer before them. Throws for an unknown mode, method or dtype, a quantised or training graph, NaN and infinities
-// in weights or calibration data (naming the layer), calibration data without samples or of wrong shapes, and skip
-// patterns that match nothing.
+// in weights or calibration data (naming the layer), calibration data without samples or of wrong shapes, and
+// patterns of skip and overrides that match nothing.
 Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& = {}, const Batches& calibration = nullptr);
 Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig&, const std::vector<std::vector<Tensor>>& calibration);
 

@@ -23,6 +23,7 @@ struct Node {
   std::vector<int> in, out;
   std::string name;                      // of the layer it came from; may be empty
   std::vector<Graph> subgraphs;          // of control flow
+  bool stays_float = false;              // lower_quantized leaves it
   const void* attributes() const { return attrs ? attrs.get() : op->attrs.defaults; }
 };
 struct State { int entry, exit; };       // exit: the value that stands in the entry's memory after a run

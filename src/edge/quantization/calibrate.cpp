@@ -15,13 +15,13 @@ namespace {
 
 }  // namespace
 
-std::vector<Range> calibrate(const Graph& g, const Decisions& d, const QuantizationConfig& config, const Batches& batches, int64_t& samples,
+std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Batches& batches, int64_t& samples,
                              const std::function<void(int, const Tensor&)>& also) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   std::vector<bool> watched = origins(g, d);
   std::vector<std::unique_ptr<RangeObserver>> observers(g.values.size());
-  for (size_t i = 0; i < watched.size(); ++i) if (watched[i]) observers[i] = std::make_unique<RangeObserver>(config);
+  for (size_t i = 0; i < watched.size(); ++i) if (watched[i]) observers[i] = std::make_unique<RangeObserver>(d.config_of_value(int(i)));
   for (size_t i = 0; i < observers.size(); ++i)
     if (observers[i] && g.is_constant(int(i))) observers[i]->see(g.values[i].constant);
 
@@ -35,20 +35,21 @@ std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Quantizat
                 "leave calibration data out to quantise activations at run time");
   std::vector<Range> ranges(g.values.size());
   for (size_t i = 0; i < observers.size(); ++i)
-    if (observers[i] && !observers[i]->is_empty()) ranges[i] = observers[i]->range(config.activation_dtype, config.activation_symmetric);
+    if (const QuantizationConfig& config = d.config_of_value(int(i)); observers[i] && !observers[i]->is_empty())
+      ranges[i] = observers[i]->range(config.activation_dtype, config.activation_symmetric);
   return ranges;
 }
 
-std::vector<Quantized> activation_parameters(const Graph& g, const Decisions& d, const QuantizationConfig& config, const std::vector<Range>& ranges) {
-  std::vector<Range> together(g.values.size());
+GroupParameters activation_parameters(const Graph& g, const Decisions& d, const std::vector<Range>& ranges) {
+  GroupParameters groups{std::vector<Quantized>(g.values.size()), std::vector<Range>(g.values.size())};
   std::vector<bool> is_origin = origins(g, d);
   for (size_t i = 0; i < ranges.size(); ++i)
-    if (is_origin[i] && !ranges[i].is_empty()) together[size_t(d.group[i])].include(ranges[i]);
-  std::vector<Quantized> groups(g.values.size());
-  for (size_t i = 0; i < groups.size(); ++i) {
+    if (is_origin[i] && !ranges[i].is_empty()) groups.ranges[size_t(d.group[i])].include(ranges[i]);
+  for (size_t i = 0; i < groups.of.size(); ++i) {
     if (!d.quantized[i]) continue;
-    Affine a = affine_of(together[i], config.activation_dtype, config.activation_symmetric);
-    groups[i] = {{a.scale}, {a.zero}, -1, 0, config.activation_dtype};
+    const QuantizationConfig& config = d.configs[size_t(d.leads[i])];
+    Affine a = affine_of(groups.ranges[i], config.activation_dtype, config.activation_symmetric);
+    groups.of[i] = {{a.scale}, {a.zero}, -1, 0, config.activation_dtype};
   }
   return groups;
 }

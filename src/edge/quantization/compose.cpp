@@ -27,12 +27,25 @@ void splice(Graph& g, const Node& n, const Graph& part, std::vector<Node>& nodes
 
 }  // namespace
 
-void compose(Graph& g, const std::vector<std::string>& skip) {
+bool widen_states(const Graph& g, QuantizationConfig& config) {
+  if (bits_of(config.activation_dtype) != 8) return false;
+  std::vector<LayerOverride> wide;
+  for (const Node& n : g.nodes) {
+    auto known = [&](const LayerOverride& o) { return o.layers == n.name; };
+    if (n.op->quant.compose && !n.name.empty() && std::none_of(wide.begin(), wide.end(), known)) wide.push_back({.layers = n.name, .activation_dtype = "int16"});
+  }
+  config.overrides.insert(config.overrides.begin(), wide.begin(), wide.end());       // the given ones win
+  return !wide.empty();
+}
+
+void compose(Graph& g, const QuantizationConfig& config) {
   std::vector<Node> nodes;
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node n = g.nodes[i];
-    bool skipped = std::any_of(skip.begin(), skip.end(), [&](const std::string& p) { return is_named(n, p); });
-    if (!n.op->quant.compose || skipped) { nodes.push_back(n); continue; }
+    auto meant = [&](const std::string& p) { return is_named(n, p); };
+    auto stored = [&](const LayerOverride& o) { return meant(o.layers) && (o.skip.value_or(false) || o.mode == "weight_only" || o.dtype == "int4"); };
+    bool stays = std::any_of(config.skip.begin(), config.skip.end(), meant) || std::any_of(config.overrides.begin(), config.overrides.end(), stored);
+    if (!n.op->quant.compose || stays) { nodes.push_back(n); continue; }
     auto in = g.specs(n.in), out = g.specs(n.out);
     size_t given = 0;
     Graph part = trace(in, [&](const std::vector<Tensor>& inputs) {

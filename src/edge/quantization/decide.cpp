@@ -1,4 +1,7 @@
+#include <charconv>
+#include <map>
 #include <numeric>
+#include <set>
 #include "edge/models.h"
 #include "edge/quantization/steps.h"
 
@@ -13,26 +16,88 @@ bool is_activation(const Graph& g, const Node& n, size_t k) {
 
 std::string layer_of(const Node& n) { return n.name.empty() ? std::string(n.op->name) : n.name; }
 
-bool is_named(const Node& n, const std::string& p) { return matches(p, n.name) || matches(p + ".*", n.name) || p == n.op->name; }
+bool is_named(const Node& n, const std::string& p) {
+  if (p.starts_with('=')) return n.name == p.substr(1);
+  return matches(p, n.name) || matches(p + ".*", n.name) || p == n.op->name;
+}
 
-std::vector<std::string> skipped_by(const Graph& g, const std::vector<std::string>& patterns) {
-  std::vector<std::string> by(g.nodes.size());
-  for (const std::string& p : patterns) {
+QuantizationConfig named(const Graph& g, QuantizationConfig c) {
+  auto names_of = [&](const char* what, const std::string& pattern) -> std::vector<std::string> {
+    int64_t number = 0;
+    const bool is_number = pattern.starts_with('#');
+    if (is_number)
+      if (auto [end, problem] = std::from_chars(pattern.data() + 1, pattern.data() + pattern.size(), number); problem != std::errc() || end != pattern.data() + pattern.size())
+        throw Error(ErrorKind::value, "quantize_model", "a number after #", "\"" + pattern + "\"");
+    std::vector<std::string> names;
+    for (const Node& n : g.nodes) {
+      const bool meant = is_number ? n.op->traits.weights && n.op->traits.converts == Conversion::none : n.op->quant.compose && pattern == n.op->name && !n.name.empty();
+      if (meant && !std::count(names.begin(), names.end(), layer_of(n))) names.push_back(layer_of(n));
+    }
+    if (!is_number) return names.empty() ? std::vector{pattern} : names;
+    const auto count = int64_t(names.size());
+    if (number < -count || number >= count)
+      throw Error(ErrorKind::index, "quantize_model", std::string(what) + " numbers from " + std::to_string(-count) + " to " + std::to_string(count - 1) + ", as " + std::to_string(count) + " layers have weights", pattern);
+    return {names[size_t(number < 0 ? number + count : number)]};
+  };
+  std::vector<std::string> skip;
+  for (const std::string& p : c.skip) for (std::string& name : names_of("skip", p)) skip.push_back(std::move(name));
+  std::vector<LayerOverride> overrides;
+  for (const LayerOverride& o : c.overrides)
+    for (std::string& name : names_of("override", o.layers)) {
+      overrides.push_back(o);
+      overrides.back().layers = std::move(name);
+    }
+  c.skip = std::move(skip);
+  c.overrides = std::move(overrides);
+  return c;
+}
+
+namespace {
+
+// By node: the numbers of the patterns that match it.
+std::vector<std::vector<int>> matching(const char* what, const Graph& g, const std::vector<std::string>& patterns) {
+  std::vector<std::vector<int>> by(g.nodes.size());
+  for (size_t k = 0; k < patterns.size(); ++k) {
     bool found = false;
     std::string layers;
     for (size_t i = 0; i < g.nodes.size(); ++i) {
       const Node& n = g.nodes[i];
       if (!n.op->traits.movement) layers += (layers.empty() ? "" : ", ") + layer_of(n);
-      if (!is_named(n, p)) continue;
-      by[i] = p;
+      if (!is_named(n, patterns[k])) continue;
+      by[i].push_back(int(k));
       found = true;
     }
-    if (!found) throw Error(ErrorKind::value, "quantize_model", "skip patterns that match a layer", "\"" + p + "\"", "layers, with what they absorbed: " + layers);
+    if (!found) throw Error(ErrorKind::value, "quantize_model", std::string(what) + " patterns that match a layer", "\"" + patterns[k] + "\"", "layers, with what they absorbed: " + layers);
   }
   return by;
 }
 
-namespace {
+// Each node's config. -> the pattern that leaves it out, "" for none.
+std::vector<std::string> configure(const Graph& g, const QuantizationConfig& config, Decisions& d) {
+  std::vector<std::string> skipped(g.nodes.size()), patterns;
+  auto skips = matching("skip", g, config.skip);
+  for (size_t i = 0; i < skips.size(); ++i) if (!skips[i].empty()) skipped[i] = config.skip[size_t(skips[i].back())];
+  for (const LayerOverride& o : config.overrides) patterns.push_back(o.layers);
+  auto overrides = matching("override", g, patterns);
+  d.configs = {config};
+  d.config.assign(g.nodes.size(), 0);
+  std::map<std::vector<int>, int> known{{{}, 0}};
+  for (size_t i = 0; i < overrides.size(); ++i) {
+    auto [at, is_new] = known.try_emplace(overrides[i], int(d.configs.size()));
+    d.config[i] = at->second;
+    for (int k : overrides[i])
+      if (const LayerOverride& o = config.overrides[size_t(k)]; o.skip) skipped[i] = *o.skip ? o.layers : "";
+    if (!is_new) continue;
+    QuantizationConfig c = config;
+    for (int k : overrides[i]) c = overridden(std::move(c), config.overrides[size_t(k)]);
+    check_config(c);
+    c = resolved(std::move(c));
+    if (c.mode != config.mode && c.mode != "weight_only")
+      throw Error(ErrorKind::unsupported, "quantize_model", "the model's mode or weight_only in overrides", "\"" + c.mode + "\" for \"" + patterns[size_t(overrides[i].back())] + "\"");
+    d.configs.push_back(std::move(c));
+  }
+  return skipped;
+}
 
 bool is_finite(const Graph& g, int id) {
   Range r;
@@ -90,8 +155,37 @@ void regroup(const Graph& g, Decisions& d) {
     if (d.nodes[i].form != Decision::passes) continue;
     for (int id : n.in) if (is_float(g.values[size_t(id)].spec.dtype)) parent[size_t(find(parent, id))] = find(parent, n.out[0]);
   }
+  // Steps that use the same weights are one layer's: with 16 bits they share a scale for each kind of value, so tables too.
+  std::map<std::pair<int, std::string>, int> readers;
+  std::set<std::string> repeats;
+  for (const Node& n : g.nodes)
+    for (size_t k = 0; k < n.in.size(); ++k)
+      if (is_bit(n.op->traits.weights, k) && g.is_constant(n.in[k]) && !n.name.empty() && ++readers[{n.in[k], n.name}] > 1) repeats.insert(n.name);
+  std::map<std::pair<std::string, const OpDef*>, int> kinds;
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    const Node& n = g.nodes[i];
+    if (d.nodes[i].form != Decision::integers || d.config_of(i).activation_dtype != DType::i16 || !repeats.count(n.name)) continue;
+    auto [first, is_new] = kinds.try_emplace({n.name, n.op}, n.out[0]);
+    if (!is_new) parent[size_t(find(parent, n.out[0]))] = find(parent, first->second);
+  }
   d.group.resize(parent.size());
   for (size_t i = 0; i < parent.size(); ++i) d.group[i] = find(parent, int(i));
+  d.leads.assign(parent.size(), -1);                 // the widest activations, then the first override
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    if (d.nodes[i].form != Decision::integers) continue;
+    int& lead = d.leads[size_t(d.group[size_t(g.nodes[i].out[0])])];
+    auto bits = [&](int c) { return bits_of(d.configs[size_t(c)].activation_dtype); };
+    if (lead < 0 || bits(d.config[i]) > bits(lead) || (lead == 0 && bits(d.config[i]) == bits(0))) lead = d.config[i];
+  }
+  std::vector<int> readers_want(parent.size(), -1);  // what floats alone give follows who reads it, if these agree
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    if (d.nodes[i].form != Decision::integers) continue;
+    for_activations(g, g.nodes[i], [&](int id) {
+      int& wanted = readers_want[size_t(d.group[size_t(id)])];
+      wanted = wanted < 0 || d.configs[size_t(wanted)].activation_dtype == d.config_of(i).activation_dtype ? std::max(wanted, d.config[i]) : 0;
+    });
+  }
+  for (size_t i = 0; i < d.leads.size(); ++i) if (d.leads[i] < 0) d.leads[i] = std::max(readers_want[i], 0);
   d.quantized.assign(parent.size(), false);
   auto mark = [&](int id) { d.quantized[size_t(d.group[size_t(id)])] = true; };
   for (size_t i = 0; i < g.nodes.size(); ++i) {
@@ -111,7 +205,7 @@ static void decide_static(const Graph& g, Decisions& d, const std::vector<std::s
   std::vector<bool> waits(g.nodes.size());
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
-    if (!skipped[i].empty() || !computes_floats(g, n)) continue;
+    if (!skipped[i].empty() || !computes_floats(g, n) || d.nodes[i].form != Decision::untouched) continue;
     if (may_pass(g, n)) { d.nodes[i] = {Decision::passes, ""}; continue; }
     std::string reason = obstacle(g, n, false);
     waits[i] = reason.empty() && !n.op->traits.weights;
@@ -135,27 +229,30 @@ static void decide_static(const Graph& g, Decisions& d, const std::vector<std::s
   }
 }
 
-Decisions decide(const Graph& g, const std::vector<std::string>& skipped, const std::string& mode) {
+Decisions decide(const Graph& g, const QuantizationConfig& config, const std::string& mode) {
   Decisions d;
   d.nodes.resize(g.nodes.size());
+  const std::vector<std::string> skipped = configure(g, config, d);
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node& n = g.nodes[i];
     if (!computes_floats(g, n) || (n.op->traits.movement && !n.op->traits.weights)) continue;
     if (!skipped[i].empty()) { d.nodes[i] = {Decision::floats, "skipped by \"" + skipped[i] + "\""}; continue; }
-    if (mode == "static") continue;
+    const bool stores = mode == "weight_only" || d.config_of(i).mode == "weight_only";
+    if (mode == "static" && !stores) continue;
     std::string reason;
-    if (mode == "dynamic") reason = obstacle(g, n, true);
+    if (!stores) reason = obstacle(g, n, true);
     else {
       bool stored = false;
       for (size_t k = 0; k < n.in.size(); ++k)
         stored |= is_bit(n.op->traits.weights, k) && g.is_constant(n.in[k]) && g.values[size_t(n.in[k])].spec.dtype == DType::f32;
       if (!stored) reason = "has no constant weights";
     }
-    d.nodes[i] = {reason.empty() ? Decision::integers : Decision::floats, reason};
+    d.nodes[i] = {!reason.empty() ? Decision::floats : stores ? Decision::stored : Decision::integers, reason};
   }
   if (mode == "static") decide_static(g, d, skipped);
   else {
     d.group.resize(g.values.size());
+    d.leads.assign(g.values.size(), 0);
     std::iota(d.group.begin(), d.group.end(), 0);
     d.quantized.assign(g.values.size(), false);
   }

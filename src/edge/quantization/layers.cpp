@@ -88,15 +88,17 @@ void QuantizedLayer::take(nn::Module& layer, const Spec& input, const Batches& c
   QuantizationReport report;
   report.config = config;
   report.mode = options.dynamic ? "dynamic" : "static";
-  Decisions d = decide(from, std::vector<std::string>(from.nodes.size()), report.mode);
+  QuantizationConfig plain = config;
+  plain.skip.clear();
+  Decisions d = decide(from, plain, report.mode);
   std::vector<Range> ranges;
-  if (calibration) ranges = calibrate(from, d, config, [&]() { return first.empty() ? calibration() : std::exchange(first, {}); }, report.calibration_samples);
+  if (calibration) ranges = calibrate(from, d, [&]() { return first.empty() ? calibration() : std::exchange(first, {}); }, report.calibration_samples);
   Graph made = place(g, from, d, [&](const Decisions& now) {
-    if (!scales) return activation_parameters(from, now, config, ranges);
+    if (!scales) return activation_parameters(from, now, ranges);
     std::vector<Quantized> groups(from.values.size());
     for (auto [id, a] : {std::pair(from.inputs[0], scales->input), std::pair(from.outputs[0], scales->output)})
       groups[size_t(now.group[size_t(id)])] = {{a.scale}, {a.zero_point}, -1, 0, options.activation_dtype};
-    return groups;
+    return GroupParameters{groups, {}};
   }, report);
   for (const QuantizationRow& r : report.rows)
     if (!r.reason.empty()) throw Error(ErrorKind::unsupported, type_name(), "a layer with an integer form", "one that " + r.reason);

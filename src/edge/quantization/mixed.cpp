@@ -71,7 +71,7 @@ struct Search {
     report.mode = "static";
     report.calibration_samples = samples;
     Decisions d = with_floats(floats);
-    return place(given, from, d, [&](const Decisions& now) { return activation_parameters(from, now, options.config, ranges); }, report);
+    return place(given, from, d, [&](const Decisions& now) { return activation_parameters(from, now, ranges); }, report);
   }
   Ref<QuantizedModel> made(const Names& floats) const {
     QuantizationReport report;
@@ -267,7 +267,8 @@ struct Search {
 
 MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibration, const Evaluate& evaluate, const MixedPrecisionOptions& given) {
   check_config(given.config);
-  check_plain(who, given.config);
+  check_plain(who, given.config, true);
+  if (given.config.fallback != "none") throw Error(ErrorKind::unsupported, who, "fallback None: the objective decides", "\"" + given.config.fallback + "\"");
   MixedPrecisionOptions o = given;
   o.config = resolved(given.config);
   if (o.config.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + o.config.mode + "\"");
@@ -283,14 +284,16 @@ MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibrat
   for (const Tensor& t : s.first) s.specs.push_back(t.spec());
   s.given = own_copy(graph_for(who, model, s.specs));
   check_graph(s.given);
-  s.from = folded(s.given, o.config.skip);
-  s.all = decide(s.from, skipped_by(s.from, o.config.skip), "static");
+  widen_states(s.given, o.config);
+  const QuantizationConfig config = named(s.given, o.config);
+  s.from = folded(s.given, config);
+  s.all = decide(s.from, config, "static");
   bool is_first = true;
-  s.ranges = calibrate(s.from, s.all, o.config, [&]() { return std::exchange(is_first, false) ? s.first : calibration(); }, s.samples);
+  s.ranges = calibrate(s.from, s.all, [&]() { return std::exchange(is_first, false) ? s.first : calibration(); }, s.samples);
   QuantizationReport unused;
   unused.config = o.config;
   unused.mode = "static";
-  place(s.given, s.from, s.all, [&](const Decisions& now) { return activation_parameters(s.from, now, o.config, s.ranges); }, unused);
+  place(s.given, s.from, s.all, [&](const Decisions& now) { return activation_parameters(s.from, now, s.ranges); }, unused);
   Names seen;
   for (size_t i = 0; i < s.from.nodes.size(); ++i)
     if (s.all.nodes[i].form == Decision::integers && seen.insert(layer_of(s.from.nodes[i])).second) s.layers.push_back(layer_of(s.from.nodes[i]));

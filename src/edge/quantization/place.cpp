@@ -1,4 +1,5 @@
 #include <map>
+#include <tuple>
 #include "edge/quantization/steps.h"
 #include "miniten/ops/ops.h"
 #include "ops/quantized/lowering.h"
@@ -10,13 +11,12 @@ namespace {
 // Builds a graph beside the float one: values keep their ids, nodes are appended in order.
 struct Builder {
   const Graph& from;
-  const QuantizationConfig& config;
   Placed placed;
   std::map<std::pair<int, std::vector<float>>, std::pair<int, std::shared_ptr<const Quantized>>> weights;   // value and scales -> integers
 
   const std::map<int, Tensor>& rounded;
 
-  Builder(const Graph& g, const Decisions& d, const QuantizationConfig& c) : from(g), config(c), rounded(d.rounded) {
+  Builder(const Graph& g, const Decisions& d) : from(g), rounded(d.rounded) {
     placed.graph = g;
     placed.graph.nodes.clear();
     placed.result.assign(g.nodes.size(), -1);
@@ -54,6 +54,7 @@ struct Builder {
     int scale = constant(scale_tensor(*s.q), name + ".scale"), zero = constant(zero_tensor(*s.q), name + ".zero_point");
     return convert(dequantize_op, s.integers, DType::f32, *s.q, scale, zero, layer);
   }
+  void add_stored(size_t i, Node n, const Decisions& d);       // n, its other inputs as they shall be
 };
 
 // A bias is stored at x_scale * w_scale: a channel whose bias would not fit gets a coarser weight scale.
@@ -92,17 +93,43 @@ Quantized weight_parameters(const Graph& g, const Node& n, int id, const Quantiz
     throw Error(ErrorKind::value, "quantize_model", "finite weights", "NaN or infinity in \"" + v.name + "\" of layer \"" + layer_of(n) + "\"",
                 "train or load the model again, or skip the layer");
   int axis = n.op->traits.channel_axis;
-  return quantized_constant(v.constant, config.dtype, config.symmetric, config.per_channel && axis < v.spec.shape.rank ? axis : -1);
+  Quantized q = quantized_constant(v.constant, config.dtype, config.symmetric, config.per_channel && axis < v.spec.shape.rank ? axis : -1);
+  if (config.dtype == DType::i4) least_squares(v.constant, q);
+  return q;
 }
 
-Placed place_static(const Graph& from, const Decisions& d, const QuantizationConfig& config, const std::vector<Quantized>& groups) {
-  Builder b(from, d, config);
+void Builder::add_stored(size_t i, Node n, const Decisions& d) {
+  const QuantizationConfig& config = d.config_of(i);
+  const Node& given = from.nodes[i];
+  placed.result[i] = n.out[0];
+  n.stays_float = true;
+  if (config.block) {
+    Question question(from, given);
+    auto chosen = given.in.size() > 1 ? d.rounded.find(given.in[1]) : d.rounded.end();
+    if (auto lowered = block_form(question.ask(given, {}, nullptr, nullptr).call, config.dtype, config.block, chosen == d.rounded.end() ? Tensor() : chosen->second)) {
+      for (size_t k = 1; k < given.in.size(); ++k) check_finite(from, given, given.in[k]);
+      Node blocks{lowered->op, lowered->attrs, {n.in[0]}, n.out, n.name, {}};
+      const std::string weight = from.values[size_t(given.in[1])].name;
+      const std::string names[] = {weight, weight + ".scale", given.in.size() == 3 ? from.values[size_t(given.in[2])].name : ""};
+      for (size_t k = 0; k < lowered->constants.size(); ++k) blocks.in.push_back(constant(lowered->constants[k], names[k]));
+      g().nodes.push_back(std::move(blocks));
+      return;
+    }
+  }
+  for (size_t k = 0; k < n.in.size(); ++k)
+    if (is_bit(n.op->traits.weights, k) && from.is_constant(given.in[k]) && from.values[size_t(given.in[k])].spec.dtype == DType::f32)
+      n.in[k] = read_stored(store(given.in[k], weight_parameters(from, given, given.in[k], config)), n.name);
+  g().nodes.push_back(std::move(n));
+}
+
+Placed place_static(const Graph& from, const Decisions& d, const GroupParameters& groups) {
+  Builder b(from, d);
   std::vector<bool> origin = origins(from, d);
   std::map<int, std::pair<int, int>> parameters;             // of a group: scale and zero point
   std::map<int, int> floats_of;                              // an origin's value -> the floats that its integers stand for
   std::vector<bool> by_integers(from.values.size());         // origins that only exist as integers
   auto group_of = [&](int id) { return d.group[size_t(id)]; };
-  auto quantization = [&](int id) -> const Quantized& { return groups[size_t(group_of(id))]; };
+  auto quantization = [&](int id) -> const Quantized& { return groups.of[size_t(group_of(id))]; };
   auto place = [&](int id, const std::string& layer) {
     const Quantized& q = quantization(id);
     const std::string name = layer.empty() ? from.values[size_t(id)].name : layer;
@@ -113,6 +140,25 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
     floats_of[id] = b.convert(dequantize_op, integers, DType::f32, q, scale, zero, layer);
     return integers;
   };
+  // A value as a node of other activations reads it: converted from its integers where it has no others.
+  std::map<std::pair<int, DType>, std::pair<Quantized, int>> converted;
+  auto reads = [&](int id, const QuantizationConfig& config, const std::string& layer) -> std::pair<const Quantized*, int> {
+    const Quantized& own = quantization(id);
+    auto known = floats_of.find(id);
+    int floats = known == floats_of.end() ? id : known->second;
+    if (own.dtype == config.activation_dtype) return {&own, floats};
+    auto& [q, value] = converted[{id, config.activation_dtype}];
+    if (q.scale.empty()) {
+      const Range& range = groups.ranges.empty() ? Range{} : groups.ranges[size_t(group_of(id))];
+      Affine a = affine_of(range.is_empty() ? range_of(own) : range, config.activation_dtype, config.activation_symmetric);
+      q = {{a.scale}, {a.zero}, -1, 0, config.activation_dtype};
+      const std::string name = layer + ".input";
+      int scale = b.constant(scale_tensor(q), name + ".scale"), zero = b.constant(zero_tensor(q), name + ".zero_point");
+      int integers = b.convert(quantize_op, by_integers[size_t(id)] || from.is_constant(id) ? floats : id, q.dtype, q, scale, zero, layer);
+      value = b.convert(dequantize_op, integers, DType::f32, q, scale, zero, layer);
+    }
+    return {&q, value};
+  };
   for (int id : from.inputs) if (origin[size_t(id)]) place(id, "");
   for (size_t id = 0; id < from.values.size(); ++id)
     if (origin[id] && from.is_constant(int(id))) floats_of[int(id)] = b.read_stored(b.store(int(id), quantization(int(id))), from.values[id].name);
@@ -121,10 +167,12 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
     const auto form = d.nodes[i].form;
     if (form == Decision::integers) {
       std::vector<const Quantized*> in(n.in.size(), nullptr);
+      std::vector<int> activations(n.in.size(), -1);
       Question question(from, n);
       std::map<size_t, Builder::Stored> stored;
+      const QuantizationConfig &config = d.config_of(i), &activation = d.config_of_value(n.out[0]);
       for (size_t k = 0; k < n.in.size(); ++k) {
-        if (is_activation(from, n, k)) in[k] = &quantization(n.in[k]);
+        if (is_activation(from, n, k)) std::tie(in[k], activations[k]) = reads(n.in[k], activation, n.name);
         else if (!is_bit(n.op->traits.weights, k)) check_finite(from, n, n.in[k]);
       }
       for (size_t k = 0; k < n.in.size(); ++k) {
@@ -136,7 +184,7 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
             if (!in[o] && o != k && in[0]) make_room_for_bias(n, from.values[size_t(n.in[o])].constant, *in[0], question.in[k].shape, q);
           stored.emplace(k, b.store(n.in[k], q));
         } else if (is_bit(n.op->quant.either, k) && question.in[k].shape.count() != 1) {     // a constant operand, stored like an activation
-          stored.emplace(k, b.store(n.in[k], quantized_constant(from.values[size_t(n.in[k])].constant, config.activation_dtype, config.activation_symmetric, -1)));
+          stored.emplace(k, b.store(n.in[k], quantized_constant(from.values[size_t(n.in[k])].constant, activation.activation_dtype, activation.activation_symmetric, -1)));
         } else continue;
         in[k] = stored.at(k).q.get();
       }
@@ -144,14 +192,16 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
       std::string reason = "has no integer form for these operands";
       if (!n.op->quant.lower(question.ask(n, in, &out, &reason))) { b.placed.refusals[i] = reason; continue; }
       for (size_t k = 0; k < n.in.size(); ++k)
-        if (in[k]) n.in[k] = stored.count(k) ? b.read_stored(stored.at(k), n.name) : floats_of.count(n.in[k]) ? floats_of[n.in[k]] : n.in[k];
+        if (in[k]) n.in[k] = stored.count(k) ? b.read_stored(stored.at(k), n.name) : activations[k];
     } else {
       for (int& id : n.in) {
         auto known = floats_of.find(id);
         if (known != floats_of.end() && (form == Decision::passes || by_integers[size_t(id)])) id = known->second;
       }
+      n.stays_float = form == Decision::floats;
     }
-    b.g().nodes.push_back(n);
+    if (form == Decision::stored) b.add_stored(i, n, d);
+    else b.g().nodes.push_back(n);
     for (int id : n.out) {
       if (!origin[size_t(id)]) continue;
       int integers = place(id, n.name);
@@ -169,11 +219,13 @@ Placed place_static(const Graph& from, const Decisions& d, const QuantizationCon
   return std::move(b.placed);
 }
 
-Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
-  Builder b(from, d, config);
-  std::map<int, std::vector<int>> quantized;                 // by value: integers, scale, zero point
+Placed place_dynamic(const Graph& from, const Decisions& d) {
+  Builder b(from, d);
+  std::map<std::pair<int, DType>, std::vector<int>> quantized;        // by value: integers, scale, zero point
   for (size_t i = 0; i < from.nodes.size(); ++i) {
     const Node& n = from.nodes[i];
+    const QuantizationConfig& config = d.config_of(i);
+    if (d.nodes[i].form == Decision::stored) { b.add_stored(i, n, d); continue; }
     if (d.nodes[i].form != Decision::integers) { b.g().nodes.push_back(n); continue; }
     Question question(from, n);
     std::vector<const Quantized*> in(n.in.size(), nullptr);
@@ -190,10 +242,10 @@ Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationCo
     std::string reason = "has no integer form for these operands";
     auto lowered = n.op->quant.dynamic(question.ask(n, in, nullptr, &reason));
     if (!lowered) { b.placed.refusals[i] = reason; continue; }
-    std::vector<int>& x = quantized[n.in[0]];
+    DType t = config.activation_dtype == DType::i16 ? DType::i16 : DType::u8;
+    std::vector<int>& x = quantized[{n.in[0], t}];
     if (x.empty()) {
       const Shape shape = from.values[size_t(n.in[0])].spec.shape;
-      DType t = config.activation_dtype == DType::i16 ? DType::i16 : DType::u8;
       x = {b.g().add_value({t, shape}), b.g().add_value({DType::f32, {}}), b.g().add_value({t, {}})};
       b.g().nodes.push_back({&dynamic_quantize_op, std::make_shared<DynamicQuantizeAttrs>(DynamicQuantizeAttrs{t}), {n.in[0]}, x, n.name, {}});
     }
@@ -204,31 +256,6 @@ Placed place_dynamic(const Graph& from, const Decisions& d, const QuantizationCo
       integer.in.push_back(b.constant(lowered->constants[k], k == 0 ? weight + ".scale" : b.value(n.in[n.in.size() - 1]).name));
     b.g().nodes.push_back(std::move(integer));
     b.placed.result[i] = n.out[0];
-  }
-  return std::move(b.placed);
-}
-
-Placed place_weights(const Graph& from, const Decisions& d, const QuantizationConfig& config) {
-  Builder b(from, d, config);
-  for (size_t i = 0; i < from.nodes.size(); ++i) {
-    Node n = from.nodes[i];
-    Question question(from, n);
-    if (d.nodes[i].form == Decision::integers && config.block)
-      if (auto lowered = block_form(question.ask(n, {}, nullptr, nullptr).call, config.dtype, config.block, d.rounded.count(n.in[1]) ? d.rounded.at(n.in[1]) : Tensor())) {
-        for (size_t k = 1; k < n.in.size(); ++k) check_finite(from, n, n.in[k]);
-        Node blocks{lowered->op, lowered->attrs, {n.in[0]}, n.out, n.name, {}};
-        const std::string weight = from.values[size_t(n.in[1])].name;
-        const std::string names[] = {weight, weight + ".scale", n.in.size() == 3 ? from.values[size_t(n.in[2])].name : ""};
-        for (size_t k = 0; k < lowered->constants.size(); ++k) blocks.in.push_back(b.constant(lowered->constants[k], names[k]));
-        b.g().nodes.push_back(std::move(blocks));
-        b.placed.result[i] = n.out[0];
-        continue;
-      }
-    for (size_t k = 0; k < n.in.size() && d.nodes[i].form == Decision::integers; ++k)
-      if (is_bit(n.op->traits.weights, k) && from.is_constant(n.in[k]))
-        n.in[k] = b.read_stored(b.store(n.in[k], weight_parameters(from, n, n.in[k], config)), n.name);
-    b.g().nodes.push_back(n);
-    if (d.nodes[i].form == Decision::integers) b.placed.result[i] = n.out[0];
   }
   return std::move(b.placed);
 }

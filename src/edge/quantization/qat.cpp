@@ -69,24 +69,26 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   m.options = o;
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  compose(given, o.config.skip);
+  m.options.config = named(given, o.config);
+  const QuantizationConfig& config = m.options.config;
+  compose(given, config);
   m.graph = own_copy(given);
   for (size_t i = 0; i < m.graph.values.size(); ++i) {
     Value& v = m.graph.values[i];
     if (v.constant) v.constant = own(*this, v.name.empty() ? "constant_" + std::to_string(i) : v.name, v.constant, v.trainable && is_float(v.spec.dtype));
   }
-  Graph from = folded(m.graph, o.config.skip);
-  m.decisions = decide(from, skipped_by(from, o.config.skip), "static");
+  Graph from = folded(m.graph, config);
+  m.decisions = decide(from, config, "static");
   std::vector<Range> ranges(from.values.size());
-  if (calibration) ranges = calibrate(from, m.decisions, o.config, calibration, m.calibration_samples);
+  if (calibration) ranges = calibrate(from, m.decisions, calibration, m.calibration_samples);
   for (size_t i = 0; i < ranges.size(); ++i)
     if (from.is_constant(int(i)) && from.values[i].spec.dtype == DType::f32 && ranges[i].is_empty()) finite_range(from.values[i].constant, ranges[i]);
   std::vector<Range> some = ranges;
   for (Range& r : some) if (r.is_empty()) r = {-1, 1};       // which layers can be integers does not hang on it
   QuantizationReport unused;
-  unused.config = o.config;
+  unused.config = config;
   unused.mode = "static";
-  place(m.graph, from, m.decisions, [&](const Decisions& d) { return activation_parameters(from, d, o.config, some); }, unused);
+  place(m.graph, from, m.decisions, [&](const Decisions& d) { return activation_parameters(from, d, some); }, unused);
 
   std::vector<bool> is_origin = origins(from, m.decisions);
   for (size_t i = 0; i < is_origin.size(); ++i) {
@@ -100,7 +102,7 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   m.symmetric = o.config.activation_symmetric;
   if (o.learned_scales) {
     if (!calibration) throw Error(ErrorKind::value, who, "calibration data: learned scales start from ranges", "none", "give calibration_data");
-    auto groups = activation_parameters(from, m.decisions, o.config, ranges);
+    auto groups = activation_parameters(from, m.decisions, ranges).of;
     for (Observed& point : m.observed) {
       int group = m.decisions.group[size_t(point.value)];
       const Quantized& q = groups[size_t(group)];
@@ -158,10 +160,10 @@ Graph PreparedModel::Impl::lowered(QuantizationReport& report) const {
   check_graph(graph);
   report.config = options.config;
   report.mode = "static";
-  Graph from = folded(graph, options.config.skip);
+  Graph from = folded(graph, options.config);
   Decisions d = decisions;
   d.weights = learned_weights(from);
-  return place(graph, from, d, [&](const Decisions& now) { return parameters(now, options.config); }, report);
+  return place(graph, from, d, [&](const Decisions& now) { return GroupParameters{parameters(now, options.config), {}}; }, report);
 }
 Ref<QuantizedModel> PreparedModel::convert() const {
   QuantizationReport report;

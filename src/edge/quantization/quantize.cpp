@@ -1,6 +1,6 @@
 #include <cmath>
+#include <cstring>
 #include <map>
-#include <set>
 #include "edge/quantization/refine.h"
 #include "edge/quantization/steps.h"
 #include "miniten/graph/passes.h"
@@ -49,6 +49,7 @@ void check_config(const QuantizationConfig& c) {
   check_choice("mode", c.mode, {"static", "dynamic", "weight_only"});
   check_choice("rounding", c.rounding, {"nearest", "adaptive"});
   check_choice("optimize", c.optimize, {"none", "accuracy"});
+  check_choice("fallback", c.fallback, {"none", "auto"});
   check_choice("method", c.method, {"minmax", "moving_average", "percentile", "mse", "entropy", "octav", "auto"});
   if (c.dtype != DType::i8 && c.dtype != DType::i16 && c.dtype != DType::i4)
     throw Error(ErrorKind::unsupported, op, "dtype int4, int8 or int16", std::string(name_of(c.dtype)));
@@ -66,7 +67,28 @@ void check_config(const QuantizationConfig& c) {
   if (!(c.momentum >= 0 && c.momentum < 1)) throw Error(ErrorKind::value, op, "a momentum from 0 to below 1", std::to_string(c.momentum));
 }
 
-void check_plain(const char* who, const QuantizationConfig& c) {
+QuantizationConfig overridden(QuantizationConfig c, const LayerOverride& o) {
+  auto set = [](auto& field, const auto& to) { if (to) field = *to; };
+  if (o.dtype) {
+    if (*o.dtype == "int8" && c.activation_dtype == DType::i16) { c.activation_dtype = DType::i8; c.activation_symmetric = false; }
+    if (*o.dtype == "int16") c.block = 0;
+    set_dtype(c, *o.dtype);
+  }
+  if (o.activation_dtype && !parse_dtype(*o.activation_dtype, c.activation_dtype)) throw Error(ErrorKind::value, op, "activation_dtype int8, uint8 or int16", "\"" + *o.activation_dtype + "\"");
+  set(c.per_channel, o.per_channel);
+  set(c.symmetric, o.symmetric);
+  set(c.activation_symmetric, o.activation_symmetric);
+  set(c.method, o.method);
+  set(c.rounding, o.rounding);
+  set(c.mode, o.mode);
+  set(c.percentile, o.percentile);
+  set(c.block, o.block);
+  return c;
+}
+
+void check_plain(const char* who, const QuantizationConfig& c, bool overrides) {
+  if (c.fallback != "none" && !overrides) throw Error(ErrorKind::unsupported, who, "fallback None", "\"" + c.fallback + "\"", "quantize_model measures; its report's fallback is a skip for others");
+  if (!c.overrides.empty() && !overrides) throw Error(ErrorKind::unsupported, who, "one setting for all layers", "overrides", "skip leaves layers in floats");
   if (c.rounding != "nearest" || c.correct_bias || c.equalize || c.optimize != "none")
     throw Error(ErrorKind::unsupported, who, "rounding to the nearest without bias correction or equalisation", "others", "quantize_model does these");
 }
@@ -139,12 +161,12 @@ void add_rows(QuantizationReport& report, const Graph& from, const Decisions& d,
     if (decision.form == Decision::untouched || (decision.form == Decision::passes && n.op->traits.movement)) continue;
     QuantizationRow row{n.name, std::string(n.op->name), std::string(n.op->name), "float32", decision.reason};
     if (decision.form != Decision::floats) {
-      if (report.mode == "weight_only") row.dtype = "float32, weights " + std::string(name_of(report.config.dtype));
+      if (decision.form == Decision::stored) row.dtype = "float32, weights " + std::string(name_of(d.config_of(i).dtype));
       else if (decision.form == Decision::integers) {
         const Node& now = placed.graph.nodes[size_t(placed.graph.producer(placed.result[i]))];
         row.form = std::string(now.op->name);
         row.dtype = dtype_text(placed.graph, now);
-      } else row.dtype = std::string(name_of(report.config.activation_dtype));
+      } else row.dtype = std::string(name_of(d.config_of_value(n.out[0]).activation_dtype));
       if (report.mode == "static") { row.input_scale = scale(n.in[0]); row.output_scale = scale(n.out[0]); }
     }
     report.rows.push_back(std::move(row));
@@ -152,10 +174,11 @@ void add_rows(QuantizationReport& report, const Graph& from, const Decisions& d,
 }
 
 // Weights and biases that calibration improved take the place of the given ones.
-void refine(Graph& g, Decisions& d, const QuantizationConfig& config, const Refiner& refiner) {
+void refine(Graph& g, Decisions& d, const Refiner& refiner) {
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     Node& n = g.nodes[i];
-    if (d.nodes[i].form != Decision::integers || n.in.size() < 2 || !is_bit(n.op->traits.weights, 1) || !g.is_constant(n.in[1]) || g.readers(n.in[1]).size() != 1) continue;
+    const QuantizationConfig& config = d.config_of(i);
+    if ((d.nodes[i].form != Decision::integers && d.nodes[i].form != Decision::stored) || n.in.size() < 2 || !is_bit(n.op->traits.weights, 1) || !g.is_constant(n.in[1]) || g.readers(n.in[1]).size() != 1) continue;
     const Value& weight = g.values[size_t(n.in[1])];
     Quantized q = weight_parameters(g, n, n.in[1], config);
     auto specs = g.specs(n.in), out = g.specs(n.out);
@@ -190,10 +213,31 @@ void note_losses(QuantizationReport& report, const Graph& from) {
 
 }  // namespace
 
-Graph folded(const Graph& g, const std::vector<std::string>& skip, const std::string& mode) {
+// Each step of a recurrent layer folded its own copy of the same weights: one is kept.
+static void share_constants(Graph& g) {
+  std::map<std::string, std::vector<std::pair<int, Tensor>>> known;
+  for (Node& n : g.nodes)
+    for (int& id : n.in) {
+      const Value& v = g.values[size_t(id)];
+      if (!v.constant || v.name.empty()) continue;
+      auto& of_name = known[v.name];
+      auto equal = [&](const auto& other) {
+        if (other.first == id) return true;
+        const Tensor &a = other.second, b = v.constant.clone();
+        return a.spec() == b.spec() && std::memcmp(a.view().data, b.view().data, a.spec().bytes()) == 0;
+      };
+      auto at = std::find_if(of_name.begin(), of_name.end(), equal);
+      if (at == of_name.end()) of_name.emplace_back(id, v.constant.clone());
+      else id = at->first;
+    }
+}
+
+Graph folded(const Graph& g, const QuantizationConfig& config, const std::string& mode) {
   Graph from = g;
-  if (mode != "weight_only") compose(from, skip);
+  if (mode != "weight_only") compose(from, config);
+  const bool composed = from.nodes.size() > g.nodes.size();
   fold_constants(from);
+  if (composed) share_constants(from);
   fuse(from);
   remove_dead(from);
   verify(from);
@@ -206,12 +250,12 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
   note_losses(report, given);
   bool is_static = report.mode == "static";
   Placed placed;
-  std::vector<Quantized> groups;
+  GroupParameters groups;
   for (;;) {
     if (is_static) {
       groups = parameters(d);
-      placed = place_static(from, d, report.config, groups);
-    } else placed = report.mode == "dynamic" ? place_dynamic(from, d, report.config) : place_weights(from, d, report.config);
+      placed = place_static(from, d, groups);
+    } else placed = place_dynamic(from, d);
     if (!placed.is_refused()) break;
     for (size_t i = 0; i < placed.refusals.size(); ++i)
       if (!placed.refusals[i].empty()) d.nodes[i] = {Decision::floats, placed.refusals[i]};
@@ -219,41 +263,74 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
   }
   verify(placed.graph);
   if (is_static) {
-    std::set<std::pair<std::string, const OpDef*>> floats;      // what was decided to stay so
-    for (size_t i = 0; i < d.nodes.size(); ++i) if (d.nodes[i].form == Decision::floats) floats.emplace(from.nodes[i].name, from.nodes[i].op);
-    lower_quantized_to(placed.graph, [&](const Node& n, const OpDef&) { return !floats.count({n.name, n.op}); });
+    lower_quantized(placed.graph);
     verify(placed.graph);
   }
-  add_rows(report, from, d, placed, groups);
+  add_rows(report, from, d, placed, groups.of);
   tidy(placed.graph, given);
   verify(placed.graph);
   return std::move(placed.graph);
 }
 
-QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& given, const Batches& calibration) {
+namespace {
+
+// Leaves to floats what is slower in integers. -> calibration with the batch that was read for it.
+Batches fall_back(const Graph& g, const Batches& calibration, QuantizationReport& report, std::vector<Slower>& slower) {
+  if (report.mode == "weight_only") throw Error(ErrorKind::unsupported, op, "fallback \"auto\" in mode static or dynamic", "mode weight_only", "it computes in floats");
+  std::vector<Tensor> first;
+  if (calibration) first = calibration();
+  else for (const Spec& s : g.specs(g.inputs)) if (s.shape.is_static()) first.push_back(Tensor::zeros(s.shape, s.dtype));
+  if (first.size() == g.inputs.size()) {
+    QuantizationConfig c = report.config;
+    c.mode = report.mode;
+    slower = slower_in_integers(g, c, first);
+    for (const Slower& s : slower) report.fallback.push_back("=" + s.layer);
+    report.config.skip.insert(report.config.skip.end(), report.fallback.begin(), report.fallback.end());
+  } else report.notes.push_back("fallback: sizes are not known, nothing was timed");
+  if (!calibration) return nullptr;
+  return [first, calibration]() mutable { return first.empty() ? calibration() : std::exchange(first, {}); };
+}
+void tell_times(QuantizationReport& report, const std::vector<Slower>& slower) {
+  for (const Slower& s : slower)
+    for (QuantizationRow& r : report.rows) {
+      if (r.layer != s.layer || r.reason.empty()) continue;
+      char text[96];
+      std::snprintf(text, sizeof text, "slower in integers: %.3g us, in floats %.3g", s.integer_us, s.float_us);
+      r.reason = text;
+    }
+}
+
+}  // namespace
+
+QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& given, const Batches& batches) {
   check_config(given);
-  const QuantizationConfig config = resolved(given);
   check_graph(g);
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   QuantizationReport report;
-  report.config = config;
-  report.mode = config.mode == "static" && !calibration ? "dynamic" : config.mode;
+  report.config = resolved(given);
+  report.mode = report.config.mode == "static" && !batches ? "dynamic" : report.config.mode;
+  if (report.mode == "static" && widen_states(g, report.config)) report.notes.push_back("recurrent layers hand on int16 states; an override with activation_dtype int8 makes them smaller");
+  std::vector<Slower> slower;
+  const Batches calibration = given.fallback == "auto" ? fall_back(g, batches, report, slower) : batches;
+  const QuantizationConfig config = named(g, report.config);
   if (config.mode != given.mode) report.notes.push_back("int4 weights are stored alone: products are of floats");
   report.float_bytes = float_bytes(g);
   if (report.mode != config.mode) report.notes.push_back("no calibration data: weights are static, activations get their scales at run time");
-  if (calibration && report.mode != "static" && !config.correct_bias && config.rounding == "nearest") report.notes.push_back("mode " + report.mode + " does not use calibration data");
 
-  Graph from = folded(g, config.skip, report.mode);
-  Decisions d = decide(from, skipped_by(from, config.skip), report.mode);
+  Graph from = folded(g, config, report.mode);
+  Decisions d = decide(from, config, report.mode);
+  const bool refines = d.refines();
+  if (calibration && report.mode != "static" && !refines) report.notes.push_back("mode " + report.mode + " does not use calibration data");
   if (config.equalize) report.notes.push_back("equalised " + std::to_string(equalize(from, d)) + " pairs of layers");
   std::vector<Range> ranges;
-  if (bool refines = config.correct_bias || config.rounding == "adaptive"; report.mode == "static" || (refines && calibration)) {
-    Refiner refiner(from, d, config);
-    ranges = calibrate(from, d, config, calibration, report.calibration_samples, [&](int id, const Tensor& t) { refiner.see(id, t); });
-    if (refines) refine(from, d, config, refiner);
+  if (report.mode == "static" || (refines && calibration)) {
+    Refiner refiner(from, d);
+    ranges = calibrate(from, d, calibration, report.calibration_samples, [&](int id, const Tensor& t) { refiner.see(id, t); });
+    if (refines) refine(from, d, refiner);
   } else if (refines) report.notes.push_back("no calibration data: weights are rounded to the nearest, biases stay");
-  g = place(g, from, d, [&](const Decisions& now) { return activation_parameters(from, now, config, ranges); }, report);
+  g = place(g, from, d, [&](const Decisions& now) { return activation_parameters(from, now, ranges); }, report);
+  tell_times(report, slower);
   return report;
 }
 

@@ -16,6 +16,7 @@ struct Range {
 // One scale and zero point for a range, which is widened to include 0. The scale is a normal number above 0.
 struct Affine { float scale = 1; int32_t zero = 0; };
 Affine affine_of(Range, DType, bool symmetric);
+Range range_of(const Quantized&);                      // what its integers stand for; one scale
 struct Limits { int32_t lo, hi; };
 Limits limits_of(DType);                               // of int8, uint8, int16
 
@@ -24,6 +25,7 @@ bool finite_range(const Tensor&, Range&);              // float32
 
 // Scales of a constant: along axis, or one for all at -1. Values must be finite.
 Quantized quantized_constant(const Tensor&, DType, bool symmetric, int axis);
+void least_squares(const Tensor&, Quantized&);         // symmetric scales made smaller where that errs less
 Tensor scale_tensor(const Quantized&);                 // () or (n,)
 Tensor zero_tensor(const Quantized&);
 

@@ -46,7 +46,7 @@ int equalize(Graph& g, const Decisions& d) {
   for (int sweep = 0; sweep < 8; ++sweep)
     for (size_t i = 0; i < g.nodes.size(); ++i) {
       const Node& first = g.nodes[i];
-      if (d.nodes[i].form != Decision::integers || !has_weights(g, first) || !commutes_with_scale(Asked(g, first).call)) continue;
+      if ((d.nodes[i].form != Decision::integers && d.nodes[i].form != Decision::stored) || !has_weights(g, first) || !commutes_with_scale(Asked(g, first).call)) continue;
       int value = first.out[0];
       const Node* next = nullptr;
       for (;;) {                                               // through maximum pools
@@ -76,10 +76,10 @@ int equalize(Graph& g, const Decisions& d) {
   return int(changed.size());
 }
 
-Refiner::Refiner(const Graph& g, const Decisions& d, const QuantizationConfig& config) : g_(g), config_(config) {
-  if (!config.correct_bias && config.rounding != "adaptive") return;
+Refiner::Refiner(const Graph& g, const Decisions& d) : g_(g), d_(d) {
+  if (!d.refines()) return;
   for (size_t i = 0; i < g.nodes.size(); ++i)
-    if (d.nodes[i].form == Decision::integers && has_weights(g, g.nodes[i])) seen_.emplace(g.nodes[i].in[0], Seen{int(i), {}, 0, 0, {}});
+    if ((d.nodes[i].form == Decision::integers || d.nodes[i].form == Decision::stored) && has_weights(g, g.nodes[i])) seen_.emplace(g.nodes[i].in[0], Seen{int(i), {}, 0, 0, {}});
 }
 
 void Refiner::see(int value, const Tensor& x) {
@@ -89,13 +89,14 @@ void Refiner::see(int value, const Tensor& x) {
     const Node& n = g_.nodes[size_t(s.node)];
     Asked asked(g_, n);
     if (x.numel() == 0) continue;
-    if (config_.correct_bias && x.rank() > 1) {
+    const QuantizationConfig& config = d_.config_of(size_t(s.node));
+    if (config.correct_bias && x.rank() > 1) {
       Tensor total = sum(cast(x, DType::f64), {0}, true);
       if (s.mean && s.mean.shape() != total.shape()) continue;
       s.mean = s.mean ? s.mean + total : total;
       s.samples += x.dim(0);
     }
-    if (config_.rounding == "adaptive" && s.rows < most_rows) {
+    if (config.rounding == "adaptive" && s.rows < most_rows) {
       Tensor rows = rows_of_input(asked.call, x, most_rows_each);
       if (!rows || rows.dim(1) > most_taps) continue;
       Tensor moments = cast(matmul(transpose(rows), rows), DType::f64);

@@ -12,7 +12,7 @@ int equalize(Graph&, const Decisions&);
 // What calibration tells of the inputs of layers with weights, in memory that does not grow with the data.
 class Refiner {
  public:
-  Refiner(const Graph&, const Decisions&, const QuantizationConfig&);
+  Refiner(const Graph&, const Decisions&);
   void see(int value, const Tensor&);
 
   // Weights chosen so that what one rounds away the later ones make up for, by the inputs' second moments (Frantar et
@@ -33,7 +33,7 @@ class Refiner {
   Tensor chosen(const Seen&, const std::function<float(int64_t channel, int64_t k)>& scale, Limits) const;
   const Seen* find(int node) const;
   const Graph& g_;
-  const QuantizationConfig& config_;
+  const Decisions& d_;
   std::multimap<int, Seen> seen_;                    // by the value that is watched
 };
 

@@ -21,6 +21,25 @@ DType dtype_of(const nlohmann::json& j) {
   return t;
 }
 
+nlohmann::ordered_json json_of(const std::vector<LayerOverride>& overrides) {
+  auto all = nlohmann::ordered_json::array();
+  for (LayerOverride o : overrides) {
+    all.push_back({{"layers", o.layers}});
+    o.fields([&](const char* key, const auto& field) { if (field) all.back()[key] = *field; });
+    if (o.percentile) all.back()["percentile"] = shortest(*o.percentile);
+  }
+  return all;
+}
+std::vector<LayerOverride> overrides_of(const nlohmann::json& all) {
+  std::vector<LayerOverride> overrides;
+  for (const auto& j : all) {
+    LayerOverride o{j.at("layers")};
+    o.fields([&]<class T>(const char* key, std::optional<T>& field) { if (j.contains(key)) field = j[key].get<T>(); });
+    overrides.push_back(std::move(o));
+  }
+  return overrides;
+}
+
 }  // namespace
 
 std::string QuantizationReport::to_text() const {
@@ -57,12 +76,13 @@ std::string QuantizationReport::to_json() const {
   j["config"] = {{"dtype", name_of(config.dtype)}, {"block", config.block}, {"per_channel", config.per_channel}, {"symmetric", config.symmetric},
                  {"activation_dtype", name_of(config.activation_dtype)}, {"activation_symmetric", config.activation_symmetric},
                  {"method", config.method}, {"percentile", shortest(config.percentile)}, {"momentum", shortest(config.momentum)}, {"rounding", config.rounding}, {"correct_bias", config.correct_bias},
-                 {"equalize", config.equalize}, {"optimize", config.optimize}, {"mode", config.mode}, {"skip", config.skip}};
+                 {"equalize", config.equalize}, {"optimize", config.optimize}, {"mode", config.mode}, {"skip", config.skip}, {"overrides", json_of(config.overrides)}, {"fallback", config.fallback}};
   j["rows"] = nlohmann::ordered_json::array();
   for (const QuantizationRow& r : rows)
     j["rows"].push_back({{"layer", r.layer}, {"op", r.op}, {"form", r.form}, {"dtype", r.dtype}, {"reason", r.reason},
                          {"input_scale", shortest(r.input_scale)}, {"output_scale", shortest(r.output_scale)}});
   j["notes"] = notes;
+  j["fallback"] = fallback;
   j["calibration_samples"] = calibration_samples;
   j["float_bytes"] = float_bytes;
   j["bytes"] = bytes;
@@ -80,10 +100,11 @@ QuantizationReport QuantizationReport::from_json(std::string_view text) {
                 .method = c.at("method"), .percentile = c.at("percentile"), .momentum = c.at("momentum"),
                 .rounding = c.value("rounding", "nearest"), .correct_bias = c.value("correct_bias", false), .equalize = c.value("equalize", false),
                 .optimize = c.value("optimize", "none"), .mode = c.at("mode"),
-                .skip = c.at("skip").get<std::vector<std::string>>()};
+                .skip = c.at("skip").get<std::vector<std::string>>(), .overrides = overrides_of(c.value("overrides", nlohmann::json::array())), .fallback = c.value("fallback", "none")};
     for (const auto& row : j.at("rows"))
       r.rows.push_back({row.at("layer"), row.at("op"), row.at("form"), row.at("dtype"), row.at("reason"), row.at("input_scale"), row.at("output_scale")});
     r.notes = j.at("notes").get<std::vector<std::string>>();
+    r.fallback = j.value("fallback", std::vector<std::string>{});
     r.calibration_samples = j.at("calibration_samples");
     r.float_bytes = j.at("float_bytes");
     r.bytes = j.at("bytes");

@@ -7,7 +7,7 @@
 namespace miniten::edge {
 
 struct Decision {
-  enum Form { untouched, floats, integers, passes } form = untouched;    // untouched: nothing worth telling
+  enum Form { untouched, floats, integers, passes, stored } form = untouched;    // untouched: nothing worth telling; stored: floats, weights in integers
   std::string reason;                              // why floats
 };
 struct Decisions {
@@ -16,11 +16,22 @@ struct Decisions {
   std::vector<bool> quantized;                     // by group
   std::map<int, Tensor> rounded;                   // by weight: floats on the grid of its scales, where not simply the nearest
   std::map<int, Quantized> weights;                // by value: scales that stand already; the others' follow from their values
+  std::vector<QuantizationConfig> configs;         // the model's, then those of layers with overrides
+  std::vector<int> config;                         // by node: which
+  std::vector<int> leads;                          // by group: which config that says how its integers are stored
+  const QuantizationConfig& config_of(size_t node) const { return configs[size_t(config[node])]; }
+  const QuantizationConfig& config_of_value(int v) const { return configs[size_t(leads[size_t(group[size_t(v)])])]; }
+  bool refines() const { return std::any_of(configs.begin(), configs.end(), [](auto& c) { return c.correct_bias || c.rounding == "adaptive"; }); }
   bool is_quantized(int value) const { return quantized[size_t(group[size_t(value)])]; }
 };
 
 void check_config(const QuantizationConfig&);      // throws for what no mode takes
 QuantizationConfig resolved(QuantizationConfig);   // with what its fields imply: 16-bit weights want 16-bit activations
+QuantizationConfig overridden(QuantizationConfig, const LayerOverride&);
+// With layer names where patterns are numbers, or name ops that compose puts others in place of.
+QuantizationConfig named(const Graph&, QuantizationConfig);
+// Activations of 8 bits: the states that a recurrent layer hands from step to step have 16. -> whether there are any.
+bool widen_states(const Graph&, QuantizationConfig&);
 
 bool is_bit(uint32_t bits, size_t i);
 bool is_activation(const Graph&, const Node&, size_t input);   // must that input be quantised for the node's integer form?
@@ -29,28 +40,27 @@ std::string layer_of(const Node&);                 // its layer's name, or the o
 
 bool is_named(const Node&, const std::string& pattern);
 
-// The pattern that leaves each node out, "" for none. Throws for a pattern that matches nothing.
-std::vector<std::string> skipped_by(const Graph&, const std::vector<std::string>& patterns);
-
 // Puts what has integer forms in place of ops that are the same as several, as a recurrent layer's steps.
-void compose(Graph&, const std::vector<std::string>& skip);
+void compose(Graph&, const QuantizationConfig&);
 
-// mode: what will be done, "static", "dynamic" or "weight_only".
-Decisions decide(const Graph&, const std::vector<std::string>& skipped, const std::string& mode);
+// config: resolved and named. mode: what will be done, "static", "dynamic" or "weight_only". Throws for a pattern of skip
+// or overrides that matches nothing.
+Decisions decide(const Graph&, const QuantizationConfig& config, const std::string& mode);
 void regroup(const Graph&, Decisions&);            // after nodes were turned to floats
 
 // Values that get a quantize node in static mode: those of quantised groups that no movement gives.
 std::vector<bool> origins(const Graph&, const Decisions&);
 
 // Ranges of the origins over all batches, by value. Adds to samples. also: told of every value of every batch.
-std::vector<Range> calibrate(const Graph&, const Decisions&, const QuantizationConfig&, const Batches&, int64_t& samples,
+std::vector<Range> calibrate(const Graph&, const Decisions&, const Batches&, int64_t& samples,
                              const std::function<void(int value, const Tensor&)>& also = [](int, const Tensor&) {});
 
 // Scales of weight `id` of a node. Throws for NaN and infinities.
 Quantized weight_parameters(const Graph&, const Node&, int id, const QuantizationConfig&);
 
-// Parameters by group.
-std::vector<Quantized> activation_parameters(const Graph&, const Decisions&, const QuantizationConfig&, const std::vector<Range>&);
+// Parameters by group, and the ranges that they were made from where these are known.
+struct GroupParameters { std::vector<Quantized> of; std::vector<Range> ranges; };
+GroupParameters activation_parameters(const Graph&, const Decisions&, const std::vector<Range>&);
 
 struct Placed {
   Graph graph;
@@ -58,18 +68,21 @@ struct Placed {
   std::vector<std::string> refusals;               // by node: why it cannot be done; where any is set, graph is of no use
   bool is_refused() const { for (const std::string& r : refusals) if (!r.empty()) return true; return false; }
 };
-Placed place_static(const Graph&, const Decisions&, const QuantizationConfig&, const std::vector<Quantized>& groups);
-Placed place_dynamic(const Graph&, const Decisions&, const QuantizationConfig&);
-Placed place_weights(const Graph&, const Decisions&, const QuantizationConfig&);
+Placed place_static(const Graph&, const Decisions&, const GroupParameters&);
+Placed place_dynamic(const Graph&, const Decisions&);        // and weight_only: by the decisions
+
+// Layers that run faster in floats, timed on these inputs beside the float model. config: resolved, of mode static or dynamic.
+struct Slower { std::string layer; double integer_us = 0, float_us = 0; };
+std::vector<Slower> slower_in_integers(const Graph&, const QuantizationConfig&, const std::vector<Tensor>& inputs);
 
 // The steps around them.
 void check_graph(const Graph&);                    // throws for what cannot be quantised
 size_t float_bytes(const Graph&);                  // of a float model's file
 // Ops of parts composed, constants folded, ops fused: what decisions are about. Values keep their ids.
-Graph folded(const Graph&, const std::vector<std::string>& skip = {}, const std::string& mode = "static");
-void check_plain(const char* who, const QuantizationConfig&);      // throws for rounding, bias correction and equalisation
+Graph folded(const Graph&, const QuantizationConfig& = {}, const std::string& mode = "static");
+void check_plain(const char* who, const QuantizationConfig&, bool overrides = false);      // throws for rounding, bias correction and equalisation, and overrides but skip
 // Parameters by group for the decisions as they stand; null where the mode has none.
-using Parameters = std::function<std::vector<Quantized>(const Decisions&)>;
+using Parameters = std::function<GroupParameters(const Decisions&)>;
 // Places integers where it was decided, takes decisions back where it cannot be done, lowers. `from`: folded(given).
 Graph place(const Graph& given, const Graph& from, Decisions&, const Parameters&, QuantizationReport&);
 Ref<QuantizedModel> model_of(Graph, QuantizationReport);     // the report told of the file

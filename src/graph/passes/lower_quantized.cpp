@@ -1,4 +1,5 @@
 #include <map>
+#include <tuple>
 #include "miniten/graph/passes.h"
 
 namespace miniten {
@@ -75,6 +76,7 @@ struct Lowerer {
   const IntegerForm& wanted;                               // may this node become that integer op?
   std::map<int, Source> sources;                           // by float value
   std::map<int, int> renamed;                              // values replaced by others
+  std::map<std::tuple<int, std::string, std::string>, int> constants;   // weight, spec and bytes -> value + 1
   std::vector<Node> nodes;
   std::vector<bool> taken;                                 // quantize nodes that a lowered op already did
 
@@ -134,7 +136,7 @@ struct Lowerer {
   }
 
   bool lower(const Node& n) {
-    if (!n.op->quant.lower || n.out.size() != 1 || is_output(n.out[0])) return false;
+    if (n.stays_float || !n.op->quant.lower || n.out.size() != 1 || is_output(n.out[0])) return false;
     auto readers = g.readers(n.out[0]);
     if (readers.size() != 1) return false;
     const Node& reader = g.nodes[size_t(readers[0])];
@@ -156,12 +158,20 @@ struct Lowerer {
     Node integer{lowered->op, lowered->attrs, {}, {reader.out[0]}, n.name, {}};
     auto stands_for = [&](int k) { const Source* s = source_of(n.in[size_t(k)]); return s ? s->integers : n.in[size_t(k)]; };
     for (int k : lowered->inputs) integer.in.push_back(stands_for(k));
-    for (const Tensor& t : lowered->constants) integer.in.push_back(g.add_value(t.spec(), "", t));
+    int weight = -1;                                       // of equal ones beside the same weights, and tables, one is kept
+    for (size_t k = 0; k < n.in.size(); ++k) if (n.op->traits.weights >> k & 1) weight = stands_for(int(k));
+    for (const Tensor& t : lowered->constants) integer.in.push_back(kept(weight, t));
     name_constants(n, *lowered, integer, stands_for);
     value(reader.out[0]).quantized = out;
     taken[size_t(readers[0])] = true;
     nodes.push_back(std::move(integer));
     return true;
+  }
+  int kept(int weight, const Tensor& t) {
+    Tensor dense = t.clone();
+    auto& known = constants[{weight, t.spec().text(), std::string(reinterpret_cast<const char*>(dense.view().data), dense.spec().bytes())}];
+    if (!known) known = g.add_value(t.spec(), "", t) + 1;
+    return known - 1;
   }
   // Inputs that became constants keep their names; what was added is named after the weight.
   void name_constants(const Node& n, const Lowered& lowered, const Node& integer, auto stands_for) {

@@ -95,6 +95,7 @@ json graph_json(const Graph& g, Writer& w) {
     json j{{"op", std::string(n.op->name)}, {"in", n.in}, {"out", n.out}};
     if (std::string at = attrs_to_text(n.op->attrs, n.attributes()); !at.empty()) j["attrs"] = at;
     if (!n.name.empty()) j["name"] = n.name;
+    if (n.stays_float) j["stays_float"] = true;
     for (const Graph& sub : n.subgraphs) j["subgraphs"].push_back(graph_json(sub, w));
     nodes.push_back(std::move(j));
   }
@@ -170,6 +171,7 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
     Node node{find_op(op), nullptr, n.at("in").get<std::vector<int>>(), n.at("out").get<std::vector<int>>(), n.value("name", ""), {}};
     if (!node.op) throw Error(ErrorKind::unsupported, "native", "a known op", "\"" + op + "\" in layer \"" + node.name + "\"", "register the op first, or update MiniTen");
     if (n.contains("attrs")) node.attrs = attrs_from_text(node.op->attrs, n["attrs"].get<std::string>());
+    node.stays_float = n.value("stays_float", false);
     if (n.contains("subgraphs")) for (const json& sub : n["subgraphs"]) node.subgraphs.push_back(graph_of(sub, r, depth + 1));
     g.nodes.push_back(std::move(node));
   }

@@ -92,7 +92,7 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   if (fix.kind != "recalibrate" && fix.kind != "clip" && fix.kind != "percentile" && fix.kind != "float" && fix.kind != "asymmetric")
     throw Error(ErrorKind::value, who, "a fix recalibrate, clip, percentile, asymmetric or float", "\"" + fix.kind + "\"");
 
-  check_plain(who, s.report.config);
+  check_plain(who, s.report.config, true);
   QuantizationReport report;
   report.config = s.report.config;
   report.mode = s.report.mode.empty() ? "static" : s.report.mode;
@@ -104,15 +104,15 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   report.notes.push_back("fixed \"" + fix.layer + "\": " + (fix.text.empty() ? fix.kind : fix.text));
   if (fix.kind == "asymmetric") report.config.activation_symmetric = false;
 
-  Decisions d = decide(s.from, skipped_by(s.from, report.config.skip), report.mode);
+  Decisions d = decide(s.from, edge::named(s.given, report.config), report.mode);
   for (size_t i = 0; i < s.matches.size(); ++i)              // layers that an earlier fix left in floats
     if (d.nodes[size_t(s.matches[i].node)].form == Decision::integers && rows[i].form == rows[i].op && s.quantized.nodes[size_t(s.matches[i].quantized)].op == s.from.nodes[size_t(s.matches[i].node)].op &&
-        is_float(s.quantized.values[size_t(s.quantized.nodes[size_t(s.matches[i].quantized)].out[0])].spec.dtype) && report.mode != "weight_only")
+        is_float(s.quantized.values[size_t(s.quantized.nodes[size_t(s.matches[i].quantized)].out[0])].spec.dtype))
       d.nodes[size_t(s.matches[i].node)] = {Decision::floats, "float in the model compared"};
   if (fix.kind == "float")
     for (size_t i : named) {
       Decision& decision = d.nodes[size_t(s.matches[i].node)];
-      if (decision.form == Decision::integers || decision.form == Decision::passes) decision = {Decision::floats, "left in floats by a fix"};
+      if (decision.form != Decision::untouched) decision = {Decision::floats, "left in floats by a fix"};
     }
   if (report.mode != "static") {
     Graph g = place(s.given, s.from, d, nullptr, report);
@@ -142,16 +142,17 @@ Ref<QuantizedModel> QuantizationComparison::apply(const QuantizationFix& fix) co
   for (size_t v = 0; v < is_origin.size(); ++v) {
     if (!is_origin[v]) continue;
     auto q = fix.kind == "asymmetric" || changed.count(d.group[v]) ? nullptr : integers_of(s.quantized, counterpart(s, int(v)));
-    if (q && q->scale.size() == 1) stands[int(v)] = *q;
-    else missing.push_back(int(v));
+    const bool stood = q && q->scale.size() == 1;
+    if (stood) stands[int(v)] = *q;
+    if (!stood || d.configs.size() > 1) missing.push_back(int(v));       // ranges: also for who reads it in another dtype
   }
   QuantizationConfig config = report.config;
   config.method = fix.kind == "clip" ? "mse" : fix.kind == "percentile" ? "percentile" : "minmax";
   config.percentile = 99.9f;
   std::vector<Range> ranges = ranges_of(s, missing, config);
   auto parameters = [&](const Decisions& now) {
-    std::vector<Quantized> groups = activation_parameters(s.from, now, config, ranges);
-    for (auto& [value, q] : stands) if (now.is_quantized(value)) groups[size_t(now.group[size_t(value)])] = q;
+    GroupParameters groups = activation_parameters(s.from, now, ranges);
+    for (auto& [value, q] : stands) if (now.is_quantized(value)) groups.of[size_t(now.group[size_t(value)])] = q;
     return groups;
   };
   Graph g = place(s.given, s.from, d, parameters, report);

@@ -167,7 +167,7 @@ QuantizationComparison compare_quantized(nn::Module& model, nn::Module& quantize
   check_graph(state->given);
   state->quantized = own_copy(graph_for(who, quantized, specs(state->data[0])));
   if (auto* q = dynamic_cast<QuantizedModel*>(&quantized)) state->report = q->report();
-  state->from = folded(state->given, state->report.config.skip, state->report.mode);
+  state->from = folded(state->given, named(state->given, state->report.config), state->report.mode);
   if (state->from.inputs.size() == state->quantized.inputs.size()) state->matches = match(state->from, state->quantized);
   if (state->matches.empty())
     throw Error(ErrorKind::value, who, "a quantised form of the model given", "one whose layers have other names or shapes");
