@@ -51,6 +51,17 @@ GroupParameters activation_parameters(const Graph& g, const Decisions& d, const 
     Affine a = affine_of(groups.ranges[i], config.activation_dtype, config.activation_symmetric);
     groups.of[i] = {{a.scale}, {a.zero}, -1, 0, config.activation_dtype};
   }
+  // Constant zeros, as a recurrent layer's first state: any scale is right. Some runtimes want it near the result's.
+  std::vector<bool> fixed(groups.of.size());
+  for (size_t i = 0; i < ranges.size(); ++i) if (is_origin[i] && g.is_constant(int(i))) fixed[size_t(d.group[i])] = true;
+  for (size_t i = 0; i < g.nodes.size(); ++i) {
+    if (d.nodes[i].form != Decision::integers) continue;
+    for (size_t k = 0; k < g.nodes[i].in.size(); ++k) {
+      if (!is_activation(g, g.nodes[i], k)) continue;
+      const auto group = size_t(d.group[size_t(g.nodes[i].in[k])]), out = size_t(d.group[size_t(g.nodes[i].out[0])]);
+      if (fixed[group] && groups.ranges[group].lo == 0 && groups.ranges[group].hi == 0 && groups.of[group].scale.size() == 1 && groups.of[out].scale.size() == 1) groups.of[group].scale = groups.of[out].scale;
+    }
+  }
   return groups;
 }
 

@@ -189,7 +189,7 @@ def test_tables_are_the_same_bytes(tmp_path):
         assert len(np.unique(got[0])) > 100 and np.array_equal(got[1], table[got[0].astype(int) + 128]), f
 
 
-@pytest.mark.parametrize("layer", [nn.LSTM, nn.RNN])
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
 def test_recurrent_layers_in_integers(layer, tmp_path):
     mt.manual_seed(1)
     net, x = Last(layer).eval(), normal(8, 9, 6)
