@@ -106,9 +106,11 @@ double shared_part(double lo, double hi) {
 // At most 15 digits, as few as say it; from 10^9 on and below 10^-3 as mantissa and power.
 Label short_number(double v) {
   std::string mantissa = convert(std::abs(v), std::chars_format::scientific, 14);
-  mantissa.resize(mantissa.find('e'));
+  const size_t e = mantissa.find('e');
+  const int power = std::stoi(mantissa.substr(e + 1));
+  mantissa.resize(e);
   while (mantissa.back() == '0') mantissa.pop_back();
-  const int power = exponent_of(v), digits = int(mantissa.size()) - 2;      // behind the point
+  const int digits = int(mantissa.size()) - 2;                               // behind the point
   const std::string sign = v < 0 ? minus_sign : "";
   if (power >= -3 && power < 9) return {sign + fixed(std::abs(v), std::max(0, digits - power))};
   if (mantissa.back() == '.') mantissa.pop_back();
