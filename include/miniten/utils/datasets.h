@@ -11,7 +11,8 @@ class TransformDataset : public Dataset {
   TransformDataset(DatasetRef dataset, vision::TransformRef transform);
   int64_t size() const override { return dataset_->size(); }
   Sample get(int64_t index) const override;
-  bool draws() const override { return true; }
+  Sample batch(std::span<const int64_t> indices) const override;
+  bool draws() const override { return dataset_->draws() || !transform_->takes_batches(); }
 
  private:
   DatasetRef dataset_;

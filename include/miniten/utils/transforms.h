@@ -62,6 +62,9 @@ class Transform {
   virtual Tensor repeat(const Tensor& image, Layout&, const Params&) const;
   // The same with ops alone, to be traced in front of a model. Throws ErrorKind::unsupported where it draws or has no such form.
   virtual Pictures on_pictures(const Pictures&) const;
+  // Of uint8 images (n, height, width[, channels]) at once what call gives of each, or a null tensor where they are taken singly.
+  virtual Tensor on_batch(const Tensor&) const { return {}; }
+  virtual bool takes_batches() const { return false; }               // has on_batch, and draws nothing
   virtual bool gives_tensor() const { return false; }                // in Python: a Tensor whatever came in
 
  protected:
@@ -84,6 +87,8 @@ class Compose : public Transform {
   Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
   Tensor repeat(const Tensor&, Layout&, const Params&) const override;
   Pictures on_pictures(const Pictures&) const override;
+  Tensor on_batch(const Tensor&) const override;
+  bool takes_batches() const override;
   bool gives_tensor() const override;
   const std::vector<TransformRef>& parts() const { return parts_; }
 
@@ -126,6 +131,8 @@ struct ToTensor : Transform {
   Tensor call(const Tensor&, Layout&, Generator&, Params&) const override;
   Tensor repeat(const Tensor&, Layout&, const Params&) const override;
   Pictures on_pictures(const Pictures&) const override;
+  Tensor on_batch(const Tensor&) const override;
+  bool takes_batches() const override { return true; }
   bool gives_tensor() const override { return true; }
 
  protected:
@@ -148,6 +155,7 @@ class Normalize : public Transform {
   friend class Compose;
   void check_channels(int64_t channels, int64_t h, int64_t w) const;
   std::pair<float, float> steps(int64_t channel) const;             // scale and shift
+  void check_and_fill(int64_t channels, int64_t h, int64_t w, std::vector<float>& scale, std::vector<float>& shift) const;
   Tensor after_to_tensor(const Tensor& image) const;                 // of a uint8 image (height, width[, channels]): the same bits
   std::vector<double> mean_, std_;
   Layout layout_;

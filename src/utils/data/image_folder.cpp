@@ -30,6 +30,15 @@ Sample TransformDataset::get(int64_t index) const {
   return s;
 }
 
+Sample TransformDataset::batch(std::span<const int64_t> indices) const {
+  if (draws()) return Dataset::batch(indices);
+  Sample s = dataset_->batch(indices);
+  Tensor changed = s.empty() ? Tensor() : transform_->on_batch(s[0]);
+  if (!changed) return Dataset::batch(indices);
+  s[0] = changed;
+  return s;
+}
+
 ImageFolder::ImageFolder(const std::string& root, vision::TransformRef transform, const vision::LoadOptions& o) : transform_(std::move(transform)), options_(o) {
   std::error_code error;
   std::vector<fs::path> folders;

@@ -178,6 +178,19 @@ Tensor ToTensor::repeat(const Tensor& image, Layout& layout, const Params& param
 Tensor ToTensor::call(const Tensor& image, Layout& layout, Generator&, Params& drawn) const { return repeat(image, layout, drawn); }
 
 namespace {
+// (n, height, width[, channels]) of uint8 as planes; fill makes the channels' scale and shift.
+template <class F> Tensor planes_of_batch(const Tensor& images, F fill) {
+  if (!images || images.dtype() != DType::u8 || images.rank() < 3 || images.rank() > 4 || images.numel() == 0) return {};
+  Tensor x = images.view().is_contiguous() ? images : images.clone();
+  int64_t n = x.dim(0), h = x.dim(1), w = x.dim(2), c = x.rank() == 4 ? x.dim(3) : 1;
+  std::vector<float> scale, shift;
+  fill(c, h, w, scale, shift);
+  Tensor out = Tensor::empty({DType::f32, {n, c, h, w}});
+  const uint8_t* from = x.view().as<uint8_t>();
+  float* to = out.view().f32();
+  for (int64_t i = 0, size = c * h * w; i < n; ++i) kernels::image_planes(from + i * size, c, scale.data(), shift.data(), to + i * size, h * w);
+  return out;
+}
 std::string list_text(const std::vector<double>& v) {
   std::string out = "[";
   for (size_t i = 0; i < v.size(); ++i) {
@@ -188,6 +201,19 @@ std::string list_text(const std::vector<double>& v) {
   return out + "]";
 }
 }  // namespace
+
+Tensor ToTensor::on_batch(const Tensor& images) const {
+  return planes_of_batch(images, [](int64_t c, int64_t, int64_t, auto& scale, auto& shift) {
+    scale.assign(size_t(c), 1.0f);
+    shift.assign(size_t(c), 0.0f);
+  });
+}
+bool Compose::takes_batches() const { return parts_.size() == 1 ? parts_[0]->takes_batches() : parts_.size() == 2 && normalize_[0]; }
+Tensor Compose::on_batch(const Tensor& images) const {
+  if (!takes_batches()) return {};
+  if (parts_.size() == 1) return parts_[0]->on_batch(images);
+  return planes_of_batch(images, [&](int64_t c, int64_t h, int64_t w, auto& scale, auto& shift) { normalize_[0]->check_and_fill(c, h, w, scale, shift); });
+}
 
 Normalize::Normalize(std::vector<double> mean, std::vector<double> std, Layout layout) : mean_(std::move(mean)), std_(std::move(std)), layout_(layout) {
   if (mean_.empty() || std_.empty()) throw Error(ErrorKind::value, "Normalize", "a mean and a std", "none");
@@ -225,15 +251,18 @@ std::pair<float, float> Normalize::steps(int64_t channel) const {
   double std = std_[std_.size() == 1 ? 0 : size_t(channel)], mean = mean_[mean_.size() == 1 ? 0 : size_t(channel)];
   return {float(1 / std), float(-mean / std)};
 }
-Tensor Normalize::after_to_tensor(const Tensor& image) const {
-  Pixels p = pixels_of("ToTensor", image);
-  check_channels(p.c, p.h, p.w);
-  std::vector<float> scale, shift;
-  for (int64_t k = 0; k < p.c; ++k) {
+void Normalize::check_and_fill(int64_t channels, int64_t h, int64_t w, std::vector<float>& scale, std::vector<float>& shift) const {
+  check_channels(channels, h, w);
+  for (int64_t k = 0; k < channels; ++k) {
     auto [a, b] = steps(k);
     scale.push_back(a);
     shift.push_back(b);
   }
+}
+Tensor Normalize::after_to_tensor(const Tensor& image) const {
+  Pixels p = pixels_of("ToTensor", image);
+  std::vector<float> scale, shift;
+  check_and_fill(p.c, p.h, p.w, scale, shift);
   Tensor out = Tensor::empty({DType::f32, {p.c, p.h, p.w}});
   kernels::image_planes(p.as<uint8_t>(), p.c, scale.data(), shift.data(), out.view().f32(), p.h * p.w);
   return out;

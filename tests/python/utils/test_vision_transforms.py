@@ -12,6 +12,7 @@ from pictures import distance, noise, photograph
 import miniten as mt
 from miniten import _core
 from miniten.utils import vision as v
+from miniten.utils.data import ArrayDataset, DataLoader
 
 torch = judge("torch")
 IMAGE = noise(40, 52)
@@ -333,3 +334,19 @@ def test_grayscale_as_torchvision():
     assert np.array_equal(v.Grayscale()(rgb), v.to_grayscale(rgb)) and v.Grayscale(3)(rgb).shape == (9, 7, 3)
     with pytest.raises(ValueError, match="1 or 3"):
         v.Grayscale(2)
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 11), (7, 9, 11, 1), (7, 9, 11, 3), (7, 9, 11, 4)])
+def test_whole_batches_have_the_bits_of_single_pictures(shape):
+    images, labels = noise(*shape[:1], int(np.prod(shape[1:])), 0).reshape(shape), np.arange(7)
+    for steps in ([v.ToTensor()], [v.ToTensor(), v.Normalize([0.4], [0.3])], [v.Compose([v.ToTensor()])]):
+        data = ArrayDataset(images, labels).map(v.Compose(steps))
+        batches = list(DataLoader(data, 3, shuffle=True, seed=1))
+        for x, y in batches:
+            for image, label in zip(x.numpy(), y.numpy()):
+                alone = images[label]
+                for step in steps:
+                    alone = step(alone)
+                assert np.array_equal(image, np.asarray(alone))
+    with pytest.raises(ValueError, match="channels"):
+        next(iter(DataLoader(ArrayDataset(images).map(v.Compose([v.ToTensor(), v.Normalize([0.1, 0.2], [1])])), 2)))
