@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <cmath>
 #include <cstring>
+#include "base/embedded.h"
 #include "miniten/base/error.h"
 #include "monitor/files.h"
 #include "viz/png.h"
@@ -11,7 +12,7 @@ namespace miniten::monitor {
 
 namespace {
 
-constexpr unsigned char page[] = {
+constexpr uint8_t page[] = {
 #include "embedded/dashboard.html.inc"
 };
 
@@ -112,7 +113,8 @@ std::string page_of(const Json& data, const std::string& title) {
   for (char c : json)                            // no tag can begin inside the script element
     if (c == '<') safe += "\\u003c";
     else safe += c;
-  std::string_view rest(reinterpret_cast<const char*>(page), sizeof page);
+  const std::string whole = unpacked(page);
+  std::string_view rest(whole);
   std::string out;
   out.reserve(rest.size() + safe.size());
   auto put = [&](std::string_view mark, const std::string& text) {

@@ -1,5 +1,6 @@
 #include "viz/font.h"
 #include <cstring>
+#include "base/embedded.h"
 
 namespace miniten::viz {
 namespace {
@@ -16,7 +17,7 @@ Point between(Point a, Point b, double t) { return {a.x + (b.x - a.x) * t, a.y +
 }  // namespace
 
 const Face& face(bool bold) {
-  static const Face light(regular), heavy(semibold);
+  static const Face light(unpacked(regular)), heavy(unpacked(semibold));
   return bold ? heavy : light;
 }
 
@@ -28,7 +29,7 @@ size_t Face::table(const char* tag) const {
   return 0;
 }
 
-Face::Face(std::span<const uint8_t> truetype) : data_(truetype) {
+Face::Face(const std::string& truetype) : data_(truetype.begin(), truetype.end()) {
   const size_t head = table("head");
   em_ = u16(head + 18);
   long_loca_ = u16(head + 50) != 0;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
-#include <span>
+#include <string>
+#include <vector>
 #include "viz/canvas.h"
 
 namespace miniten::viz {
@@ -8,7 +9,7 @@ namespace miniten::viz {
 // The embedded typeface (Inter; assets/inter_license.txt). Lengths are of a font size of 1, y grows downwards from the baseline.
 class Face {
  public:
-  explicit Face(std::span<const uint8_t> truetype);
+  explicit Face(const std::string& truetype);
   bool has(char32_t c) const { return glyph(c) != 0; }
   double advance(char32_t c) const;                 // of the replacement box where the face has no such character
   double kerning(char32_t left, char32_t right) const;
@@ -22,7 +23,7 @@ class Face {
   size_t u32(size_t at) const { return size_t(u16(at)) << 16 | u16(at + 2); }
   size_t table(const char* tag) const;              // 0 where there is none
 
-  std::span<const uint8_t> data_;
+  std::vector<uint8_t> data_;
   size_t cmap_ = 0, loca_ = 0, glyf_ = 0, hmtx_ = 0, kern_ = 0;
   unsigned widths_ = 0, pairs_ = 0;
   bool long_loca_ = false;

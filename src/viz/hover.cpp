@@ -1,6 +1,7 @@
 #include "viz/hover.h"
 #include <algorithm>
 #include <cmath>
+#include "base/embedded.h"
 #include "viz/geometry.h"
 #include "viz/number.h"
 #include "viz/svg.h"
@@ -100,7 +101,7 @@ std::string hover_page(const std::string& svg, const PageLayout& page, const std
     append_plot(out, page.axes[i]);
   }
   out += "]\n</script>\n<script>\n";
-  out.append(reinterpret_cast<const char*>(script), sizeof script);
+  out += unpacked(script);
   return out + "</script>\n</body>\n</html>\n";
 }
 

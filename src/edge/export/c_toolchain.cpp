@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 #include <thread>
+#include "base/embedded.h"
 
 extern char** environ;
 
@@ -17,10 +18,10 @@ namespace miniten::edge {
 
 namespace {
 
-constexpr unsigned char startup[] = {
+constexpr uint8_t startup[] = {
 #include "embedded/startup.c.inc"
 };
-constexpr unsigned char layout[] = {
+constexpr uint8_t layout[] = {
 #include "embedded/mps2.ld.inc"
 };
 
@@ -129,8 +130,8 @@ Verified verify_on_host(const CSource& s, const std::string& self_test) {
 Verified verify_in_qemu(const CSource& s, const std::string& self_test) {
   Folder f;
   write_sources(f, s, self_test);
-  f.write("startup.c", {reinterpret_cast<const char*>(startup), sizeof startup});
-  f.write("mps2.ld", {reinterpret_cast<const char*>(layout), sizeof layout});
+  f.write("startup.c", unpacked(startup));
+  f.write("mps2.ld", unpacked(layout));
   const std::vector<std::string> compiler{"arm-none-eabi-gcc", "-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-ffunction-sections", "-fdata-sections"};
   auto with = [&](std::vector<std::string> more) { more.insert(more.begin(), compiler.begin(), compiler.end()); return more; };
   compile(f, with({"-Os", "-fstack-usage", "-c", "-o", f.at("small.o"), f.at(s.name + ".c")}));
