@@ -195,7 +195,8 @@ void refine(Graph& g, Decisions& d, const Refiner& refiner) {
     if (!now && scales.empty()) {
       Quantized stored = q;
       if (q.dtype == DType::i4) stored.dtype = DType::i8;
-      now = dequantize(quantize(weight.constant, scale_tensor(q), zero_tensor(stored), q.axis), scale_tensor(q), zero_tensor(stored), q.axis);
+      Tensor integers = quantize(weight.constant, scale_tensor(q), zero_tensor(stored), q.axis);
+      now = dequantize(q.dtype == DType::i4 ? packed_int4(integers) : integers, scale_tensor(q), zero_tensor(q), q.axis);
     }
     if (!now) continue;
     if (Tensor bias = refiner.corrected_bias(int(i), now)) {

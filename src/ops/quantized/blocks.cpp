@@ -145,6 +145,7 @@ std::optional<Lowered> block_form(const Call& c, DType t, int64_t block, const T
 
 Tensor packed_int4(const Tensor& integers) {
   std::vector<int8_t> q = integers.to_vector<int8_t>();
+  for (int8_t& v : q) v = std::clamp<int8_t>(v, -8, 7);
   Tensor packed = Tensor::empty({DType::i4, integers.shape()});
   auto* to = packed.view().as<uint8_t>();
   for (size_t i = 0; i < q.size(); ++i) to[i / 2] = uint8_t(i % 2 ? to[i / 2] | uint8_t(q[i] << 4) : q[i] & 15);

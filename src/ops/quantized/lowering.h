@@ -33,6 +33,6 @@ std::optional<Lowered> dynamic_matmul(const Lowering&);
 // of least squared error; rounded, if given: the weights on the grid of those scales. None for anything else.
 std::optional<Lowered> block_form(const Call&, DType, int64_t block, const Tensor& rounded = {});
 std::vector<float> block_scales(const Call&, DType, int64_t block);   // by output channel and block; empty for anything else
-Tensor packed_int4(const Tensor& integers);                // int8 within [-8, 7]
+Tensor packed_int4(const Tensor& integers);                // of int8, saturated to [-8, 7]
 
 }  // namespace miniten
