@@ -56,6 +56,18 @@ TEST_F(Overrides, AreKeptInTheReport) {
   EXPECT_EQ(dtype(*q, "7"), "float32");
 }
 
+TEST(QuantizeModel, SaturatesFourBitsWhereTheScaleCutsTheGreatest) {
+  manual_seed(1);
+  auto conv = make<nn::Conv2d>(8, 8, nn::Conv2dOptions{.kernel_size = {3, 3}});
+  conv->parameter_of("weight").view().f32()[0] = 3;            // far from the others
+  conv->parameter_of("weight").view().f32()[200] = -2;
+  Tensor x = normal({2, 8, 6, 6}, 3);
+  for (bool corrects : {false, true}) {
+    auto q = quantize_model(*conv, {.dtype = DType::i4, .correct_bias = corrects}, {{x}});
+    EXPECT_GT(sqnr_db(conv->forward({x})[0], q->forward({x})[0]), 10);
+  }
+}
+
 TEST_F(Doctor, RowsTellWhatTheModelLoses) {
   auto q = quantize_model(*net, {}, data);
   auto report = compare_quantized(*net, *q, data);
