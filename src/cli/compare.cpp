@@ -150,7 +150,7 @@ int bench(const Bench& o, Output to) {
     return 0;
   };
   if (o.soak_seconds > 0) {
-    edge::SoakResult r = edge::soak_test(*m, specs, o.soak_seconds, o.threads);
+    edge::SoakResult r = edge::soak_test(*m, specs, o.soak_seconds, options);
     return tell(r.to_json(), r.to_text());
   }
   edge::BenchmarkReport report(*m, specs, options);

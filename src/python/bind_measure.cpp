@@ -93,27 +93,30 @@ void bind_benchmark(nb::module_& m) {
           nb::sig((std::string("def ") + name + "(" TARGET ", num_runs: int = 100, warmup_runs: int = 10, *, inputs: typing.Any = None, period_ms: float = 0, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]").c_str()),
           "Latency of the compiled model, or of any callable: mean, std, min, max, median, p95 and p99 in ms with intervals, throughput_fps, outliers and their causes.\n\n"
           "inputs: real arrays instead of random ones. period_ms: one inference begins every period.");
-  m.def("latency_test", [](nb::object model, nb::object shape, double target, double percentile, int num_runs, int warmup_runs, nb::object dtypes) {
-          Target t = target_of("latency_test", model, shape, dtypes, {});
+  m.def("latency_test", [](nb::object model, nb::object shape, double target, double percentile, int num_runs, int warmup_runs, nb::object inputs, std::optional<int> threads, nb::object dtypes) {
+          edge::BenchmarkOptions o = options(num_runs, warmup_runs, threads);
+          o.inputs = tensors_of("latency_test", inputs);
+          Target t = target_of("latency_test", model, shape, dtypes, o.inputs);
           std::vector<Spec> in = inputs_of("latency_test", shape, dtypes);
-          edge::BenchmarkOptions o = options(num_runs, warmup_runs, {});
           return from_json(measured(t, [&] { return t.model ? edge::latency_test(*t.model, in, target, percentile, o) : edge::latency_test(edge::benchmark_model(t.call, o), target, percentile); }).to_json());
-        }, "model"_a, "input_shape"_a = nb::none(), "target_latency_ms"_a = 10.0, nb::kw_only(), "percentile"_a = 50.0, "num_runs"_a = 100, "warmup_runs"_a = 10, "input_dtypes"_a = nb::none(),
-        nb::sig("def latency_test(" TARGET ", target_latency_ms: float = 10, *, percentile: float = 50, num_runs: int = 100, warmup_runs: int = 10, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
+        }, "model"_a, "input_shape"_a = nb::none(), "target_latency_ms"_a = 10.0, nb::kw_only(), "percentile"_a = 50.0, "num_runs"_a = 100, "warmup_runs"_a = 10, "inputs"_a = nb::none(), "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def latency_test(" TARGET ", target_latency_ms: float = 10, *, percentile: float = 50, num_runs: int = 100, warmup_runs: int = 10, inputs: typing.Any = None, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
         "passes, actual_latency_ms, target_latency_ms, margin_ms.");
-  m.def("throughput_test", [](nb::object model, nb::object shape, double seconds, std::optional<int> threads, nb::object dtypes) {
-          Target t = target_of("throughput_test", model, shape, dtypes, {});
+  m.def("throughput_test", [](nb::object model, nb::object shape, double seconds, nb::object inputs, std::optional<int> threads, nb::object dtypes) {
+          edge::BenchmarkOptions o{.threads = threads.value_or(0), .inputs = tensors_of("throughput_test", inputs)};
+          Target t = target_of("throughput_test", model, shape, dtypes, o.inputs);
           std::vector<Spec> in = inputs_of("throughput_test", shape, dtypes);
-          return from_json(measured(t, [&] { return t.model ? edge::throughput_test(*t.model, in, seconds, threads.value_or(0)) : edge::throughput_test(t.call, seconds); }).to_json());
-        }, "model"_a, "input_shape"_a = nb::none(), "duration_seconds"_a = 5.0, nb::kw_only(), "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def throughput_test(" TARGET ", duration_seconds: float = 5, *, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
-        "total_inferences, duration_seconds, throughput_fps, latency_ms.");
-  m.def("soak_test", [](nb::object model, nb::object shape, double seconds, std::optional<int> threads, nb::object dtypes) {
-          Target t = target_of("soak_test", model, shape, dtypes, {});
+          return from_json(measured(t, [&] { return t.model ? edge::throughput_test(*t.model, in, seconds, o) : edge::throughput_test(t.call, seconds); }).to_json());
+        }, "model"_a, "input_shape"_a = nb::none(), "duration_seconds"_a = 5.0, nb::kw_only(), "inputs"_a = nb::none(), "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def throughput_test(" TARGET ", duration_seconds: float = 5, *, inputs: typing.Any = None, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
+        "total_inferences, duration_seconds, throughput_fps, latency_ms, batch, samples_per_second.");
+  m.def("soak_test", [](nb::object model, nb::object shape, double seconds, nb::object inputs, std::optional<int> threads, nb::object dtypes) {
+          edge::BenchmarkOptions o{.threads = threads.value_or(0), .inputs = tensors_of("soak_test", inputs)};
+          Target t = target_of("soak_test", model, shape, dtypes, o.inputs);
           std::vector<Spec> in = inputs_of("soak_test", shape, dtypes);
-          return from_json(measured(t, [&] { return t.model ? edge::soak_test(*t.model, in, seconds, threads.value_or(0)) : edge::soak_test(t.call, seconds); }).to_json());
-        }, "model"_a, "input_shape"_a = nb::none(), "seconds"_a = 60.0, nb::kw_only(), "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def soak_test(" TARGET ", seconds: float = 60, *, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
+          return from_json(measured(t, [&] { return t.model ? edge::soak_test(*t.model, in, seconds, o) : edge::soak_test(t.call, seconds); }).to_json());
+        }, "model"_a, "input_shape"_a = nb::none(), "seconds"_a = 60.0, nb::kw_only(), "inputs"_a = nb::none(), "threads"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def soak_test(" TARGET ", seconds: float = 60, *, inputs: typing.Any = None, threads: int | None = None, input_dtypes: typing.Any = None) -> dict[str, typing.Any]"),
         "One inference after another: memory_slope_bytes_per_second, latency_drift, slow_from_seconds, samples.");
   m.def("memory_benchmark", [](nb::object model, nb::object shape, nb::object dtypes) {
           nn::ModuleRef r = model_of("memory_benchmark", model);
@@ -136,14 +139,15 @@ void bind_benchmark(nb::module_& m) {
           std::vector<Spec> in = inputs_of("compare_models", shape, dtypes);
           std::vector<nn::Module*> modules;
           std::vector<edge::Workload> calls;
-          bool python = false;
+          bool python = false, both = false;
           for (Target& t : targets) {
-            if (t.model) modules.push_back(t.model.get());
-            else calls.push_back(t.call);
             python |= t.python;
+            both |= !t.model;
           }
-          if (!modules.empty() && !calls.empty())
-            throw Error(ErrorKind::type, "compare_models", "models alone or callables alone", "both", "compile the models: compare sessions, or wrap each in a function");
+          for (Target& t : targets) {
+            if (!both) modules.push_back(t.model.get());
+            else calls.push_back(t.model ? edge::workload(*t.model, in, o, "compare_models") : t.call);
+          }
           auto all = [&] { return calls.empty() ? edge::compare_models(modules, in, o, names) : edge::compare_models(calls, o, names); };
           nb::list out;
           for (const auto& c : python ? all() : without_lock(all)) out.append(from_json(c.to_json()));

@@ -54,8 +54,9 @@ struct BenchmarkResult {
   std::string to_text() const;
   std::string to_json() const;
 };
-// One run of a model compiled for these inputs; it owns what was compiled.
-Workload workload(nn::Module&, const std::vector<Spec>& inputs = {}, const BenchmarkOptions& = {});
+// One run of a model compiled for these inputs, or for the real ones of the options, with their threads; it owns what was
+// compiled. who: the name that errors begin with.
+Workload workload(nn::Module& model, const std::vector<Spec>& inputs = {}, const BenchmarkOptions& = {}, const char* who = "benchmark_model");
 // Throws for num_runs below 1, warmup_runs, threads or period_ms below 0, and a model without known shapes.
 BenchmarkResult benchmark_model(nn::Module& model, const std::vector<Spec>& inputs = {}, const BenchmarkOptions& = {});
 BenchmarkResult benchmark_model(const Workload&, const BenchmarkOptions& = {});
@@ -76,13 +77,14 @@ LatencyTest latency_test(const BenchmarkResult&, double target_latency_ms = 10, 
 
 // Runs for about this long after a warm-up; -> inferences done and seconds taken.
 struct ThroughputResult {
-  int64_t inferences = 0;
+  int64_t inferences = 0, batch = 1;             // batch: the first axis of the first input; 1 for a workload
   double seconds = 0;
   int threads = 1;
   double throughput() const { return double(inferences) / seconds; }
+  double samples_per_second() const { return double(batch) * throughput(); }
   std::string to_json() const;
 };
-ThroughputResult throughput_test(nn::Module& model, const std::vector<Spec>& inputs = {}, double seconds = 5, int threads = 0);
+ThroughputResult throughput_test(nn::Module& model, const std::vector<Spec>& inputs = {}, double seconds = 5, const BenchmarkOptions& = {});
 ThroughputResult throughput_test(const Workload&, double seconds = 5);
 
 // current, peak: resident bytes of the process after the runs, and at their highest while the model was compiled and run;
@@ -124,7 +126,7 @@ struct SoakResult {
   std::string to_text() const;
   std::string to_json() const;
 };
-SoakResult soak_test(nn::Module& model, const std::vector<Spec>& inputs = {}, double seconds = 60, int threads = 0);
+SoakResult soak_test(nn::Module& model, const std::vector<Spec>& inputs = {}, double seconds = 60, const BenchmarkOptions& = {});
 SoakResult soak_test(const Workload&, double seconds = 60);
 
 // Each step of the compiled model, one thread, the median of runs. type: the class of the module it came from, else the op.

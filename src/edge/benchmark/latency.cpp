@@ -78,8 +78,8 @@ BenchmarkResult benchmark_model(nn::Module& m, const std::vector<Spec>& inputs, 
   check_runs("benchmark_model", o);
   return benchmark_model(workload(m, inputs, o), o);
 }
-Workload workload(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o) {
-  return [b = std::make_shared<Bench>("benchmark_model", m, inputs, o.threads, o.inputs)] { b->run(); };
+Workload workload(nn::Module& m, const std::vector<Spec>& inputs, const BenchmarkOptions& o, const char* who) {
+  return [b = std::make_shared<Bench>(who, m, inputs, o.threads, o.inputs)] { b->run(); };
 }
 Workload workload(Session& session, const std::vector<Tensor>& given) {
   return [&session, inputs = given.empty() ? random_inputs(session.input_specs()) : given] { session.run_into(inputs); };
@@ -89,8 +89,8 @@ Workload workload(Session& session, const std::vector<Tensor>& given) {
 std::string BenchmarkResult::to_text() const {
   char s[320];
   Interval i = median_interval();
-  std::snprintf(s, sizeof s, "latency %.4f ms median (95 %% interval %.4f to %.4f), %.4f mean, %.4f std, %.4f p95, %.4f p99; %.1f inferences/s; %zu runs after %d, %d thread%s",
-                percentile(50), i.low, i.high, mean(), stddev(), percentile(95), percentile(99), throughput(), latencies_ms.size(), warmup_runs, threads, threads == 1 ? "" : "s");
+  std::snprintf(s, sizeof s, "latency %.4f ms median (95 %% interval %.4f to %.4f), %.4f mean, %.4f std, %.4f p95, %.4f p99, %.4f p99.9; %.1f inferences/s; %zu runs after %d, %d thread%s",
+                percentile(50), i.low, i.high, mean(), stddev(), percentile(95), percentile(99), percentile(99.9), throughput(), latencies_ms.size(), warmup_runs, threads, threads == 1 ? "" : "s");
   std::string text = s;
   if (period_ms > 0) {
     std::snprintf(s, sizeof s, "\none inference every %.4g ms: busy %.1f %% of the time, %lld late", period_ms, 100 * mean() / period_ms, (long long)late);
@@ -165,16 +165,17 @@ ThroughputResult throughput_test(const Workload& run, double seconds) {
   } while (r.seconds < seconds);
   return r;
 }
-ThroughputResult throughput_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, int threads) {
+ThroughputResult throughput_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, const BenchmarkOptions& o) {
   check_seconds("throughput_test", seconds);
-  Bench b("throughput_test", m, inputs, threads);
+  Bench b("throughput_test", m, inputs, o.threads, o.inputs);
   ThroughputResult r = throughput_test([&] { b.run(); }, seconds);
-  r.threads = threads_of("throughput_test", threads);
+  r.threads = threads_of("throughput_test", o.threads);
+  if (!b.inputs.empty() && b.inputs[0].rank() > 0) r.batch = b.inputs[0].dim(0);
   return r;
 }
 std::string ThroughputResult::to_json() const {
   return nlohmann::ordered_json{{"total_inferences", inferences}, {"duration_seconds", seconds}, {"throughput_fps", throughput()},
-                                {"latency_ms", 1000 / throughput()}, {"threads", threads}}.dump();
+                                {"latency_ms", 1000 / throughput()}, {"batch", batch}, {"samples_per_second", samples_per_second()}, {"threads", threads}}.dump();
 }
 
 }  // namespace miniten::edge

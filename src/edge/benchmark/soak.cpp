@@ -67,9 +67,9 @@ SoakResult soak_test(const Workload& run, double seconds) {
   if (slow < r.samples.size() && r.samples.size() - slow >= quarter) r.slow_from = slow ? r.samples[slow - 1].seconds : 0;
   return r;
 }
-SoakResult soak_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, int threads) {
+SoakResult soak_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, const BenchmarkOptions& o) {
   if (!(seconds > 0) || std::isinf(seconds)) throw Error(ErrorKind::value, "soak_test", "a duration above 0 s", std::to_string(seconds));
-  Bench b("soak_test", m, inputs, threads);
+  Bench b("soak_test", m, inputs, o.threads, o.inputs);
   return soak_test([&] { b.run(); }, seconds);
 }
 

@@ -102,7 +102,9 @@ def test_latency_test():
 def test_throughput_test():
     r = edge.throughput_test(small_net(), SMALL_SHAPE, duration_seconds=0.05)
     assert {"total_inferences", "duration_seconds", "throughput_fps", "latency_ms"} <= set(r)
-    assert r["duration_seconds"] >= 0.05 and r["total_inferences"] >= 1
+    assert r["duration_seconds"] >= 0.05 and r["total_inferences"] >= 1 and r["batch"] == 1
+    four = edge.throughput_test(small_net(), (4, 1, 8, 8), duration_seconds=0.05, threads=1)
+    assert four["batch"] == 4 and four["threads"] == 1 and four["samples_per_second"] == pytest.approx(4 * four["throughput_fps"])
     assert r["throughput_fps"] == pytest.approx(r["total_inferences"] / r["duration_seconds"]) and r["latency_ms"] == pytest.approx(1000 / r["throughput_fps"])
 
 
@@ -149,6 +151,18 @@ def test_profile_by_layer():
     by_layer = {r["layer"]: r for r in rows}
     assert by_layer["0"]["layer_type"] == "Conv2d" and by_layer["0"]["input_shape"] == (1, 1, 8, 8) and by_layer["0"]["output_shape"] == (1, 8, 8, 8)
     assert by_layer["7"]["layer_type"] == "Linear" and by_layer["7"]["output_shape"] == (1, 4)
+
+
+def test_layers_sum_to_the_whole():
+    """Within 5 % where nothing else runs: of several tries one is enough on a machine that is busy."""
+    net = nn.Sequential(nn.Conv2d(16, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, 48, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(48, 64, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(64 * 256, 32)).eval()
+    ratios = []
+    for _ in range(20):
+        layers = sum(r["latency_ms"] for r in edge.profile_by_layer(net, (1, 16, 32, 32), num_runs=30))
+        ratios.append(layers / edge.benchmark_model(net, (1, 16, 32, 32), num_runs=30, threads=1)["median_latency_ms"])
+        if abs(ratios[-1] - 1) <= 0.05:
+            return
+    raise AssertionError(ratios)
 
 
 def test_report(tmp_path):

@@ -70,8 +70,19 @@ def test_sessions_files_and_real_inputs(tmp_path):
         edge.benchmark_model(embedding, inputs=np.zeros((7, 4), np.float32), num_runs=2)
     with pytest.raises(OSError):
         edge.benchmark_model("none.onnx")
-    with pytest.raises(TypeError, match="alone"):
-        edge.compare_models([net, lambda x: x], SMALL_SHAPE)
+    x = np.zeros((3, 1, 8, 8), np.float32)
+    assert edge.throughput_test(net, inputs=x, duration_seconds=0.01)["batch"] == 3
+    assert edge.latency_test(net, inputs=x, target_latency_ms=1e6, num_runs=2, threads=1)["passes"] and edge.soak_test(net, inputs=x, seconds=0.01)["total_inferences"] > 0
+    for ask in (edge.throughput_test, edge.latency_test, edge.soak_test):
+        with pytest.raises(ValueError):
+            ask(net, inputs=x[:, :, :5])
+
+
+def test_a_model_is_compared_with_a_callable():
+    net = small_net()
+    seen = []
+    rows = edge.compare_models({"model": net, "spin": lambda x: seen.append(x.shape) or spin(5)}, SMALL_SHAPE, num_runs=20)
+    assert [(r["label"], r["verdict"]) for r in rows] == [("model", "reference"), ("spin", "slower")] and set(seen) == {SMALL_SHAPE}
 
 
 def bootstrap(v, statistic):
