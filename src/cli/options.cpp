@@ -36,7 +36,6 @@ Program::Program() {
   app.require_subcommand(1);
   app.get_formatter()->column_width(30);
   app.footer("Examples:\n"
-             "  miniten demo                                          small models to try all of it on\n"
              "  miniten inspect model.onnx                            what is in a file\n"
              "  miniten run model.onnx --input x.npy                  what it computes\n"
              "  miniten quantize model.onnx small.npz --calibration d.npy\n"
