@@ -1,3 +1,4 @@
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
@@ -160,11 +161,22 @@ void bind_distillation(nb::module_& m) {
         "Batches (inputs, labels), again in every epoch -> {'loss': mean of each epoch}. The student ends in eval mode.")
       .def_prop_rw("optimizer", [](D& self) -> optim::Optimizer& { return self.optimizer(); }, [](D& self, Ref<optim::Optimizer> o) { self.set_optimizer(std::move(o)); }, nb::rv_policy::reference_internal,
                    "Adam of the student's parameters unless set.")
-      .def_prop_ro("student", &D::student).def_prop_ro("teacher", &D::teacher);
-  m.def("knowledge_distillation", [](nn::ModuleRef student, std::optional<nn::ModuleRef> teacher, double temperature, double alpha) {
-          return edge::Distillation(std::move(student), teacher.value_or(nn::ModuleRef()), temperature, alpha);
-        }, "student_model"_a, "teacher_model"_a = nb::none(), "temperature"_a = 3.0, "alpha"_a = 0.5,
-        nb::sig("def knowledge_distillation(student_model: Module, teacher_model: Module | None = None, temperature: float = 3.0, alpha: float = 0.5) -> Distillation"));
+      .def_prop_ro("student", &D::student).def_prop_ro("teacher", &D::teacher).def_prop_ro("teachers", &D::teachers)
+      .def_prop_ro("adapters", &D::adapters, "By hint, then by attention: what takes the student's channels to the teacher's, or None.");
+  m.def("knowledge_distillation", [](nn::ModuleRef student, nb::object teacher, double temperature, double alpha, std::map<std::string, std::string> hints, std::map<std::string, std::string> attention,
+                                     double hint_weight, double attention_weight) {
+          std::vector<nn::ModuleRef> teachers;
+          if (nb::isinstance<nb::list>(teacher) || nb::isinstance<nb::tuple>(teacher)) for (nb::handle t : teacher) teachers.push_back(nb::cast<nn::ModuleRef>(t));
+          else if (!teacher.is_none()) teachers.push_back(nb::cast<nn::ModuleRef>(teacher));
+          std::vector<edge::Hint> all;
+          for (auto& [s, t] : hints) all.push_back({s, t, hint_weight, false});
+          for (auto& [s, t] : attention) all.push_back({s, t, attention_weight, true});
+          return edge::Distillation(std::move(student), std::move(teachers), temperature, alpha, std::move(all));
+        }, "student_model"_a, "teacher_model"_a = nb::none(), "temperature"_a = 3.0, "alpha"_a = 0.5, nb::kw_only(), "hints"_a = std::map<std::string, std::string>(),
+        "attention"_a = std::map<std::string, std::string>(), "hint_weight"_a = 1.0, "attention_weight"_a = 1.0,
+        nb::sig("def knowledge_distillation(student_model: Module, teacher_model: Module | collections.abc.Sequence[Module] | None = None, temperature: float = 3.0, alpha: float = 0.5, *, hints: dict[str, str] = {}, "
+                "attention: dict[str, str] = {}, hint_weight: float = 1.0, attention_weight: float = 1.0) -> Distillation"),
+        "hints, attention: {path of a student's layer: path of the first teacher's}. Several teachers: the mean of their softened answers.");
 }
 
 }  // namespace

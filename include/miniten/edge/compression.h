@@ -108,24 +108,46 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& = {}, con
 // (N, C), labels (N,) of integers. Throws for logits of other shapes, labels out of range, T not above 0, alpha outside [0, 1].
 Tensor distillation_loss(const Tensor& student_logits, const Tensor& teacher_logits, const Tensor& labels, double temperature = 3, double alpha = 0.5);
 
-// Trains a student by a teacher's answers. The teacher runs in eval mode and keeps its weights and its mode.
+// What else a student learns of a teacher: outputs of inner layers, by their paths ("features.3"). Teacher layers are the
+// first teacher's.
+struct Hint {
+  std::string student, teacher;
+  double weight = 1;
+  // false: the mean squared distance of the features, the student's through a 1x1 convolution or linear layer of its own
+  // where channels differ (FitNets, Romero et al. 2015). true: the squared distance of the attention maps, means of squares
+  // over channels, each of length 1, summed over pixels (Zagoruyko and Komodakis 2017).
+  bool attention = false;
+};
+
+// Trains a student by a teacher's answers. The teacher runs in eval mode and keeps its weights and its mode. Of several
+// teachers it is the mean of their softened distributions.
 class Distillation {
  public:
   Distillation(nn::ModuleRef student, nn::ModuleRef teacher, double temperature = 3, double alpha = 0.5);     // teacher may be null: see train_step
+  // Throws for paths that name no layer and weights that are not above 0.
+  Distillation(nn::ModuleRef student, std::vector<nn::ModuleRef> teachers, double temperature = 3, double alpha = 0.5, std::vector<Hint> hints = {});
   Tensor loss(const Tensor& student_logits, const Tensor& teacher_logits, const Tensor& labels) const {
     return distillation_loss(student_logits, teacher_logits, labels, temperature_, alpha_);
   }
-  // One step -> the loss before it. Throws where there is no teacher, and for a loss that is not finite, before anything moved.
+  // One step -> the loss before it. Throws where there is no teacher, for features that do not fit, and for a loss that is
+  // not finite, before anything moved.
   double train_step(const std::vector<Tensor>& inputs, const Tensor& labels);
   optim::Optimizer& optimizer();                                // Adam of the student's parameters unless set
   void set_optimizer(Ref<optim::Optimizer> o) { optimizer_ = std::move(o); }
   const nn::ModuleRef& student() const { return student_; }
-  const nn::ModuleRef& teacher() const { return teacher_; }
+  const nn::ModuleRef& teacher() const { return teachers_.at(0); }                // null: none
+  const std::vector<nn::ModuleRef>& teachers() const { return teachers_; }
+  const std::vector<nn::ModuleRef>& adapters() const { return adapters_; }        // by hint; null: none was needed so far
 
  private:
-  nn::ModuleRef student_, teacher_;
+  Tensor taught(const std::vector<Tensor>& inputs, std::vector<Tensor>& features);
+  Tensor hint_loss(size_t hint, Tensor own, const Tensor& taught);
+  nn::ModuleRef student_;
+  std::vector<nn::ModuleRef> teachers_;
   double temperature_, alpha_;
-  Ref<optim::Optimizer> optimizer_;
+  std::vector<Hint> hints_;
+  std::vector<nn::ModuleRef> adapters_;
+  Ref<optim::Optimizer> optimizer_, adapter_optimizer_;
 };
 
 }  // namespace miniten::edge

@@ -151,6 +151,34 @@ TEST(Distillation, TeachesTheStudentAndLeavesTheTeacher) {
   EXPECT_TRUE(contains(error_of([&] { distillation_loss(s, normal({4, 5}, 1), y); }), "same classes"));
 }
 
+TEST(Distillation, LearnsFromLayersInsideAndFromSeveralTeachers) {
+  Tensor x = normal({6, 1, 8, 8}, 4), labels = Tensor::zeros({6}, DType::i64);
+  auto net = [](int64_t channels, uint64_t seed) {
+    manual_seed(seed);
+    return make<nn::Sequential>(std::vector<nn::ModuleRef>{make<nn::Conv2d>(1, channels, nn::Conv2dOptions{.kernel_size = {3, 3}, .padding = {1, 1}}), make<nn::ReLU>(), make<nn::Flatten>(),
+                                                           make<nn::Linear>(channels * 64, 4)});
+  };
+  nn::ModuleRef a = net(8, 1), b = net(8, 2), student = net(4, 3);
+  Distillation d(student, std::vector{a, b}, 2, 1, {{"1", "1", 3, false}, {"1", "1", 5, true}});
+  double first = d.train_step({x}, labels), last = first;
+  ASSERT_EQ(d.adapters().size(), 2u);
+  EXPECT_TRUE(d.adapters()[0] && !d.adapters()[1]);
+  for (int i = 0; i < 40; ++i) last = d.train_step({x}, labels);
+  EXPECT_LT(last, 0.8 * first);
+  Tensor p;                                                    // the loss by its formula, of the mean of the teachers
+  for (auto* t : {&a, &b}) {
+    (*t)->eval();
+    Tensor q = softmax((**t)(x) / Tensor::scalar(2.0, DType::f32), 1);
+    p = p ? (p + q) * 0.5 : q;
+  }
+  Distillation plain(student, std::vector{a, b}, 2, 1);
+  Tensor log_q = log_softmax((*student)(x) / Tensor::scalar(2.0, DType::f32), 1);
+  EXPECT_NEAR(plain.train_step({x}, labels), sum(p * (log(p) - log_q)).item() / 6 * 4, 1e-4);
+  EXPECT_TRUE(contains(error_of([&] { Distillation(student, std::vector{a}, 2, 1, {{"0", "9"}}); }), "layers: 0, 1, 2, 3"));
+  Distillation unlike(student, std::vector{a}, 2, 1, {{"0", "2"}});
+  EXPECT_TRUE(contains(error_of([&] { unlike.train_step({x}, labels); }), "equal sizes"));
+}
+
 // ---- the search ----
 TEST(Compress, GoesOnWhereItWasStopped) {
   auto net = small_net();

@@ -494,3 +494,86 @@ def test_any_order_keeps_what_came_before():
     assert np.abs(q(x).numpy() - shared(x).numpy()).max() < 0.3
     thin = prune_model(weight_sharing(Residual().eval(), 8, input_shape=(1, 4, 6, 6)), 0.5, method="structured")
     assert thin(np.zeros((1, 4, 6, 6), "float32")).shape == (1, 6)
+
+
+# ---- hints, attention, several teachers ----
+def small_conv(channels, seed):
+    mt.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(channels, 2 * channels, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * channels * 16, 4))
+
+
+def features(model, x, path, training):
+    heard = []
+    layer = dict(model.named_modules())[path]
+    handle = layer.register_forward_hook(lambda m, i, o: heard.append(o.numpy().astype("float64")))
+    before = model.training
+    model.train(training)
+    with mt.no_grad():
+        logits = model(x).numpy()
+    model.train(before)
+    handle.remove()
+    return logits, heard[0]
+
+
+def test_hints_and_attention_are_what_they_say():
+    teacher, student = small_conv(8, 1), small_conv(4, 2)
+    x, y = images(16, 3), np.arange(16) % 4
+    d = knowledge_distillation(student, teacher, alpha=0.5, hints={"1": "1"}, attention={"4": "4"}, hint_weight=0.7, attention_weight=20.0)
+    d.train_step(x, y)  # makes the adapter
+    assert [a is None for a in d.adapters] == [False, True] and d.adapters[0].weight.shape == (8, 4, 1, 1)
+    (taught, a), (own, b) = features(teacher, x, "1", False), features(student, x, "1", True)
+    w, bias = d.adapters[0].weight.numpy()[:, :, 0, 0], d.adapters[0].bias.numpy()
+    hint = ((np.einsum("nchw,oc->nohw", b, w) + bias[None, :, None, None] - a) ** 2).mean()
+    maps = []
+    for f in (features(teacher, x, "4", False)[1], features(student, x, "4", True)[1]):
+        m = (f**2).mean(1).reshape(16, -1)
+        maps.append(m / np.linalg.norm(m, axis=1, keepdims=True))
+    attention = ((maps[0] - maps[1]) ** 2).sum(1).mean()
+    want = distillation_loss(own, taught, y).item() + 0.7 * hint + 20 * attention
+    assert d.train_step(x, y) == pytest.approx(want, rel=1e-4)
+    adapter = w.copy()
+    losses = [d.train_step(x, y) for _ in range(30)]
+    assert losses[-1] < 0.9 * losses[0] and not np.array_equal(adapter, d.adapters[0].weight.numpy()[:, :, 0, 0])
+
+
+def test_linear_layers_take_hints_and_teachers_stay():
+    teacher, student = small_conv(6, 1), nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 4))
+    x, y = images(8, 3), np.arange(8) % 4
+    before = snapshot(teacher)
+    d = knowledge_distillation(student, teacher, hints={"3": "6"})
+    d.train_step(x, y)
+    assert d.adapters == [None] and same_snapshot(snapshot(teacher), before)
+    wide = knowledge_distillation(small_conv(4, 5), teacher, hints={"5": "5"})  # after a flatten: (N, 128) to (N, 192)
+    wide.train_step(x, y)
+    assert wide.adapters[0].weight.shape == (192, 128)
+
+
+def test_several_teachers_answer_by_their_mean():
+    teachers, student = [small_conv(4, s) for s in (1, 2, 3)], small_conv(3, 4)
+    x, y = images(12, 3), np.arange(12) % 4
+    own = features(student, x, "0", True)[0]
+    softened = []
+    for t in teachers:
+        z = features(t, x, "0", False)[0].astype("float64") / 2.5
+        softened.append(np.exp(z - z.max(1, keepdims=True)) / np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True))
+    p = np.mean(softened, 0)
+    q = own.astype("float64") / 2.5
+    q = q - np.log(np.exp(q).sum(1, keepdims=True))
+    want = 2.5**2 * (p * (np.log(p) - q)).sum(1).mean()
+    d = knowledge_distillation(student, teachers, temperature=2.5, alpha=1.0)
+    assert d.train_step(x, y) == pytest.approx(want, rel=1e-4) and len(d.teachers) == 3
+
+
+def test_hints_that_do_not_fit():
+    teacher, student = small_conv(4, 1), small_conv(4, 2)
+    x, y = images(4, 3), np.arange(4) % 4
+    with pytest.raises(ValueError, match="layers: 0, 1"):
+        knowledge_distillation(student, teacher, hints={"0": "nine"})
+    with pytest.raises(ValueError, match="above 0"):
+        knowledge_distillation(student, teacher, hints={"0": "0"}, hint_weight=0.0)
+    with pytest.raises(TypeError, match="teacher"):
+        knowledge_distillation(student, hints={"0": "0"})
+    with pytest.raises(ValueError, match="equal sizes"):
+        knowledge_distillation(student, teacher, hints={"0": "3"}).train_step(x, y)
+    with pytest.raises(ValueError, match="images"):
+        knowledge_distillation(student, teacher, attention={"6": "6"}).train_step(x, y)
