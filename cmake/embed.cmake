@@ -3,6 +3,7 @@
 function(embed file)
   cmake_path(GET file FILENAME name)
   set(packed ${CMAKE_CURRENT_BINARY_DIR}/generated/embedded/${name}.gz)
+  file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/generated/embedded)
   file(ARCHIVE_CREATE OUTPUT ${packed} PATHS ${CMAKE_CURRENT_SOURCE_DIR}/${file} FORMAT raw COMPRESSION GZip COMPRESSION_LEVEL 9)
   file(READ ${packed} bytes HEX)
   string(SUBSTRING "${bytes}" 0 8 head)
