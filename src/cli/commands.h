@@ -108,6 +108,9 @@ int check(const Check&, Output);
 struct Monitor { std::string dir, run; int width = 0; std::optional<double> follow; bool plain = false; };   // width 0: the terminal's
 int watch_runs(const Monitor&, Output);
 
+struct Demo { std::string directory = "miniten-demo"; };
+int demo(const Demo&, Output);
+
 struct Probe { std::string output; int threads = 1; };
 int probe(const Probe&, Output);
 

@@ -56,6 +56,10 @@ Program::Program() {
     last().add_flag("--plain", o.plain, "No colours (there are none where the output is no terminal)");
   }
   {
+    Demo& o = add<Demo>("demo", "Train, shrink and measure a small net on pictures drawn here: files to try the rest on", "Example:\n  miniten demo && cd miniten-demo && miniten inspect shapes.onnx", demo);
+    last().add_option("DIR", o.directory, "Folder to write to")->capture_default_str();
+  }
+  {
     auto shell = std::make_shared<std::string>();
     begin("completion", "What bash, zsh or fish needs to complete this program's words",
           "Examples:\n  eval \"$(miniten completion bash)\"                       in ~/.bashrc\n"

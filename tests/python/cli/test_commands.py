@@ -176,6 +176,21 @@ def test_compress_meets_its_budget(files, tmp_path, targets):
     assert r.returncode == 1 and b"flash_kb" in r.stderr and not (tmp_path / "none.npz").exists()
 
 
+# ---- the demo ----
+def test_the_demo_leaves_files_that_every_command_takes(tmp_path):
+    folder = tmp_path / "demo"
+    rows = {r["file"]: r for r in doc("demo", folder)["models"]}
+    assert list(rows) == ["shapes.npz", "int8.npz", "half.npz", "half_int8.npz"]
+    for name, row in rows.items():
+        assert row["bytes"] == (folder / name).stat().st_size and row["accuracy"] > 0.85
+    assert rows["half_int8.npz"]["bytes"] < rows["int8.npz"]["bytes"] < rows["shapes.npz"]["bytes"] and rows["half.npz"]["macs"] < rows["int8.npz"]["macs"]
+    top = doc("run", "shapes.onnx", "--image", "picture.png", "--labels", "labels.txt", "--top", 2, cwd=folder)["outputs"][0]["top"][0]
+    assert len(top) == 2 and top[0]["label"] in ("circle", "square", "cross", "triangle")
+    assert call("diff", "shapes.npz", "shapes.onnx", cwd=folder).returncode == 0
+    ok("compress", "shapes.npz", "small.npz", "--data", "samples.npz", "--targets", "targets.npz", "--flash-kb", 20, cwd=folder)
+    ok("check", "half_int8.npz", "--device", "stm32f411", cwd=folder)
+
+
 # ---- shells ----
 def bash_completes(*words):
     script = 'eval "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _miniten; printf "%s\\n" "${COMPREPLY[@]}"'
