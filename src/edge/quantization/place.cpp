@@ -50,7 +50,7 @@ struct Builder {
     return {stored, shared};
   }
   int read_stored(const Stored& s, const std::string& layer) {
-    const std::string& name = value(s.integers).name;
+    const std::string name = value(s.integers).name;
     int scale = constant(scale_tensor(*s.q), name + ".scale"), zero = constant(zero_tensor(*s.q), name + ".zero_point");
     return convert(dequantize_op, s.integers, DType::f32, *s.q, scale, zero, layer);
   }
