@@ -112,7 +112,7 @@ MINITEN_INLINE V softplus(V x) {
 
 // t * t - square, where square is t * t rounded.
 MINITEN_INLINE V square_error(V t, V square) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if !MINITEN_SCALAR && (defined(__FMA__) || defined(__ARM_FEATURE_FMA))
   return fma(t, t, -square);
 #else  // Dekker's product
   const V c = t * 4097.0f, high = c - (c - t), low = t - high;
