@@ -5,6 +5,18 @@
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
+// Horner's rule, the highest coefficient first.
+MINITEN_INLINE V polynomial(V, V p) { return p; }
+MINITEN_INLINE D polynomial(D, D p) { return p; }
+template <class... Rest>
+MINITEN_INLINE V polynomial(V x, V p, float next, Rest... rest) {
+  return polynomial(x, fma(p, x, set(next)), rest...);
+}
+template <class... Rest>
+MINITEN_INLINE D polynomial(D x, D p, double next, Rest... rest) {
+  return polynomial(x, fma(p, x, set_d(next)), rest...);
+}
+
 // exp(x) = (1 + p) * 2^n: p for |r| <= log(2)/2 and the integer n. x must lie within +-200 or be NaN.
 struct ExpParts {
   V p;
@@ -15,11 +27,7 @@ MINITEN_INLINE ExpParts exp_parts(V x) {
   const V t = x * 1.44269504f + shift, n = t - shift;
   V r = fma(n, set(-0.693359375f), x);
   r = fma(n, set(2.12194440e-4f), r);
-  V q = set(1.3814466e-03f);
-  q = fma(q, r, set(8.368781e-03f));
-  q = fma(q, r, set(4.1668393e-02f));
-  q = fma(q, r, set(1.666652e-01f));
-  q = fma(q, r, set(4.9999994e-01f));
+  V q = polynomial(r, set(1.3814466e-03f), 8.368781e-03f, 4.1668393e-02f, 1.666652e-01f, 4.9999994e-01f);
   return {fma(r * r, q, r), (I)((U)t - 0x4b400000u)};
 }
 
@@ -45,15 +53,8 @@ MINITEN_INLINE V log(V x) {
   const I e = (I)(bits - 0x3f3504f3u) >> 23;  // mantissa in [sqrt(1/2), sqrt(2))
   const V f = (V)(bits - ((U)e << 23)) - 1.0f;
   const V exponent = __builtin_convertvector(e - (tiny & 23), V);
-  V p = set(6.9155805e-02f);
-  p = fma(p, f, set(-1.1790299e-01f));
-  p = fma(p, f, set(1.18731305e-01f));
-  p = fma(p, f, set(-1.2384279e-01f));
-  p = fma(p, f, set(1.4218631e-01f));
-  p = fma(p, f, set(-1.6669254e-01f));
-  p = fma(p, f, set(2.0002228e-01f));
-  p = fma(p, f, set(-2.4999987e-01f));
-  p = fma(p, f, set(3.333331e-01f));
+  V p = polynomial(f, set(6.9155805e-02f), -1.1790299e-01f, 1.18731305e-01f, -1.2384279e-01f, 1.4218631e-01f,
+                   -1.6669254e-01f, 2.0002228e-01f, -2.4999987e-01f, 3.333331e-01f);
   const V square = f * f;
   V y = fma(exponent, set(-2.12194440e-4f), square * f * p);
   y = fma(square, set(-0.5f), y);
@@ -77,11 +78,7 @@ MINITEN_INLINE V ceil(V x) { return -floor(-x); }
 
 MINITEN_INLINE V tanh(V x) {
   const V t = abs(x), s = x * x;
-  V p = set(-5.660789e-03f);
-  p = fma(p, s, set(2.0602008e-02f));
-  p = fma(p, s, set(-5.372923e-02f));
-  p = fma(p, s, set(1.3331328e-01f));
-  p = fma(p, s, set(-3.3333278e-01f));
+  V p = polynomial(s, set(-5.660789e-03f), 2.0602008e-02f, -5.372923e-02f, 1.3331328e-01f, -3.3333278e-01f);
   const V small = fma(x * s, p, x);
   const V e = exp_normal(min_keep(set(20.0f), t + t));
   const V big = 1.0f - 2.0f / (e + 1.0f);
@@ -125,29 +122,17 @@ MINITEN_INLINE V square_error(V t, V square) {
 MINITEN_INLINE V normal_tail(V t) {
   t = min_keep(set(15.0f), t);
   const V s = (t - 4.0f) / (t + 4.0f), square = t * t;
-  V p = set(1.18933808e-05f);
-  p = fma(p, s, set(-4.71223748e-05f));
-  p = fma(p, s, set(-1.73344437e-04f));
-  p = fma(p, s, set(6.41999428e-04f));
-  p = fma(p, s, set(5.0280919e-04f));
-  p = fma(p, s, set(-8.49308274e-03f));
-  p = fma(p, s, set(3.08655471e-02f));
-  p = fma(p, s, set(-7.17073148e-02f));
-  p = fma(p, s, set(1.24379210e-01f));
-  p = fma(p, s, set(-1.70397723e-01f));
-  p = fma(p, s, set(9.44106417e-02f));
+  V p = polynomial(s, set(1.18933808e-05f), -4.71223748e-05f, -1.73344437e-04f, 6.41999428e-04f, 5.0280919e-04f,
+                   -8.49308274e-03f, 3.08655471e-02f, -7.17073148e-02f, 1.24379210e-01f, -1.70397723e-01f,
+                   9.44106417e-02f);
   const V e = exp(square * -0.5f);
   return p * fma(e * -0.5f, square_error(t, square), e);
 }
 
 MINITEN_INLINE V erf(V x) {
   const V t = abs(x), s = x * x;
-  V p = set(7.85386118e-05f);
-  p = fma(p, s, set(-8.01019357e-04f));
-  p = fma(p, s, set(5.18832768e-03f));
-  p = fma(p, s, set(-2.68538119e-02f));
-  p = fma(p, s, set(1.12835851e-01f));
-  p = fma(p, s, set(-3.76126258e-01f));
+  V p = polynomial(s, set(7.85386118e-05f), -8.01019357e-04f, 5.18832768e-03f, -2.68538119e-02f, 1.12835851e-01f,
+                   -3.76126258e-01f);
   const V small = fma(x * s, p, x * 1.12837917f);
   const V big = 1.0f - 2.0f * normal_tail(t * 1.41421356f);
   const I sign = (I)x & (I)set(-0.0f);
@@ -167,13 +152,8 @@ MINITEN_INLINE D exp(D x) {
   x = min_keep(set_d(200.0), max_keep(set_d(-200.0), x));
   const D t = x * 1.4426950408889634 + shift, n = t - shift;
   const D r = fma(n, set_d(-0.6931471805599453), x);
-  D p = set_d(0.0013836742169674654);
-  p = fma(p, r, set_d(0.008374898339686705));
-  p = fma(p, r, set_d(0.04166823179826903));
-  p = fma(p, r, set_d(0.16666419190722606));
-  p = fma(p, r, set_d(0.499999920323399));
-  p = fma(p, r, set_d(1.0000000365390256));
-  p = fma(p, r, set_d(1.0000000005585932));
+  D p = polynomial(r, set_d(0.0013836742169674654), 0.008374898339686705, 0.04166823179826903, 0.16666419190722606,
+                   0.499999920323399, 1.0000000365390256, 1.0000000005585932);
   return p * (D)(((UL)t + 1023u) << 52);
 }
 
@@ -183,12 +163,8 @@ MINITEN_INLINE D log(D x) {
   const D exponent = (D)((scaled >> 52) | 0x4330000000000000u) - 4503599627371519.0;
   const D m = (D)((UL)x - (scaled & 0xfff0000000000000u) + (1023ull << 52));
   const D s = (m - 1.0) / (m + 1.0), z = s * s;
-  D p = set_d(0.19364359579974819);
-  p = fma(p, z, set_d(0.2219130133278546));
-  p = fma(p, z, set_d(0.285717563490149));
-  p = fma(p, z, set_d(0.39999998786768987));
-  p = fma(p, z, set_d(0.6666666666738469));
-  p = fma(p, z, set_d(2.0));
+  D p = polynomial(z, set_d(0.19364359579974819), 0.2219130133278546, 0.285717563490149, 0.39999998786768987,
+                   0.6666666666738469, 2.0);
   return fma(exponent, set_d(0.6931471805599453), s * p);
 }
 
@@ -213,16 +189,10 @@ MINITEN_INLINE D sine(D x, uint64_t quarters) {
   r = r - n * 6.077100506303966e-11;
   r = r - n * 2.0222662487959506e-21;
   const D z = r * r;
-  D p = set_d(-2.4805626365903358e-08);
-  p = fma(p, z, set_d(2.7555990878578187e-06));
-  p = fma(p, z, set_d(-0.00019841266917048782));
-  p = fma(p, z, set_d(0.008333333331079659));
-  p = fma(p, z, set_d(-0.16666666666663882));
-  D q = set_d(-2.7237130846641046e-07);
-  q = fma(q, z, set_d(2.4799862171484906e-05));
-  q = fma(q, z, set_d(-0.0013888885091713266));
-  q = fma(q, z, set_d(0.04166666663740459));
-  q = fma(q, z, set_d(-0.49999999999963907));
+  D p = polynomial(z, set_d(-2.4805626365903358e-08), 2.7555990878578187e-06, -0.00019841266917048782,
+                   0.008333333331079659, -0.16666666666663882);
+  D q = polynomial(z, set_d(-2.7237130846641046e-07), 2.4799862171484906e-05, -0.0013888885091713266,
+                   0.04166666663740459, -0.49999999999963907);
   const UL quadrant = (UL)t + quarters;
   const D y = select((L)((quadrant & 1u) != 0u), fma(q, z, set_d(1.0)), fma(p * z, r, r));
   return (D)((UL)y ^ ((quadrant & 2u) << 62));
