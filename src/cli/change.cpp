@@ -21,6 +21,14 @@ void tell(Output to, const edge::ExportReport& written, const char* key, const s
   }
 }
 
+namespace {
+// Makes the samples' batches anew for every pass; nothing without a file.
+std::function<edge::Batches()> calibration_of(const nn::GraphModule& m, const std::string& file) {
+  if (file.empty()) return [] { return edge::Batches(); };
+  return [&m, samples = read_inputs(m, {file})] { return batches_of(m, samples); };
+}
+}  // namespace
+
 int convert(const Convert& o, Output to) {
   check_model_output(o.out, o.opset);
   auto m = open_model(o.in);
@@ -37,14 +45,14 @@ int convert(const Convert& o, Output to) {
   }
   edge::TfliteSettings settings;
   settings.quantize = o.quantize;
-  if (!o.calibration.empty()) settings.calibration = [&] { return batches_of(*m, read_inputs(*m, {o.calibration})); };
+  if (!o.calibration.empty()) settings.calibration = calibration_of(*m, o.calibration);
   tell(to, edge::export_tflite(*m, specs.empty() ? specs_for(*m, {}) : specs, o.out, settings), "", "", "");
   return 0;
 }
 
 int export_c(const ExportC& o, Output to) {
   auto m = open_model(o.in);
-  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = o.calibration.empty() ? nullptr : batches_of(*m, read_inputs(*m, {o.calibration})), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
+  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = calibration_of(*m, o.calibration)(), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
   to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
   return 0;
 }
@@ -65,10 +73,11 @@ int quantize(const Quantize& o, Output to) {
     check_output(o.report, form);
   }
   auto m = open_model(o.in);
-  auto q = edge::quantize_model(*m, c, o.calibration.empty() ? nullptr : batches_of(*m, read_inputs(*m, {o.calibration})));
+  auto calibration = calibration_of(*m, o.calibration);
+  auto q = edge::quantize_model(*m, c, calibration());
   std::string text;
   if (!o.report.empty()) {
-    auto comparison = edge::compare_quantized(*m, *q, batches_of(*m, read_inputs(*m, {o.calibration})));
+    auto comparison = edge::compare_quantized(*m, *q, calibration());
     text = form == ".html" ? comparison.to_html() : form == ".json" ? comparison.to_json() : comparison.to_text();
   }
   edge::ExportReport written = save_model(*q, o.out, o.opset);

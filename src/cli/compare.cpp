@@ -36,15 +36,8 @@ std::string peer_ending(const std::string& name) { return name == "onnxruntime" 
 
 // The same values for a model that has channels last where these have them first, or the other way round.
 Tensor in_order(const Tensor& t, const Spec& want) {
-  auto fits = [&](const Shape& s) {
-    bool same = s.rank == want.shape.rank;
-    for (int i = 0; same && i < s.rank; ++i) same = is_symbol(want.shape[i]) || want.shape[i] == s[i];
-    return same;
-  };
-  if (t.rank() == 4 && !fits(t.shape()))
-    for (Axes order : {Axes{0, 2, 3, 1}, Axes{0, 3, 1, 2}})
-      if (Tensor turned = permute(t, order); fits(turned.shape())) return turned.clone();
-  return t;
+  Axes order = edge::turned_to_fit(t.shape(), want);
+  return order.rank ? permute(t, order).clone() : t;
 }
 double difference(const std::vector<Tensor>& ours, std::vector<Tensor> theirs) {
   double gap = 0, scale = 1;

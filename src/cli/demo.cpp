@@ -121,9 +121,8 @@ int demo(const Demo& o, Output to) {
     return 0;
   }
   to.out << "pictures of " << classes.size() << " shapes drawn and learned: 1,600 to learn from, 400 others to test on\n" << table(rows, 2) << "\nfiles are in " << o.directory << "; now try\n";
-  for (const std::string& c : {std::string("inspect shapes.onnx"), std::string("run shapes.onnx --image picture.png --labels labels.txt --top 2"), std::string("diff shapes.npz int8.npz --input samples.npz --tolerance 0.1"),
-                               std::string("bench shapes.npz --against int8.npz"), std::string("compress shapes.npz small.npz --data samples.npz --targets targets.npz --flash-kb 8"),
-                               std::string("check half_int8.npz --device stm32f411")})
+  for (const char* c : {"inspect shapes.onnx", "run shapes.onnx --image picture.png --labels labels.txt --top 2", "diff shapes.npz int8.npz --input samples.npz --tolerance 0.1",
+                        "bench shapes.npz --against int8.npz", "compress shapes.npz small.npz --data samples.npz --targets targets.npz --flash-kb 8", "check half_int8.npz --device stm32f411"})
     to.out << "  miniten " << c << "\n";
   return 0;
 }

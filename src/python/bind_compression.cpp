@@ -3,6 +3,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 #include "miniten/edge/compression.h"
+#include "python/bind_edge.h"
 #include "python/module_type.h"
 
 // miniten.edge.compression.
@@ -12,11 +13,6 @@ namespace {
 
 using namespace nb::literals;
 
-std::vector<std::string> patterns(nb::handle skip) {
-  if (skip.is_none()) return {};
-  if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
-  return nb::cast<std::vector<std::string>>(skip);
-}
 Tensor floats(const char* op, nb::handle o) {
   NoGrad no_grad;
   Tensor t = to_tensor(op, o, {{}, true});
@@ -59,7 +55,7 @@ void bind_sharing(nb::module_& m) {
       .def_static("load", [](nb::object path) { return S::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> SharedModel"))
       .def("__deepcopy__", [](const S& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> SharedModel"));
   m.def("weight_sharing", [](nn::ModuleRef model, int64_t num_clusters, std::string start, std::string scope, bool trainable, nb::object skip, uint64_t seed, nb::object shape, nb::object dtypes) {
-          edge::ShareOptions o{.num_clusters = num_clusters, .start = start, .scope = scope, .skip = patterns(skip), .seed = seed, .trainable = trainable};
+          edge::ShareOptions o{.num_clusters = num_clusters, .start = start, .scope = scope, .skip = skip_patterns(skip), .seed = seed, .trainable = trainable};
           return edge::weight_sharing(*model, o, specs_of("weight_sharing", shape, dtypes).specs);
         }, "model"_a, "num_clusters"_a = 16, nb::kw_only(), "start"_a = "optimal", "scope"_a = "layer", "trainable"_a = false, "skip"_a = nb::none(), "seed"_a = 0, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
         nb::sig("def weight_sharing(model: Module, num_clusters: int = 16, *, start: str = 'optimal', scope: str = 'layer', trainable: bool = False, skip: str | collections.abc.Sequence[str] | None = None, "
@@ -95,7 +91,7 @@ void bind_low_rank(nb::module_& m) {
           if (energy && !(*energy > 0)) throw Error(ErrorKind::value, "low_rank", "an energy in (0, 1]", std::to_string(*energy));
           if (rank && energy) throw Error(ErrorKind::value, "low_rank", "a rank or an energy", "both");
           edge::LowRankReport made;
-          Ref<nn::GraphModule> g = edge::low_rank(*model, {.rank = rank.value_or(0), .energy = energy.value_or(0), .rank_ratio = rank_ratio, .skip = patterns(skip)},
+          Ref<nn::GraphModule> g = edge::low_rank(*model, {.rank = rank.value_or(0), .energy = energy.value_or(0), .rank_ratio = rank_ratio, .skip = skip_patterns(skip)},
                                                   specs_of("low_rank", shape, dtypes).specs, &made);
           if (!report) return nb::cast(g);
           return nb::make_tuple(g, made);

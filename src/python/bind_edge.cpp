@@ -6,6 +6,7 @@
 #include "miniten/edge/export_c.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/quantization.h"
+#include "python/bind_edge.h"
 #include "python/bind_quantization.h"
 #include "python/module_type.h"
 
@@ -75,6 +76,11 @@ static std::vector<std::string> patterns(nb::handle skip) {
   std::vector<std::string> all;
   for (nb::handle p : skip) all.push_back(pattern(p));
   return all;
+}
+std::vector<std::string> skip_patterns(nb::handle skip) {
+  if (skip.is_none()) return {};
+  if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
+  return nb::cast<std::vector<std::string>>(skip);
 }
 static std::vector<edge::LayerOverride> overrides_of(nb::handle given) {
   if (given.is_none()) return {};

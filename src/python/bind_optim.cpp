@@ -69,10 +69,10 @@ bool is_int8(const char* op, std::string_view dtype) {
 }
 // The words are read before the optimizer is made: one that is refused leaves nothing behind.
 template <class O, class Options> void construct(O* self, const char* name, nb::handle params, const Options& options, std::string_view on_nonfinite, std::string_view state_dtype) {
-  auto todo = policy(name, on_nonfinite);
+  optim::OnNonfinite chosen = policy(name, on_nonfinite);
   bool small = is_int8(name, state_dtype);
   new (self) O(parameters_of(name, params), options);
-  self->on_nonfinite = todo;
+  self->on_nonfinite = chosen;
   if (small) self->use_int8_states();
 }
 const char* name_of(optim::OnNonfinite p) { return p == optim::OnNonfinite::step ? "step" : p == optim::OnNonfinite::skip ? "skip" : "raise"; }

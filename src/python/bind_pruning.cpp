@@ -3,6 +3,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
 #include "miniten/edge/budget.h"
+#include "python/bind_edge.h"
 #include "python/module_type.h"
 
 // miniten.edge.pruning.
@@ -11,12 +12,6 @@ namespace miniten::python {
 namespace {
 
 using namespace nb::literals;
-
-std::vector<std::string> patterns(nb::handle skip) {
-  if (skip.is_none()) return {};
-  if (nb::isinstance<nb::str>(skip)) return {nb::cast<std::string>(skip)};
-  return nb::cast<std::vector<std::string>>(skip);
-}
 
 bool is_array(nb::handle o) { return nb::isinstance<Tensor::Impl>(o) || (nb::hasattr(o, "dtype") && nb::hasattr(o, "shape")); }
 
@@ -123,7 +118,7 @@ void bind_budget(nb::module_& m) {
         }, "max_drop"_a, "For prune_model's ratios: of each layer the greatest sparsity up to which the score drops by max_drop at most.")
       .def("to_text", &S::to_text).def("to_json", &S::to_json).def("__str__", &S::to_text);
   m.def("sensitivity_scan", [](nn::ModuleRef model, nb::object evaluate, std::vector<double> sparsities, std::string method, nb::object skip, nb::object pattern, std::string importance, nb::object shape, nb::object dtypes) {
-          edge::PruneOptions o{.method = method, .skip = patterns(skip), .importance = importance};
+          edge::PruneOptions o{.method = method, .skip = skip_patterns(skip), .importance = importance};
           read_pattern(pattern, o);
           return edge::sensitivity_scan(*model, evaluate_of(evaluate), sparsities, o, specs_of("sensitivity_scan", shape, dtypes).specs);
         }, "model"_a, "evaluate"_a, "sparsities"_a = std::vector<double>{0.25, 0.5, 0.75, 0.9}, "method"_a = "magnitude", nb::kw_only(), "skip"_a = nb::none(), "pattern"_a = nb::none(), "importance"_a = "l1",
@@ -228,7 +223,7 @@ void bind_pruning(nb::module_& m) {
         "Weights of that state, of the model given or of this one, in place; the zeros of now stay.");
   m.def("prune_model", [](nn::ModuleRef model, std::optional<double> sparsity, std::string method, std::string scope, nb::object pattern, nb::object skip, uint64_t seed, std::map<std::string, double> ratios,
                           nb::object target, nb::object data, nb::object loss, std::string importance, int64_t min_channels, std::optional<int64_t> round_to, nb::object input_shape, nb::object input_dtypes) {
-          edge::PruneOptions o{.method = method, .scope = scope, .skip = patterns(skip), .seed = seed, .ratios = {ratios.begin(), ratios.end()}, .importance = importance,
+          edge::PruneOptions o{.method = method, .scope = scope, .skip = skip_patterns(skip), .seed = seed, .ratios = {ratios.begin(), ratios.end()}, .importance = importance,
                               .min_channels = min_channels, .round_to = round_to.value_or(1)};
           read_pattern(pattern, o);
           if (!target.is_none()) {

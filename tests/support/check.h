@@ -33,6 +33,8 @@ inline double difference(const Tensor& a, const Tensor& b) {
   return worst / scale;
 }
 
+inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
+
 template <class F> std::string error_of(F f) {
   try { f(); } catch (const Error& e) { return e.what(); }
   return "no error";

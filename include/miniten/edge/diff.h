@@ -21,6 +21,9 @@ struct DiffReport {
   std::string to_text() const;
   std::string to_json() const;
 };
+// The axes' order in which an image fits a spec that has its channels at the other end; empty where none is needed or helps.
+Axes turned_to_fit(const Shape& image, const Spec& want);
+
 DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs, double tolerance = 1e-3);
 
 }  // namespace miniten::edge

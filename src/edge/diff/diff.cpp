@@ -18,21 +18,20 @@ std::string layer_of(std::string name) {
 struct Layer { std::string name, op; bool activation, absorbs; Tensor value; };
 struct Seen { std::vector<Layer> layers; std::vector<Tensor> outputs; };
 
-// Channels first or last: TFLite files are of the other order than ONNX files. order: from the inputs' to the model's.
+// Channels first or last: TFLite files are of the other order than ONNX files.
 const Axes to_last{0, 2, 3, 1}, to_first{0, 3, 1, 2};
 bool takes(const Spec& want, const Shape& s) {
   bool fits = want.shape.rank == s.rank;
   for (int i = 0; fits && i < s.rank; ++i) fits = is_symbol(want.shape[i]) || want.shape[i] == s[i];
   return fits;
 }
-std::vector<Tensor> inputs_for(nn::Module& m, std::vector<Tensor> inputs, std::optional<Axes>& order) {
+// order: from the inputs' to the model's.
+std::vector<Tensor> inputs_for(nn::Module& m, std::vector<Tensor> inputs, Axes& order) {
   auto* g = dynamic_cast<nn::GraphModule*>(&m);
   if (!g || !g->has_graph() || g->graph().inputs.size() != inputs.size()) return inputs;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Spec& want = g->graph().values[size_t(g->graph().inputs[i])].spec;
-    if (inputs[i].rank() != 4 || takes(want, inputs[i].shape())) continue;
-    for (const Axes& o : {to_last, to_first})
-      if (Tensor turned = permute(inputs[i], o); takes(want, turned.shape())) { inputs[i] = turned; order = o; break; }
+    Axes turned = turned_to_fit(inputs[i].shape(), g->graph().values[size_t(g->graph().inputs[i])].spec);
+    if (turned.rank) inputs[i] = permute(inputs[i], order = turned);
   }
   return inputs;
 }
@@ -50,7 +49,7 @@ Tensor as_floats(const Tensor& t, const Quantized* q) {
 // The last number of every named layer, and the outputs.
 Seen run(nn::Module& m, const std::vector<Tensor>& given, bool turn = false) {
   NoGrad no_grad;
-  std::optional<Axes> order;
+  Axes order;
   std::vector<Tensor> inputs = turn ? inputs_for(m, given, order) : given;
   std::vector<Spec> specs;
   for (const Tensor& t : inputs) specs.push_back(t.spec());
@@ -74,7 +73,7 @@ Seen run(nn::Module& m, const std::vector<Tensor>& given, bool turn = false) {
   Seen s;
   for (size_t i = 0; i < values.size(); ++i) {
     Tensor x = as_floats(values[i], g.values[size_t(g.outputs[i])].quantized.get());
-    if (order && x.rank() == 4) x = permute(x, *order == to_last ? to_first : to_last);
+    if (order.rank && x.rank() == 4) x = permute(x, order == to_last ? to_first : to_last);
     if (i < outputs) s.outputs.push_back(x);
     else {
       const Last& l = last[i - outputs];
@@ -103,6 +102,16 @@ DiffRow compare(const Tensor& a, const Tensor& b, double tolerance) {
 }
 
 }  // namespace
+
+Axes turned_to_fit(const Shape& image, const Spec& want) {
+  if (image.rank != 4 || takes(want, image)) return {};
+  for (const Axes& order : {to_last, to_first}) {
+    Shape turned;
+    for (Dim axis : order) turned.push(image[int(axis)]);
+    if (takes(want, turned)) return order;
+  }
+  return {};
+}
 
 DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs, double tolerance) {
   if (!(tolerance >= 0)) throw Error(ErrorKind::value, "diff", "a tolerance of 0 or more", std::to_string(tolerance));

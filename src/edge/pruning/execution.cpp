@@ -1,23 +1,13 @@
 #include <nlohmann/json.hpp>
+#include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "miniten/base/cpu.h"
-#include "miniten/base/random.h"
 #include "miniten/edge/pruning.h"
-#include "miniten/graph/session.h"
 #include "miniten/ops/sparse.h"
 
 namespace miniten::edge {
 
 namespace {
-Tensor some_input(const Spec& s, Generator& random) {
-  Tensor t = Tensor::empty({DType::f32, s.shape});
-  for (int64_t i = 0; i < t.numel(); ++i) t.view().f32()[i] = is_float(s.dtype) ? random.normal() : 0;
-  return cast(t, s.dtype);
-}
-double median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + int64_t(v.size() / 2), v.end());
-  return v[v.size() / 2];
-}
 struct Timed {
   std::vector<SparseChoice> choices;
   Session session;
@@ -54,9 +44,7 @@ SparseReport sparse_execution(nn::Module& model, const std::vector<Spec>& given,
   std::vector<Spec> specs = known_specs(op, model, given);
   Graph g = own_copy(bound_graph(op, model, specs));
   Timed dense(g, Sparse::never), sparse(g, Sparse::always), chosen(g, Sparse::automatic);
-  Generator random(0);
-  std::vector<Tensor> inputs;
-  for (const Spec& s : specs) inputs.push_back(some_input(s, random));
+  std::vector<Tensor> inputs = random_inputs(specs);
   SparseReport r{.isa = cpu_info().isa};
   std::vector<StepProfile> steps;
   for (int i = 0; i < runs; ++i) {                             // in turn: what disturbs one disturbs all
@@ -67,8 +55,8 @@ SparseReport sparse_execution(nn::Module& model, const std::vector<Spec>& given,
   const Graph& compiled = chosen.session.graph();
   const Plan& plan = chosen.session.plan();
   for (size_t i = 0; i < steps.size(); ++i) {
-    r.dense_us += median(dense.times[i]) / 1e3;
-    r.chosen_us += median(chosen.times[i]) / 1e3;
+    r.dense_us += median_of(dense.times[i]) / 1e3;
+    r.chosen_us += median_of(chosen.times[i]) / 1e3;
     const Node& n = compiled.nodes[size_t(plan.steps[i])];
     for (int id : n.in) {
       if (!compiled.is_constant(id)) continue;
@@ -76,7 +64,7 @@ SparseReport sparse_execution(nn::Module& model, const std::vector<Spec>& given,
       auto choice = std::find_if(chosen.choices.begin(), chosen.choices.end(), [&](const SparseChoice& c) { return c.weight == weight.view().data; });
       if (choice == chosen.choices.end()) continue;
       r.rows.push_back({n.name, std::string(n.op->name), weight.numel(), zeros_of(weight), choice->kept, choice->steps, choice->single, choice->used, choice->gain,
-                        median(dense.times[i]) / 1e3, median(sparse.times[i]) / 1e3});
+                        median_of(dense.times[i]) / 1e3, median_of(sparse.times[i]) / 1e3});
       break;
     }
   }

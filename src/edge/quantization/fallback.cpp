@@ -1,7 +1,6 @@
-#include <chrono>
 #include <set>
+#include "edge/benchmark/bench.h"
 #include "edge/quantization/steps.h"
-#include "miniten/graph/session.h"
 
 namespace miniten::edge {
 
@@ -9,10 +8,6 @@ namespace {
 
 constexpr double least_gain = 0.02;                // of a whole run: below is noise
 
-double middle(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + std::ptrdiff_t(v.size() / 2), v.end());
-  return v[v.size() / 2];
-}
 std::map<std::string, double> microseconds(Session& s, const std::vector<Tensor>& inputs) {
   std::map<std::string, double> by;
   for (const StepProfile& p : s.profile(inputs, 1)) by[p.name] += p.nanoseconds / 1e3;
@@ -23,17 +18,17 @@ double ratio(Session& a, Session& b, const std::vector<Tensor>& inputs) {
   std::vector<double> ratios;
   double total = 0;
   auto time = [&](Session& s) {
-    auto start = std::chrono::steady_clock::now();
+    double start = now_ms();
     s.run_into(inputs);
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    return now_ms() - start;
   };
   for (int i = 0; i < 3; ++i) { a.run_into(inputs); b.run_into(inputs); }
-  while (ratios.size() < 21 || (total < 4e4 && ratios.size() < 301)) {
+  while (ratios.size() < 21 || (total < 40 && ratios.size() < 301)) {
     double of_a = time(a), of_b = time(b);
     ratios.push_back(of_b / of_a);
     total += of_a + of_b;
   }
-  return middle(std::move(ratios));
+  return median_of(std::move(ratios));
 }
 
 }  // namespace
@@ -69,7 +64,7 @@ std::vector<Slower> slower_in_integers(const Graph& g, const QuantizationConfig&
   }
   std::vector<Slower> candidates;
   for (auto& [name, us] : in_integers) {
-    double now = middle(us), then = in_floats.count(name) ? middle(in_floats[name]) : 0;
+    double now = median_of(us), then = in_floats.count(name) ? median_of(in_floats[name]) : 0;
     whole += now;
     if (integers.count(name) && then > 0 && now > then) candidates.push_back({name, now, then});
   }

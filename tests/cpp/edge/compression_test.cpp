@@ -8,6 +8,7 @@
 namespace miniten::edge {
 namespace {
 
+using check::contains;
 using check::difference;
 using check::error_of;
 using check::Folder;
@@ -16,7 +17,6 @@ using check::small_input;
 using check::small_net;
 using check::values;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 std::set<double> distinct(const Tensor& t) {
   auto v = values(t);
   return {v.begin(), v.end()};

@@ -7,6 +7,7 @@
 namespace miniten::edge {
 namespace {
 
+using check::contains;
 using check::difference;
 using check::error_of;
 using check::Folder;
@@ -18,7 +19,6 @@ using check::values;
 using check::zeros_in;
 using testing::Test;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 #define EXPECT_CONTAINS(text, part) EXPECT_PRED2(contains, text, part)
 
 Tensor full_of(double value, const Shape& shape) { return Tensor::full(shape, value); }

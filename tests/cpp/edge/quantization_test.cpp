@@ -9,6 +9,7 @@
 namespace miniten::edge {
 namespace {
 
+using check::contains;
 using check::error_of;
 using check::normal;
 using Modules = std::vector<nn::ModuleRef>;
@@ -96,7 +97,6 @@ Ref<nn::Sequential> small_net() {
 }
 std::vector<std::vector<Tensor>> calibration() { return {{normal({16, 3, 12, 12}, 10)}, {normal({5, 3, 12, 12}, 11)}}; }
 const Tensor& image() { static Tensor x = normal({4, 3, 12, 12}, 20); return x; }
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST(QuantizeModel, ComputesInIntegersThroughout) {
   auto net = small_net();

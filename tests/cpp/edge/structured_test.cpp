@@ -6,13 +6,13 @@
 namespace miniten::edge {
 namespace {
 
+using check::contains;
 using check::difference;
 using check::error_of;
 using check::normal;
 using check::small_net;
 using check::values;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 // A residual block and a concatenation: (N, 3, H, W) -> (N, 6, H, W).
 class Residual : public nn::Module {
