@@ -10,13 +10,13 @@ target_compile_definitions(_core PRIVATE MINITEN_VERSION="${PROJECT_VERSION}")
 target_include_directories(_core PRIVATE src)
 target_link_libraries(_core PRIVATE miniten)
 target_link_options(_core PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
-# Templates give the same code again and again: where the linker can, it keeps one.
+# Templates give the same code again and again: where the linker can, it keeps one (nothing here compares addresses of functions).
 include(CheckCXXSourceCompiles)
-set(CMAKE_REQUIRED_LINK_OPTIONS -fuse-ld=gold -Wl,--icf=safe)
+set(CMAKE_REQUIRED_LINK_OPTIONS -fuse-ld=gold -Wl,--icf=all)
 check_cxx_source_compiles("int main() {}" MINITEN_CAN_FOLD_CODE)
 unset(CMAKE_REQUIRED_LINK_OPTIONS)
 if(MINITEN_CAN_FOLD_CODE)
-  target_link_options(_core PRIVATE -fuse-ld=gold -Wl,--icf=safe)
+  target_link_options(_core PRIVATE -fuse-ld=gold -Wl,--icf=all)
 endif()
 add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DEPENDS _core ${CMAKE_CURRENT_SOURCE_DIR}/cmake/stubs.py
                    COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/stubs.py $<TARGET_FILE_DIR:_core> ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
