@@ -270,8 +270,17 @@ Tensors read_clamp(const ForeignNode& n) {
     double lo = n.number("min", -double(infinity)), hi = n.number("max", double(infinity));
     return {miniten::clamp(x, float(lo), float(hi))};
   }
-  for (int i : {1, 2})
-    if (Tensor bound = i < n.inputs() ? n.input(i) : Tensor()) x = i == 1 ? maximum(x, bound) : minimum(x, bound);
+  Tensor bounds[] = {onnx::optional(n, 1), onnx::optional(n, 2)};
+  double at[] = {-double(infinity), double(infinity)};
+  bool known = x.dtype() == DType::f32;
+  for (int i : {0, 1}) {
+    if (!bounds[i]) continue;
+    known = known && bounds[i].has_data() && bounds[i].numel() == 1;
+    if (known) at[i] = onnx::numbers_of(n, i + 1)[0];
+  }
+  if (known && at[0] <= at[1]) return {miniten::clamp(x, float(at[0]), float(at[1]))};
+  if (bounds[0]) x = maximum(x, bounds[0]);
+  if (bounds[1]) x = minimum(x, bounds[1]);
   return {x};
 }
 

@@ -213,6 +213,12 @@ def test_folding_batch_norms():
     assert len(list(folded.parameters())) == 2 and len(list(kept.parameters())) == 5
 
 
+@pytest.mark.parametrize(("bounds", "ops"), [(("", "l", "h"), ["clamp"]), (("", "l"), ["clamp"]), (("", '""', "h"), ["clamp"]), (("", "h", "l"), ["maximum", "minimum"])])
+def test_a_clip_of_known_bounds_is_one_clamp(bounds, ops):
+    model = parse(f"net (float[3, 4] x) => (float[3, 4] y) {{ y = Clip(x{', '.join(bounds)}) }}", l=np.float32(-0.5), h=np.float32(0.5))
+    assert check(model, rand(3, 4), exact=False).graph.ops == ops
+
+
 def test_what_is_unknown_is_named():
     model = parse('net (float[2] x) => (float[2] y) { y = com.nobody.Strange(x) }', extra=', "com.nobody" : 1')
     model.graph.node[0].name = "the_node"
