@@ -105,10 +105,10 @@ struct ScratchMemory {
 
 }  // namespace
 
-void run_pieces(Context c, const Work& work) {
+void run_pieces(Context c, const Work& work, int threads) {
   static thread_local ScratchMemory memory;
   c.pieces = work.pieces;
-  int workers = work.pieces > 1 ? std::min(work.pieces, get_num_threads()) : 1;
+  int workers = work.pieces > 1 ? std::min(work.pieces, threads > 0 ? threads : get_num_threads()) : 1;
   size_t scratch = (work.scratch + 63) / 64 * 64, total = scratch * size_t(workers) + work.shared + 64;
   std::byte* base = work.scratch + work.shared ? memory.get(total) : nullptr;
   c.shared = base ? base + scratch * size_t(workers) : nullptr;

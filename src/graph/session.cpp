@@ -234,7 +234,7 @@ struct Session::Impl {
       LayerScope layer(n.name);
       std::vector<Spec> in = graph.specs(n.in), out = graph.specs(n.out);
       auto start = std::chrono::steady_clock::now();
-      run_pieces(step.context, step.work);
+      run_pieces(step.context, step.work, workers);
       observer.saw({*n.op, n.attributes(), in, out}, std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
     }
   }
@@ -346,7 +346,7 @@ std::vector<StepProfile> Session::profile(std::span<const Tensor> inputs, int ru
     for (size_t s = 0; s < impl_->steps.size(); ++s) {
       const Step& step = impl_->steps[s];
       auto start = std::chrono::steady_clock::now();
-      run_pieces(step.context, step.work);
+      run_pieces(step.context, step.work, impl_->workers);
       times[s].push_back(std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
     }
   saved.restore();
