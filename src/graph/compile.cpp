@@ -9,10 +9,16 @@ static constexpr Pass in_order[] = {
     {"fuse", fuse},
     {"lower_quantized", lower_quantized},
     {"fuse_sums", fuse_sums},
+    {"fuse_chains", fuse_chains},
     {"remove_dead", remove_dead},
     {"assign_layout", assign_layout, true},
 };
 std::span<const Pass> passes() { return in_order; }
+std::vector<std::string> layer_passes() {
+  std::vector<std::string> names;
+  for (const Pass& p : in_order) if (p.name != "fuse_chains") names.emplace_back(p.name);
+  return names;
+}
 
 void optimize(Graph& g, const std::vector<std::string>& names) {
   bool all = names.size() == 1 && names[0] == "all", none = names.empty() || (names.size() == 1 && names[0] == "none");

@@ -67,7 +67,7 @@ OutputPlan plan(const Graph& g, const PlanOptions& options, const std::vector<bo
   for (size_t s = 0; s < p.steps.size(); ++s) {
     const Node& n = g.nodes[size_t(p.steps[s])];
     auto in = g.specs(n.in), out = g.specs(n.out);
-    Call call{*n.op, n.attributes(), in, out, {}, !prepared.empty() && prepared[size_t(p.steps[s])], options.exact};
+    Call call{*n.op, n.attributes(), in, out, {}, !prepared.empty() && prepared[size_t(p.steps[s])], options.exact, options.workers};
     p.work.push_back(options.work(call));
     auto reusable = [&](int id) {                      // dies here, same layout, and no other input looks at it differently
       int b = buffer[owner(id)];

@@ -1,6 +1,7 @@
 #include <cmath>
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
+#include "ops/conv_chain.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
@@ -81,6 +82,7 @@ std::optional<Absorbed> absorb_sum(const Fusion& f) {
   return Absorbed{std::make_shared<Conv2dAttrs>(at), {other}, {}};
 }
 std::optional<Absorbed> conv_absorb(const Fusion& f) {
+  if (f.chains) return absorb_stage(f);
   Conv2dAttrs at = f.first.as<Conv2dAttrs>();
   if (f.first.in[0].dtype != DType::f32 || at.lo > -infinity || at.hi < infinity) return {};
   if (&f.next.op == &batch_norm_op && f.slot == 0) return absorb_batch_norm(f);

@@ -48,7 +48,7 @@ size_t packed_floats(const ConvGeometry& g) {
   if (g.is_depthwise()) return size_t(g.r * g.s * g.c);
   return size_t(g.groups) * size_t(kernels::gemm_packed_floats(g.taps(), g.o_group()));
 }
-static void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
+void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
   auto range = [&](int64_t n) { return std::pair<int64_t, int64_t>{n * piece / pieces, n * (piece + 1) / pieces}; };
   if (g.is_depthwise()) {
     auto [begin, end] = range(g.c);

@@ -20,6 +20,7 @@ inline Target dense(const ConvGeometry& g, float* y) { return {y, g.p * g.q * g.
 
 // Weights in the form the kernels take: depthwise [r * s][c]; else one packed matrix (r, s, c / groups) x o a group.
 size_t packed_floats(const ConvGeometry&);
+void pack_weights(const ConvGeometry&, const float* w, float* to, int piece, int pieces);
 // Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);

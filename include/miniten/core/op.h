@@ -50,6 +50,7 @@ struct Call {
   std::span<const Input> known = {};         // infer: the inputs themselves, where there are any; may lack data
   bool prepared = false;                     // work: eval will be given what prepare wrote
   bool exact = true;                         // work, prepare: what Context says
+  int workers = 1;                           // work: threads that will share it; only cuts that change no bit may follow it
   template <class A> const A& as() const { return *static_cast<const A*>(attrs); }
   const Tensor* value(int i) const {         // input i if its values can be read already, else null
     return size_t(i) < known.size() && known[size_t(i)].tensor->has_data() ? known[size_t(i)].tensor : nullptr;
@@ -57,7 +58,7 @@ struct Call {
   [[noreturn]] void fail(std::string want, std::string got, std::string hint = "", ErrorKind = ErrorKind::value) const;
 };
 
-// How much work eval has, by shape alone: so results do not depend on the number of threads.
+// How much work eval has, by shape alone: so results do not depend on the number of threads (see Call::workers).
 struct Work {
   int pieces = 1;                            // of every phase
   size_t scratch = 0;                        // bytes for each worker
@@ -105,11 +106,13 @@ struct Fusion {                              // may `first` also do what `next`,
   Call first, next;
   int slot;                                  // the input of next that is first's output
   bool sums = false;                         // also another operand, as the residual of a sum
+  bool chains = false;                       // only: as the next stage of what is computed by bands of rows
 };
 struct Absorbed {
-  Attrs attrs;                               // first's new attributes
+  Attrs attrs;                               // first's new attributes, or those of `op`
   std::vector<int> inputs_of_next;           // what it reads besides, appended
   std::vector<std::pair<int, Tensor>> constants;   // inputs replaced by new constants, or appended
+  const OpDef* op = nullptr;                 // what does both; null: first's op
 };
 
 struct Sample { std::vector<Tensor> in; Attrs attrs; };
@@ -214,7 +217,7 @@ Tensor apply(const OpDef& op, std::initializer_list<Input> in, const A& attrs = 
   apply(op, {in.begin(), in.size()}, p, {&out, 1});
   return out;
 }
-void run_pieces(Context, const Work&);       // all phases and pieces, on the team
+void run_pieces(Context, const Work&, int threads = 0);      // all phases and pieces, on the team; 0: all it has
 
 // Checks the number of inputs, then asks infer. `known` may be empty.
 void infer_outputs(const OpDef&, const void* attrs, std::span<const Spec> in, Specs& out, std::span<const Input> known = {});

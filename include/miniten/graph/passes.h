@@ -12,11 +12,14 @@ void lower_quantized(Graph&);            // dequantize -> op -> quantize becomes
 using IntegerForm = std::function<bool(const Node& floats, const OpDef& integers)>;
 void lower_quantized_to(Graph&, const IntegerForm& wanted);          // the same, where it is wanted
 void fuse_sums(Graph&);                  // as fuse, and a convolution absorbs the sum that reads it: after integers found their patterns
+void fuse_chains(Graph&);                // convolutions that read one another alone become one node that goes by bands of rows; same values
 void remove_dead(Graph&);                // what no output, state or write needs
 void assign_layout(Graph&);              // copies in front of ops that want another memory order; adjacent ones cancel
 
 struct Pass { std::string_view name; void (*run)(Graph&); bool required = false; };   // required: nothing runs without it
 std::span<const Pass> passes();          // in the order that compile runs them
+
+std::vector<std::string> layer_passes(); // all but fuse_chains: each layer stays a node of its own, to be measured or written
 
 // verify, then the required passes and those named ("all", "none" or a list) with verify after each; throws for an unknown name.
 void optimize(Graph&, const std::vector<std::string>& names = {"all"});

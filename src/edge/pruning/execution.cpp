@@ -3,6 +3,7 @@
 #include "edge/models.h"
 #include "miniten/base/cpu.h"
 #include "miniten/edge/pruning.h"
+#include "miniten/graph/passes.h"
 #include "miniten/ops/sparse.h"
 
 namespace miniten::edge {
@@ -14,7 +15,7 @@ struct Timed {
   std::vector<std::vector<double>> times;                     // by step
   Timed(const Graph& g, Sparse use) : session([&] {
     SparseScope scope(use, &choices);
-    return Session(g, {.threads = 1});
+    return Session(g, {.threads = 1, .passes = layer_passes()});
   }()) {}
   std::vector<StepProfile> run(const std::vector<Tensor>& inputs) {
     std::vector<StepProfile> rows = session.profile(inputs, 1);

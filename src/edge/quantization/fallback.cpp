@@ -1,6 +1,7 @@
 #include <set>
 #include "edge/benchmark/bench.h"
 #include "edge/quantization/steps.h"
+#include "miniten/graph/passes.h"
 
 namespace miniten::edge {
 
@@ -50,8 +51,9 @@ std::vector<Slower> slower_in_integers(const Graph& g, const QuantizationConfig&
     return bind_inputs(now, specs);
   };
   QuantizationReport report;
-  auto best = std::make_unique<Session>(quantised(report));
-  Session plain(bind_inputs(g, specs));
+  Graph first_choice = quantised(report);
+  auto best = std::make_unique<Session>(first_choice);
+  Session integer_layers(first_choice, {.passes = layer_passes()}), float_layers(bind_inputs(g, specs), {.passes = layer_passes()});
   std::set<std::string> integers;
   for (const QuantizationRow& r : report.rows) if (r.reason.empty() && !r.layer.empty()) integers.insert(r.layer);
 
@@ -59,8 +61,8 @@ std::vector<Slower> slower_in_integers(const Graph& g, const QuantizationConfig&
   std::map<std::string, std::vector<double>> in_integers, in_floats;
   double whole = 0;
   for (int i = 0; i < 15; ++i) {
-    for (auto& [name, us] : microseconds(plain, inputs)) in_floats[name].push_back(us);
-    for (auto& [name, us] : microseconds(*best, inputs)) in_integers[name].push_back(us);
+    for (auto& [name, us] : microseconds(float_layers, inputs)) in_floats[name].push_back(us);
+    for (auto& [name, us] : microseconds(integer_layers, inputs)) in_integers[name].push_back(us);
   }
   std::vector<Slower> candidates;
   for (auto& [name, us] : in_integers) {

@@ -6,6 +6,7 @@
 #include <set>
 #include "edge/models.h"
 #include "edge/quantization/steps.h"
+#include "miniten/graph/passes.h"
 #include "miniten/ops/ops.h"
 
 namespace miniten::edge {
@@ -202,7 +203,7 @@ struct Search {
   }
   std::map<std::string, double> objective_by_layer(const Graph& g) const {
     std::map<std::string, double> by;
-    Session s(bind_inputs(g, specs));
+    Session s(bind_inputs(g, specs), {.passes = layer_passes()});
     const Graph& run = s.graph();
     if (options.objective == "latency") { for (const StepProfile& p : s.profile(first, 15)) by[p.name] += p.nanoseconds / 1e6; }
     else for (const Node& n : run.nodes) {

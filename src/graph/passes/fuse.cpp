@@ -4,7 +4,8 @@ namespace miniten {
 
 // Law: the producer does what its only reader did, by the rule in its own row; neither writes, and nothing between
 // them writes what the producer reads. into_constants: only where the reader goes up in new constants (a batch norm in weights).
-static void absorb(Graph& g, bool into_constants, bool sums) {
+enum class Absorbing { plain, into_constants, sums, chains };
+static void absorb(Graph& g, Absorbing how) {
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     Node& first = g.nodes[i];
     if (!first.op->absorb || first.out.size() != 1 || first.op->traits.writes.n) continue;
@@ -23,8 +24,8 @@ static void absorb(Graph& g, bool into_constants, bool sums) {
     auto first_values = g.constants(first.in), next_values = g.constants(next.in);
     std::vector<Input> first_known(first_values.begin(), first_values.end()), next_known(next_values.begin(), next_values.end());
     auto absorbed = first.op->absorb({{*first.op, first.attributes(), first_in, first_out, first_known},
-                                      {*next.op, next.attributes(), next_in, next_out, next_known}, slot, sums});
-    if (!absorbed || (into_constants && absorbed->constants.empty())) continue;
+                                      {*next.op, next.attributes(), next_in, next_out, next_known}, slot, how == Absorbing::sums, how == Absorbing::chains});
+    if (!absorbed || (how == Absorbing::into_constants && absorbed->constants.empty())) continue;
     Node merged = first;
     for (int k : absorbed->inputs_of_next) merged.in.push_back(next.in[size_t(k)]);
     for (auto& [input, constant] : absorbed->constants) {
@@ -39,14 +40,19 @@ static void absorb(Graph& g, bool into_constants, bool sums) {
       else merged.in.push_back(id);
     }
     merged.attrs = absorbed->attrs;
+    if (absorbed->op) {
+      merged.op = absorbed->op;
+      if (!next.name.empty() && next.name != first.name) merged.name += " + " + next.name;
+    }
     merged.out = next.out;
     g.nodes[last] = std::move(merged);                 // stands where its last input is known
     g.nodes.erase(g.nodes.begin() + int64_t(i));
     --i;
   }
 }
-void fuse(Graph& g) { absorb(g, false, false); }
-void fuse_sums(Graph& g) { absorb(g, false, true); }
-void fold_batch_norm(Graph& g) { absorb(g, true, false); }
+void fuse(Graph& g) { absorb(g, Absorbing::plain); }
+void fuse_sums(Graph& g) { absorb(g, Absorbing::sums); }
+void fuse_chains(Graph& g) { absorb(g, Absorbing::chains); }
+void fold_batch_norm(Graph& g) { absorb(g, Absorbing::into_constants); }
 
 }  // namespace miniten

@@ -4,6 +4,7 @@
 #include <set>
 #include "miniten/core/tensor.h"
 #include "miniten/ops/ops.h"
+#include "ops/conv_chain.h"
 
 namespace miniten {
 namespace {
@@ -37,6 +38,21 @@ int64_t convolution(const Shape& x, const Shape& w, const Shape& y) {
             for (Dim tap = 0; tap < w[2] * w[3]; ++tap) ++n;
   return n;
 }
+int64_t chain(const Counted& c) {
+  const auto& at = c.call.as<ConvChainAttrs>();
+  int64_t n = 0;
+  Shape x = c.in[0].shape;
+  for (size_t stage = 0; stage < size_t(at.stages); ++stage) {
+    const Shape& w = c.in[1 + 2 * stage].shape;
+    const Conv2dAttrs& a = at.stage[stage];
+    Shape y{x[0], w[0], 0, 0};
+    for (int axis : {2, 3})
+      for (Dim from = -a.padding[axis - 2]; from + a.dilation[axis - 2] * (w[axis] - 1) < x[axis] + a.padding[axis]; from += a.stride[axis - 2]) ++y[axis];
+    n += convolution(x, w, y);
+    x = y;
+  }
+  return n;
+}
 int64_t product(const Shape& x, const Shape& y) {
   int64_t n = 0;
   for (int64_t element = 0; element < y.count(); ++element)
@@ -59,6 +75,7 @@ const std::map<std::string_view, Brute> products{
     {"conv2d", [](const Counted& c) { return convolution(c.in[0].shape, c.in[1].shape, c.out[0].shape); }},
     {"conv2d_input", [](const Counted& c) { return convolution(c.out[0].shape, c.in[1].shape, c.in[0].shape); }},
     {"conv2d_weight", [](const Counted& c) { return convolution(c.in[0].shape, c.out[0].shape, c.in[1].shape); }},
+    {"conv_chain", chain},
     {"qconv2d", [](const Counted& c) { return convolution(c.in[0].shape, c.in[1].shape, c.out[0].shape); }},
     {"qconv2d_dynamic", [](const Counted& c) { return convolution(c.in[0].shape, c.in[3].shape, c.out[0].shape); }},
     {"matmul", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},

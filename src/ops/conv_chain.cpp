@@ -1,0 +1,273 @@
+#include "ops/conv_chain.h"
+#include "miniten/ops/ops.h"
+#include "ops/conv_parts.h"
+#include "ops/loops.h"
+#include "ops/sparse.h"
+
+namespace miniten {
+
+// What lies between the convolutions exists for a band of rows at a time, with the padding that its reader wants, and
+// stays in the cache: an inverted residual never writes its wide middle to memory.
+namespace {
+
+constexpr size_t cache_bytes = 256 * 1024;   // for the rows between the stages, and as much again for the rest
+constexpr int most = 3;
+
+int weight_of(int stage) { return 1 + 2 * stage; }
+int bias_of(int stage) { return 2 + 2 * stage; }
+
+struct Chain {
+  int stages;
+  ConvGeometry g[most];
+  const ConvGeometry& last() const { return g[stages - 1]; }
+};
+template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape) {
+  Chain c{int(at.stages), {}};
+  Shape x = shape(0);
+  for (int i = 0; i < c.stages; ++i) {
+    const Shape& w = shape(weight_of(i));
+    const Conv2dAttrs& a = at.stage[size_t(i)];
+    Shape y{x[0], w[0], conv_size(x[2], a.padding[0], a.padding[2], w[2], a.stride[0], a.dilation[0]),
+            conv_size(x[3], a.padding[1], a.padding[3], w[3], a.stride[1], a.dilation[1])};
+    c.g[i] = conv_geometry(x, w, y, a);
+    x = y;
+  }
+  return c;
+}
+Chain chain_of(const Call& c) { return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }); }
+
+int64_t row_floats(const ConvGeometry& g) { return g.padded_w() * g.c; }
+int64_t reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }
+
+// Bytes of the rows in front of each stage but the first, for a band of `rows` outputs.
+struct Rows {
+  size_t bytes[most] = {}, total = 0;
+};
+Rows rows_of(const Chain& c, int64_t rows) {
+  Rows r;
+  for (int i = c.stages; --i > 0;) {
+    rows = std::min(reach(c.g[i], rows), c.g[i].padded_h());
+    r.total += r.bytes[i] = conv::aligned(conv::floats(rows * row_floats(c.g[i])));
+  }
+  return r;
+}
+// Weights are read once for each band: the larger they are, the fewer bands.
+int64_t band_of(const Chain& c) {
+  size_t weights = 0;
+  for (int i = 0; i < c.stages; ++i) weights += conv::floats(int64_t(conv::packed_floats(c.g[i])));
+  int64_t p = c.last().p, rows = 1;
+  while (rows < p && rows_of(c, rows + 1).total <= std::max(cache_bytes, weights)) ++rows;
+  int64_t bands = (p + rows - 1) / rows;
+  return (p + bands - 1) / bands;
+}
+
+class Bands {
+ public:
+  Bands(const Context& c, const Chain& chain, const float* packed) : c_(c), chain_(chain), band_(band_of(chain)) {
+    Rows rows = rows_of(chain, band_);
+    std::byte* at = c.scratch;
+    for (int i = 1; i < chain.stages; ++i) {
+      stage_[i].rows = reinterpret_cast<float*>(at);
+      at += rows.bytes[i];
+    }
+    padding_ = reinterpret_cast<float*>(at);
+    for (int i = 0; i < chain.stages; ++i) {
+      stage_[i].packed = packed;
+      packed += conv::packed_floats(chain.g[i]);
+    }
+  }
+  // Output rows [begin, end) of n * p.
+  void run(int64_t begin, int64_t end) {
+    const ConvGeometry& g = chain_.last();
+    int64_t row = g.q * g.o;
+    for (int64_t i = begin, image = -1; i < end;) {
+      int64_t n = i / g.p, p = i % g.p, rows = std::min({band_, end - i, g.p - p});
+      if (n != image) for (Stage& s : stage_) s.first = s.end = 0;
+      image = n;
+      float* to = c_.out[0].f32() + i * row;
+      const View* residual = c_.as<ConvChainAttrs>().residual ? &c_.in[c_.in.size() - 1] : nullptr;
+      make(chain_.stages - 1, n, p, p + rows, {to, rows * row, row, g.o}, residual ? residual->f32() + i * row : nullptr);
+      i += rows;
+    }
+  }
+
+ private:
+  struct Stage {
+    const float* packed = nullptr;
+    float* rows = nullptr;                   // of its padded input: [first, end)
+    int64_t first = 0, end = 0;
+  };
+
+  // Rows [begin, end) of what stage i puts out, the first at y.
+  void make(int i, int64_t n, int64_t begin, int64_t end, conv::Target y, const float* residual = nullptr) {
+    ConvGeometry g = chain_.g[i];
+    const auto& at = c_.as<ConvChainAttrs>().stage[size_t(i)];
+    kernels::Epilogue finish{.bias = c_.in[size_t(bias_of(i))].f32(), .residual = residual, .lo = at.lo, .hi = at.hi};
+    if (i == 0) {
+      y.data -= begin * y.row;
+      y.image = 0;
+      return conv::convolve(g, c_.in[0].f32(), stage_[0].packed, finish, y, n * g.p + begin, n * g.p + end, padding_);
+    }
+    int64_t first = begin * g.stride_h;
+    fill(i, n, first, first + reach(g, end - begin));
+    g.n = 1;
+    g.h = stage_[i].end - stage_[i].first;
+    g.w = g.padded_w();
+    g.p = end - begin;
+    g.top = g.bottom = g.left = g.right = 0;
+    conv::convolve(g, stage_[i].rows, stage_[i].packed, finish, y, 0, g.p, nullptr);
+  }
+  // Padded rows [first, end) in front of stage i; what the last band left of them is kept.
+  void fill(int i, int64_t n, int64_t first, int64_t end) {
+    Stage& s = stage_[i];
+    const ConvGeometry& g = chain_.g[i];
+    int64_t row = row_floats(g), kept = std::max<int64_t>(0, s.end - first);
+    if (kept) std::memmove(s.rows, s.rows + (first - s.first) * row, conv::floats(kept * row));
+    s.first = first;
+    s.end = end;
+    int64_t begin = std::clamp(first + kept, g.top, g.top + g.h), stop = std::clamp(end, g.top, g.top + g.h);
+    auto at = [&](int64_t r) { return s.rows + (r - first) * row; };
+    auto clear = [](float* from, int64_t n) { if (n > 0) std::memset(from, 0, conv::floats(n)); };
+    clear(at(first + kept), (begin - first - kept) * row);
+    clear(at(stop), (end - stop) * row);
+    if (stop <= begin) return;
+    if (g.left || g.right)
+      for (int64_t r = begin; r < stop; ++r) {
+        clear(at(r), g.left * g.c);
+        clear(at(r) + (g.left + g.w) * g.c, g.right * g.c);
+      }
+    make(i - 1, n, begin - g.top, stop - g.top, {at(begin) + g.left * g.c, (stop - begin) * row, row, g.c});
+  }
+
+  const Context& c_;
+  const Chain& chain_;
+  int64_t band_;
+  Stage stage_[most];
+  float* padding_;
+};
+
+size_t packed_bytes(const Chain& c) {
+  size_t n = 0;
+  for (int i = 0; i < c.stages; ++i) n += conv::packed_floats(c.g[i]);
+  return n * sizeof(float);
+}
+template <class DataOf> void pack(const Chain& c, DataOf weight, float* to) {
+  for (int i = 0; i < c.stages; ++i) {
+    conv::pack_weights(c.g[i], weight(weight_of(i)), to, 0, 1);
+    to += conv::packed_floats(c.g[i]);
+  }
+}
+
+void chain_infer(const Call& c, Specs& out) {
+  const auto& at = c.as<ConvChainAttrs>();
+  if (at.stages < 2 || at.stages > most) c.fail("2 or 3 stages", std::to_string(at.stages));
+  if (c.in.size() != size_t(1 + 2 * at.stages + at.residual)) c.fail("x, a weight and a bias for each stage and the residual", std::to_string(c.in.size()) + " inputs");
+  for (const Spec& s : c.in) if (s.dtype != DType::f32) c.fail("float32", s.text(), "", ErrorKind::type);
+  Shape x = c.in[0].shape;
+  for (int i = 0; i < at.stages; ++i) {
+    const Conv2dAttrs& a = at.stage[size_t(i)];
+    if (!(a.lo <= a.hi)) c.fail("lo <= hi", std::to_string(a.lo) + " and " + std::to_string(a.hi));
+    x = conv_output(c, x, c.in[size_t(weight_of(i))].shape, a);
+    const Shape& bias = c.in[size_t(bias_of(i))].shape;
+    if (bias != Shape{x[1]}) c.fail("a bias of shape (" + std::to_string(x[1]) + ",)", bias.text());
+  }
+  if (at.residual && c.in.back().shape != x) c.fail("a residual of shape " + x.text(), c.in.back().shape.text());
+  out.push({DType::f32, x});
+}
+Work chain_work(const Call& c) {
+  Chain chain = chain_of(c);
+  int64_t macs = 0, rows = chain.last().n * chain.last().p;
+  for (int i = 0; i < chain.stages; ++i) macs += chain.g[i].macs();
+  // Each piece computes the rows that reach over its edge again.
+  Work w{.pieces = c.workers < 2 ? 1 : int(std::clamp<int64_t>(std::min({macs / 393216, rows / 4, int64_t(2 * c.workers)}), 1, 64)),
+         .scratch = rows_of(chain, band_of(chain)).total + conv::band_bytes(chain.g[0])};
+  if (!c.prepared) { w.shared = packed_bytes(chain); w.phases = 2; }
+  return w;
+}
+size_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  Chain chain = chain_of(c);
+  for (int i = 0; i < chain.stages; ++i) if (!in[size_t(weight_of(i))].data) return 0;
+  if (to) pack(chain, [&](int i) { return in[size_t(i)].f32(); }, reinterpret_cast<float*>(to));
+  return packed_bytes(chain);
+}
+void chain_eval(const Context& c) {
+  Chain chain = chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape(); });
+  if (!c.prepared && c.phase == 0) {
+    if (c.piece == 0) pack(chain, [&](int i) { return c.in[size_t(i)].f32(); }, reinterpret_cast<float*>(c.shared));
+    return;
+  }
+  auto [begin, end] = c.slice(chain.last().n * chain.last().p);
+  Bands(c, chain, reinterpret_cast<const float*>(c.prepared ? c.prepared : c.shared)).run(begin, end);
+}
+Cost chain_cost(const Call& c) {
+  Chain chain = chain_of(c);
+  Cost cost;
+  for (int i = 0; i < chain.stages; ++i) {
+    cost.macs += chain.g[i].macs();
+    cost.flops += chain.g[i].n * chain.g[i].o * chain.g[i].p * chain.g[i].q;
+  }
+  if (c.as<ConvChainAttrs>().residual) cost.flops += c.out[0].shape.count();
+  return cost;
+}
+
+Sample sample(Shape x, std::initializer_list<Shape> weights, ConvChainAttrs at, Shape residual = {}) {
+  Sample s{{sample_values(x)}, nullptr};
+  for (const Shape& w : weights) {
+    s.in.push_back(sample_values(w));
+    s.in.push_back(sample_values({w[0]}));
+  }
+  at.stages = int64_t(weights.size());
+  at.residual = residual.rank > 0;
+  if (at.residual) s.in.push_back(sample_values(residual));
+  s.attrs = std::make_shared<ConvChainAttrs>(at);
+  return s;
+}
+std::vector<Sample> chain_samples() {
+  Conv2dAttrs same{.padding = {1, 1, 1, 1}, .groups = 6, .lo = 0, .hi = 6}, down = same;
+  down.stride = {2, 2};
+  Conv2dAttrs first{.stride = {2, 1}, .padding = {1, 0, 1, 2}, .lo = 0};
+  return {sample({2, 3, 5, 6}, {{6, 3, 1, 1}, {6, 1, 3, 3}, {3, 6, 1, 1}}, {.stage = {Conv2dAttrs{.hi = 1}, same, {}}}, {2, 3, 5, 6}),
+          sample({1, 2, 9, 5}, {{6, 2, 3, 2}, {6, 1, 3, 3}, {4, 6, 1, 1}}, {.stage = {first, down, {}}}),
+          sample({1, 6, 4, 7}, {{6, 1, 3, 3}, {2, 6, 1, 1}}, {.stage = {same, {}, {}}})};
+}
+
+// ---- when ----
+bool stays_dense(const Call& c, int weight, const ConvGeometry& g) {
+  const Tensor& w = *c.value(weight);
+  return !may_be_sparse({reinterpret_cast<const std::byte*>(w.view().data), w.numel(), false, (g.o + 15) / 16, g.taps(), g.p * g.q, 1, 0});
+}
+
+}  // namespace
+
+std::optional<Absorbed> absorb_stage(const Fusion& f) {
+  const Call &first = f.first, &next = f.next;
+  bool grown = &first.op == &conv_chain_op;
+  if (&next.op != &conv2d_op || f.slot != 0 || next.in.size() < 3 || (!grown && first.in.size() != 3)) return {};
+  if (grown && (first.as<ConvChainAttrs>().stages == most || first.as<ConvChainAttrs>().residual)) return {};
+  if (next.in[0].dtype != DType::f32 || !next.value(1) || !next.value(2) || !first.value(1) || !first.value(2)) return {};
+  ConvChainAttrs at;
+  if (grown) at = first.as<ConvChainAttrs>();
+  else at.stage[0] = first.as<Conv2dAttrs>();
+  int stages = grown ? int(at.stages) : 1;
+  at.stage[size_t(stages)] = next.as<Conv2dAttrs>();
+  at.stages = stages + 1;
+  at.residual = next.in.size() == 4;
+  Chain c = chain_of(at, [&](int i) -> const Shape& { return i < int(first.in.size()) ? first.in[size_t(i)].shape : next.in[1].shape; });
+  const ConvGeometry &before = c.g[stages - 1], &after = c.g[stages];
+  bool narrow = after.r == 1 && after.s == 1 && after.stride_h == 1 && after.stride_w == 1 && after.groups == 1 && !after.is_padded();
+  // Winograd and tiles of few pixels do better alone, and what stays in the cache anyway needs no bands.
+  bool wide = before.groups == 1 && (before.r * before.s == 1 || before.stride_h * before.stride_w > 1) && before.q >= 12;
+  if (!(after.is_depthwise() ? wide : narrow && before.is_depthwise())) return {};
+  if (conv::floats(before.o * before.p * before.q) < cache_bytes / (after.is_depthwise() ? 1 : 2)) return {};
+  if (!stays_dense(next, 1, after) || !stays_dense(first, weight_of(stages - 1), before)) return {};
+  Absorbed a{std::make_shared<ConvChainAttrs>(at), {1, 2}, {}, &conv_chain_op};
+  if (at.residual) a.inputs_of_next.push_back(3);
+  return a;
+}
+
+constinit const OpDef conv_chain_op{.name = "conv_chain", .doc = "two or three convolutions in turn, by bands of rows", .min_inputs = 5, .max_inputs = 8,
+    .infer = chain_infer, .eval = chain_eval, .work = chain_work, .cost = chain_cost,
+    .absorb = [](const Fusion& f) { return f.chains ? absorb_stage(f) : std::nullopt; }, .prepare = chain_prepare, .samples = chain_samples,
+    .traits = {.dense = 0b1010100, .channels_last = 0b10101011, .out = Layout::channels_last, .weights = 0b101010, .channel_axis = 0}, .attrs = codec<ConvChainAttrs>};
+
+}  // namespace miniten
