@@ -52,7 +52,7 @@ int convert(const Convert& o, Output to) {
 
 int export_c(const ExportC& o, Output to) {
   auto m = open_model(o.in);
-  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = calibration_of(*m, o.calibration)(), .max_ram_kb = o.max_ram_kb, .verify = o.verify});
+  edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = calibration_of(*m, o.calibration)(), .max_ram_kb = o.max_ram_kb, .streaming = o.streaming, .verify = o.verify});
   to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
   return 0;
 }

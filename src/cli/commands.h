@@ -46,6 +46,7 @@ struct ExportC {
   std::string in, directory, name = "model", calibration, verify;
   std::vector<std::string> shapes;
   std::optional<double> max_ram_kb;
+  bool streaming = false;
 };
 int export_c(const ExportC&, Output);
 

@@ -120,6 +120,7 @@ void Program::models() {
     shape(o.shapes);
     last().add_option("--calibration", o.calibration, "Quantise to int8 with these samples: .npy, or .npz by the inputs' names");
     last().add_option("--max-ram-kb", o.max_ram_kb, "Fail where more working memory is needed");
+    last().add_flag("--streaming", o.streaming, "Recurrent layers go on where the call before ended: NAME_step and NAME_reset");
     one_of(last().add_option("--verify", o.verify, "host or qemu: compile and run the self-test first"), "host qemu");
   }
   {

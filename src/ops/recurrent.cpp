@@ -1,6 +1,7 @@
 #include "ops/recurrent.h"
 #include "miniten/core/autograd.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
@@ -241,7 +242,7 @@ constinit const OpDef recurrent_op{.name = "recurrent", .doc = "a recurrent laye
       return at.lengths || is_symbol(c.in[0].shape[0]) || c.in[0].shape[0] < 1 ? std::vector<Tensor>{} : composed(at, in);
     }},
     .traits = {.dense = 0xff, .out = Layout::dense, .weights = 0b110},
-    .onnx = {"LSTM", 7, &onnx::recurrent}, .tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM", 1, &to_tflite::recurrent}, .attrs = codec<RecurrentAttrs>};
+    .onnx = {"LSTM", 7, &onnx::recurrent}, .tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM", 1, &to_tflite::recurrent}, .c = {"recurrent", 0, &c::recurrent}, .attrs = codec<RecurrentAttrs>};
 constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc = "gradients of a recurrent layer's gates and first states", .min_inputs = 5, .max_inputs = 9, .outputs = 4,
     .infer = backward_infer, .eval = recurrent_backward_eval, .work = recurrent_backward_work,
     .cost = [](const Call& c) {

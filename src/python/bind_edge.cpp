@@ -258,13 +258,13 @@ void bind_export_c(nb::module_& m) {
       .def_ro("directory", &R::directory).def_ro("files", &R::files).def_ro("arena_bytes", &R::arena_bytes).def_ro("state_bytes", &R::state_bytes).def_ro("weight_bytes", &R::weight_bytes)
       .def_ro("macs", &R::macs).def_ro("steps", &R::steps).def_ro("input_dtypes", &R::input_dtypes).def_ro("output_dtypes", &R::output_dtypes).def_ro("verified_by", &R::verified_by)
       .def_ro("code_bytes", &R::code_bytes).def_ro("stack_bytes", &R::stack_bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
-  m.def("export_c", [](nn::ModuleRef model, nb::object input_shape, nb::object output_dir, std::string name, nb::object calibration_data, std::optional<double> max_ram_kb, std::optional<std::string> verify, nb::object input_dtypes) {
+  m.def("export_c", [](nn::ModuleRef model, nb::object input_shape, nb::object output_dir, std::string name, nb::object calibration_data, std::optional<double> max_ram_kb, std::optional<std::string> verify, bool streaming, nb::object input_dtypes) {
           if (output_dir.is_none()) throw Error(ErrorKind::type, "export_c", "output_dir", "none");
-          edge::ExportCOptions o{.name = name, .calibration = batches_of(calibration_data, *model), .max_ram_kb = max_ram_kb, .verify = verify.value_or("")};
+          edge::ExportCOptions o{.name = name, .calibration = batches_of(calibration_data, *model), .max_ram_kb = max_ram_kb, .streaming = streaming, .verify = verify.value_or("")};
           if (verify && verify->empty()) throw Error(ErrorKind::value, "export_c", "verify as 'host', 'qemu' or None", "''");
           return edge::export_c(*model, specs_of("export_c", input_shape, input_dtypes).specs, path_of(output_dir), o);
         }, "model"_a, "input_shape"_a = nb::none(), "output_dir"_a = nb::none(), "name"_a = "model", "calibration_data"_a = nb::none(), "max_ram_kb"_a = nb::none(), "verify"_a = nb::none(),
-        nb::kw_only(), "input_dtypes"_a = nb::none(),
+        nb::kw_only(), "streaming"_a = false, "input_dtypes"_a = nb::none(),
         "Writes a model as C99: <name>.h, <name>.c and <name>_self_test.c. Nothing is written where a layer has no form in C: NotImplementedError names it.");
 }
 

@@ -32,9 +32,17 @@ struct CCall {
   // Throws unsupported, naming op and layer.
   [[noreturn]] void refuse(std::string want, std::string got, std::string hint = "") const;
 };
+// A call that hands something on, as it is in a stream: what it began with is kept in states from one call to the next.
+struct CStream {
+  Attrs attrs;
+  std::vector<int> in;                   // what it reads then: an input of the call, or ~k for state k
+  struct Carried { int out; Tensor first; };
+  std::vector<Carried> carried;          // state k: before the first call, and the output that it becomes; none: nothing is handed on
+};
 struct CRules {
   void (*write)(CWriter&, const CCall&) = nullptr;
   size_t (*scratch)(const Call&) = nullptr;                                // bytes the step works in; null: none
+  CStream (*stream)(const CCall&) = nullptr;                               // throws where it cannot
 };
 
 std::string c_type(DType);                                                 // "int8_t"; bool is uint8_t; "" where C has none

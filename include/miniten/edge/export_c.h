@@ -9,6 +9,7 @@ struct ExportCOptions {
   std::string name = "model";            // of the files and functions
   Batches calibration = nullptr;         // quantises the model to int8 with it first
   std::optional<double> max_ram_kb;      // refuses where arena and states need more (1 kB = 1024 bytes)
+  bool streaming = false;                // <name>_step and <name>_reset: recurrent layers go on where the call before ended
   std::string verify;                    // "": not compiled here; "host": by cc, run here; "qemu": by arm-none-eabi-gcc, run by qemu-system-arm
 };
 

@@ -24,8 +24,9 @@ struct CSource {
 
 // Floats at the boundary that a quantize or dequantize node turns into 8-bit integers become those integers: the ports tell
 // scale and zero point. Elementwise functions of one 8-bit value become tables of 256 entries. Throws, naming layer and
-// mend, for symbolic sizes, ops without a C form and names that C cannot have.
-CSource c_source(const Graph&, const std::string& name = "model");
+// mend, for symbolic sizes, ops without a C form and names that C cannot have. streaming: recurrent layers go on where the
+// call before ended; throws where nothing does.
+CSource c_source(const Graph&, const std::string& name = "model", bool streaming = false);
 
 // <name>_self_test.c: runs given inputs (one list a call, in order) and compares with given outputs: integers must be equal,
 // floats within tolerance * max(1, largest output).

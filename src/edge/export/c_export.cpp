@@ -25,10 +25,11 @@ std::vector<Tensor> golden_input(const CSource& s, int call) {
     int64_t n = spec.shape.count();
     Tensor values = Tensor::empty({DType::f32, spec.shape});
     Generator random(uint64_t(1 + call), uint64_t(i));
-    bool quantized = s.inputs[i].quantized != nullptr;
+    // Integers that stand for numbers take any value, indices are 0.
+    double values_of_type = s.inputs[i].quantized ? std::ldexp(1.0, bits_of(spec.dtype)) : 0, least = is_signed(spec.dtype) ? values_of_type / 2 : 0;
     for (int64_t k = 0; k < n; ++k) {
       float u = random.uniform();
-      values.view().f32()[k] = is_float(spec.dtype) ? 4 * u - 2 : !quantized || bits_of(spec.dtype) > 8 ? 0.0f : std::floor(256 * u) - (spec.dtype == DType::i8 ? 128.0f : 0.0f);
+      values.view().f32()[k] = is_float(spec.dtype) ? 4 * u - 2 : float(std::floor(values_of_type * double(u)) - least);
     }
     inputs.push_back(cast(values, spec.dtype));
   }
@@ -59,6 +60,7 @@ void write_files(const std::string& directory, const std::vector<std::pair<std::
 }  // namespace
 
 ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const std::string& directory, const ExportCOptions& o) {
+  NoGrad no_grad;
   check_c_name(o.name);
   if (directory.empty()) throw Error(ErrorKind::value, "export_c", "a folder for the C files", "none", "pass output_dir");
   if (!o.verify.empty() && o.verify != "host" && o.verify != "qemu") throw Error(ErrorKind::value, "export_c", "verify as \"host\" or \"qemu\"", "\"" + o.verify + "\"");
@@ -74,7 +76,7 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
     if (!config.skip.empty()) quantized = quantize_model(given, config, batches);
     model = quantized.get();
   }
-  CSource s = c_source(own_copy(bound_graph("export_c", *model, inputs)), o.name);
+  CSource s = c_source(own_copy(bound_graph("export_c", *model, inputs)), o.name, o.streaming);
   if (size_t ram = s.arena_bytes + s.state_bytes; o.max_ram_kb && double(ram) > *o.max_ram_kb * 1024) {
     char limit[32], text[32];
     std::snprintf(limit, sizeof limit, "%.6g kB", *o.max_ram_kb);

@@ -1,4 +1,5 @@
 #include "interchange/c/prepare.h"
+#include "miniten/core/c_form.h"
 #include "miniten/graph/passes.h"
 
 namespace miniten {
@@ -61,6 +62,34 @@ void strip_outputs(Graph& g, std::vector<CPort>& ports) {
   }
 }
 
+// What calls begin with becomes states that stand from one call of the C function to the next.
+void keep_states(Graph& g) {
+  std::vector<Node> nodes;
+  size_t before = g.states.size();
+  for (const Node& n : g.nodes) {
+    auto* rules = static_cast<const CRules*>(n.op->c.rules);
+    nodes.push_back(n);
+    if (!rules || !rules->stream) continue;
+    std::vector<Spec> in = g.specs(n.in), out = g.specs(n.out);
+    std::vector<Tensor> constants = g.constants(n.in);
+    std::vector<Input> known(constants.begin(), constants.end());
+    CStream s = rules->stream({{*n.op, n.attributes(), in, out, known}, {}, {}, n.name});
+    if (s.carried.empty()) continue;
+    std::vector<int> entries;
+    for (const CStream::Carried& c : s.carried) entries.push_back(g.add_value(c.first.spec(), n.name, c.first));
+    nodes.back().attrs = s.attrs;
+    nodes.back().in.clear();
+    for (int i : s.in) nodes.back().in.push_back(i < 0 ? entries[size_t(~i)] : n.in[size_t(i)]);
+    for (size_t k = 0; k < entries.size(); ++k) {
+      int exit = g.add_value(s.carried[k].first.spec());
+      nodes.push_back({find_op("assign"), nullptr, {entries[k], n.out[size_t(s.carried[k].out)]}, {exit}, n.name, {}});
+      g.states.push_back({entries[k], exit});
+    }
+  }
+  if (g.states.size() == before) throw Error(ErrorKind::value, "export_c", "a recurrent layer for a stream", "none that begins with constants", "export it without streaming");
+  g.nodes = std::move(nodes);
+}
+
 std::vector<CPort> ports_of(const Graph& g, const std::vector<int>& ids) {
   std::vector<CPort> ports;
   for (int id : ids) ports.push_back({g.values[size_t(id)].name, g.values[size_t(id)].spec, g.values[size_t(id)].quantized});
@@ -69,7 +98,7 @@ std::vector<CPort> ports_of(const Graph& g, const std::vector<int>& ids) {
 
 }  // namespace
 
-PreparedForC prepare_for_c(const Graph& given) {
+PreparedForC prepare_for_c(const Graph& given, bool streaming) {
   PreparedForC p{given, {}, {}};
   Graph& g = p.graph;
   for (int id : g.inputs)
@@ -85,6 +114,7 @@ PreparedForC prepare_for_c(const Graph& given) {
       strip_outputs(g, p.outputs);
       make_tables(g);
       remove_dead(g);
+      if (streaming) keep_states(g);
     }
     pass.run(g);
   }

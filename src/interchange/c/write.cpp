@@ -52,7 +52,7 @@ class Writer : public CWriter {
     step_ = step;
     layer_ = c_identifier(n.name.empty() ? n.op->name : n.name);
     line("/* " + comment + " */");
-    for (int id : n.out) {
+    for (const int& id : n.out) {
       const Place& p = plan_.places[size_t(id)];
       int output = plan_.held_by[size_t(id)];
       if (layouts_.owner[size_t(id)] != id || p.kind != Place::arena) continue;
@@ -60,6 +60,7 @@ class Writer : public CWriter {
       name = "t" + number(step) + "_" + layer_;
       if (n.out.size() > 1) name += "_" + number(&id - n.out.data());
       std::string type = c_type(graph_.values[size_t(id)].spec.dtype);
+      if (graph_.values[size_t(id)].spec.shape.count() == 0) continue;                // nothing is written there
       if (output >= 0) line(type + " *const " + name + " = " + (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]") + ";");
       else line(type + " *const " + name + " = (" + type + " *)(void *)(arena.bytes + " + number(plan_.buffers[size_t(p.root)].offset) + ");");
     }
@@ -190,9 +191,9 @@ std::string header_of(const CSource& s) {
 
 }  // namespace
 
-CSource c_source(const Graph& given, const std::string& name) {
+CSource c_source(const Graph& given, const std::string& name, bool streaming) {
   check_c_name(name);
-  PreparedForC prepared = prepare_for_c(given);
+  PreparedForC prepared = prepare_for_c(given, streaming);
   CSource s;
   s.name = name;
   s.graph = std::move(prepared.graph);

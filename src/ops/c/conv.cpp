@@ -46,6 +46,26 @@ std::string conv_record(CWriter& w, const ConvGeometry& g, std::string_view more
                   field("dilation_x", g.dilation_w) + field("top", g.top) + field("left", g.left);
   return w.record("struct conv", "shape", f + (more.empty() ? "" : "\n  ") + std::string(more));
 }
+std::string define_depthwise(CWriter& w, const std::string& suffix, DType t, const std::string& parameters, std::string_view fill, std::string_view channels, const std::function<std::string(std::string_view)>& typed) {
+  std::string window = define_window(w, t), name = "depthwise_" + suffix;
+  w.define(name, typed("/* One filter for each channel; weights [kernel row][kernel column][channel]. Windows that reach over the border are copied first. */\nstatic void " + name +
+      "(const struct conv *c, const @T *x, " + parameters + R"(, @T *window) {
+  const int32_t n = c->channels;
+  for (int32_t b = 0; b < c->batch; ++b, x += c->height * c->width * n)
+    for (int32_t oy = 0; oy < c->out_height; ++oy)
+      for (int32_t ox = 0; ox < c->out_width; ++ox, y += n) {
+        const int32_t top = oy * c->stride_y - c->top, left = ox * c->stride_x - c->left;
+        const int32_t bottom = top + (c->kernel_height - 1) * c->dilation_y, right = left + (c->kernel_width - 1) * c->dilation_x;
+        const @T *from = window;
+        int32_t row = c->kernel_width * n, column = n;
+        if (top >= 0 && left >= 0 && bottom < c->height && right < c->width) {
+          from = x + (top * c->width + left) * n;
+          row = c->dilation_y * c->width * n;
+          column = c->dilation_x * n;
+        } else {
+          )" + window + "(c, x, n, oy, ox, " + std::string(fill) + ", window);\n        }\n" + std::string(channels) + "      }\n}\n"));
+  return name;
+}
 bool is_product(const ConvGeometry& g) {
   return g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 && !g.is_padded();
 }
@@ -72,35 +92,14 @@ std::string define_conv_f32(CWriter& w) {
   return "conv_f32";
 }
 std::string define_depthwise_f32(CWriter& w) {
-  define_window(w, DType::f32);
-  w.define("depthwise_f32", R"(/* One filter for each channel; weights [kernel row][kernel column][channel]. */
-static void depthwise_f32(const struct conv *c, const float *x, const float *w, const float *bias, float *y, float lo, float hi, float *window) {
-  const int32_t n = c->channels;
-  for (int32_t b = 0; b < c->batch; ++b, x += c->height * c->width * n)
-    for (int32_t oy = 0; oy < c->out_height; ++oy)
-      for (int32_t ox = 0; ox < c->out_width; ++ox, y += n) {
-        const int32_t top = oy * c->stride_y - c->top, left = ox * c->stride_x - c->left;
-        const int32_t bottom = top + (c->kernel_height - 1) * c->dilation_y, right = left + (c->kernel_width - 1) * c->dilation_x;
-        const float *from = window;
-        int32_t row = c->kernel_width * n, column = n;
-        if (top >= 0 && left >= 0 && bottom < c->height && right < c->width) {
-          from = x + (top * c->width + left) * n;
-          row = c->dilation_y * c->width * n;
-          column = c->dilation_x * n;
-        } else {
-          window_f32(c, x, n, oy, ox, 0.0f, window);
-        }
-        for (int32_t k = 0; k < n; ++k) {
+  return define_depthwise(w, "f32", DType::f32, "const float *w, const float *bias, float *y, float lo, float hi", "0.0f", R"(        for (int32_t k = 0; k < n; ++k) {
           const float *v = from + k, *f = w + k;
           float sum = bias[k];
           for (int32_t r = 0; r < c->kernel_height; ++r, v += row)
             for (int32_t s = 0; s < c->kernel_width; ++s, f += n) sum += v[s * column] * *f;
           y[k] = sum < lo ? lo : sum > hi ? hi : sum;
         }
-      }
-}
-)");
-  return "depthwise_f32";
+)", [](std::string_view source) { return replaced(std::string(source), "@T", "float"); });
 }
 ConvGeometry geometry(const Call& c) { return conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>()); }
 

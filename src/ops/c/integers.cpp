@@ -5,7 +5,7 @@
 
 namespace miniten::c {
 
-void define_requantize(CWriter& w) {
+void define_round24(CWriter& w) {
   w.include("stdint.h");
   w.define("round24", R"(/* v kept to its 24 leading bits, half to even: an integer as float32 holds it. */
 static uint64_t round24(uint64_t v) {
@@ -18,6 +18,13 @@ static uint64_t round24(uint64_t v) {
   return v << drop;
 }
 )");
+}
+namespace {
+uint32_t bits_of_multiplier(float v) { return v < std::numeric_limits<float>::min() ? 0u : std::bit_cast<uint32_t>(v); }   // denormal ones round everything to 0
+}  // namespace
+
+void define_requantize(CWriter& w) {
+  define_round24(w);
   w.define("requantize", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi). The multiplier is given by the bits of its float32; all is
    done in integers, so the result is that of IEEE 754 single precision with any FPU or none. */
 static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
@@ -38,6 +45,32 @@ static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_
       rest = product & (one - 1);
     }
     whole = (uint32_t)(product >> shift);
+    if (rest > one / 2 || (rest == one / 2 && (whole & 1u))) ++whole;
+  }
+  const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
+  return y < lo ? lo : y > hi ? hi : y;
+}
+)");
+}
+void define_requantize_wide(CWriter& w) {
+  define_round24(w);
+  w.define("requantize_wide", R"(/* The same of a wide sum, to 16 bits or fewer. */
+static int32_t requantize_wide(int64_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
+  uint64_t magnitude = acc < 0 ? 0u - (uint64_t)acc : (uint64_t)acc, product;
+  int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */
+  uint32_t whole = 0;
+  if (magnitude >> 24) magnitude = round24(magnitude);
+  for (; magnitude >> 32; magnitude >>= 8) shift -= 8;
+  product = magnitude * ((multiplier & 0x7fffffu) | 0x800000u);
+  if (product != 0 && shift < 1) whole = 0x10000u;
+  else if (product != 0 && shift <= 62) {
+    const uint64_t one = UINT64_C(1) << shift, near = one >> 8;
+    uint64_t rest = product & (one - 1);
+    if (rest - (one / 2 - near) <= 2 * near) { /* close to a half: the product's own rounding may decide */
+      product = round24(product);
+      rest = product & (one - 1);
+    }
+    whole = product >> shift > 0xffffu ? 0x10000u : (uint32_t)(product >> shift);
     if (rest > one / 2 || (rest == one / 2 && (whole & 1u))) ++whole;
   }
   const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
@@ -69,9 +102,10 @@ static int32_t round_even(float v, int32_t zero, int32_t lo, int32_t hi) {
 }
 Tensor multiplier_bits(const std::vector<float>& m) {
   std::vector<uint32_t> bits;
-  for (float v : m) bits.push_back(v < std::numeric_limits<float>::min() ? 0u : std::bit_cast<uint32_t>(v));   // denormal ones round everything to 0
+  for (float v : m) bits.push_back(bits_of_multiplier(v));
   return Tensor::of<uint32_t>({int64_t(bits.size())}, bits);
 }
+std::string multiplier_literal(float v) { return bits_literal(std::bit_cast<float>(bits_of_multiplier(v))); }
 std::string bits_literal(float v) {
   char text[16];
   std::snprintf(text, sizeof text, "0x%08xu", std::bit_cast<uint32_t>(v));

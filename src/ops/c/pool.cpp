@@ -54,8 +54,8 @@ std::string pool_source(const std::string& name, DType t, std::string_view more,
 
 const CRules max_pool2d{[](CWriter& w, const CCall& c) {
   DType t = c.in[0].spec.dtype;
-  if (t != DType::f32 && t != DType::i8 && t != DType::u8) c.refuse("float32, int8 or uint8", c.in[0].spec.text());
-  std::string name = "max_pool_" + short_name(t), least = t == DType::f32 ? "-INFINITY" : t == DType::i8 ? "INT8_MIN" : "0";
+  if (t != DType::f32 && t != DType::i8 && t != DType::u8 && t != DType::i16) c.refuse("float32 or integers of 8 or 16 bits", c.in[0].spec.text());
+  std::string name = "max_pool_" + short_name(t), least = t == DType::f32 ? "-INFINITY" : t == DType::i8 ? "INT8_MIN" : t == DType::i16 ? "INT16_MIN" : "0";
   if (t == DType::f32) w.include("math.h");
   std::string shape = pool_record(w, c.in[0].spec.shape, c.out[0].spec.shape, c.call.as<Pool2dAttrs>());
   w.define(name, pool_source(name, t, "", "          @T best = " + least + ";", "", "              const @T v = x[(r * p->width + s) * n + k];\n              " +
@@ -76,7 +76,9 @@ const CRules qavg_pool2d{[](CWriter& w, const CCall& c) {
   DType t = c.in[0].spec.dtype;
   Pool2dAttrs window{.kernel = at.kernel, .stride = at.stride, .padding = at.padding, .ceil_mode = at.ceil_mode, .count_include_pad = at.count_include_pad};
   std::string shape = pool_record(w, c.in[0].spec.shape, c.out[0].spec.shape, window), name = "avg_pool_" + short_name(t);
-  define_requantize(w);
+  const bool wide = t == DType::i16;
+  if (wide && at.kernel[0] * at.kernel[1] > 32768) c.refuse("sums that fit int32", text(at.kernel[0] * at.kernel[1]) + " taps");
+  wide ? define_requantize_wide(w) : define_requantize(w);
   std::vector<float> multipliers{0.0f};
   for (int64_t n = 1; n <= at.kernel[0] * at.kernel[1]; ++n) multipliers.push_back(at.x_scale / at.y_scale / float(n));
   bool one = at.padding == Dims{0, 0, 0, 0} && !at.ceil_mode;               // every window has all its taps
@@ -86,7 +88,7 @@ const CRules qavg_pool2d{[](CWriter& w, const CCall& c) {
   w.define(name, pool_source(name, t, ", int32_t x_zero, int32_t y_zero, const uint32_t *multiplier", "          int32_t sum = 0;" + std::string(one ? "" : "\n          int32_t taps = 0;"),
       one ? "" : "              if (p->count_padding && r < p->height + p->bottom && s < p->width + p->right) ++taps;\n",
       "              sum += x[(r * p->width + s) * n + k] - x_zero;" + std::string(one ? "" : "\n              if (!p->count_padding) ++taps;"),
-      "          y[k] = (@T)requantize(sum, multiplier[" + std::string(one ? "0" : "taps") + "], y_zero, " + (t == DType::i8 ? "-128, 127" : "0, 255") + ");"));
+      "          y[k] = (@T)" + std::string(wide ? "requantize_wide" : "requantize") + "(sum, multiplier[" + std::string(one ? "0" : "taps") + "], y_zero, " + (wide ? "-32768, 32767" : t == DType::i8 ? "-128, 127" : "0, 255") + ");"));
   w.line(name + "(" + shape + ", " + w.pointer(c.in[0]) + ", " + w.pointer(c.out[0]) + ", " + text(at.x_zero) + ", " + text(at.y_zero) + ", " + table + ");");
 }};
 

@@ -60,6 +60,25 @@ const Tensor& weight_of(const CCall& c, int i) {
   if (!t) c.refuse("constant weights", "input " + text(i) + " computed at run time", "fold what computes the weight before exporting");
   return *t;
 }
+void write_batches(CWriter& w, const CCall& c, const std::string& head, const std::string& tail) {
+  const COperand &a = c.in[0], &b = c.in[1], &y = c.out[0];
+  Shape batch = y.spec.shape;
+  batch.rank -= 2;
+  auto outer = [&](const COperand& x) {
+    COperand o = x;
+    o.spec.shape.rank -= 2;
+    o.strides.rank -= 2;
+    return broadcast_strides(View{nullptr, o.spec, o.strides}, batch);
+  };
+  Strides operands[] = {outer(y), outer(a), outer(b)};
+  Loops loops(batch, operands, true);
+  std::string to = w.pointer(y), from_a = w.pointer(a), from_b = w.pointer(b);
+  auto at = [&](const std::string& p, int i) { std::string index = loops.index(i); return index == "0" ? p : p + " + " + index; };
+  bool many = batch.count() != 1;
+  if (many) loops.open(w);
+  w.line(head + at(from_a, 1) + ", " + at(from_b, 2) + ", " + at(to, 0) + tail);
+  if (many) loops.close(w);
+}
 
 namespace {
 
@@ -79,23 +98,8 @@ static void product_f32(const float *a, const float *b, float *y, int32_t m, int
 )");
   const COperand &a = c.in[0], &b = c.in[1], &y = c.out[0];
   int64_t m = a.spec.shape[-2], k = a.spec.shape[-1], n = b.spec.shape[-1];
-  Shape batch = y.spec.shape;
-  batch.rank -= 2;
-  auto outer = [&](const COperand& x) {
-    COperand o = x;
-    o.spec.shape.rank -= 2;
-    o.strides.rank -= 2;
-    return broadcast_strides(View{nullptr, o.spec, o.strides}, batch);
-  };
-  Strides operands[] = {outer(y), outer(a), outer(b)};
-  Loops loops(batch, operands, true);
-  std::string to = w.pointer(y), from_a = w.pointer(a), from_b = w.pointer(b);
-  auto at = [&](const std::string& p, int i) { std::string index = loops.index(i); return index == "0" ? p : p + " + " + index; };
-  bool many = batch.count() != 1;
-  if (many) loops.open(w);
-  w.line("product_f32(" + at(from_a, 1) + ", " + at(from_b, 2) + ", " + at(to, 0) + ", " + text(m) + ", " + text(k) + ", " + text(n) + ", " + text(a.strides[-2]) + ", " +
-         text(a.strides[-1]) + ", " + text(b.strides[-2]) + ", " + text(b.strides[-1]) + ");");
-  if (many) loops.close(w);
+  write_batches(w, c, "product_f32(", ", " + text(m) + ", " + text(k) + ", " + text(n) + ", " + text(a.strides[-2]) + ", " + text(a.strides[-1]) + ", " + text(b.strides[-2]) + ", " + text(b.strides[-1]) + ");");
+  std::string to = w.pointer(y);
   const auto& cut = c.call.as<ClampAttrs>();
   if (c.in.size() < 3 && !(cut.lo > -infinity) && !(cut.hi < infinity)) return;
   std::string i = n == y.spec.shape.count() ? "[i]" : "[i % " + text(n) + "]";

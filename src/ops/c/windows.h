@@ -1,5 +1,6 @@
 #pragma once
 #include <cmath>
+#include <functional>
 #include "core/c_loops.h"
 #include "ops/conv_geometry.h"
 
@@ -8,6 +9,9 @@ namespace miniten::c {
 // struct conv and the function that copies one output's window of the input; for element type t.
 void define_conv(CWriter&);
 std::string define_window(CWriter&, DType t);
+// The walk of a depthwise convolution: `channels` is run with `from` at an output's first tap, `row` and `column` the strides of
+// taps. typed puts in the types; @T is the input's. -> its name
+std::string define_depthwise(CWriter&, const std::string& suffix, DType t, const std::string& parameters, std::string_view fill, std::string_view channels, const std::function<std::string(std::string_view)>& typed);
 std::string conv_record(CWriter&, const ConvGeometry&, std::string_view more = "");   // "&name"
 bool is_product(const ConvGeometry&);                                                 // 1 x 1, stride 1, no padding, one group: rows times weights
 
@@ -15,6 +19,7 @@ bool is_product(const ConvGeometry&);                                           
 std::string define_dense(CWriter&);
 void define_dense_rows(CWriter&);
 std::vector<float> blocks_of_four(const std::vector<float>& w, int64_t n, int64_t k);
+void write_batches(CWriter&, const CCall&, const std::string& head, const std::string& tail);   // head a, b, y tail for each product of a batch
 std::string bound(CWriter&, float);                                                   // a literal, infinite ones too
 const Tensor& weight_of(const CCall&, int i);                                         // the values of input i, or refuses
 

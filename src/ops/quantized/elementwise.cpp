@@ -80,8 +80,8 @@ constexpr OpDef pair_row(std::string_view name, std::string_view doc, void (*inf
 
 // A TFLite form without a name is written for models that are quantised already, not sought: floats have builtins of their own.
 constinit const OpDef qadd_op = pair_row("qadd", "a + b in integers, each with its scale", pair_infer, sum_eval<1>, {"QLinearAdd", 1, &onnx::qadd}, {"ADD", 1, &to_tflite::qadd}, {"qadd", 0, &c::qadd});
-constinit const OpDef qsub_op = pair_row("qsub", "a - b in integers, each with its scale", pair_infer, sum_eval<-1>, {"Sub", 1, &onnx::qsub}, {"", 0, &to_tflite::qsub});
-constinit const OpDef qmul_op = pair_row("qmul", "a * b in integers, each with its scale", product_infer, product_eval, {"QLinearMul", 1, &onnx::qmul}, {"", 0, &to_tflite::qmul});
+constinit const OpDef qsub_op = pair_row("qsub", "a - b in integers, each with its scale", pair_infer, sum_eval<-1>, {"Sub", 1, &onnx::qsub}, {"", 0, &to_tflite::qsub}, {"qsub", 0, &c::qsub});
+constinit const OpDef qmul_op = pair_row("qmul", "a * b in integers, each with its scale", product_infer, product_eval, {"QLinearMul", 1, &onnx::qmul}, {"", 0, &to_tflite::qmul}, {"qmul", 0, &c::qmul});
 
 // ---- y = table[x]: 256 bytes; of int16 the ends of 2^n equal steps, with straight lines between ----
 namespace {
@@ -186,7 +186,7 @@ constinit const OpDef qsoftmax_op{.name = "qsoftmax", .doc = "softmax along the 
       return {{{bytes, softmax_table(0.03f, DType::i8)}, std::make_shared<QSoftmaxAttrs>(QSoftmaxAttrs{0.03f, 1.0f / 256, -128})},
               {{words, softmax_table(1e-4f, DType::i16)}, std::make_shared<QSoftmaxAttrs>(QSoftmaxAttrs{1e-4f, 1.0f / 32768, 0})}};
     },
-    .traits = {.stops_gradient = true, .dense = 3, .out = Layout::dense}, .onnx = {"Softmax", 1, &onnx::qsoftmax}, .tflite = {"", 0, &to_tflite::qsoftmax}, .attrs = codec<QSoftmaxAttrs>};
+    .traits = {.stops_gradient = true, .dense = 3, .out = Layout::dense}, .onnx = {"Softmax", 1, &onnx::qsoftmax}, .tflite = {"", 0, &to_tflite::qsoftmax}, .c = {"qsoftmax", 0, &c::qsoftmax}, .attrs = codec<QSoftmaxAttrs>};
 
 Tensor softmax_table(float x_scale, DType x) {
   std::vector<int32_t> e;

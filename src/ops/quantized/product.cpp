@@ -1,5 +1,6 @@
 #include "kernels/qgemm16.h"
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
@@ -98,6 +99,6 @@ constinit const OpDef qmatmul_pair_op{.name = "qmatmul_pair", .doc = "matrix pro
       return {{{bytes({2, 1, 3, 4}), bytes({3, 4, 2})}, at}, {{bytes({3, 4}), transpose(bytes({5, 4}))}, at},
               {{words({2, 3, 5}), words({5, 4})}, std::make_shared<QAddAttrs>(QAddAttrs{0.02f, 0.05f, 700.0f, 0, 0, 0, -32768, 32767})}};
     },
-    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"QLinearMatMul", 10, &onnx::qmatmul_pair}, .tflite = {"", 0, &to_tflite::qmatmul_pair}, .attrs = codec<QAddAttrs>};
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"QLinearMatMul", 10, &onnx::qmatmul_pair}, .tflite = {"", 0, &to_tflite::qmatmul_pair}, .c = {"qmatmul_pair", 0, &c::qmatmul_pair}, .attrs = codec<QAddAttrs>};
 
 }  // namespace miniten

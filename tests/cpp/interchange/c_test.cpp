@@ -52,6 +52,21 @@ TEST(CSource, StatesAreKeptFromStepToStep) {
   EXPECT_THAT(s.header, HasSubstr("void sum_step(const float *input, float *output);"));
   EXPECT_THAT(s.source, HasSubstr("_initial[2] = {\n  3.0f, 3.0f\n};"));
 }
+TEST(CSource, RecurrentLayersStream) {
+  RecurrentWeights w{ramp({12, 2}), ramp({12, 3}), ramp({12}), ramp({12})};
+  auto layer = [&](bool reverse) {
+    NoGrad no_grad;
+    return trace({{DType::f32, {1, 1, 2}}}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{recurrent(CellKind::lstm, in[0], w, {}, {}, {}, reverse).y}; });
+  };
+  EXPECT_FALSE(c_source(layer(true)).streams);
+  CSource s = c_source(layer(false), "net", true);
+  EXPECT_TRUE(s.streams);
+  EXPECT_EQ(s.state_bytes, 2u * 3 * 4);
+  EXPECT_EQ(s.graph.states.size(), 2u);
+  EXPECT_THAT(s.header, HasSubstr("void net_step(const float *input, float *output);"));
+  EXPECT_THROW(c_source(layer(true), "net", true), Error);
+  EXPECT_THROW(c_source(small_net(), "net", true), Error);
+}
 TEST(CSource, RefusesWhatItCannotWrite) {
   auto graph_of = [](Spec x, Tensor (*f)(const Tensor&)) { return trace({x}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }); };
   auto message = [](const Graph& g, const std::string& name = "model") {
