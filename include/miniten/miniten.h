@@ -8,6 +8,7 @@
 #include "miniten/edge/compression.h"
 #include "miniten/edge/export.h"
 #include "miniten/edge/export_c.h"
+#include "miniten/edge/package.h"
 #include "miniten/edge/preprocessing.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/quantization.h"

@@ -4,6 +4,7 @@
 #include "cli/files.h"
 #include "miniten/edge/export_c.h"
 #include "miniten/edge/compare_quantized.h"
+#include "miniten/edge/package.h"
 #include "miniten/interchange/native.h"
 
 // Commands that read a model and write another.
@@ -53,6 +54,19 @@ int convert(const Convert& o, Output to) {
 int export_c(const ExportC& o, Output to) {
   auto m = open_model(o.in);
   edge::ExportCReport r = edge::export_c(*m, specs_for(*m, o.shapes), o.directory, {.name = o.name, .calibration = calibration_of(*m, o.calibration)(), .max_ram_kb = o.max_ram_kb, .streaming = o.streaming, .verify = o.verify});
+  to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
+  return 0;
+}
+
+int package(const Package& o, Output to) {
+  check_output(o.out, ".zip");
+  edge::PackageOptions options{.name = o.name, .license = o.license, .verify = o.verify};
+  if (!o.targets.empty()) options.targets = o.targets;
+  auto m = open_model(o.in);
+  if (!o.inputs.empty()) options.inputs = read_inputs(*m, o.inputs);
+  std::vector<Spec> specs = specs_for(*m, o.shapes);
+  for (size_t i = 0; i < options.inputs.size() && o.shapes.empty(); ++i) specs[i] = options.inputs[i].spec();
+  edge::PackageReport r = edge::package(*m, o.out, specs, options);
   to.out << (to.json ? r.to_json() : r.to_text()) << "\n";
   return 0;
 }

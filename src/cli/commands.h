@@ -50,6 +50,12 @@ struct ExportC {
 };
 int export_c(const ExportC&, Output);
 
+struct Package {
+  std::string in, out, name = "model", license, verify;
+  std::vector<std::string> targets, shapes, inputs;
+};
+int package(const Package&, Output);
+
 struct Quantize {
   std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static", report;
   std::vector<std::string> skip;

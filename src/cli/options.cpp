@@ -124,6 +124,20 @@ void Program::models() {
     one_of(last().add_option("--verify", o.verify, "host or qemu: compile and run the self-test first"), "host qemu");
   }
   {
+    Package& o = add<Package>("package", "Bundle a model for others: its forms, golden data, licences, a check",
+                              "Whoever gets OUT.zip runs ./check.sh in it.\n\n"
+                              "Examples:\n  miniten package int8.npz keyword.zip --name keyword\n"
+                              "  miniten package model.onnx out.zip --target c --target onnx --input x.npy --license MIT", package);
+    last().add_option("IN", o.in, "Model to read: .npz, .onnx or .tflite")->required();
+    last().add_option("OUT", o.out, "Bundle to write: .zip")->required();
+    one_of(last().add_option("--target", o.targets, "onnx, tflite or c, beside the .npz; without: all of them")->allow_extra_args(false), "onnx tflite c");
+    last().add_option("--name", o.name, "Of the files and of C's functions")->capture_default_str();
+    shape(o.shapes);
+    last().add_option("--input", o.inputs, "What the golden outputs are computed of: x.npy in order, name=x.npy, or a .npz of names; without: random numbers")->allow_extra_args(false);
+    last().add_option("--license", o.license, "Of the model, in a few words");
+    one_of(last().add_option("--verify", o.verify, "Of C: host or qemu: compile and run the self-test first"), "host qemu");
+  }
+  {
     Quantize& o = add<Quantize>("quantize", "Compute in integers: smaller and often faster",
                                 "Without --calibration activations get their scales at run time.\n\n"
                                 "Examples:\n  miniten quantize model.onnx int8.npz --calibration samples.npy\n"

@@ -356,6 +356,7 @@ void bind_edge(nb::module_& m) {
   bind_pruning(m);
   bind_export(m);
   bind_export_c(m);
+  bind_package(m);
 }
 
 }  // namespace miniten::python

@@ -100,8 +100,9 @@ std::vector<std::byte> zip(const std::vector<ZipMember>& members) {
     zip_fileinfo info{};
     info.tmz_date = {0, 0, 0, 1, 0, 1980};
     int wide = member.bytes.size() > 0xfffffff0u;
-    ok = ok && zipOpenNewFileInZip64(z, member.name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, member.deflated ? Z_DEFLATED : 0,
-                                   member.deflated ? Z_BEST_COMPRESSION : 0, wide) == ZIP_OK;
+    if (member.executable) info.external_fa = 0100755ul << 16;
+    ok = ok && zipOpenNewFileInZip4_64(z, member.name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, member.deflated ? Z_DEFLATED : 0, member.deflated ? Z_BEST_COMPRESSION : 0,
+                                       0, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY, nullptr, 0, member.executable ? 3 << 8 : 0, 0, wide) == ZIP_OK;   // 3: attributes are Unix's
     for (size_t at = 0; ok && at < member.bytes.size(); at += 1 << 26)
       ok = zipWriteInFileInZip(z, member.bytes.data() + at, unsigned(std::min<size_t>(member.bytes.size() - at, 1 << 26))) == ZIP_OK;
     ok = ok && zipCloseFileInZip(z) == ZIP_OK;

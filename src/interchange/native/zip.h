@@ -6,7 +6,7 @@
 namespace miniten {
 
 // Members of a zip archive in memory. Sizes are checked before anything is allocated; each member's CRC is.
-struct ZipMember { std::string name; std::vector<std::byte> bytes; bool deflated = false; };
+struct ZipMember { std::string name; std::vector<std::byte> bytes; bool deflated = false, executable = false; };
 std::vector<ZipMember> unzip(std::span<const std::byte>, size_t total_limit = size_t{1} << 34);
 std::vector<std::byte> zip(const std::vector<ZipMember>&);       // with fixed dates: the same bytes for the same members
 

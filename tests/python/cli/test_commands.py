@@ -1,8 +1,10 @@
 """Commands that look at pictures, other runtimes and budgets, each beside what the library or another program says."""
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import miniten as mt
@@ -213,3 +215,19 @@ def test_every_command_and_option_is_in_the_script(shell):
         assert command in script
         for option in ("--" + line.split("--", 1)[1].split()[0].rstrip(",") for line in ok(command, "--help").splitlines() if line.startswith("  --")):
             assert (f"-l {option[2:]}" if shell == "fish" else option) in script, option
+
+
+def test_a_bundle_checks_itself(files, tmp_path):
+    bundle = tmp_path / "b.zip"
+    told = doc("package", files / "net.onnx", bundle, "--target", "c", "--target", "onnx", "--name", "net", "--input", files / "one.npy", "--license", "MIT")
+    assert told["bytes"] == bundle.stat().st_size and told["targets"] == ["npz", "onnx", "c"] and told["about"]["inputs"][0]["shape"] == [1, 3, 22, 16]
+    with zipfile.ZipFile(bundle) as z:
+        assert {m.filename: m.file_size for m in z.infolist()} == told["files"]
+        z.extractall(tmp_path / "b")
+    assert np.array_equal(np.load(tmp_path / "b/golden/input_0.npy"), np.load(files / "one.npy"))
+    run = subprocess.run(["sh", tmp_path / "b/check.sh"], env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "miniten      passed" in run.stdout, run.stdout + run.stderr
+    for wrong in (("--target", "coreml"), ("--name", "int"), ("--shape", "1,3,22,16,1")):
+        r = call("package", files / "net.npz", tmp_path / "wrong.zip", *wrong)
+        assert r.returncode == 2 and not (tmp_path / "wrong.zip").exists(), r.stderr
+    assert call("package", files / "net.npz", tmp_path / "wrong.tar").returncode == 2

@@ -15,7 +15,7 @@ from miniten.utils.vision import save_image
 ROOT = Path(__file__).resolve().parents[3]
 BUILT = ROOT / "build" / "dev" / "bin" / "miniten"
 COMMANDS = (
-    "inspect", "run", "convert", "export-c", "quantize", "prune", "compress", "diff", "bench", "profile", "estimate", "check", "probe", "monitor", "demo", "completion", "version",
+    "inspect", "run", "convert", "export-c", "package", "quantize", "prune", "compress", "diff", "bench", "profile", "estimate", "check", "probe", "monitor", "demo", "completion", "version",
 )
 FORMS = {"python": [sys.executable, "-m", "miniten"]}
 if BUILT.exists():
