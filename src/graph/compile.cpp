@@ -6,17 +6,19 @@ static constexpr Pass in_order[] = {
     {"fold_constants", fold_constants},
     {"cancel_moves", cancel_moves},
     {"fold_batch_norm", fold_batch_norm},
+    {"recognise_functions", recognise_functions},
+    {"fuse_rows", fuse_rows, Pass::session},
     {"fuse", fuse},
     {"lower_quantized", lower_quantized},
-    {"fuse_sums", fuse_sums},
-    {"fuse_chains", fuse_chains},
+    {"fuse_sums", fuse_sums, Pass::session},
+    {"fuse_chains", fuse_chains, Pass::session},
     {"remove_dead", remove_dead},
-    {"assign_layout", assign_layout, true},
+    {"assign_layout", assign_layout, Pass::required},
 };
 std::span<const Pass> passes() { return in_order; }
 std::vector<std::string> layer_passes() {
   std::vector<std::string> names;
-  for (const Pass& p : in_order) if (p.name != "fuse_chains") names.emplace_back(p.name);
+  for (const Pass& p : in_order) if (p.use != Pass::session) names.emplace_back(p.name);
   return names;
 }
 
@@ -33,7 +35,7 @@ void optimize(Graph& g, const std::vector<std::string>& names) {
   }
   verify(g);
   for (const Pass& p : in_order) {
-    if (!all && !p.required && std::count(names.begin(), names.end(), p.name) == 0) continue;
+    if (!all && p.use != Pass::required && std::count(names.begin(), names.end(), p.name) == 0) continue;
     p.run(g);
     verify(g);
   }

@@ -45,8 +45,8 @@ float exp_sum(const float* x, float top, float* y, int64_t n) {
 }  // namespace
 
 void softmax(const float* x, float* y, int64_t n) {
-  const V total = set(exp_sum(x, max(x, n), y, n));
-  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(y + i, m) / total, m); });
+  const V share = set(1 / exp_sum(x, max(x, n), y, n));
+  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(y + i, m) * share, m); });
 }
 
 void log_softmax(const float* x, float* y, int64_t n) {

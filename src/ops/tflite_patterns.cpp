@@ -1,4 +1,5 @@
 #include <cmath>
+#include "ops/pattern_look.h"
 #include "ops/tflite_forms.h"
 
 namespace miniten {
@@ -6,29 +7,8 @@ namespace miniten {
 namespace {
 
 using namespace to_tflite;
-using Found = std::vector<TfliteStandIn>;
 
-struct Look {
-  const TfliteGraph& g;
-  bool is(int v, const OpDef& op) const { return g.op(v) == &op; }
-  int in(int v, int i) const { return g.in(v)[size_t(i)]; }
-  template <class A> const A& attrs(int v) const { return *static_cast<const A*>(g.attrs(v)); }
-  bool plain(int v) const { const auto& at = attrs<ClampAttrs>(v); return at.lo == -infinity && at.hi == infinity; }
-  std::optional<double> number(int v) const {                     // a constant of one float
-    const Tensor* t = g.constant(v);
-    if (!t || t->numel() != 1 || t->dtype() != DType::f32) return {};
-    return t->item();
-  }
-  bool near(int v, double wanted) const { auto n = number(v); return n && std::abs(*n - wanted) <= 1e-6 * std::abs(wanted); }
-  // op(other, k), either way round where it commutes: other.
-  int beside(int v, const OpDef& op, double k) const {
-    if (!is(v, op) || !plain(v)) return -1;
-    for (int i : {0, 1}) if (near(in(v, i), k)) return in(v, 1 - i);
-    return -1;
-  }
-};
-
-Found hard_swish(const TfliteGraph& graph, int y) {
+Found hard_swish(const PatternGraph& graph, int y) {
   Look g{graph};
   if (!g.is(y, mul_op) || !g.plain(y)) return {};
   for (int i : {0, 1}) {
@@ -46,7 +26,7 @@ Found hard_swish(const TfliteGraph& graph, int y) {
   return {};
 }
 // where(x > 0, x, x * slope)
-Found leaky(const TfliteGraph& graph, int y) {
+Found leaky(const PatternGraph& graph, int y) {
   Look g{graph};
   if (!g.is(y, where_op)) return {};
   int test = g.in(y, 0), x = g.in(y, 1), low = g.in(y, 2);
@@ -60,7 +40,7 @@ Found leaky(const TfliteGraph& graph, int y) {
   return {};
 }
 // x * 0.5 * (tanh((x + x * x * x * 0.044715) * sqrt(2 / pi)) + 1)
-Found tanh_gelu(const TfliteGraph& graph, int y) {
+Found tanh_gelu(const PatternGraph& graph, int y) {
   Look g{graph};
   if (!g.is(y, mul_op) || !g.plain(y)) return {};
   int x = g.beside(g.in(y, 0), mul_op, 0.5), t = g.beside(g.in(y, 1), add_op, 1);
@@ -75,7 +55,7 @@ Found tanh_gelu(const TfliteGraph& graph, int y) {
 }
 
 // Columns, then rows, taken by constant indices.
-Found nearest(const TfliteGraph& graph, int y) {
+Found nearest(const PatternGraph& graph, int y) {
   Look g{graph};
   const Shape shape = graph.spec(y).shape;
   if (shape.rank != 4 || graph.spec(y).dtype != DType::f32) return {};
@@ -114,7 +94,7 @@ bool interpolates(const Tensor& t, int64_t in, int64_t out, bool corners) {     
   return true;
 }
 // matrix @ x along rows, x @ matrix along columns
-Found bilinear(const TfliteGraph& graph, int y) {
+Found bilinear(const PatternGraph& graph, int y) {
   Look g{graph};
   const Shape shape = graph.spec(y).shape;
   if (!g.is(y, matmul_op) || shape.rank != 4 || graph.in(y).size() != 2 || !g.plain(y)) return {};
@@ -140,8 +120,8 @@ Found bilinear(const TfliteGraph& graph, int y) {
 
 }  // namespace
 
-std::span<const TflitePattern> tflite_patterns() {
-  static constexpr TflitePattern all[] = {hard_swish, leaky, tanh_gelu, nearest, bilinear};
+std::span<const Pattern> tflite_patterns() {
+  static constexpr Pattern all[] = {hard_swish, leaky, tanh_gelu, nearest, bilinear};
   return all;
 }
 

@@ -67,25 +67,4 @@ struct TfliteRules {
   enum Range : uint8_t { free, unit, both_sides } range = free;           // of an integer result: the format fixes 0..1 or -1..1
 };
 
-// Compositions that the format has an operator for. A pattern is shown a value and what it was computed from, and names
-// the ops that stand in for it; those exist for this alone and compute the same.
-class TfliteGraph {
- public:
-  virtual ~TfliteGraph() = default;
-  virtual const OpDef* op(int value) const = 0;                 // that computes it; null: an input or a constant
-  virtual const void* attrs(int value) const = 0;
-  virtual std::span<const int> in(int value) const = 0;
-  virtual const Tensor* constant(int value) const = 0;          // null: computed
-  virtual const Spec& spec(int value) const = 0;
-};
-struct TfliteStandIn {
-  int value;                                                    // what it computes
-  const OpDef* op;
-  Attrs attrs;
-  std::vector<int> in;
-  std::vector<Tensor> constants;                                // inputs after those
-};
-using TflitePattern = std::vector<TfliteStandIn> (*)(const TfliteGraph&, int value);      // none: no match
-std::span<const TflitePattern> tflite_patterns();               // defined by ops
-
 }  // namespace miniten

@@ -28,8 +28,4 @@ struct TfliteReport {
 // Throws for what has no form, naming layer and op.
 std::vector<std::byte> tflite_bytes(const Graph&, const TfliteExport& = {}, TfliteReport* report = nullptr);
 
-// Law: values keep what they are. Compositions that the format has an operator for become one node each; the ops of those
-// nodes are no members of the registry. tflite_bytes does it too; before it, for who quantises them as one.
-void recognise_tflite(Graph&);
-
 }  // namespace miniten

@@ -50,7 +50,7 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
   if (q.empty() || q == "float16") return q.empty() ? "float32" : q;
   fold_constants(g);
   remove_dead(g);
-  recognise_tflite(g);
+  recognise(g, tflite_patterns());                     // to be quantised as one
   std::vector<std::string> floats;
   if (q == "int16x8") {
     if (!o.calibration) throw Error(ErrorKind::value, who, "calibration_data for quantize=\"int16x8\"", "none", "pass a few batches of typical inputs");

@@ -106,7 +106,7 @@ PreparedForC prepare_for_c(const Graph& given, bool streaming) {
       throw Error(ErrorKind::value, "export_c", "known sizes", "input \"" + g.values[size_t(id)].name + "\" of " + g.values[size_t(id)].spec.text(), "pass input_shape with every size");
   verify(g);
   for (const Pass& pass : passes()) {
-    if (pass.name == "fuse_sums" || pass.name == "fuse_chains") continue;      // the C form of a convolution adds no residual and stands alone
+    if (pass.use == Pass::session) continue;
     if (pass.name == "assign_layout") {
       p.inputs = ports_of(g, g.inputs);
       p.outputs = ports_of(g, g.outputs);

@@ -117,7 +117,7 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   Graph g = given;
   fold_constants(g);
   remove_dead(g);
-  recognise_tflite(g);
+  recognise(g, tflite_patterns());
   fold_batch_norm(g);
   fuse(g);
   remove_dead(g);

@@ -92,6 +92,59 @@ TEST(Passes, FoldConstantsComputesWhatIsKnown) {
   EXPECT_EQ(ops_of(random), "uniform add");                    // drawn anew at each run
 }
 
+TEST(Passes, FunctionsAreRecognisedInAnyOrderOfTheirFactors) {
+  Tensor x = normal({3, 5}, 1);
+  auto one = [&](auto f) { return ops_of(after(recognise_functions, {x}, [&](auto& in) { return std::vector{f(in[0])}; }, 1e-6)); };
+  EXPECT_EQ(one([](const Tensor& t) { return t * (erf(t / std::sqrt(2.0)) + 1.0) * 0.5; }), "gelu");
+  EXPECT_EQ(one([](const Tensor& t) { return t * 0.5 * (erf(t * std::sqrt(0.5)) + 1.0); }), "gelu");
+  EXPECT_EQ(one([](const Tensor& t) { return (erf(t / std::sqrt(2.0)) + 1.0) * t / 2.0; }), "gelu");
+  EXPECT_EQ(one([](const Tensor& t) { return sigmoid(t) * t; }), "silu");
+  EXPECT_EQ(one([](const Tensor& t) { return sigmoid(t * 1.702) * t; }), "mul sigmoid mul");          // another function
+  EXPECT_EQ(one([](const Tensor& t) { return t * (erf(t / std::sqrt(2.0)) + 1.0); }), "div erf add mul");
+  EXPECT_EQ(one([](const Tensor& t) { return exp(t) * (erf(t / std::sqrt(2.0)) + 1.0) * 0.5; }), "div erf add exp mul mul");
+}
+
+TEST(Passes, AttentionGoesByRows) {
+  Tensor q = normal({2, 3, 37, 8}, 1), k = normal({2, 3, 21, 8}, 2), v = normal({2, 3, 21, 5}, 3), added = normal({2, 1, 37, 21}, 4), keeps = greater(normal({37, 21}, 5), Tensor::full({}, -1));
+  auto left = [&](std::vector<Tensor> in, auto form) { return ops_of(after(fuse_rows, in, [&](auto& t) { return std::vector{form(t)}; }, 1e-5)); };
+  auto end = [&](const Tensor& scores, const Tensor& values) { return matmul(softmax(scores), values); };
+  EXPECT_EQ(left({q, k, v}, [&](auto& t) { return end(matmul(t[0] * 0.3, transpose(t[1])), t[2]); }), "permute attention");
+  EXPECT_EQ(left({q, k, v}, [&](auto& t) { return end(matmul(t[0], transpose(t[1])) / 3.0, t[2]); }), "permute attention");
+  EXPECT_EQ(left({q, k, v, added}, [&](auto& t) { return end(t[3] + matmul(t[0], transpose(t[1])) * 0.25, t[2]); }), "permute attention");
+  EXPECT_EQ(left({q, k, v}, [&](auto& t) { return end(where(keeps, matmul(t[0], transpose(t[1])), Tensor::full({}, -INFINITY)), t[2]); }), "permute attention");
+  EXPECT_EQ(left({q, k, v}, [&](auto& t) { return end(where(keeps, matmul(t[0], transpose(t[1])), Tensor::full({}, -1e9)), t[2]); }), "permute matmul where softmax matmul");
+  Tensor one = normal({2, 1, 21, 8}, 6);                            // keys that all heads share
+  EXPECT_EQ(left({q, one, v}, [&](auto& t) { return end(matmul(t[0], transpose(t[1])), t[2]); }), "permute matmul softmax matmul");
+  Graph wanted = after(fuse_rows, {q, k, v}, [](auto& t) { Tensor p = softmax(matmul(t[0], transpose(t[1]))); return std::vector{matmul(p, t[2]), p}; });
+  EXPECT_EQ(ops_of(wanted), "permute matmul softmax matmul");        // somebody wants the weights
+}
+TEST(Passes, AttentionNeedsNoMemoryForItsScores) {
+  auto arena = [](Dim length, const std::vector<std::string>& passes) {
+    Graph g = trace({{DType::f32, {1, 2, length, 16}}}, [](auto& t) { return std::vector{matmul(softmax(matmul(t[0], transpose(t[0]))), t[0])}; });
+    return Session(g, {.threads = 1, .passes = passes}).arena_bytes();
+  };
+  EXPECT_LT(arena(4096, {"all"}), 9 * arena(512, {"all"}));          // grows with the length
+  EXPECT_GT(arena(4096, layer_passes()), 60 * arena(512, layer_passes()));
+}
+TEST(Passes, AttentionGivesTheSameBitsForAnyNumberOfThreads) {
+  Tensor q = normal({2, 2, 200, 24}, 1), mask = normal({200}, 2);
+  Graph g = trace({q.spec()}, [&](auto& t) { return std::vector{matmul(softmax(matmul(t[0], transpose(t[0])) + mask), t[0])}; });
+  Tensor one = Session(g, {.threads = 1}).run(std::vector{q})[0];
+  EXPECT_LT(difference(one, replay(g, {q})[0]), 1e-5);
+  for (int threads : {2, 3}) EXPECT_EQ(difference(Session(g, {.threads = threads}).run(std::vector{q})[0], one), 0);
+}
+
+TEST(Passes, LayerNormGoesByRows) {
+  Tensor x = normal({4, 3, 6}, 1), w = normal({6}, 2), b = normal({6}, 3), w2 = normal({3, 6}, 4), b2 = normal({3, 6}, 5);
+  auto left = [&](auto form) { return ops_of(after(fuse_rows, {x}, [&](auto& t) { return std::vector{form(t[0])}; }, 2e-6)); };
+  auto centred = [](const Tensor& t, Axes axes) { return t - mean(t, axes, true); };
+  EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {-1}); return c / sqrt(mean(square(c), {-1}, true) + 1e-5) * w + b; }), "layer_norm");
+  EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {-1}); return b + w * (c * reciprocal(sqrt(mean(c * c, {-1}, true) + 1e-12))); }), "layer_norm");
+  EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {1, 2}); return c / sqrt(mean(square(c), {1, 2}, true) + 1e-5) * w2 + b2; }), "layer_norm");
+  EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {1}); return c / sqrt(mean(square(c), {1}, true) + 1e-5) * w + b; }).find("layer_norm"), std::string::npos);      // another axis
+  EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {-1}); return c / sqrt(mean(square(c), {1, 2}, true) + 1e-5) * w + b; }).find("layer_norm"), std::string::npos);
+}
+
 TEST(Passes, FuseLetsProducersDoWhatTheirReaderDid) {
   Tensor w = normal({4, 3}, 1), b = normal({3}, 2);
   EXPECT_EQ(ops_of(after(fuse, {normal({2, 4}, 3)}, [&](auto& in) { return std::vector{relu(matmul(in[0], w) + b)}; }, 1e-6)), "matmul");

@@ -76,6 +76,7 @@ const std::map<std::string_view, Brute> products{
     {"conv2d_input", [](const Counted& c) { return convolution(c.out[0].shape, c.in[1].shape, c.in[0].shape); }},
     {"conv2d_weight", [](const Counted& c) { return convolution(c.in[0].shape, c.out[0].shape, c.in[1].shape); }},
     {"conv_chain", chain},
+    {"attention", [](const Counted& c) { Shape scores = c.out[0].shape; scores[scores.rank - 1] = c.in[1].shape[-1]; return product(c.in[0].shape, scores) + product(scores, c.out[0].shape); }},
     {"qconv2d", [](const Counted& c) { return convolution(c.in[0].shape, c.in[1].shape, c.out[0].shape); }},
     {"qconv2d_dynamic", [](const Counted& c) { return convolution(c.in[0].shape, c.in[3].shape, c.out[0].shape); }},
     {"matmul", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},

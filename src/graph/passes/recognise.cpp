@@ -1,15 +1,18 @@
-#include "miniten/core/foreign_tflite.h"
 #include "miniten/graph/passes.h"
-#include "miniten/interchange/tflite_export.h"
 
 namespace miniten {
 
 namespace {
 
-class Looker : public TfliteGraph {
+class Looker : public PatternGraph {
  public:
-  explicit Looker(const Graph& g) : g_(g), node_(g.values.size(), -1) {
-    for (size_t i = 0; i < g.nodes.size(); ++i) for (int id : g.nodes[i].out) node_[size_t(id)] = int(i);
+  explicit Looker(const Graph& g) : g_(g), node_(g.values.size(), -1), readers_(g.values.size()) {
+    for (size_t i = 0; i < g.nodes.size(); ++i) {
+      for (int id : g.nodes[i].in) ++readers_[size_t(id)];
+      for (int id : g.nodes[i].out) node_[size_t(id)] = int(i);
+    }
+    for (int id : g.outputs) ++readers_[size_t(id)];
+    for (const State& s : g.states) ++readers_[size_t(s.exit)];
   }
   int node(int value) const { return node_[size_t(value)]; }
   const OpDef* op(int value) const override { return node(value) < 0 || at(value).out.size() != 1 ? nullptr : at(value).op; }
@@ -17,11 +20,12 @@ class Looker : public TfliteGraph {
   std::span<const int> in(int value) const override { return at(value).in; }
   const Tensor* constant(int value) const override { return g_.is_constant(value) ? &g_.values[size_t(value)].constant : nullptr; }
   const Spec& spec(int value) const override { return g_.values[size_t(value)].spec; }
+  int readers(int value) const override { return readers_[size_t(value)]; }
 
  private:
   const Node& at(int value) const { return g_.nodes[size_t(node(value))]; }
   const Graph& g_;
-  std::vector<int> node_;
+  std::vector<int> node_, readers_;
 };
 
 // Nodes behind what they read, else in their order.
@@ -51,20 +55,23 @@ void sort(Graph& g) {
 
 }  // namespace
 
-void recognise_tflite(Graph& g) {
+// Law: a value is computed by the ops that a pattern names for it; what only it needed is dead.
+void recognise(Graph& g, std::span<const Pattern> patterns) {
   bool any = false;
+  std::optional<Looker> look;
   for (size_t i = g.nodes.size(); i-- > 0;) {
     if (g.nodes[i].out.size() != 1) continue;
-    Looker look(g);
-    for (TflitePattern find : tflite_patterns()) {
-      auto found = find(look, g.nodes[i].out[0]);
+    if (!look) look.emplace(g);
+    for (Pattern find : patterns) {
+      auto found = find(*look, g.nodes[i].out[0]);
       if (found.empty()) continue;
       std::string layer = g.nodes[i].name;
-      for (TfliteStandIn& s : found) {
+      for (StandIn& s : found) {
         Node n{s.op, s.attrs, s.in, {s.value}, layer, {}};
         for (Tensor& t : s.constants) n.in.push_back(g.add_value(t.spec(), "", t));
-        g.nodes[size_t(look.node(s.value))] = std::move(n);
+        g.nodes[size_t(look->node(s.value))] = std::move(n);
       }
+      look.reset();
       any = true;
       break;
     }
@@ -73,5 +80,12 @@ void recognise_tflite(Graph& g) {
   sort(g);
   remove_dead(g);
 }
+// What stands in reads later than the first of what it replaces: not across a write.
+static void recognise_between_writes(Graph& g, std::span<const Pattern> patterns) {
+  for (const Node& n : g.nodes) if (n.op->traits.writes.n) return;
+  recognise(g, patterns);
+}
+void recognise_functions(Graph& g) { recognise_between_writes(g, function_patterns()); }
+void fuse_rows(Graph& g) { recognise_between_writes(g, session_patterns()); }
 
 }  // namespace miniten

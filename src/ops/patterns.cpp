@@ -1,0 +1,57 @@
+#include "miniten/ops/ops.h"
+#include "ops/fused.h"
+#include "ops/pattern_look.h"
+
+namespace miniten {
+
+namespace {
+
+// The operands of a product and the numbers in it, across nodes that nobody else reads.
+struct Product {
+  double number = 1;
+  std::vector<int> factors;
+};
+void multiply(const Look& g, int v, bool whole, Product& p) {
+  if (auto k = g.number(v)) { p.number *= *k; return; }
+  bool mine = whole || g.g.readers(v) == 1;
+  if (mine && g.is(v, mul_op) && g.plain(v)) {
+    for (int i : {0, 1}) multiply(g, g.in(v, i), false, p);
+  } else if (mine && g.is(v, div_op) && g.plain(v) && g.number(g.in(v, 1))) {
+    p.number /= *g.number(g.in(v, 1));
+    multiply(g, g.in(v, 0), false, p);
+  } else p.factors.push_back(v);
+}
+bool near(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(b); }
+
+// x * (1 + erf(x / sqrt(2))) / 2 and x * sigmoid(x), in any order of the factors.
+Found function_of_x(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!(g.is(y, mul_op) || g.is(y, div_op)) || !g.plain(y) || graph.spec(y).dtype != DType::f32) return {};
+  Product p;
+  multiply(g, y, true, p);
+  if (p.factors.size() != 2) return {};
+  for (int i : {0, 1}) {
+    int x = p.factors[size_t(i)], f = p.factors[size_t(1 - i)];
+    if (graph.spec(x) != graph.spec(y)) continue;
+    if (near(p.number, 1) && g.is(f, sigmoid_op) && g.in(f, 0) == x) return {{y, &silu_op, nullptr, {x}, {}}};
+    int e = g.beside(f, add_op, 1);
+    if (!near(p.number, 0.5) || e < 0 || !g.is(e, erf_op)) continue;
+    Product inner;
+    multiply(g, g.in(e, 0), true, inner);
+    if (inner.factors == std::vector{x} && near(inner.number, 0.70710678118654752)) return {{y, &gelu_op, nullptr, {x}, {}}};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const Pattern> function_patterns() {
+  static constexpr Pattern all[] = {function_of_x};
+  return all;
+}
+std::span<const Pattern> session_patterns() {
+  static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern};
+  return all;
+}
+
+}  // namespace miniten
