@@ -61,6 +61,21 @@ std::string element(CWriter& w, const COperand& x, const std::string& index) {
   return w.pointer(x) + "[" + index + "]";
 }
 std::string text(int64_t n) { return std::to_string(n); }
+namespace {
+std::string together(std::initializer_list<Part> parts, std::string_view between) {
+  std::string s;
+  for (const Part& p : parts) {
+    if (&p != parts.begin()) s += between;
+    if (!p.name.empty()) s.append(".").append(p.name).append(" = ");
+    if (p.number) s += text(p.n);
+    else s += p.s;
+    if (!p.name.empty()) s += ", ";
+  }
+  return s;
+}
+}  // namespace
+std::string join(std::initializer_list<Part> parts) { return together(parts, ""); }
+std::string call(std::string_view function, std::initializer_list<Part> arguments) { return std::string(function) + "(" + together(arguments, ", ") + ");"; }
 bool needs_math(std::string_view e) {
   for (std::string_view name : {"expf", "logf", "log1pf", "tanhf", "sqrtf", "fabsf", "erff", "erfcf", "sinf", "cosf", "floorf", "ceilf", "powf", "rintf", "fmodf",
                                 "tanf", "asinf", "acosf", "atanf", "sinhf", "coshf", "asinhf", "acoshf", "atanhf", "expm1f", "log2f", "truncf", "atan2f", "INFINITY", "NAN"})

@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include "miniten/core/c_form.h"
 
 namespace miniten::c {
@@ -27,6 +28,21 @@ std::string short_name(DType);                                                  
 // Elements as the op reads them: a literal where they are one known value, else pointer[index].
 std::string element(CWriter&, const COperand&, const std::string& index);
 std::string text(int64_t);
+
+// Code of parts: text and whole numbers, {"name", value} for a field ".name = value, ".
+struct Part {
+  std::string_view name, s;
+  int64_t n = 0;
+  bool number = false;
+  Part(const char* v) : s(v) {}
+  Part(std::string_view v) : s(v) {}
+  Part(const std::string& v) : s(v) {}
+  template <std::integral T> Part(T v) : n(int64_t(v)), number(true) {}
+  Part(char) = delete;
+  Part(std::string_view field, Part v) : Part(v) { name = field; }
+};
+std::string join(std::initializer_list<Part>);
+std::string call(std::string_view function, std::initializer_list<Part> arguments);     // "f(a, b);"
 bool needs_math(std::string_view expression);
 
 }  // namespace miniten::c

@@ -1,6 +1,6 @@
 #include <cmath>
 #include "interchange/c/prepare.h"
-#include "miniten/core/c_form.h"
+#include "core/c_loops.h"
 
 namespace miniten {
 
@@ -15,7 +15,7 @@ std::string c_self_test(const CSource& s, const std::vector<std::vector<Tensor>>
   if (c.find("INFINITY") != c.npos || c.find("NAN") != c.npos) c.insert(c.find("#include"), "#include <math.h>\n");
   c += "\n";
   for (size_t k = 0; k < s.outputs.size(); ++k)
-    c += "static " + c_type(s.outputs[k].spec.dtype) + " output" + std::to_string(k) + "[" + std::to_string(std::max<int64_t>(1, s.outputs[k].spec.shape.count())) + "];\n";
+    c += c::join({"static ", c_type(s.outputs[k].spec.dtype), " output", k, "[", std::max<int64_t>(1, s.outputs[k].spec.shape.count()), "];\n"});
   bool integers = false, floats = false;
   for (const CPort& p : s.outputs) (is_float(p.spec.dtype) ? floats : integers) = true;
   if (floats)
@@ -37,21 +37,21 @@ static int differs(const void *a, const void *b, int32_t bytes) {
   return 0;
 }
 )";
-  c += "\nint " + s.name + "_self_test(void);\nint " + s.name + "_self_test(void) {\n  int wrong = 0;\n";
+  c += c::join({"\nint ", s.name, "_self_test(void);\nint ", s.name, "_self_test(void) {\n  int wrong = 0;\n"});
   bool single = s.inputs.size() == 1 && s.outputs.size() == 1;
-  if (s.streams) c += "  " + s.name + "_reset();\n";
+  if (s.streams) c += c::join({"  ", s.name, "_reset();\n"});
   if (!single) {
-    c += "  void *const to[" + std::to_string(s.outputs.size()) + "] = {";
+    c += c::join({"  void *const to[", s.outputs.size(), "] = {"});
     for (size_t k = 0; k < s.outputs.size(); ++k) c += (k ? ", output" : "output") + std::to_string(k);
     c += "};\n";
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     std::string call = std::to_string(i), function = s.name + (s.streams ? "_step" : "_run");
-    if (single) c += "  " + function + "(input" + call + "_0, output0);\n";
+    if (single) c += c::join({"  ", function, "(input", call, "_0, output0);\n"});
     else {
-      c += "  {\n    const void *const from[" + std::to_string(std::max<size_t>(1, s.inputs.size())) + "] = {";
-      for (size_t k = 0; k < s.inputs.size(); ++k) c += (k ? ", input" : "input") + call + "_" + std::to_string(k);
-      c += "};\n    " + function + "(from, to);\n  }\n";
+      c += c::join({"  {\n    const void *const from[", std::max<size_t>(1, s.inputs.size()), "] = {"});
+      for (size_t k = 0; k < s.inputs.size(); ++k) c += c::join({(k ? ", input" : "input"), call, "_", k});
+      c += c::join({"};\n    ", function, "(from, to);\n  }\n"});
     }
     for (size_t k = 0; k < s.outputs.size(); ++k) {
       const Tensor& t = outputs[i][k];
@@ -59,11 +59,11 @@ static int differs(const void *a, const void *b, int32_t bytes) {
       if (is_float(t.dtype())) {
         double largest = 1;
         for (float v : t.to_vector<float>()) if (std::isfinite(v)) largest = std::max(largest, double(std::abs(v)));
-        c += "  wrong |= differs_float(" + got + ", " + want + ", " + std::to_string(t.numel()) + ", " + c_number(float(tolerance * largest), DType::f32) + ");\n";
-      } else c += "  wrong |= differs(" + got + ", " + want + ", (int32_t)sizeof " + want + ");\n";
+        c += c::join({"  wrong |= differs_float(", got, ", ", want, ", ", t.numel(), ", ", c_number(float(tolerance * largest), DType::f32), ");\n"});
+      } else c += c::join({"  wrong |= differs(", got, ", ", want, ", (int32_t)sizeof ", want, ");\n"});
     }
   }
-  c += "  return wrong;\n}\n\n#ifndef " + up + "_SELF_TEST_WITHOUT_MAIN\nint main(void) { return " + s.name + "_self_test(); }\n#endif\n";
+  c += c::join({"  return wrong;\n}\n\n#ifndef ", up, "_SELF_TEST_WITHOUT_MAIN\nint main(void) { return ", s.name, "_self_test(); }\n#endif\n"});
   return c;
 }
 

@@ -2,7 +2,7 @@
 #include <set>
 #include "graph/layout.h"
 #include "interchange/c/prepare.h"
-#include "miniten/core/c_form.h"
+#include "core/c_loops.h"
 #include "miniten/graph/plan.h"
 
 namespace miniten {
@@ -10,7 +10,7 @@ namespace miniten {
 namespace {
 
 std::string number(auto n) { return std::to_string(n); }
-std::string plural(int64_t n, const char* what) { return number(n) + " " + what + (n == 1 ? "" : "s"); }
+std::string plural(int64_t n, const char* what) { return c::join({n, " ", what, (n == 1 ? "" : "s")}); }
 
 class Writer : public CWriter {
  public:
@@ -25,7 +25,7 @@ class Writer : public CWriter {
   void include(std::string_view header) override { includes_.insert(std::string(header)); }
   void line(std::string_view code) override {
     if (code.starts_with("}")) --depth_;
-    body_ += std::string(size_t(2 * depth_), ' ') + std::string(code) + "\n";
+    body_ += c::join({std::string(size_t(2 * depth_), ' '), code, "\n"});
     if (code.ends_with("{")) ++depth_;
   }
   std::string pointer(const COperand& x) override {
@@ -39,19 +39,19 @@ class Writer : public CWriter {
     auto [at, is_new] = records_.try_emplace(key);
     if (is_new) {
       at->second = unique(c_identifier(layer_ + "_" + std::string(hint)));
-      constants_ += "static const " + std::string(type) + " " + at->second + " = {\n  " + f + "};\n";
+      constants_ += c::join({"static const ", type, " ", at->second, " = {\n  ", f, "};\n"});
     }
     return "&" + at->second;
   }
   std::string scratch(std::string_view type) override {
     size_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
-    return "(" + std::string(type) + " *)(void *)(arena.bytes + " + number(offset) + ")";
+    return c::join({"(", type, " *)(void *)(arena.bytes + ", offset, ")"});
   }
 
   void begin_step(int step, const Node& n, std::string comment) {
     step_ = step;
     layer_ = c_identifier(n.name.empty() ? n.op->name : n.name);
-    line("/* " + comment + " */");
+    line(c::join({"/* ", comment, " */"}));
     for (const int& id : n.out) {
       const Place& p = plan_.places[size_t(id)];
       int output = plan_.held_by[size_t(id)];
@@ -61,8 +61,8 @@ class Writer : public CWriter {
       if (n.out.size() > 1) name += "_" + number(&id - n.out.data());
       std::string type = c_type(graph_.values[size_t(id)].spec.dtype);
       if (graph_.values[size_t(id)].spec.shape.count() == 0) continue;                // nothing is written there
-      if (output >= 0) line(type + " *const " + name + " = " + (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]") + ";");
-      else line(type + " *const " + name + " = (" + type + " *)(void *)(arena.bytes + " + number(plan_.buffers[size_t(p.root)].offset) + ");");
+      if (output >= 0) line(c::join({type, " *const ", name, " = ", (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]"), ";"}));
+      else line(c::join({type, " *const ", name, " = (", type, " *)(void *)(arena.bytes + ", plan_.buffers[size_t(p.root)].offset, ");"}));
     }
   }
   // A value's first element, as an identifier or in parentheses.
@@ -107,11 +107,11 @@ class Writer : public CWriter {
       bool zero = std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
       std::string type = c_type(v.spec.dtype), size = number(std::max<int64_t>(count, 1));
       if (zero) {
-        s += "static " + type + " " + name + "[" + size + "];\n";
-        reset_ += "  for (int32_t i = 0; i < " + size + "; ++i) " + name + "[i] = 0;\n";
+        s += c::join({"static ", type, " ", name, "[", size, "];\n"});
+        reset_ += c::join({"  for (int32_t i = 0; i < ", size, "; ++i) ", name, "[i] = 0;\n"});
       } else {
         s += c_array("static const", name + "_initial", v.constant) + c_array("static", name, v.constant);
-        reset_ += "  for (int32_t i = 0; i < " + size + "; ++i) " + name + "[i] = " + name + "_initial[i];\n";
+        reset_ += c::join({"  for (int32_t i = 0; i < ", size, "; ++i) ", name, "[i] = ", name, "_initial[i];\n"});
         weight_bytes_ += bytes.size();
       }
     }
@@ -157,36 +157,36 @@ void write_port(std::string& h, const std::string& prefix, const char* kind, con
   for (size_t i = 0; i < ports.size(); ++i) {
     const CPort& p = ports[i];
     std::string base = "#define " + prefix + "_" + kind + (ports.size() > 1 ? "_" + number(i) : "");
-    h += base + "_SIZE " + number(p.spec.shape.count()) + " /* " + p.spec.text() + ", row-major" + (p.name.empty() ? "" : ": " + c_identifier(p.name)) + " */\n";
-    h += base + "_TYPE " + std::string(c_type(p.spec.dtype)) + "\n";
+    h += c::join({base, "_SIZE ", p.spec.shape.count(), " /* ", p.spec.text(), ", row-major", (p.name.empty() ? "" : ": " + c_identifier(p.name)), " */\n"});
+    h += c::join({base, "_TYPE ", c_type(p.spec.dtype), "\n"});
     if (!p.quantized || p.quantized->scale.size() != 1) continue;
-    h += base + "_SCALE " + c_number(p.quantized->scale[0], DType::f32) + "\n" + base + "_ZERO_POINT (" + number(p.quantized->zero[0]) + ")\n";
+    h += c::join({base, "_SCALE ", c_number(p.quantized->scale[0], DType::f32), "\n", base, "_ZERO_POINT (", p.quantized->zero[0], ")\n"});
   }
 }
 
 std::string signature(const CSource& s) {
   std::string name = s.name + (s.streams ? "_step" : "_run");
-  if (s.inputs.size() != 1 || s.outputs.size() != 1) return "void " + name + "(const void *const inputs[], void *const outputs[])";
-  return "void " + name + "(const " + c_type(s.inputs[0].spec.dtype) + " *input, " + c_type(s.outputs[0].spec.dtype) + " *output)";
+  if (s.inputs.size() != 1 || s.outputs.size() != 1) return c::join({"void ", name, "(const void *const inputs[], void *const outputs[])"});
+  return c::join({"void ", name, "(const ", c_type(s.inputs[0].spec.dtype), " *input, ", c_type(s.outputs[0].spec.dtype), " *output)"});
 }
 
 std::string header_of(const CSource& s) {
   std::string up = upper_case(s.name), h = "/* " + s.name + ": " + ports_text(s.inputs) + " -> " + ports_text(s.outputs) + ", " + number(s.macs) + " MACs. Written by MiniTen " MINITEN_VERSION ". */\n";
-  h += "#ifndef " + up + "_H\n#define " + up + "_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
-  h += "#define " + up + "_ARENA_BYTES " + number(s.arena_bytes) + " /* static working memory */\n";
-  h += "#define " + up + "_WEIGHT_BYTES " + number(s.weight_bytes) + " /* const arrays */\n";
-  if (s.streams) h += "#define " + up + "_STATE_BYTES " + number(s.state_bytes) + " /* static, kept from step to step */\n";
+  h += c::join({"#ifndef ", up, "_H\n#define ", up, "_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n"});
+  h += c::join({"#define ", up, "_ARENA_BYTES ", s.arena_bytes, " /* static working memory */\n"});
+  h += c::join({"#define ", up, "_WEIGHT_BYTES ", s.weight_bytes, " /* const arrays */\n"});
+  if (s.streams) h += c::join({"#define ", up, "_STATE_BYTES ", s.state_bytes, " /* static, kept from step to step */\n"});
   h += "\n";
-  if (s.inputs.size() > 1) h += "#define " + up + "_INPUTS " + number(s.inputs.size()) + "\n";
+  if (s.inputs.size() > 1) h += c::join({"#define ", up, "_INPUTS ", s.inputs.size(), "\n"});
   write_port(h, up, "INPUT", s.inputs);
-  if (s.outputs.size() > 1) h += "#define " + up + "_OUTPUTS " + number(s.outputs.size()) + "\n";
+  if (s.outputs.size() > 1) h += c::join({"#define ", up, "_OUTPUTS ", s.outputs.size(), "\n"});
   write_port(h, up, "OUTPUT", s.outputs);
   bool integers = false;
   for (const std::vector<CPort>* ports : {&s.inputs, &s.outputs}) for (const CPort& p : *ports) integers |= p.quantized && p.quantized->scale.size() == 1;
   h += integers ? "\n/* Integers stand for (q - ZERO_POINT) * SCALE. Not reentrant" : "\n/* Not reentrant";
   h += ": the working memory is static. Inputs and outputs must not overlap. */\n";
-  if (s.streams) h += "void " + s.name + "_reset(void); /* to the state before the first step */\n";
-  return h + signature(s) + ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n";
+  if (s.streams) h += c::join({"void ", s.name, "_reset(void); /* to the state before the first step */\n"});
+  return c::join({h, signature(s), ";\n\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n"});
 }
 
 }  // namespace
@@ -220,7 +220,7 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming) {
   if (!single) {
     for (size_t i = 0; i < s.inputs.size(); ++i) {
       std::string type = c_type(s.inputs[i].spec.dtype), port = s.inputs.size() == 1 ? "input" : "in" + number(i);
-      w.line("const " + type + " *const " + port + " = (const " + type + " *)inputs[" + number(i) + "];");
+      w.line(c::join({"const ", type, " *const ", port, " = (const ", type, " *)inputs[", i, "];"}));
     }
   }
   std::string states = w.states();
@@ -236,7 +236,7 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming) {
     std::string comment = number(i) + ": " + (n.name.empty() ? "" : c_identifier(n.name) + ", ") + std::string(n.op->name);
     for (size_t k = 0; k < in.size(); ++k) if (!constants[k].has_data()) comment += (k ? ", " : " ") + in[k].text();
     comment += " -> " + out[0].text();
-    if (int64_t macs = cost_of(g, n).macs) comment += ", " + number(macs) + " MACs";
+    if (int64_t macs = cost_of(g, n).macs) comment += c::join({", ", macs, " MACs"});
     w.begin_step(int(i), n, comment);
     static_cast<const CRules*>(n.op->c.rules)->write(w, {call, from, to, n.name});
   }
@@ -247,8 +247,8 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming) {
     const OpDef& op = copy_op;
     Spec spec = g.values[size_t(id)].spec;
     std::string type = c_type(spec.dtype), to = "out" + number(i);
-    w.line("/* output " + number(i) + " */");
-    w.line(type + " *const " + to + " = " + (single ? "output" : "(" + type + " *)outputs[" + number(i) + "]") + ";");
+    w.line(c::join({"/* output ", i, " */"}));
+    w.line(c::join({type, " *const ", to, " = ", (single ? "output" : "(" + type + " *)outputs[" + number(i) + "]"), ";"}));
     struct Copied : CWriter {                            // the copy rule, with the caller's memory as its output
       CWriter& w;
       std::string to;
@@ -274,14 +274,13 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming) {
   std::string& c = s.source;
   c = "/* " + name + ": " + plural(s.steps, "step") + ", " + number(s.macs) + " MACs; " + number(s.weight_bytes) + " bytes of weights, " + number(s.arena_bytes) + " of working memory" +
       (s.streams ? ", " + number(s.state_bytes) + " of state" : "") + ". Written by MiniTen " MINITEN_VERSION ". */\n#include \"" + name + ".h\"\n";
-  for (const std::string& h : w.includes()) if (h != "stdint.h") c += "#include <" + h + ">\n";
-  c += "\n" + w.functions() + w.constants() + "\n";
+  for (const std::string& h : w.includes()) if (h != "stdint.h") c += c::join({"#include <", h, ">\n"});
+  c += c::join({"\n", w.functions(), w.constants(), "\n"});
   if (!states.empty()) c += states + "\n";
   if (s.arena_bytes)
-    c += "/* Define " + up + "_ARENA_ATTRIBUTE to place the working memory, as __attribute__((section(\".fast\"))). */\n#ifndef " + up + "_ARENA_ATTRIBUTE\n#define " + up +
-         "_ARENA_ATTRIBUTE\n#endif\nstatic union {\n  double alignment;\n  int64_t integer_alignment;\n  uint8_t bytes[" + up + "_ARENA_BYTES];\n} arena " + up + "_ARENA_ATTRIBUTE;\n\n";
-  if (s.streams) c += "void " + name + "_reset(void) {\n" + w.reset() + "}\n\n";
-  c += signature(s) + " {\n" + w.body() + (w.body().find("input") == std::string::npos && single ? "  (void)input;\n" : "") + "}\n";
+    c += c::join({"/* Define ", up, "_ARENA_ATTRIBUTE to place the working memory, as __attribute__((section(\".fast\"))). */\n#ifndef ", up, "_ARENA_ATTRIBUTE\n#define ", up, "_ARENA_ATTRIBUTE\n#endif\nstatic union {\n  double alignment;\n  int64_t integer_alignment;\n  uint8_t bytes[", up, "_ARENA_BYTES];\n} arena ", up, "_ARENA_ATTRIBUTE;\n\n"});
+  if (s.streams) c += c::join({"void ", name, "_reset(void) {\n", w.reset(), "}\n\n"});
+  c += c::join({signature(s), " {\n", w.body(), (w.body().find("input") == std::string::npos && single ? "  (void)input;\n" : ""), "}\n"});
   return s;
 }
 

@@ -39,12 +39,10 @@ static void @name(const struct conv *c, const @T *image, int32_t n, int32_t oy, 
 }
 std::string conv_record(CWriter& w, const ConvGeometry& g, std::string_view more) {
   define_conv(w);
-  auto field = [](const char* name, int64_t v) { return "." + std::string(name) + " = " + text(v) + ", "; };
-  std::string f = field("batch", g.n) + field("height", g.h) + field("width", g.w) + field("channels", g.c) + field("groups", g.groups) + "\n  " +
-                  field("out_height", g.p) + field("out_width", g.q) + field("out_channels", g.o) + "\n  " + field("kernel_height", g.r) +
-                  field("kernel_width", g.s) + field("stride_y", g.stride_h) + field("stride_x", g.stride_w) + field("dilation_y", g.dilation_h) +
-                  field("dilation_x", g.dilation_w) + field("top", g.top) + field("left", g.left);
-  return w.record("struct conv", "shape", f + (more.empty() ? "" : "\n  ") + std::string(more));
+  std::string f = join({{"batch", g.n}, {"height", g.h}, {"width", g.w}, {"channels", g.c}, {"groups", g.groups}, "\n  ", {"out_height", g.p}, {"out_width", g.q},
+      {"out_channels", g.o}, "\n  ", {"kernel_height", g.r}, {"kernel_width", g.s}, {"stride_y", g.stride_h}, {"stride_x", g.stride_w},
+      {"dilation_y", g.dilation_h}, {"dilation_x", g.dilation_w}, {"top", g.top}, {"left", g.left}});
+  return w.record("struct conv", "shape", join({f, more.empty() ? "" : "\n  ", more}));
 }
 std::string define_depthwise(CWriter& w, const std::string& suffix, DType t, const std::string& parameters, std::string_view fill, std::string_view channels, const std::function<std::string(std::string_view)>& typed) {
   std::string window = define_window(w, t), name = "depthwise_" + suffix;
@@ -115,7 +113,7 @@ const CRules conv2d{
       std::string b = w.constant(Tensor::of<float>({g.o}, bias), "bias"), lo = bound(w, at.lo), hi = bound(w, at.hi), x = w.pointer(c.in[0]), y = w.pointer(c.out[0]);
       if (g.is_depthwise()) {
         std::string f = w.constant(Tensor::of<float>({g.r, g.s, g.c}, taps_first(weight, g.c, g.r * g.s)), "weight"), name = define_depthwise_f32(w), shape = conv_record(w, g);
-        w.line(name + "(" + shape + ", " + x + ", " + f + ", " + b + ", " + y + ", " + lo + ", " + hi + ", " + w.scratch("float") + ");");
+        w.line(call(name, {shape, x, f, b, y, lo, hi, w.scratch("float")}));
         return;
       }
       std::vector<float> packed;
@@ -127,11 +125,11 @@ const CRules conv2d{
       std::string f = w.constant(Tensor::of<float>({g.o, g.taps()}, packed), "weight");
       if (is_product(g)) {
         define_dense_rows(w);
-        w.line("dense_rows_f32(" + x + ", " + f + ", " + b + ", " + y + ", " + text(g.n * g.p * g.q) + ", " + text(g.c) + ", " + text(g.o) + ", " + lo + ", " + hi + ");");
+        w.line(call("dense_rows_f32", {x, f, b, y, g.n * g.p * g.q, g.c, g.o, lo, hi}));
         return;
       }
       std::string name = define_conv_f32(w), shape = conv_record(w, g);
-      w.line(name + "(" + shape + ", " + x + ", " + f + ", " + b + ", " + y + ", " + lo + ", " + hi + ", " + w.scratch("float") + ");");
+      w.line(call(name, {shape, x, f, b, y, lo, hi, w.scratch("float")}));
     },
     [](const Call& c) {
       ConvGeometry g = geometry(c);
@@ -164,7 +162,7 @@ static void conv_transposed_f32(const struct conv *c, const float *y, const floa
   }
 }
 )");
-  w.line("conv_transposed_f32(" + shape + ", " + w.pointer(c.in[0]) + ", " + f + ", " + w.pointer(c.out[0]) + ");");
+  w.line(call("conv_transposed_f32", {shape, w.pointer(c.in[0]), f, w.pointer(c.out[0])}));
 }};
 
 }  // namespace miniten::c

@@ -42,7 +42,7 @@ std::string dynamic_record(CWriter& w, const CCall& c, const std::vector<int8_t>
   if (c.in.size() == 6) bias = weight_of(c, 5).to_vector<float>();
   std::string s = w.constant(Tensor::of<int32_t>({n}, sums), "weight_sum"), scale = w.constant(weight_of(c, 4), "weight_scale"), b = w.constant(Tensor::of<float>({n}, bias), "bias");
   define_row(w);
-  return w.record("struct dynamic", "dynamic", ".weight_sum = " + s + ", .weight_scale = " + scale + ", .bias = " + b + ", .lo = " + bound(w, lo) + ", .hi = " + bound(w, hi));
+  return w.record("struct dynamic", "dynamic", join({{"weight_sum", s}, {"weight_scale", scale}, {"bias", b}, {"lo", bound(w, lo)}, {"hi", bound(w, hi)}}));
 }
 
 }  // namespace
@@ -54,12 +54,12 @@ const CRules qmatmul_dynamic{[](CWriter& w, const CCall& c) {
   const auto& at = c.call.as<ClampAttrs>();
   std::string f = dynamic_record(w, c, weight, n, k, at.lo, at.hi), q = w.constant(Tensor::of<int8_t>({n, k}, weight), "weight");
   std::string x = w.pointer(c.in[0]), scale = "*" + w.pointer(c.in[1]), zero = "*" + w.pointer(c.in[2]), y = w.pointer(c.out[0]);
-  auto call = [&](const std::string& from, const std::string& to) {
-    w.line("row_dynamic(" + from + ", " + scale + ", " + zero + ", " + q + ", " + f + ", 0, " + to + ", " + text(k) + ", " + text(n) + ");");
+  auto row = [&](const std::string& from, const std::string& to) {
+    w.line(call("row_dynamic", {from, scale, zero, q, f, "0", to, k, n}));
   };
-  if (rows == 1) return call(x, y);
-  w.line("for (int32_t i = 0; i < " + text(rows) + "; ++i) {");
-  call(x + " + " + text(k) + " * i", y + " + " + text(n) + " * i");
+  if (rows == 1) return row(x, y);
+  w.line(join({"for (int32_t i = 0; i < ", rows, "; ++i) {"}));
+  row(x + " + " + text(k) + " * i", y + " + " + text(n) + " * i");
   w.line("}");
 }};
 
@@ -82,7 +82,7 @@ const CRules qconv2d_dynamic{
         }
 }
 )");
-      w.line("conv_dynamic(" + shape + ", " + w.pointer(c.in[0]) + ", *" + w.pointer(c.in[1]) + ", *" + w.pointer(c.in[2]) + ", " + q + ", " + f + ", " + w.pointer(c.out[0]) + ", " + w.scratch("uint8_t") + ");");
+      w.line(join({"conv_dynamic(", shape, ", ", w.pointer(c.in[0]), ", *", w.pointer(c.in[1]), ", *", w.pointer(c.in[2]), ", ", q, ", ", f, ", ", w.pointer(c.out[0]), ", ", w.scratch("uint8_t"), ");"}));
     },
     [](const Call& c) {
       ConvGeometry g = conv_geometry(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
@@ -106,14 +106,14 @@ static float range_scale(float lo, float hi) {
   std::string to = w.pointer(y), scale = "*" + w.pointer(c.out[1]), zero = "*" + w.pointer(c.out[2]), from = w.pointer(x);
   w.line("float lo = 0.0f, hi = 0.0f;");
   loops.open(w);
-  w.line("const float v = " + from + "[" + loops.index(1) + "];");
+  w.line(join({"const float v = ", from, "[", loops.index(1), "];"}));
   w.line("if (v < lo && v >= -FLT_MAX) lo = v;");
   w.line("if (v > hi && v <= FLT_MAX) hi = v;");
   loops.close(w);
   w.line(scale + " = range_scale(lo, hi);");
-  w.line(zero + " = (uint8_t)round_even(0.0f - lo / " + scale + ", 0, 0, 255);");
+  w.line(join({zero, " = (uint8_t)round_even(0.0f - lo / ", scale, ", 0, 0, 255);"}));
   loops.open(w);
-  w.line(to + "[" + loops.index(0) + "] = (uint8_t)round_even(" + from + "[" + loops.index(1) + "] / " + scale + ", " + zero + ", 0, 255);");
+  w.line(join({to, "[", loops.index(0), "] = (uint8_t)round_even(", from, "[", loops.index(1), "] / ", scale, ", ", zero, ", 0, 255);"}));
   loops.close(w);
 }};
 

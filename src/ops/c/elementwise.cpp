@@ -18,12 +18,12 @@ void write_loop(CWriter& w, const CCall& c, std::string_view expression, std::st
   std::vector<std::string> elements;
   loops.open(w);
   for (size_t i = 0; i < c.in.size(); ++i)
-    w.line("const " + c_type(c.in[i].spec.dtype) + " " + "abc"[i] + " = " + element(w, c.in[i], loops.index(int(i) + 1)) + ";");
+    w.line(join({"const ", c_type(c.in[i].spec.dtype), " ", std::string_view("abc").substr(i, 1), " = ", element(w, c.in[i], loops.index(int(i) + 1)), ";"}));
   std::string target = to + "[" + loops.index(0) + "]";
-  if (after.empty()) w.line(target + " = " + std::string(expression) + ";");
+  if (after.empty()) w.line(join({target, " = ", expression, ";"}));
   else {
-    w.line("const " + c_type(y.spec.dtype) + " v = " + std::string(expression) + ";");
-    w.line(target + " = " + std::string(after) + ";");
+    w.line(join({"const ", c_type(y.spec.dtype), " v = ", expression, ";"}));
+    w.line(join({target, " = ", after, ";"}));
   }
   loops.close(w);
 }
@@ -101,7 +101,7 @@ const CRules batch_norm{[](CWriter& w, const CCall& c) {
   Loops loops(y.spec.shape, operands);
   std::string to = w.pointer(y), from = w.pointer(x), a = w.constant(Tensor::of<float>({shape[1]}, scale), "scale"), b = w.constant(Tensor::of<float>({shape[1]}, shift), "shift");
   loops.open(w);
-  w.line(to + "[" + loops.index(0) + "] = " + from + "[" + loops.index(1) + "] * " + a + "[" + loops.index(2) + "] + " + b + "[" + loops.index(2) + "];");
+  w.line(join({to, "[", loops.index(0), "] = ", from, "[", loops.index(1), "] * ", a, "[", loops.index(2), "] + ", b, "[", loops.index(2), "];"}));
   loops.close(w);
 }};
 

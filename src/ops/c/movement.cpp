@@ -19,7 +19,7 @@ void write_copy(CWriter& w, const Shape& shape, const std::string& to, const Str
   Loops loops(shape, operands, keep_order);
   loops.open(w);
   auto at = [&](const std::string& p, int i) { return (p.find(' ') == p.npos ? p : "(" + p + ")") + "[" + loops.index(i) + "]"; };
-  w.line(at(to, 0) + " = " + at(from, 1) + ";");
+  w.line(join({at(to, 0), " = ", at(from, 1), ";"}));
   loops.close(w);
   (void)t;
 }
@@ -33,7 +33,7 @@ bool write_run(CWriter& w, const Shape& shape, const std::string& to, const Stri
   }
   if (span != shape.count()) return false;
   w.include("string.h");
-  w.line("memcpy(" + to + ", " + from + ", " + text(span) + " * sizeof *(" + to + "));");
+  w.line(join({"memcpy(", to, ", ", from, ", ", span, " * sizeof *(", to, "));"}));
   return true;
 }
 void copy_to(CWriter& w, const COperand& y, const Strides& strides, int64_t offset, const COperand& x) {
@@ -42,7 +42,7 @@ void copy_to(CWriter& w, const COperand& y, const Strides& strides, int64_t offs
   write_copy(w, x.spec.shape, to, strides, from, x.strides, y.spec.dtype);
 }
 void fill(CWriter& w, const COperand& y, double value) {
-  w.line("for (int32_t i = 0; i < " + text(y.spec.shape.count()) + "; ++i) " + w.pointer(y) + "[i] = " + c_number(value, y.spec.dtype) + ";");
+  w.line(join({"for (int32_t i = 0; i < ", y.spec.shape.count(), "; ++i) ", w.pointer(y), "[i] = ", c_number(value, y.spec.dtype), ";"}));
   if (!std::isfinite(value)) w.include("math.h");
 }
 
@@ -114,14 +114,14 @@ const CRules gather{[](CWriter& w, const CCall& c) {
   for (int i = 0; i < axis; ++i) outer *= table.spec.shape[i];
   for (int i = axis + 1; i < table.spec.shape.rank; ++i) inner *= table.spec.shape[i];
   std::string index = index_function(w, rows.spec.dtype), to = w.pointer(y), from = w.pointer(table), at = w.pointer(rows);
-  w.line("for (int32_t i = 0; i < " + text(outer) + "; ++i) {");
-  w.line("for (int32_t j = 0; j < " + text(n) + "; ++j) {");
-  w.line("const " + c_type(table.spec.dtype) + " *row = " + from + " + (" + text(size) + " * i + " + index + "(" + at + "[j], " + text(size) + "))" + (inner == 1 ? "" : " * " + text(inner)) + ";");
+  w.line(join({"for (int32_t i = 0; i < ", outer, "; ++i) {"}));
+  w.line(join({"for (int32_t j = 0; j < ", n, "; ++j) {"}));
+  w.line(join({"const ", c_type(table.spec.dtype), " *row = ", from, " + (", size, " * i + ", index, "(", at, "[j], ", size, "))", (inner == 1 ? "" : " * " + text(inner)), ";"}));
   std::string place = to + " + (" + text(n) + " * i + j)" + (inner == 1 ? "" : " * " + text(inner));
-  if (inner == 1) w.line("*(" + place + ") = *row;");
+  if (inner == 1) w.line(join({"*(", place, ") = *row;"}));
   else {
     w.include("string.h");
-    w.line("memcpy(" + place + ", row, " + text(inner) + " * sizeof *row);");
+    w.line(join({"memcpy(", place, ", row, ", inner, " * sizeof *row);"}));
   }
   w.line("}");
   w.line("}");
@@ -137,15 +137,15 @@ const CRules gather_elements{[](CWriter& w, const CCall& c) {
   Loops loops(y.spec.shape, operands);
   std::string f = index_function(w, index.spec.dtype), to = w.pointer(y), from = w.pointer(table), at = w.pointer(index);
   loops.open(w);
-  w.line(to + "[" + loops.index(0) + "] = " + from + "[" + loops.index(2) + " + " + text(step) + " * " + f + "(" + at + "[" + loops.index(1) + "], " + text(size) + ")];");
+  w.line(join({to, "[", loops.index(0), "] = ", from, "[", loops.index(2), " + ", step, " * ", f, "(", at, "[", loops.index(1), "], ", size, ")];"}));
   loops.close(w);
 }};
 const CRules one_hot{[](CWriter& w, const CCall& c) {
   int64_t size = c.out[0].spec.shape[-1], n = c.in[0].spec.shape.count();
   fill(w, c.out[0], 0);
   std::string x = w.pointer(c.in[0]), y = w.pointer(c.out[0]);
-  w.line("for (int32_t i = 0; i < " + text(n) + "; ++i) {");
-  w.line("if (" + x + "[i] >= 0 && " + x + "[i] < " + text(size) + ") " + y + "[" + text(size) + " * i + (int32_t)" + x + "[i]] = 1.0f;");
+  w.line(join({"for (int32_t i = 0; i < ", n, "; ++i) {"}));
+  w.line(join({"if (", x, "[i] >= 0 && ", x, "[i] < ", size, ") ", y, "[", size, " * i + (int32_t)", x, "[i]] = 1.0f;"}));
   w.line("}");
 }};
 

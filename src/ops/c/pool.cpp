@@ -17,11 +17,10 @@ void define_pool(CWriter& w) {
 }
 std::string pool_record(CWriter& w, const Shape& x, const Shape& y, const Pool2dAttrs& at) {
   define_pool(w);
-  auto field = [](const char* name, int64_t v) { return "." + std::string(name) + " = " + text(v) + ", "; };
-  return w.record("struct pool", "shape", field("batch", x[0]) + field("height", x[2]) + field("width", x[3]) + field("channels", x[1]) + field("out_height", y[2]) +
-      field("out_width", y[3]) + "\n  " + field("kernel_height", at.kernel[0]) + field("kernel_width", at.kernel[1]) + field("stride_y", at.stride[0]) +
-      field("stride_x", at.stride[1]) + field("dilation_y", at.dilation[0]) + field("dilation_x", at.dilation[1]) + "\n  " + field("top", at.padding[0]) +
-      field("left", at.padding[1]) + field("bottom", at.padding[2]) + field("right", at.padding[3]) + field("count_padding", at.count_include_pad));
+  return w.record("struct pool", "shape", join({{"batch", x[0]}, {"height", x[2]}, {"width", x[3]}, {"channels", x[1]}, {"out_height", y[2]}, {"out_width", y[3]}, "\n  ",
+      {"kernel_height", at.kernel[0]}, {"kernel_width", at.kernel[1]}, {"stride_y", at.stride[0]}, {"stride_x", at.stride[1]},
+      {"dilation_y", at.dilation[0]}, {"dilation_x", at.dilation[1]}, "\n  ", {"top", at.padding[0]}, {"left", at.padding[1]}, {"bottom", at.padding[2]},
+      {"right", at.padding[3]}, {"count_padding", at.count_include_pad}}));
 }
 
 // One walk for all pools. START and END of one output channel, TAP of the taps inside.
@@ -60,7 +59,7 @@ const CRules max_pool2d{[](CWriter& w, const CCall& c) {
   std::string shape = pool_record(w, c.in[0].spec.shape, c.out[0].spec.shape, c.call.as<Pool2dAttrs>());
   w.define(name, pool_source(name, t, "", "          @T best = " + least + ";", "", "              const @T v = x[(r * p->width + s) * n + k];\n              " +
       std::string(t == DType::f32 ? "best = best != best || v <= best ? best : v;" : "best = v > best ? v : best;"), "          y[k] = best;"));
-  w.line(name + "(" + shape + ", " + w.pointer(c.in[0]) + ", " + w.pointer(c.out[0]) + ");");
+  w.line(call(name, {shape, w.pointer(c.in[0]), w.pointer(c.out[0])}));
 }};
 const CRules avg_pool2d{[](CWriter& w, const CCall& c) {
   if (c.in[0].spec.dtype != DType::f32) c.refuse("float32", c.in[0].spec.text());
@@ -68,7 +67,7 @@ const CRules avg_pool2d{[](CWriter& w, const CCall& c) {
   w.define("avg_pool_f32", pool_source("avg_pool_f32", DType::f32, "", "          float sum = 0.0f;\n          int32_t taps = 0;",
       "              if (p->count_padding && r < p->height + p->bottom && s < p->width + p->right) ++taps;\n", "              sum += x[(r * p->width + s) * n + k];\n              if (!p->count_padding) ++taps;",
       "          y[k] = sum / (float)taps;"));
-  w.line("avg_pool_f32(" + shape + ", " + w.pointer(c.in[0]) + ", " + w.pointer(c.out[0]) + ");");
+  w.line(call("avg_pool_f32", {shape, w.pointer(c.in[0]), w.pointer(c.out[0])}));
 }};
 // y = round(float(sum of (x - x_zero)) * (x_scale / y_scale / taps)) + y_zero: one multiplier for each number of taps.
 const CRules qavg_pool2d{[](CWriter& w, const CCall& c) {
@@ -89,7 +88,7 @@ const CRules qavg_pool2d{[](CWriter& w, const CCall& c) {
       one ? "" : "              if (p->count_padding && r < p->height + p->bottom && s < p->width + p->right) ++taps;\n",
       "              sum += x[(r * p->width + s) * n + k] - x_zero;" + std::string(one ? "" : "\n              if (!p->count_padding) ++taps;"),
       "          y[k] = (@T)" + std::string(wide ? "requantize_wide" : "requantize") + "(sum, multiplier[" + std::string(one ? "0" : "taps") + "], y_zero, " + (wide ? "-32768, 32767" : t == DType::i8 ? "-128, 127" : "0, 255") + ");"));
-  w.line(name + "(" + shape + ", " + w.pointer(c.in[0]) + ", " + w.pointer(c.out[0]) + ", " + text(at.x_zero) + ", " + text(at.y_zero) + ", " + table + ");");
+  w.line(call(name, {shape, w.pointer(c.in[0]), w.pointer(c.out[0]), at.x_zero, at.y_zero, table}));
 }};
 
 }  // namespace miniten::c

@@ -76,7 +76,7 @@ void write_batches(CWriter& w, const CCall& c, const std::string& head, const st
   auto at = [&](const std::string& p, int i) { std::string index = loops.index(i); return index == "0" ? p : p + " + " + index; };
   bool many = batch.count() != 1;
   if (many) loops.open(w);
-  w.line(head + at(from_a, 1) + ", " + at(from_b, 2) + ", " + at(to, 0) + tail);
+  w.line(join({head, at(from_a, 1), ", ", at(from_b, 2), ", ", at(to, 0), tail}));
   if (many) loops.close(w);
 }
 
@@ -98,17 +98,17 @@ static void product_f32(const float *a, const float *b, float *y, int32_t m, int
 )");
   const COperand &a = c.in[0], &b = c.in[1], &y = c.out[0];
   int64_t m = a.spec.shape[-2], k = a.spec.shape[-1], n = b.spec.shape[-1];
-  write_batches(w, c, "product_f32(", ", " + text(m) + ", " + text(k) + ", " + text(n) + ", " + text(a.strides[-2]) + ", " + text(a.strides[-1]) + ", " + text(b.strides[-2]) + ", " + text(b.strides[-1]) + ");");
+  write_batches(w, c, "product_f32(", join({", ", m, ", ", k, ", ", n, ", ", a.strides[-2], ", ", a.strides[-1], ", ", b.strides[-2], ", ", b.strides[-1], ");"}));
   std::string to = w.pointer(y);
   const auto& cut = c.call.as<ClampAttrs>();
   if (c.in.size() < 3 && !(cut.lo > -infinity) && !(cut.hi < infinity)) return;
   std::string i = n == y.spec.shape.count() ? "[i]" : "[i % " + text(n) + "]";
-  w.line("for (int32_t i = 0; i < " + text(y.spec.shape.count()) + "; ++i) {");
-  w.line("const float v = " + to + "[i]" + (c.in.size() == 3 ? " + " + w.pointer(c.in[2]) + i : "") + ";");
+  w.line(join({"for (int32_t i = 0; i < ", y.spec.shape.count(), "; ++i) {"}));
+  w.line(join({"const float v = ", to, "[i]", (c.in.size() == 3 ? " + " + w.pointer(c.in[2]) + i : ""), ";"}));
   std::string clamp = "v";
   if (cut.hi < infinity) clamp = "v > " + c_number(cut.hi, DType::f32) + " ? " + c_number(cut.hi, DType::f32) + " : " + clamp;
   if (cut.lo > -infinity) clamp = "v < " + c_number(cut.lo, DType::f32) + " ? " + c_number(cut.lo, DType::f32) + " : " + clamp;
-  w.line(to + "[i] = " + clamp + ";");
+  w.line(join({to, "[i] = ", clamp, ";"}));
   w.line("}");
 }
 bool rows_follow(const COperand& x) {                    // row-major: rows one after another
@@ -127,10 +127,10 @@ const CRules matmul{[](CWriter& w, const CCall& c) {
   if (bias) shift = bias->to_vector<float>();
   const auto& at = c.call.as<ClampAttrs>();
   std::string f = w.constant(Tensor::of<float>({n, k}, blocks_of_four(weight, n, k)), "weight"), s = w.constant(Tensor::of<float>({n}, shift), "bias");
-  std::string tail = text(k) + ", " + text(n) + ", " + bound(w, at.lo) + ", " + bound(w, at.hi) + ");", head = "(" + w.pointer(c.in[0]) + ", " + f + ", " + s + ", " + w.pointer(c.out[0]) + ", ";
-  if (rows == 1) { w.line(define_dense(w) + head + tail); return; }
+  std::string tail = join({k, ", ", n, ", ", bound(w, at.lo), ", ", bound(w, at.hi), ");"}), head = join({"(", w.pointer(c.in[0]), ", ", f, ", ", s, ", ", w.pointer(c.out[0]), ", "});
+  if (rows == 1) { w.line(join({define_dense(w), head, tail})); return; }
   define_dense_rows(w);
-  w.line("dense_rows_f32" + head + text(rows) + ", " + tail);
+  w.line(join({"dense_rows_f32", head, rows, ", ", tail}));
 }};
 
 // ---- along the last axis ----
@@ -140,7 +140,7 @@ void write_softmax(CWriter& w, const CCall& c, std::string_view name, std::strin
   w.include("math.h");
   w.define(name, source);
   int64_t n = c.in[0].spec.shape[-1], rows = n ? c.in[0].spec.shape.count() / n : 0;
-  w.line(std::string(name) + "(" + w.pointer(c.in[0]) + ", " + w.pointer(c.out[0]) + ", " + text(rows) + ", " + text(n) + ");");
+  w.line(call(name, {w.pointer(c.in[0]), w.pointer(c.out[0]), rows, n}));
 }
 }  // namespace
 const CRules softmax{[](CWriter& w, const CCall& c) {

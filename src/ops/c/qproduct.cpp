@@ -40,9 +40,41 @@ void define_scaling(CWriter& w, const Kinds& t) {
 };
 )"));
 }
+// Four k at a time of one row v or of two, v and u, by SMLAD where a chip has it.
+std::string loop_of_fours(CWriter& w, const Kinds& t, bool two) {
+  std::string head = join({"    for (; k >= 4; k -= 4, v += 4, ", two ? "u += 4, " : "", "w += 8) {\n"}), plain = t.in(two ? "      @4(a,v,0)\n      @4(b,v,4)\n      @4(c,u,0)\n      @4(d,u,4)\n    }\n" : "      @4(a,v,0)\n      @4(b,v,4)\n    }\n");
+  if (t.wide()) return head + plain;
+  w.include("string.h");
+  w.define("DSP", R"(/* ARM's DSP instructions where the compiler has them; define PLAIN_C to do without. */
+#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN) && !defined(PLAIN_C)
+#include <arm_acle.h>
+#define DSP
+static uint32_t word(const void *p) {
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static int32_t even_bytes(uint32_t v) { return __sxtb16((int32_t)v); }
+static int32_t odd_bytes(uint32_t v) { return __sxtb16((int32_t)(v >> 8 | v << 24)); }
+static int32_t add_products(int32_t even, int32_t odd, const int8_t *w, int32_t sum) {
+  const uint32_t q = word(w);
+  return __smlad(odd, odd_bytes(q), __smlad(even, even_bytes(q), sum));
+}
+#endif
+)");
+  std::string split = t.x == DType::i8 ? "      const int32_t @v0 = even_bytes(word(@v)), @v1 = odd_bytes(word(@v));\n"
+                                       : "      const int32_t @v0 = (int32_t)__uxtb16(word(@v)), @v1 = (int32_t)__uxtb16(word(@v) >> 8);\n";
+  std::string dsp = replaced(split, "@v", "v"), rest = "      a = add_products(v0, v1, w, a);\n      b = add_products(v0, v1, w + 4, b);\n";
+  if (two) {
+    dsp += replaced(split, "@v", "u");
+    rest += "      c = add_products(u0, u1, w, c);\n      d = add_products(u0, u1, w + 4, d);\n";
+  }
+  return join({"#ifdef DSP\n", head, dsp, rest, "    }\n#else\n", head, plain, "#endif\n"});
+}
 void define_row(CWriter& w, const Kinds& t) {
   define_scaling(w, t);
-  w.define("row_" + t.suffix(), t.in(R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other, ..; what is left of k alternates. An odd
+  std::string loop = loop_of_fours(w, t, false);
+  w.define("row_" + t.suffix(), replaced(t.in(R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other, ..; what is left of k alternates. An odd
    last output is paired with zeros. */
 static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, @Y *y, int32_t inputs, int32_t outputs) {
   const @A *bias = f->bias + first;
@@ -51,11 +83,7 @@ static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, 
     @A a = bias[o], b = bias[o + 1];
     int32_t k = inputs;
     const @T *v = x;
-    for (; k >= 4; k -= 4, v += 4, w += 8) {
-      @4(a,v,0)
-      @4(b,v,4)
-    }
-    for (; k > 0; --k, ++v, w += 2) {
+@LOOP    for (; k > 0; --k, ++v, w += 2) {
       a += *v * w[0];
       b += *v * w[1];
     }
@@ -63,11 +91,12 @@ static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, 
     if (o + 1 < outputs) y[o + 1] = (@Y)@R(b, multiplier[o + 1], f->zero, f->lo, f->hi);
   }
 }
-)"));
+)"), "@LOOP", loop));
 }
 void define_rows(CWriter& w, const Kinds& t) {
   define_row(w, t);
-  w.define("two_rows_" + t.suffix(), t.in(R"(/* The same for two rows at once: each weight is read once for both. */
+  std::string loop = loop_of_fours(w, t, true);
+  w.define("two_rows_" + t.suffix(), replaced(t.in(R"(/* The same for two rows at once: each weight is read once for both. */
 static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F *f, int32_t first, @Y *y, @Y *y2, int32_t inputs,
                         int32_t outputs) {
   const @A *bias = f->bias + first;
@@ -76,13 +105,7 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
     @A a = bias[o], b = bias[o + 1], c = a, d = b;
     int32_t k = inputs;
     const @T *v = x, *u = x2;
-    for (; k >= 4; k -= 4, v += 4, u += 4, w += 8) {
-      @4(a,v,0)
-      @4(b,v,4)
-      @4(c,u,0)
-      @4(d,u,4)
-    }
-    for (; k > 0; --k, ++v, ++u, w += 2) {
+@LOOP    for (; k > 0; --k, ++v, ++u, w += 2) {
       a += *v * w[0];
       b += *v * w[1];
       c += *u * w[0];
@@ -96,13 +119,13 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
     }
   }
 }
-)"));
+)"), "@LOOP", loop));
 }
 void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, int64_t rows, int64_t k, int64_t n) {
   std::string s = t.suffix(), from = w.pointer(x), to = w.pointer(y);
   if (rows == 1) {
     define_row(w, t);
-    w.line("row_" + s + "(" + from + ", " + weight + ", " + f + ", 0, " + to + ", " + text(k) + ", " + text(n) + ");");
+    w.line(call("row_" + s, {from, weight, f, "0", to, k, n}));
     return;
   }
   define_rows(w, t);
@@ -111,7 +134,7 @@ void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperan
   if (rows) row_@S(x, w, f, 0, y, inputs, outputs);
 }
 )"));
-  w.line("dense_" + s + "(" + from + ", " + weight + ", " + f + ", " + to + ", " + text(rows) + ", " + text(k) + ", " + text(n) + ");");
+  w.line(call("dense_" + s, {from, weight, f, to, rows, k, n}));
 }
 void write_conv(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, const std::string& shape) {
   std::string s = t.suffix();
@@ -137,7 +160,7 @@ static void conv_@S(const struct conv *c, const @T *x, const @Q *w, const struct
     }
 }
 )"), "@W", window));
-  w.line("conv_" + s + "(" + shape + ", " + w.pointer(x) + ", " + weight + ", " + f + ", " + w.pointer(y) + ", " + w.scratch(c_type(t.x)) + ");");
+  w.line(call("conv_" + s, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }
 void write_depthwise(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, const std::string& shape) {
   define_scaling(w, t);
@@ -169,7 +192,7 @@ void write_depthwise(CWriter& w, const Kinds& t, const std::string& f, const COp
           y[k] = (@Y)@R(sum, f->multiplier[k], f->zero, f->lo, f->hi);
         }
 )", [&](std::string_view source) { return t.in(source); });
-  w.line(name + "(" + shape + ", " + w.pointer(x) + ", " + weight + ", " + f + ", " + w.pointer(y) + ", " + w.scratch(c_type(t.x)) + ");");
+  w.line(call(name, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }
 
 // n rows of k weights in the order of row_ and two_rows_.
@@ -206,7 +229,7 @@ template <class A> std::string scaling_record(CWriter& w, const CCall& c, const 
   multipliers_of(at.x_scale, Tensor::of<float>({n}, scale).view(), at.y_scale, multiplier.data());
   std::string bias = w.constant(folded_bias(c, t, weight, c.in.size() == 4 ? &weight_of(c, 3) : nullptr, n, k, at.x_zero), "bias"), bits = w.constant(multiplier_bits(multiplier), "multiplier");
   define_scaling(w, t);
-  return w.record(t.in("struct @F"), "scaling", ".bias = " + bias + ", .multiplier = " + bits + ", .zero = " + text(at.y_zero) + ", .lo = " + text(at.lo) + ", .hi = " + text(at.hi));
+  return w.record(t.in("struct @F"), "scaling", join({{"bias", bias}, {"multiplier", bits}, {"zero", at.y_zero}, {"lo", at.lo}, {"hi", at.hi}}));
 }
 std::string store(CWriter& w, const Kinds& t, const std::vector<int16_t>& values) { return w.constant(miniten::cast(Tensor::of<int16_t>({int64_t(values.size())}, values), t.w), "weight"); }
 
@@ -267,11 +290,10 @@ static void @N(const struct pair *p, const @T *a, const @T *b, @T *y) {
 }
 )"), "@N", name));
   const COperand &a = c.in[0], &b = c.in[1];
-  auto field = [](const char* name, int64_t v) { return "." + std::string(name) + " = " + text(v) + ", "; };
   float multiplier = std::min(at.a_scale * at.b_scale / at.y_scale, std::numeric_limits<float>::max());
-  std::string record = w.record("struct pair", "product", field("rows", a.spec.shape[-2]) + field("inner", k) + field("columns", b.spec.shape[-1]) + field("a_row", a.strides[-2]) + field("a_column", a.strides[-1]) +
-      field("b_row", b.strides[-2]) + field("b_column", b.strides[-1]) + "\n  " + field("a_zero", at.a_zero) + field("b_zero", at.b_zero) + field("zero", at.y_zero) + field("lo", at.lo) + field("hi", at.hi) +
-      ".multiplier = " + multiplier_literal(multiplier));
+  std::string record = w.record("struct pair", "product", join({{"rows", a.spec.shape[-2]}, {"inner", k}, {"columns", b.spec.shape[-1]}, {"a_row", a.strides[-2]}, {"a_column", a.strides[-1]},
+      {"b_row", b.strides[-2]}, {"b_column", b.strides[-1]}, "\n  ", {"a_zero", at.a_zero}, {"b_zero", at.b_zero}, {"zero", at.y_zero}, {"lo", at.lo},
+      {"hi", at.hi}, {"multiplier", multiplier_literal(multiplier)}}));
   write_batches(w, c, name + "(" + record + ", ", ");");
 }};
 

@@ -8,7 +8,6 @@ namespace miniten::c {
 
 // Quantised ops that are no products with weights.
 namespace {
-std::string field(const char* name, int64_t v) { return "." + std::string(name) + " = " + text(v) + ", "; }
 std::string less_zero(int64_t zero) { return zero == 0 ? "" : (zero > 0 ? " - " : " + ") + text(std::abs(zero)); }
 // One loop over y and what it is computed of; expression of the inputs' elements "@0", "@1".
 void write_elements(CWriter& w, const CCall& c, std::string expression) {
@@ -21,7 +20,7 @@ void write_elements(CWriter& w, const CCall& c, std::string expression) {
   for (size_t i = 0; i < c.in.size(); ++i)
     if (expression.find(key(i)) != expression.npos) expression = replaced(expression, key(i), w.pointer(c.in[i]) + "[" + loops.index(int(i) + 1) + "]");
   loops.open(w);
-  w.line(to + "[" + loops.index(0) + "] = " + expression + ";");
+  w.line(join({to, "[", loops.index(0), "] = ", expression, ";"}));
   loops.close(w);
 }
 double value_of(const CCall& c, int i) {
@@ -41,13 +40,13 @@ const CRules quantize{[](CWriter& w, const CCall& c) {
   int64_t lo = 0, hi = 0;
   bounds_of(c, y.spec.dtype, lo, hi);
   define_round(w);
-  write_elements(w, c, "(" + c_type(y.spec.dtype) + ")round_even(@0 / " + c_number(scale, DType::f32) + ", " + text(int64_t(zero)) + ", " + text(lo) + ", " + text(hi) + ")");
+  write_elements(w, c, join({"(", c_type(y.spec.dtype), ")round_even(@0 / ", c_number(scale, DType::f32), ", ", int64_t(zero), ", ", lo, ", ", hi, ")"}));
 }};
 const CRules dequantize{[](CWriter& w, const CCall& c) {
   double scale = value_of(c, 1), zero = value_of(c, 2);
   if (bits_of(c.in[0].spec.dtype) > 16) c.refuse("8- or 16-bit integers", c.in[0].spec.text());
   std::string q = zero != 0 ? "(@0" + less_zero(int64_t(zero)) + ")" : "@0";
-  write_elements(w, c, "(float)" + q + " * " + c_number(scale, DType::f32));
+  write_elements(w, c, join({"(float)", q, " * ", c_number(scale, DType::f32)}));
 }};
 
 const CRules qtable{[](CWriter& w, const CCall& c) {
@@ -55,7 +54,7 @@ const CRules qtable{[](CWriter& w, const CCall& c) {
   const Tensor* values = c.call.value(1);
   if (!values) c.refuse("a constant table", c.in[1].spec.text());
   std::string table = w.constant(*values, "table");
-  if (bits_of(x) == 8) return write_elements(w, c, table + "[@0" + (is_signed(x) ? " + 128" : "") + "]");
+  if (bits_of(x) == 8) return write_elements(w, c, join({table, is_signed(x) ? "[@0 + 128]" : "[@0]"}));
   w.include("stdint.h");
   w.define("on_line", R"(/* On the straight lines between a table's points, 2^shift apart. */
 static int16_t on_line(const int16_t *table, int32_t shift, int32_t x) {
@@ -66,7 +65,7 @@ static int16_t on_line(const int16_t *table, int32_t shift, int32_t x) {
 )");
   int shift = 0;
   while ((int64_t{65536} >> shift) + 1 > values->numel()) ++shift;
-  write_elements(w, c, "on_line(" + table + ", " + text(shift) + ", @0)");
+  write_elements(w, c, join({"on_line(", table, ", ", shift, ", @0)"}));
 }};
 
 const CRules qmul{[](CWriter& w, const CCall& c) {
@@ -75,8 +74,8 @@ const CRules qmul{[](CWriter& w, const CCall& c) {
   bool wide = t == DType::i16;
   wide ? define_requantize_wide(w) : define_requantize(w);
   float multiplier = std::min(at.a_scale * at.b_scale / at.y_scale, std::numeric_limits<float>::max());
-  write_elements(w, c, "(" + c_type(t) + ")" + (wide ? "requantize_wide" : "requantize") + "((@0" + less_zero(at.a_zero) + ") * (@1" + less_zero(at.b_zero) + "), " + multiplier_literal(multiplier) + ", " + text(at.y_zero) +
-      ", " + text(at.lo) + ", " + text(at.hi) + ")");
+  write_elements(w, c, join({"(", c_type(t), wide ? ")requantize_wide" : ")requantize", "((@0", less_zero(at.a_zero), ") * (@1", less_zero(at.b_zero), "), ", multiplier_literal(multiplier), ", ", at.y_zero, ", ", at.lo,
+      ", ", at.hi, ")"}));
 }};
 
 // exp(x - greatest) * 2^30 by table, times 1 / (sum * y_scale).
@@ -115,7 +114,7 @@ static void @N(const @T *x, const int32_t *power, double scale, int32_t zero, @T
     source = replaced(source, key, value);
   w.define(name, source);
   std::string table = w.constant(*values, "powers");
-  w.line(name + "(" + w.pointer(c.in[0]) + ", " + table + ", " + c_number(double(at.y_scale), DType::f64) + ", " + text(at.y_zero) + ", " + w.pointer(c.out[0]) + ", " + text(rows) + ", " + text(n) + ");");
+  w.line(call(name, {w.pointer(c.in[0]), table, c_number(double(at.y_scale), DType::f64), at.y_zero, w.pointer(c.out[0]), rows, n}));
 }};
 
 // (a * a_scale + b * b_scale) / y_scale in fixed point; where that comes close to a half, as float32 has it.
@@ -202,11 +201,9 @@ static int32_t add_rounded(const struct addition *p, int32_t a, int32_t b) {
   return y < p->lo ? p->lo : y > p->hi ? p->hi : y;
 }
 )");
-  std::string record = w.record("struct addition", "addition", field("zero", at.y_zero) + field("lo", at.lo) + field("hi", at.hi) + "\n  " +
-      field("a_factor", fa) + field("b_factor", fb) + field("shift", shift) + field("near", near) + "\n  .a_scale = " + bits_literal(at.a_scale) + ", .b_scale = " + bits_literal(at.b_scale) +
-      ", .scale = " + bits_literal(at.y_scale));
-  write_elements(w, c, "(" + c_type(t) + ")" + (wide ? "add_wide" : "add") + "(" + record + ", @0" + less_zero(at.a_zero) + ", " +
-      (sign > 0 ? "@1" + less_zero(at.b_zero) : (at.b_zero ? text(at.b_zero) + " - " : "-") + "@1") + ")");
+  std::string record = w.record("struct addition", "addition", join({{"zero", at.y_zero}, {"lo", at.lo}, {"hi", at.hi}, "\n  ", {"a_factor", fa}, {"b_factor", fb}, {"shift", shift}, {"near", near}, "\n  ",
+      {"a_scale", bits_literal(at.a_scale)}, {"b_scale", bits_literal(at.b_scale)}, {"scale", bits_literal(at.y_scale)}}));
+  write_elements(w, c, join({"(", c_type(t), wide ? ")add_wide(" : ")add(", record, ", @0", less_zero(at.a_zero), ", ", sign > 0 ? "@1" + less_zero(at.b_zero) : (at.b_zero ? text(at.b_zero) : "") + " - @1", ")"}));
 }
 }  // namespace
 const CRules qadd{[](CWriter& w, const CCall& c) { write_sum(w, c, 1); }};

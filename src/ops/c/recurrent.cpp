@@ -87,13 +87,16 @@ const CRules recurrent{
       }
       for (int64_t i = 0; i < rows && !apart; ++i) from_x[size_t(i)] += from_h[size_t(i)];
       std::string f = define_cell(w, cell_in_c(c.call), kind, recurrent_gates(kind));
-      auto field = [](const char* name, int64_t v) { return "." + std::string(name) + " = " + text(v) + ", "; };
-      std::string record = w.record("struct recurrent", "cell", field("steps", x[0]) + field("batch", x[1]) + field("inputs", inputs) + field("hidden", hidden) + field("reverse", at.reverse) +
-          "\n  .input_weight = " + weight(in.w_ih, inputs, "input_weight") + ", .input_bias = " + w.constant(Tensor::of<float>({rows}, from_x), "input_bias") +
-          ",\n  .hidden_weight = " + weight(in.w_hh, hidden, "hidden_weight") + ", .hidden_bias = " + (apart ? w.constant(Tensor::of<float>({rows}, from_h), "hidden_bias") : "0"));
+      std::string record = w.record("struct recurrent", "cell", join({{"steps", x[0]}, {"batch", x[1]}, {"inputs", inputs}, {"hidden", hidden}, {"reverse", int(at.reverse)}, "\n  ",
+          {"input_weight", weight(in.w_ih, inputs, "input_weight")}, {"input_bias", w.constant(Tensor::of<float>({rows}, from_x), "input_bias")}, "\n  ",
+          {"hidden_weight", weight(in.w_hh, hidden, "hidden_weight")}, {"hidden_bias", apart ? w.constant(Tensor::of<float>({rows}, from_h), "hidden_bias") : "0"}}));
       auto given = [&](int i) { return i < 0 ? std::string("0") : w.pointer(c.in[size_t(i)]); };
-      std::string more = kind == CellKind::lstm ? given(in.c0) + ", " : "", cell = kind == CellKind::lstm ? w.pointer(c.out[2]) + ", " : "";
-      w.line(f + "(" + record + ", " + w.pointer(c.in[0]) + ", " + given(in.lengths) + ", " + given(in.h0) + ", " + more + w.pointer(c.out[0]) + ", " + w.pointer(c.out[1]) + ", " + cell + w.scratch("float") + ");");
+      std::string from = w.pointer(c.in[0]), h0 = given(in.h0), y = w.pointer(c.out[0]), h = w.pointer(c.out[1]);
+      if (kind == CellKind::lstm) {
+        h0 += ", " + given(in.c0);
+        h += ", " + w.pointer(c.out[2]);
+      }
+      w.line(call(f, {record, from, given(in.lengths), h0, y, h, w.scratch("float")}));
     },
     [](const Call& c) { return size_t(cell_in_c(c).scratch * c.in[2].shape[1]) * sizeof(float); },
     [](const CCall& c) {

@@ -7,7 +7,7 @@ namespace miniten::c {
 namespace {
 
 // Kept axes outside, reduced ones inside.
-void write_reduce(CWriter& w, const CCall& c, const std::string& start, const std::string& join, const std::string& finish) {
+void write_reduce(CWriter& w, const CCall& c, const std::string& start, const std::string& next, const std::string& finish) {
   const COperand &x = c.in[0], &y = c.out[0];
   Shape kept = y.spec.shape, reduced = x.spec.shape;
   for (int i = 0; i < kept.rank; ++i) if (kept[i] == x.spec.shape[i]) reduced[i] = 1;
@@ -18,13 +18,13 @@ void write_reduce(CWriter& w, const CCall& c, const std::string& start, const st
   std::string to = w.pointer(y), from = w.pointer(x), type = c_type(y.spec.dtype);
   if (needs_math(start)) w.include("math.h");
   outer.open(w, "ijklmnpq");
-  w.line(type + " total = " + start + ";");
+  w.line(join({type, " total = ", start, ";"}));
   inner.open(w, "abcdefgh");
   std::string base = outer.index(1), at = inner.index(0);
-  w.line("const " + c_type(x.spec.dtype) + " v = " + from + "[" + (base == "0" ? at : base + " + " + at) + "];");
-  w.line("total = " + join + ";");
+  w.line(join({"const ", c_type(x.spec.dtype), " v = ", from, "[", (base == "0" ? at : base + " + " + at), "];"}));
+  w.line(join({"total = ", next, ";"}));
   inner.close(w);
-  w.line(to + "[" + outer.index(0) + "] = " + finish + ";");
+  w.line(join({to, "[", outer.index(0), "] = ", finish, ";"}));
   outer.close(w);
 }
 void require_f32(const CCall& c) {
@@ -38,16 +38,16 @@ void write_arg(CWriter& w, const CCall& c, const std::string& beats) {
   Loops loops(y.spec.shape, operands);
   std::string to = w.pointer(y), from = w.pointer(x), step = text(x.strides[axis]), nan = x.spec.dtype == DType::f32 ? " || (v != v && best == best)" : "";
   loops.open(w);
-  w.line("const " + c_type(x.spec.dtype) + " *row = " + from + " + " + loops.index(1) + ", *at = row;");
+  w.line(join({"const ", c_type(x.spec.dtype), " *row = ", from, " + ", loops.index(1), ", *at = row;"}));
   w.line("int32_t best_index = 0;");
-  w.line("for (int32_t a = 1; a < " + text(x.spec.shape[axis]) + "; ++a) {");
-  w.line("const " + c_type(x.spec.dtype) + " v = row[" + step + " * a], best = *at;");
-  w.line("if (v " + beats + " best" + nan + ") {");
-  w.line("at = row + " + step + " * a;");
+  w.line(join({"for (int32_t a = 1; a < ", x.spec.shape[axis], "; ++a) {"}));
+  w.line(join({"const ", c_type(x.spec.dtype), " v = row[", step, " * a], best = *at;"}));
+  w.line(join({"if (v ", beats, " best", nan, ") {"}));
+  w.line(join({"at = row + ", step, " * a;"}));
   w.line("best_index = a;");
   w.line("}");
   w.line("}");
-  w.line(to + "[" + loops.index(0) + "] = best_index;");
+  w.line(join({to, "[", loops.index(0), "] = best_index;"}));
   loops.close(w);
 }
 
