@@ -45,7 +45,7 @@ int main(void) {
 }
 """
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CORTEX_M = ROOT / "src/edge/export/cortex_m"
+CORTEX_M = ROOT / "examples/c/cortex_m"
 CORES = {"cortex-m0plus": ["-mcpu=cortex-m0plus"], "cortex-m3": ["-mcpu=cortex-m3"], "cortex-m4": ["-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"],
          "cortex-m7": ["-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"], "cortex-m33": ["-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"]}
 
