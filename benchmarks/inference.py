@@ -1,9 +1,10 @@
-"""MiniTen beside onnxruntime on the same ONNX files, float32 and int8 (QDQ), quantise and dequantise included.
+"""MiniTen beside onnxruntime on the same ONNX files, or LiteRT on the same TFLite files: float32 and int8.
 
-    python benchmarks/inference.py [--threads 1] [--rounds 200] [--large] [--exact]
+    python benchmarks/inference.py [--peer litert] [--large | --text] [--threads 1] [--rounds 200] [--exact]
 
-onnxruntime runs with all graph optimisations and as many threads. A ratio above 1 says that MiniTen is faster. The outputs are
-compared first. --large takes the networks of 224x224 pixels instead, --exact refuses Winograd's convolutions.
+int8 is full int8 with quantised edges converted by the file, so quantise and dequantise are timed too. The peer runs with all its
+optimisations, as many threads, and its tensors bound once. A ratio above 1 says that MiniTen is faster. The outputs are compared
+first. --large takes the networks of 224x224 pixels instead, --text encoders, --exact refuses Winograd's convolutions.
 """
 
 from __future__ import annotations
@@ -13,43 +14,42 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-from nets import ALL, LARGE
+from nets import ALL, LARGE, TEXT
 from turns import compare, difference
 
 import miniten as mt
 from miniten import nn
-from miniten.edge import export_onnx, load_onnx, quantize_model
+from miniten._peers import open_peer
+from miniten.edge import export_onnx, export_tflite, load_onnx, load_tflite, quantize_model
 
 
-def onnx_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def row(name: str, path: Path, x: np.ndarray, threads: int, rounds: int, exact: bool) -> str:
-    own, peer = mt.compile(load_onnx(path), x.shape, threads=threads, exact=exact), onnx_session(path, threads)
-    given, feed = mt.tensor(x), {peer.get_inputs()[0].name: x}
-    apart = difference(own.run(given).numpy(), peer.run(None, feed)[0])
-    c = compare(lambda: own.run(given), lambda: peer.run(None, feed), rounds)
-    return f"| {name} | {c.first * 1e6:.1f} us | {c.second * 1e6:.1f} us | {c.ratio:.2f}x | {c.low:.2f} to {c.high:.2f} | {apart:.1e} |"
+def row(name: str, path: Path, x: np.ndarray, options: argparse.Namespace) -> tuple[str, str]:
+    """-> (the peer and its version, a line of the table)."""
+    litert = options.peer == "litert"
+    label, run, outputs = open_peer(options.peer, str(path), [mt.tensor(x)], options.threads)
+    given = mt.tensor(np.ascontiguousarray(np.moveaxis(x, 1, -1)) if litert and x.ndim == 4 else x)
+    own = mt.compile((load_tflite if litert else load_onnx)(path), given.shape, threads=options.threads, exact=options.exact)
+    apart = difference(own.run(given).numpy(), np.array(outputs[0]))
+    c = compare(lambda: own.run(given), run, options.rounds)
+    unit, scale = ("us", 1e6) if c.first < 1e-3 else ("ms", 1e3)
+    return label, f"| {name} | {c.first * scale:.1f} {unit} | {c.second * scale:.1f} {unit} | {c.ratio:.2f}x | {c.low:.2f} to {c.high:.2f} | {apart:.1e} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--peer", choices=("onnxruntime", "litert"), default="onnxruntime")
     parser.add_argument("--large", action="store_true")
+    parser.add_argument("--text", action="store_true")
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
-    print(f"onnxruntime {onnxruntime.__version__}, {options.threads} thread(s), {options.rounds} rounds, {mt.cpu_info()['isa']}\n")
-    print("| network | MiniTen | onnxruntime | faster by | middle 80 % | outputs differ by |\n|---|---|---|---|---|---|")
+    litert = options.peer == "litert"
+    label = None
+    nets = LARGE if options.large else TEXT if options.text else ALL
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in (LARGE if options.large else ALL).items():
+        for name, make in nets.items():
             mt.manual_seed(0)
             model, shape = make(nn)
             data = rng.standard_normal((4 if options.large else 32, *shape[1:])).astype(np.float32)
@@ -57,9 +57,14 @@ def main() -> None:
             model(data)                                      # batch norm sees some statistics
             model.eval()
             for kind, m in (("float32", model), ("int8", quantize_model(model, dtype="int8", calibration_data=data))):
-                path = Path(folder) / f"{name}_{kind}.onnx"
-                export_onnx(m, shape, path)
-                print(row(f"{name} {kind}", path, data[:1], options.threads, options.rounds, options.exact), flush=True)
+                path = Path(folder) / f"{name}_{kind}.{'tflite' if litert else 'onnx'}"
+                (export_tflite if litert else export_onnx)(m, shape, path)
+                found, line = row(f"{name} {kind}", path, data[:1], options)
+                if label is None:
+                    label = found
+                    print(f"{options.threads} thread(s), {options.rounds} rounds, {mt.cpu_info()['isa']}\n")
+                    print(f"| network | MiniTen | {label} | faster by | middle 80 % | outputs differ by |\n|---|---|---|---|---|---|")
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -102,5 +102,21 @@ def resnet18(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return nn.Sequential(*layers, *head(nn, 512, 1000)), (1, 3, 224, 224)
 
 
+def encoder(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """Four layers of 128 features and 4 heads on 128 tokens (Vaswani et al. 2017)."""
+    return nn.Sequential(*(nn.TransformerEncoderLayer(128, 4, 512, 0.0, "gelu", batch_first=True) for _ in range(4))), (1, 128, 128)
+
+
+def minilm(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """The layers of MiniLM-L6-H384 (Wang et al. 2020) on 128 tokens."""
+    return nn.Sequential(*(nn.TransformerEncoderLayer(384, 12, 1536, 0.0, "gelu", batch_first=True) for _ in range(6))), (1, 128, 384)
+
+
+def long_encoder(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """Two layers of 128 features on 512 tokens: attention takes its share."""
+    return nn.Sequential(*(nn.TransformerEncoderLayer(128, 4, 512, 0.0, "gelu", batch_first=True) for _ in range(2))), (1, 512, 128)
+
+
 ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_words, "autoencoder": autoencoder}
 LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}
+TEXT = {"encoder": encoder, "long_encoder": long_encoder, "minilm": minilm}
