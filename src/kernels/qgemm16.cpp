@@ -22,7 +22,15 @@ static void pack(const T* w, int64_t segments, int64_t segment, int64_t n, int64
   auto* to = reinterpret_cast<int16_t*>(packed);
   for (int64_t j0 = 0; j0 < n; j0 += panel)
     for (int64_t s = 0; s < segments; ++s)
-      for (int64_t k = 0; k < segment; k += 2)
+      for (int64_t k = 0; k < segment; k += 2) {
+        if (narrow && j0 + panel <= n && k + 2 <= segment) {
+          const T* from = w + s * w_segment + k * w_k + j0 * w_n;
+          for (int64_t j = 0; j < panel; ++j, from += w_n) {
+            *to++ = from[0];
+            *to++ = from[w_k];
+          }
+          continue;
+        }
         for (int plane = narrow ? 1 : 0; plane < 2; ++plane)
           for (int64_t j = j0; j < j0 + panel; ++j)
             for (int64_t i = k; i < k + 2; ++i) {
@@ -30,6 +38,7 @@ static void pack(const T* w, int64_t segments, int64_t segment, int64_t n, int64
               const int upper = (value + 128) >> 8;                        // the rest lies in [-128, 127]
               *to++ = int16_t(narrow ? value : plane == 0 ? upper : value - upper * 256);
             }
+      }
 }
 
 void qgemm16_pack(const int16_t* w, int64_t segments, int64_t segment, int64_t n, int64_t w_segment, int64_t w_k, int64_t w_n,

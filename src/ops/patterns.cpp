@@ -43,10 +43,27 @@ Found function_of_x(const PatternGraph& graph, int y) {
   return {};
 }
 
+// table[x], of bytes as they are stored: int8 moved up by 128.
+Found table_of_bytes(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!g.is(y, gather_op) || !graph.constant(g.in(y, 0)) || g.attrs<AxisAttrs>(y).axis != 0) return {};
+  const Tensor& table = *graph.constant(g.in(y, 0));
+  auto byte = [](DType t) { return t == DType::i8 || t == DType::u8; };
+  if (!byte(table.dtype()) || table.shape() != Shape{256}) return {};
+  int index = g.in(y, 1), moved = -1;
+  auto is_128 = [&](int v) { const Tensor* t = graph.constant(v); return t && t->numel() == 1 && t->item() == 128; };
+  for (int i : {0, 1}) if (g.is(index, add_op) && is_128(g.in(index, i))) moved = g.in(index, 1 - i);
+  int wide = moved < 0 ? index : moved;
+  if (!g.is(wide, cast_op)) return {};
+  int x = g.in(wide, 0);
+  if (graph.spec(x).dtype != (moved < 0 ? DType::u8 : DType::i8) || graph.spec(y) != Spec{table.dtype(), graph.spec(x).shape}) return {};
+  return {{y, &qtable_op, std::make_shared<QTableAttrs>(), {x, g.in(y, 0)}, {}}};
+}
+
 }  // namespace
 
 std::span<const Pattern> function_patterns() {
-  static constexpr Pattern all[] = {function_of_x};
+  static constexpr Pattern all[] = {function_of_x, table_of_bytes};
   return all;
 }
 std::span<const Pattern> session_patterns() {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include "kernels/binary.h"
 #include "kernels/qpointwise16.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -35,14 +36,16 @@ template <class T, class Kernel> void pair_rows(const Context& c, Kernel kernel)
     if (step[0] == 1 && step[1] == 1 && step[2] == 1) return kernel(a, b, y, n);
     constexpr int64_t chunk = 256;
     T left[chunk], right[chunk], result[chunk];
+    auto line = [&](const T* x, int64_t x_step, int64_t i, int64_t m, T* buffer) -> const T* {
+      if (x_step == 1) return x + i;
+      if (x_step != 0) for (int64_t j = 0; j < m; ++j) buffer[j] = x[(i + j) * x_step];
+      else if (i == 0) std::fill_n(buffer, m, *x);
+      return buffer;
+    };
     for (int64_t i = 0; i < n; i += chunk) {
       int64_t m = std::min(chunk, n - i);
-      for (int64_t j = 0; j < m; ++j) {
-        left[j] = a[(i + j) * step[1]];
-        right[j] = b[(i + j) * step[2]];
-      }
-      kernel(left, right, result, m);
-      for (int64_t j = 0; j < m; ++j) y[(i + j) * step[0]] = result[j];
+      kernel(line(a, step[1], i, m, left), line(b, step[2], i, m, right), step[0] == 1 ? y + i : result, m);
+      if (step[0] != 1) for (int64_t j = 0; j < m; ++j) y[(i + j) * step[0]] = result[j];
     }
   });
 }
@@ -149,25 +152,26 @@ void softmax_infer(const Call& c, Specs& out) {
 template <class T> void softmax_rows(const Context& c) {
   const auto& at = c.as<QSoftmaxAttrs>();
   const int32_t* table = c.in[1].as<int32_t>();
-  const double lo = double(std::numeric_limits<T>::min()), hi = double(std::numeric_limits<T>::max());
+  auto* powers = reinterpret_cast<float*>(c.scratch);
+  const auto zero = int32_t(at.y_zero);
   int64_t n = c.in[0].shape()[-1], rows = n ? c.in[0].shape().count() / n : 0;
   auto [begin, end] = c.slice(rows);
   for (int64_t r = begin; r < end; ++r) {
     const T* x = c.in[0].as<T>() + r * n;
     T* y = c.out[0].as<T>() + r * n;
     const int32_t greatest = *std::max_element(x, x + n);
-    auto power = [&](T v) {
-      const int32_t d = greatest - v;
-      if constexpr (sizeof(T) == 1) return int64_t{table[d]};
-      else return (int64_t{table[d & 255]} * table[256 + (d >> 8)] + (int64_t{1} << 29)) >> 30;
-    };
     int64_t sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += power(x[i]);
-    const auto multiplier = float(1.0 / (double(sum) * double(at.y_scale)));
     for (int64_t i = 0; i < n; ++i) {
-      const float p = float(power(x[i])) * multiplier;
-      y[i] = T(std::clamp(std::nearbyint(double(p)) + double(at.y_zero), lo, hi));
+      const int32_t d = greatest - x[i];
+      int64_t power = table[sizeof(T) == 1 ? d : d & 255];
+      if constexpr (sizeof(T) == 2) power = (power * table[256 + (d >> 8)] + (int64_t{1} << 29)) >> 30;
+      sum += power;
+      powers[i] = float(power);
     }
+    const auto multiplier = float(1.0 / (double(sum) * double(at.y_scale)));
+    kernels::binary(kernels::Binary::mul, powers, 1, &multiplier, 0, powers, n);
+    if constexpr (sizeof(T) == 1) kernels::quantize(powers, y, n, 1, zero, std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+    else kernels::quantize16(powers, y, n, 1, zero);
   }
 }
 }  // namespace
@@ -180,7 +184,8 @@ constinit const OpDef qsoftmax_op{.name = "qsoftmax", .doc = "softmax along the 
         default: return softmax_rows<int16_t>(c);
       }
     },
-    .work = [](const Call& c) { return Work{pieces_for(c.in[0].shape.count() * 8)}; }, .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
+    .work = [](const Call& c) { return Work{.pieces = pieces_for(c.in[0].shape.count() * 8), .scratch = size_t(c.in[0].shape[-1]) * sizeof(float)}; },
+    .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       Tensor bytes = cast(sample_values({2, 5}, -128, 127), DType::i8), words = cast(sample_values({2, 5}, -32768, 32767), DType::i16);
       return {{{bytes, softmax_table(0.03f, DType::i8)}, std::make_shared<QSoftmaxAttrs>(QSoftmaxAttrs{0.03f, 1.0f / 256, -128})},

@@ -36,16 +36,22 @@ View matrix_of(const View& v, int64_t index, const Shape& y) {
   m.data += offset * int64_t(bytes_of(v.spec.dtype, 1));
   return m;
 }
-void centre(const View& from, int64_t zero, int16_t* to) {
+// Less its zero point, row by row or, where that is how it lies and `as_it_lies`, by columns. -> strides
+std::pair<int64_t, int64_t> centre(const View& from, int64_t zero, bool as_it_lies, int16_t* to) {
+  bool turned = as_it_lies && from.strides[0] == 1 && from.strides[1] != 1;
+  int64_t lines = from.shape()[turned ? 1 : 0], n = from.shape()[turned ? 0 : 1], line = from.strides[turned ? 1 : 0], step = from.strides[turned ? 0 : 1];
   auto run = [&](const auto* x) {
-    for (int64_t i = 0; i < from.shape()[0]; ++i)
-      for (int64_t j = 0; j < from.shape()[1]; ++j) *to++ = int16_t(x[i * from.strides[0] + j * from.strides[1]] - zero);
+    for (int64_t i = 0; i < lines; ++i, x += line, to += n) {
+      if (step == 1) for (int64_t j = 0; j < n; ++j) to[j] = int16_t(x[j] - zero);
+      else for (int64_t j = 0; j < n; ++j) to[j] = int16_t(x[j * step] - zero);
+    }
   };
   switch (from.spec.dtype) {
-    case DType::i8: return run(from.as<int8_t>());
-    case DType::u8: return run(from.as<uint8_t>());
-    default: return run(from.as<int16_t>());
+    case DType::i8: run(from.as<int8_t>()); break;
+    case DType::u8: run(from.as<uint8_t>()); break;
+    default: run(from.as<int16_t>());
   }
+  return turned ? std::pair<int64_t, int64_t>{1, n} : std::pair<int64_t, int64_t>{n, 1};
 }
 void product_eval(const Context& c) {
   const auto& at = c.as<QAddAttrs>();
@@ -58,9 +64,9 @@ void product_eval(const Context& c) {
   std::fill_n(multiplier, s.n, std::min(at.a_scale * at.b_scale / at.y_scale, std::numeric_limits<float>::max()));
   auto [begin, end] = c.slice(s.batches);
   for (int64_t i = begin; i < end; ++i) {
-    centre(matrix_of(c.in[0], i, c.out[0].shape()), at.a_zero, a);
-    centre(matrix_of(c.in[1], i, c.out[0].shape()), at.b_zero, b);
-    kernels::qgemm16_pack(b, 1, s.k, s.n, 0, s.n, 1, s.narrow, packed);
+    centre(matrix_of(c.in[0], i, c.out[0].shape()), at.a_zero, false, a);
+    auto [b_k, b_n] = centre(matrix_of(c.in[1], i, c.out[0].shape()), at.b_zero, true, b);
+    kernels::qgemm16_pack(b, 1, s.k, s.n, 0, b_k, b_n, s.narrow, packed);
     kernels::qgemm16({.cols = s.m, .n = s.n, .a_col = s.k, .c_col = s.n, .segment = s.k}, a, packed, s.narrow,
                      c.out[0].data + i * s.m * s.n * (s.narrow ? 1 : 2),
                      {.multiplier = multiplier, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi), .bytes = s.narrow});

@@ -104,6 +104,16 @@ TEST(Passes, FunctionsAreRecognisedInAnyOrderOfTheirFactors) {
   EXPECT_EQ(one([](const Tensor& t) { return exp(t) * (erf(t / std::sqrt(2.0)) + 1.0) * 0.5; }), "div erf add exp mul mul");
 }
 
+TEST(Passes, TablesOfBytesAreRecognised) {
+  Tensor table = cast(normal({256}, 1) * 40.0, DType::i8), x = cast(normal({3, 50}, 2) * 60.0, DType::i8), bytes = cast(abs(normal({3, 50}, 2)) * 60.0, DType::u8);
+  auto left = [&](const Tensor& in, auto form) { return ops_of(after(recognise_functions, {in}, [&](auto& t) { return std::vector{form(t[0])}; })); };
+  Tensor move = Tensor::of<int32_t>({}, std::vector<int32_t>{128}), less = Tensor::of<int32_t>({}, std::vector<int32_t>{127});
+  EXPECT_EQ(left(x, [&](const Tensor& t) { return gather(table, cast(t, DType::i32) + move); }), "qtable");
+  EXPECT_EQ(left(bytes, [&](const Tensor& t) { return gather(table, cast(t, DType::i32)); }), "qtable");
+  EXPECT_EQ(left(bytes, [&](const Tensor& t) { return gather(table, cast(t, DType::i64)); }), "qtable");
+  EXPECT_EQ(left(bytes, [&](const Tensor& t) { return gather(table, cast(t, DType::i32) + less - less); }), "cast add sub gather");
+}
+
 TEST(Passes, AttentionGoesByRows) {
   Tensor q = normal({2, 3, 37, 8}, 1), k = normal({2, 3, 21, 8}, 2), v = normal({2, 3, 21, 5}, 3), added = normal({2, 1, 37, 21}, 4), keeps = greater(normal({37, 21}, 5), Tensor::full({}, -1));
   auto left = [&](std::vector<Tensor> in, auto form) { return ops_of(after(fuse_rows, in, [&](auto& t) { return std::vector{form(t)}; }, 1e-5)); };
