@@ -50,31 +50,39 @@ void rows3x3(const DepthwiseShape& s, const float* x, const float* w, const floa
   MINITEN_UNROLL(9)
   for (int t = 0; t < 9; ++t) wv[t] = load_if<Full>(w + t * tap_floats(s), lanes);
   const V b = bias ? load_if<Full>(bias, lanes) : V{}, low = set(lo), high = set(hi);
-  if (s.out_w < RX) {
-    for (int64_t j = 0; j < s.out_w; ++j)
-      tile3x3<S, RY, 1, Full>(s, x + j * S * s.x_col, wv, b, low, high, y + j * s.y_col, lanes);
-    return;
-  }
-  for (int64_t at = 0; at < s.out_w; at += RX) {
+  for (int64_t at = 0; at < s.out_w;) {
+    if (s.out_w < RX || at + 1 == s.out_w) {
+      tile3x3<S, RY, 1, Full>(s, x + at * S * s.x_col, wv, b, low, high, y + at * s.y_col, lanes);
+      ++at;
+      continue;
+    }
     const int64_t j = at + RX <= s.out_w ? at : s.out_w - RX;
     tile3x3<S, RY, RX, Full>(s, x + j * S * s.x_col, wv, b, low, high, y + j * s.y_col, lanes);
+    at += RX;
   }
 }
 
+// Two rows share what they load where accumulators and weights fit the registers.
+#if MINITEN_LANES == 16 || defined(__aarch64__)
+constexpr int64_t kRows3x3 = 2;
+#else
+constexpr int64_t kRows3x3 = 1;
+#endif
+
 template <int S>
 void run3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y) {
-  for (int64_t at = 0; at < s.out_h; at += 2) {
-    const int64_t i = at + 2 <= s.out_h || s.out_h < 2 ? at : s.out_h - 2;
+  for (int64_t at = 0; at < s.out_h; at += kRows3x3) {
+    const int64_t i = at + kRows3x3 <= s.out_h || s.out_h < kRows3x3 ? at : s.out_h - kRows3x3;
     for_lanes(s.channels, [&](int64_t c, int64_t m) {
       const float* from = x + i * S * s.x_row + c;
       float* to = y + i * s.y_row + c;
       const float* b = bias ? bias + c : nullptr;
-      if (s.out_h < 2) {
+      if (s.out_h < kRows3x3 || kRows3x3 == 1) {
         m == kLanes ? rows3x3<S, 1, true>(s, from, w + c, b, lo, hi, to, m)
                     : rows3x3<S, 1, false>(s, from, w + c, b, lo, hi, to, m);
       } else {
-        m == kLanes ? rows3x3<S, 2, true>(s, from, w + c, b, lo, hi, to, m)
-                    : rows3x3<S, 2, false>(s, from, w + c, b, lo, hi, to, m);
+        m == kLanes ? rows3x3<S, kRows3x3, true>(s, from, w + c, b, lo, hi, to, m)
+                    : rows3x3<S, kRows3x3, false>(s, from, w + c, b, lo, hi, to, m);
       }
     });
   }
