@@ -29,3 +29,10 @@ class Eigh(NamedTuple):
 class SlogDet(NamedTuple):
     sign: Tensor
     logabsdet: Tensor
+
+
+class LeastSquares(NamedTuple):
+    solution: Tensor
+    residuals: Tensor
+    rank: Tensor
+    singular_values: Tensor

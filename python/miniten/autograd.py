@@ -273,7 +273,7 @@ def gradcheck(
             for j in range(r.numel()):
                 seed = np.zeros(r.shape)
                 seed.reshape(-1)[j] = 1
-                g = grad(r, [t], Tensor(seed), allow_unused=True)[0] if r.requires_grad else None
+                g = grad(r, [t], Tensor(seed), retain_graph=True, allow_unused=True)[0] if r.requires_grad else None
                 got = np.zeros(t.numel()) if g is None else np.array(g.detach().numpy()).reshape(-1)
                 wrong = ~(np.abs(got - wanted[:, j]) <= atol + rtol * np.abs(wanted[:, j]))
                 if wrong.any():

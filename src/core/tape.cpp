@@ -131,6 +131,8 @@ namespace {
 void add_into(Tensor& sum, const Tensor& g) { sum = sum ? apply(add_op, {sum, g}) : g; }
 
 void check_versions(const TapeNode& node) {
+  if (node.released)
+    throw Error(ErrorKind::value, node.op->name, "the values it saved for its gradient", "a tape that an earlier backward freed", "pass retain_graph=True to all walks but the last");
   auto check = [&](const Saved& s) {
     if (s.tensor.has_data() && s.tensor->storage->version != s.version)
       throw Error(ErrorKind::value, node.op->name, "the value it saved for its gradient",
@@ -175,6 +177,16 @@ bool has_nan(const Tensor& t) {
 }
 std::string made_at(const TapeNode& node) { return node.line.empty() ? "" : "made at " + node.line; }
 
+// Backward has been there and may not come again.
+void release(TapeNode& node) {
+  if (!node.op->keep.inputs && !node.op->keep.outputs) return;
+  node.released = true;
+  for (int i = 0; i < node.inputs + node.outputs; ++i) {
+    Saved& s = node.saved()[i];
+    if (i >= node.inputs || s.producer || !s.requires_grad) s.tensor = {};      // leaves stay: their grad is added to
+  }
+}
+
 // Reports every gradient that arrives: at leaves, and at computed tensors that `wanted` names by producer and output.
 struct Walk {
   const Tensor& from;
@@ -183,6 +195,7 @@ struct Walk {
   std::span<const Tensor> inputs;
   std::vector<Tensor>* found;                      // of inputs; null: grad() of leaves
   bool stop = false;                               // go no further where an input was made
+  bool retain = true;
 
   void run() {
     if (!from.requires_grad())
@@ -252,6 +265,7 @@ struct Walk {
         if (node->line.empty()) throw;
         throw Error(e.kind(), e.op(), e.want(), e.got(), e.hint() + (e.hint().empty() ? "" : "; ") + made_at(*node));
       }
+      if (!retain) release(*node);
       for (int i = 0; i < node->inputs; ++i) {
         if (!result[size_t(i)] || !saved[i].requires_grad) continue;
         if (mode().anomaly && has_nan(result[size_t(i)]))
@@ -278,9 +292,9 @@ struct Walk {
 
 }  // namespace
 
-std::vector<Tensor> gradients(const Tensor& of, std::span<const Tensor> inputs, bool create_graph, const Tensor& seed) {
+std::vector<Tensor> gradients(const Tensor& of, std::span<const Tensor> inputs, bool create_graph, const Tensor& seed, std::optional<bool> retain_graph) {
   std::vector<Tensor> grads(inputs.size());
-  Walk{of, create_graph, seed, inputs, &grads}.run();
+  Walk{of, create_graph, seed, inputs, &grads, false, retain_graph.value_or(create_graph)}.run();
   return grads;
 }
 
@@ -290,7 +304,9 @@ std::vector<Tensor> gradients_up_to(const Tensor& of, std::span<const Tensor> in
   return grads;
 }
 
-void backward(const Tensor& of, const Tensor& seed) { Walk{of, false, seed, {}, nullptr}.run(); }
+void backward(const Tensor& of, const Tensor& seed, std::optional<bool> retain_graph, bool create_graph) {
+  Walk{of, create_graph, seed, {}, nullptr, false, retain_graph.value_or(create_graph)}.run();
+}
 
 void update_in_place(const Tensor& x, const OpDef& writer, const std::function<Tensor(const Tensor& old)>& f) {
   auto refuse = [&](std::string want, std::string got, std::string hint, ErrorKind kind = ErrorKind::value) {

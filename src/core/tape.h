@@ -31,6 +31,7 @@ struct TapeNode {
   static constexpr int inline_count = 3;
   Saved few[inline_count];
   std::unique_ptr<Saved[]> many;
+  bool released = false;                       // a walk took what it saved for backward
   uint32_t place = 0;                          // of the watcher that was there
   std::string line;                            // where it was made, in anomaly mode
   std::vector<std::pair<int64_t, GradientHook>> hooks;        // for output 0 .. outputs - 1, see hook_output

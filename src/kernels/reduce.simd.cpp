@@ -27,13 +27,23 @@ struct Tree {
   }
 };
 
+// Lane by lane with the other half, then with the other quarter, ..: f of two vectors, of which the first lanes count.
 template <class F>
-MINITEN_INLINE float fold_lanes(V v, F f) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] = f(lanes[i], lanes[i + half]);
-  return lanes[0];
+MINITEN_INLINE float fold_lanes(V v, [[maybe_unused]] F f) {
+#if MINITEN_LANES == 16
+  v = f(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
+  v = f(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7));
+  v = f(v, __builtin_shufflevector(v, v, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3));
+  v = f(v, __builtin_shufflevector(v, v, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1));
+#elif MINITEN_LANES == 8
+  v = f(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 4, 5, 6, 7));
+  v = f(v, __builtin_shufflevector(v, v, 2, 3, 2, 3, 2, 3, 2, 3));
+  v = f(v, __builtin_shufflevector(v, v, 1, 1, 1, 1, 1, 1, 1, 1));
+#elif MINITEN_LANES == 4
+  v = f(v, __builtin_shufflevector(v, v, 2, 3, 2, 3));
+  v = f(v, __builtin_shufflevector(v, v, 1, 1, 1, 1));
+#endif
+  return v[0];
 }
 
 // One block; step(acc, x) adds one vector.
@@ -47,7 +57,7 @@ MINITEN_INLINE float block_sum(const float* x, int64_t n, F step) {
   }
   for (; i < n; i += kLanes) acc[0] = step(acc[0], load_n(x + i, n - i));
   const V v = ((acc[0] + acc[1]) + (acc[2] + acc[3])) + ((acc[4] + acc[5]) + (acc[6] + acc[7]));
-  return fold_lanes(v, [](float a, float b) { return a + b; });
+  return fold_lanes(v, [](V a, V b) { return a + b; });
 }
 
 template <class F>
@@ -68,7 +78,7 @@ MINITEN_INLINE float extreme(const float* x, int64_t n, float none, F better) {
   }
   for (; i + kLanes <= n; i += kLanes) acc[0] = better(acc[0], load(x + i));
   const V v = better(better(acc[0], acc[1]), better(acc[2], acc[3]));
-  float best = fold_lanes(v, [&](float a, float b) { return better(set(a), set(b))[0]; });
+  float best = fold_lanes(v, better);
   for (; i < n; ++i) best = better(set(best), set(x[i]))[0];
   return best;
 }

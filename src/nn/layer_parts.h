@@ -22,9 +22,18 @@ inline const Tensor& only(const Module& m, const std::vector<Tensor>& in) {
   return in[0];
 }
 inline const Tensor& images(const Module& m, const std::vector<Tensor>& in) {
-  if (only(m, in).rank() != 4) throw Error(ErrorKind::value, m.type_name(), "4-D input (N, C, H, W)", in[0].shape().text());
+  if (int r = only(m, in).rank(); r != 3 && r != 4) throw Error(ErrorKind::value, m.type_name(), "input (N, C, H, W) or (C, H, W)", in[0].shape().text());
   return in[0];
 }
+// Padding of the last axes, two or four widths, as before and after.
+inline Dims both_sides(const Dims& p) { return p.rank == 2 ? Dims{p[0], p[1], p[0], p[1]} : p; }
+inline Tensor bordered(const Tensor& x, const Dims& before, const Dims& after, const std::string& mode) {
+  if (x.rank() < before.rank) return x;    // the layer's function refuses it
+  Dims low = Dims::filled(x.rank(), 0), high = low;
+  for (int i = 1; i <= before.rank; ++i) { low[-i] = before[-i]; high[-i] = after[-i]; }
+  return functional::pad(x, low, high, functional::pad_mode(mode));
+}
+inline std::string mode_text(const std::string& mode) { return mode == "zeros" ? "" : ", padding_mode=" + mode; }
 inline std::string pair_text(const Dims& d) { return "(" + std::to_string(d[0]) + ", " + std::to_string(d[1]) + ")"; }
 inline void require_positive(const char* layer, const char* name, int64_t value) {
   if (value < 1) throw Error(ErrorKind::value, layer, std::string(name) + " of at least 1", std::to_string(value));

@@ -24,6 +24,8 @@ Conv2d::Conv2d(int64_t in, int64_t out, const Conv2dOptions& o) : in_channels(in
   for (Dim d : o.kernel_size) require_positive("Conv2d", "kernel_size", d);
   for (Dim d : o.stride) require_positive("Conv2d", "stride", d);
   for (Dim d : o.dilation) require_positive("Conv2d", "dilation", d);
+  functional::pad_mode(o.padding_mode);
+  if (o.padding.rank != 2 && o.padding.rank != 4) throw Error(ErrorKind::value, "Conv2d", "2 or 4 widths of padding", o.padding.text());
   for (Dim d : o.padding) if (d < 0) throw Error(ErrorKind::value, "Conv2d", "padding of 0 or more", std::to_string(d));
   if (in % o.groups || out % o.groups)
     throw Error(ErrorKind::value, "Conv2d", "groups that divide in_channels and out_channels", std::to_string(o.groups) + " for " + std::to_string(in) + " and " + std::to_string(out));
@@ -33,17 +35,21 @@ Conv2d::Conv2d(int64_t in, int64_t out, const Conv2dOptions& o) : in_channels(in
   if (o.bias) register_parameter("bias", uniform_values({out}, bound));
 }
 std::vector<Tensor> Conv2d::forward(const std::vector<Tensor>& in) {
-  const Dims& p = options.padding;
-  return {conv2d(only(*this, in), parameter_of("weight"), parameter_of("bias"),
-                 {.stride = options.stride, .padding = {p[0], p[1], p[0], p[1]}, .dilation = options.dilation, .groups = options.groups})};
+  Tensor x = only(*this, in);
+  Dims p = both_sides(options.padding);
+  if (options.padding_mode != "zeros") {
+    x = bordered(x, {p[0], p[1]}, {p[2], p[3]}, options.padding_mode);
+    p = {0, 0, 0, 0};
+  }
+  return {conv2d(x, parameter_of("weight"), parameter_of("bias"), {.stride = options.stride, .padding = p, .dilation = options.dilation, .groups = options.groups})};
 }
 std::string Conv2d::extra_repr() const {
   std::string s = std::to_string(in_channels) + ", " + std::to_string(out_channels) + ", kernel_size=" + pair_text(options.kernel_size) +
                   ", stride=" + pair_text(options.stride);
-  if (options.padding[0] || options.padding[1]) s += ", padding=" + pair_text(options.padding);
+  if (options.padding != Dims{0, 0}) s += ", padding=" + (options.padding.rank == 2 ? pair_text(options.padding) : options.padding.text());
   if (options.dilation[0] != 1 || options.dilation[1] != 1) s += ", dilation=" + pair_text(options.dilation);
   if (options.groups != 1) s += ", groups=" + std::to_string(options.groups);
-  return parameter_of("bias") ? s : s + ", bias=False";
+  return (parameter_of("bias") ? s : s + ", bias=False") + mode_text(options.padding_mode);
 }
 
 DepthwiseSeparableConv2d::DepthwiseSeparableConv2d(int64_t in, int64_t out, const Conv2dOptions& o) {
@@ -79,7 +85,7 @@ AdaptiveAvgPool2d::AdaptiveAvgPool2d(Dims size) : output_size(size) {
 }
 std::vector<Tensor> AdaptiveAvgPool2d::forward(const std::vector<Tensor>& in) { return {functional::adaptive_avg_pool(images(*this, in), output_size)}; }
 std::string AdaptiveAvgPool2d::extra_repr() const { return "output_size=" + pair_text(output_size); }
-std::vector<Tensor> GlobalAvgPool2d::forward(const std::vector<Tensor>& in) { return {mean(images(*this, in), {2, 3}, true)}; }
+std::vector<Tensor> GlobalAvgPool2d::forward(const std::vector<Tensor>& in) { return {mean(images(*this, in), {-2, -1}, true)}; }
 
 // ---- shapes ----
 std::vector<Tensor> Flatten::forward(const std::vector<Tensor>& in) { return {flatten(only(*this, in), start_dim, end_dim)}; }

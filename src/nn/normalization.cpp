@@ -91,6 +91,7 @@ InstanceNorm::InstanceNorm(int64_t n, double eps, bool affine, int rank) : num_f
 }
 std::vector<Tensor> InstanceNorm::forward(const std::vector<Tensor>& in) {
   const Tensor& x = only(*this, in);
+  if (x.rank() == rank_ - 1 && x.dim(0) == num_features) return {squeeze(InstanceNorm::forward({unsqueeze(x, 0)})[0], 0)};
   if (x.rank() != rank_ || x.dim(1) != num_features)
     throw Error(ErrorKind::value, type_name(), "input (N, " + std::to_string(num_features) + (rank_ == 4 ? ", H, W)" : ", L)"), x.shape().text());
   return {F::instance_norm(x, parameter_of("weight"), parameter_of("bias"), eps)};

@@ -12,6 +12,7 @@ Conv1d::Conv1d(int64_t in, int64_t out, const Conv1dOptions& o) : in_channels(in
   require_positive("Conv1d", "stride", o.stride);
   require_positive("Conv1d", "dilation", o.dilation);
   require_positive("Conv1d", "groups", o.groups);
+  F::pad_mode(o.padding_mode);
   for (Dim d : o.padding) if (d < 0) throw Error(ErrorKind::value, "Conv1d", "padding of 0 or more", std::to_string(d));
   if (in % o.groups || out % o.groups)
     throw Error(ErrorKind::value, "Conv1d", "groups that divide in_channels and out_channels", std::to_string(o.groups) + " for " + std::to_string(in) + " and " + std::to_string(out));
@@ -21,7 +22,13 @@ Conv1d::Conv1d(int64_t in, int64_t out, const Conv1dOptions& o) : in_channels(in
   if (o.bias) register_parameter("bias", uniform_values({out}, bound));
 }
 std::vector<Tensor> Conv1d::forward(const std::vector<Tensor>& in) {
-  return {F::conv1d(only(*this, in), parameter_of("weight"), parameter_of("bias"), options.stride, options.padding, options.dilation, options.groups)};
+  Tensor x = only(*this, in);
+  Dims p = options.padding;
+  if (options.padding_mode != "zeros") {
+    x = bordered(x, {p[0]}, {p[1]}, options.padding_mode);
+    p = {0, 0};
+  }
+  return {F::conv1d(x, parameter_of("weight"), parameter_of("bias"), options.stride, p, options.dilation, options.groups)};
 }
 std::string Conv1d::extra_repr() const {
   auto one = [](int64_t v) { return "(" + std::to_string(v) + ",)"; };
@@ -29,7 +36,7 @@ std::string Conv1d::extra_repr() const {
   if (options.padding[0] || options.padding[1]) s += ", padding=" + one(options.padding[0]);
   if (options.dilation != 1) s += ", dilation=" + one(options.dilation);
   if (options.groups != 1) s += ", groups=" + std::to_string(options.groups);
-  return parameter_of("bias") ? s : s + ", bias=False";
+  return (parameter_of("bias") ? s : s + ", bias=False") + mode_text(options.padding_mode);
 }
 
 ConvTranspose::ConvTranspose(int dims, int64_t in, int64_t out, const Conv2dOptions& o, Dims extra)
@@ -110,13 +117,20 @@ ChannelShuffle::ChannelShuffle(int64_t g) : Activation("ChannelShuffle", [=](con
 static Activation::Function border(const char* name, Dims p, F::PadMode mode) {
   if (p.rank != 4) throw Error(ErrorKind::value, name, "an int, or left, right, top and bottom", p.text());
   return [=](const Tensor& x) {
-    if (x.rank() != 4) throw Error(ErrorKind::value, name, "4-D input (N, C, H, W)", x.shape().text());
-    return F::pad(x, {0, 0, p[2], p[0]}, {0, 0, p[3], p[1]}, mode);
+    if (x.rank() < 3 || x.rank() > 4) throw Error(ErrorKind::value, name, "input (N, C, H, W) or (C, H, W)", x.shape().text());
+    Dims before = Dims::filled(x.rank(), 0), after = before;
+    before[-1] = p[0], after[-1] = p[1], before[-2] = p[2], after[-2] = p[3];
+    return F::pad(x, before, after, mode);
   };
 }
 ZeroPad2d::ZeroPad2d(Dims p) : Activation("ZeroPad2d", border("ZeroPad2d", p, F::PadMode::constant), p.text()) {}
 ReflectionPad2d::ReflectionPad2d(Dims p) : Activation("ReflectionPad2d", border("ReflectionPad2d", p, F::PadMode::reflect), p.text()) {}
 ReplicationPad2d::ReplicationPad2d(Dims p) : Activation("ReplicationPad2d", border("ReplicationPad2d", p, F::PadMode::replicate), p.text()) {}
+static std::string text_of(const F::WindowOptions& o) {
+  return "kernel_size=" + pair_text(o.kernel) + ", dilation=" + pair_text(o.dilation) + ", padding=" + pair_text(o.padding) + ", stride=" + pair_text(o.stride);
+}
+Unfold::Unfold(const F::WindowOptions& o) : Activation("Unfold", [=](const Tensor& x) { return F::unfold(x, o); }, text_of(o)) {}
+Fold::Fold(Dims size, const F::WindowOptions& o) : Activation("Fold", [=](const Tensor& x) { return F::fold(x, size, o); }, "output_size=" + pair_text(size) + ", " + text_of(o)) {}
 Unflatten::Unflatten(int dim, Shape sizes)
     : Activation("Unflatten", [=](const Tensor& x) {
         int axis = dim < 0 ? dim + x.rank() : dim;

@@ -135,6 +135,7 @@ constinit const OpDef conv2d_weight_op{.name = "conv2d_weight", .doc = "gradient
     .samples = weight_samples, .traits = {.channels_last = 3, .out = Layout::dense}, .attrs = codec<Conv2dAttrs>, .self = &from_xy};
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dAttrs& at) {
+  if (x.rank() == 3) return squeeze(conv2d(unsqueeze(x, 0), weight, bias, at), 0);
   DType t = promote(x.dtype(), weight.dtype()), wide = t == DType::f64 ? t : DType::f32;
   if (!is_float(t)) throw Error(ErrorKind::type, "conv2d", "floating-point tensors", x.spec().text() + " and " + weight.spec().text(), "convert with cast first");
   if (bias) return cast(apply(conv2d_op, {cast(x, wide), cast(weight, wide), cast(bias, wide)}, at), t);

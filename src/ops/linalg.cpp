@@ -1,11 +1,14 @@
 #include "miniten/ops/linalg.h"
 #include <cmath>
 #include "ops/linalg_eval.h"
+#include "ops/linalg_gradients.h"
 #include "ops/loops.h"
 
 namespace miniten {
 
 namespace {
+
+using linalg::batch_of, linalg::with;
 
 void matrices(const Call& c, int i, bool square) {
   const Spec& s = c.in[size_t(i)];
@@ -14,16 +17,6 @@ void matrices(const Call& c, int i, bool square) {
   if (is_symbol(s.shape[-1]) || is_symbol(s.shape[-2])) c.fail("known sizes", s.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
   if (square && s.shape[-1] != s.shape[-2]) c.fail("square matrices", s.shape.text());
 }
-Shape batch_of(const Shape& shape) {
-  Shape batch = shape;
-  batch.rank -= 2;
-  return batch;
-}
-Shape with(Shape batch, std::initializer_list<Dim> sizes) {
-  for (Dim d : sizes) batch.push(d);
-  return batch;
-}
-
 // Matrices in and out of row-major doubles; all views are row-major.
 void load(const View& v, int64_t batch, int64_t n, double* to) {
   for (int64_t i = 0; i < n; ++i) to[i] = v.spec.dtype == DType::f64 ? v.as<double>()[batch * n + i] : double(v.f32()[batch * n + i]);
@@ -32,6 +25,10 @@ void store(const View& v, int64_t batch, int64_t n, const double* from) {
   for (int64_t i = 0; i < n; ++i)
     if (v.spec.dtype == DType::f64) v.as<double>()[batch * n + i] = from[i];
     else v.f32()[batch * n + i] = float(from[i]);
+}
+
+void halve(double* a, int64_t n) {                             // (a + a^T) / 2
+  for (int64_t i = 0; i < n; ++i) for (int64_t j = 0; j < i; ++j) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
 }
 
 struct Sizes { int64_t m, n, batches; };
@@ -59,6 +56,7 @@ Tensor well_conditioned() {                                    // diagonally dom
 }
 std::vector<Sample> square_samples() { return {{{well_conditioned()}, nullptr}, {{transpose(slice(well_conditioned(), 0, 0, 1))}, nullptr}}; }
 std::vector<Sample> tall_and_wide() { return {{{sample_values({4, 3})}, nullptr}, {{transpose(sample_values({2, 4, 3}))}, nullptr}}; }
+constexpr Keep keep_outputs{0, ~0u};
 constexpr Traits dense_all{.dense = 3, .out = Layout::dense};
 
 template <int64_t n> constexpr int64_t squares(int64_t m, int64_t, int64_t columns) { return n * m * m + 2 * m * std::max(columns, m) + 2 * m; }
@@ -155,7 +153,7 @@ constinit const OpDef linalg_cholesky_op{.name = "linalg_cholesky", .doc = "lowe
     .eval = [](const Context& c) {
       each_matrix(c, [&](int64_t b, int64_t n, int64_t, double* a) {
         load(c.in[0], b, n * n, a);
-        for (int64_t i = 0; i < n; ++i) for (int64_t j = 0; j < i; ++j) a[i * n + j] = a[j * n + i] = (a[i * n + j] + a[j * n + i]) / 2;
+        halve(a, n);
         if (!linalg::cholesky(a, n)) std::fill(a, a + n * n, std::nan(""));
         store(c.out[0], b, n * n, a);
       });
@@ -190,7 +188,7 @@ constinit const OpDef linalg_qr_op{.name = "linalg_qr", .doc = "q @ r with ortho
         store(c.out[1], b, k * n, a);
       });
     },
-    .work = batch_work<any_shape>, .cost = cube_cost, .samples = tall_and_wide, .traits = dense_all};
+    .work = batch_work<any_shape>, .vjp = linalg::qr_gradient, .keep = keep_outputs, .cost = cube_cost, .samples = tall_and_wide, .traits = dense_all};
 
 constinit const OpDef linalg_svd_op{.name = "linalg_svd", .doc = "u, s, v^T with a = u @ diag(s) @ v^T; axis 1: square u and v", .outputs = 3,
     .infer = [](const Call& c, Specs& out) {
@@ -229,13 +227,13 @@ constinit const OpDef linalg_svd_op{.name = "linalg_svd", .doc = "u, s, v^T with
         }
       });
     },
-    .work = batch_work<any_shape>, .cost = cube_cost,
+    .work = batch_work<any_shape>, .vjp = linalg::svd_gradient, .keep = keep_outputs, .cost = cube_cost,
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({4, 3})}, std::make_shared<AxisAttrs>()}, {{sample_values({2, 2, 4})}, std::make_shared<AxisAttrs>(AxisAttrs{1})}};
     },
     .traits = dense_all, .attrs = codec<AxisAttrs>};
 
-constinit const OpDef linalg_eigh_op{.name = "linalg_eigh", .doc = "eigenvalues, ascending, and eigenvectors of symmetric matrices", .outputs = 2,
+constinit const OpDef linalg_eigh_op{.name = "linalg_eigh", .doc = "eigenvalues, ascending, and eigenvectors of (a + a^T) / 2", .outputs = 2,
     .infer = [](const Call& c, Specs& out) {
       matrices(c, 0, true);
       out.push({c.in[0].dtype, with(batch_of(c.in[0].shape), {c.in[0].shape[-1]})});
@@ -245,110 +243,12 @@ constinit const OpDef linalg_eigh_op{.name = "linalg_eigh", .doc = "eigenvalues,
       each_matrix(c, [&](int64_t b, int64_t n, int64_t, double* a) {
         double *vectors = a + n * n, *values = vectors + n * n;
         load(c.in[0], b, n * n, a);
+        halve(a, n);
         linalg::eigh(a, n, vectors, values);
         store(c.out[0], b, n, values);
         store(c.out[1], b, n * n, vectors);
       });
     },
-    .work = batch_work<squares<1>>, .cost = cube_cost, .samples = square_samples, .traits = dense_all};
+    .work = batch_work<squares<1>>, .vjp = linalg::eigh_gradient, .keep = keep_outputs, .cost = cube_cost, .samples = square_samples, .traits = dense_all};
 
-namespace linalg {
-
-static std::vector<Tensor> results(const OpDef& op, const Tensor& a, const void* attrs = nullptr) {
-  std::vector<Tensor> out(size_t(op.outputs));
-  Input in[] = {a};
-  apply(op, in, attrs, out);
-  return out;
-}
-// Infinite or NaN results of finite input: there was no answer.
-static void require_finite(std::string_view op, const Tensor& x, const Tensor& y, std::string want, std::string got) {
-  if (!y.has_data()) return;
-  NoGrad no_grad;
-  Swap<Recorder*> off(mode().recorder, nullptr);
-  auto finite = [](const Tensor& t) { return sum(logical_not(isfinite(detach(t)))).item() == 0; };
-  if (!finite(y) && finite(x)) throw Error(ErrorKind::value, op, std::move(want), std::move(got));
-}
-
-Tensor inv(const Tensor& a) {
-  Tensor y = apply(linalg_inv_op, {a});
-  require_finite("inv", a, y, "matrices that have an inverse", "a singular one");
-  return y;
-}
-Tensor solve(const Tensor& a, const Tensor& b) {
-  if (a.rank() < 2) throw Error(ErrorKind::value, "solve", "a matrix", a.shape().text());
-  bool vector = b.rank() == 1 || (b.rank() == a.rank() - 1 && b.shape() == [&] { Shape s = a.shape(); --s.rank; return s; }());
-  Tensor right = vector ? unsqueeze(b, -1) : b;
-  if (right.rank() < 2) throw Error(ErrorKind::value, "solve", "right sides", b.shape().text());
-  Shape batch = broadcast("solve", batch_of(a.shape()), batch_of(right.shape()));
-  Tensor x = apply(linalg_solve_op, {expand(a, with(batch, {a.dim(-2), a.dim(-1)})), expand(right, with(batch, {right.dim(-2), right.dim(-1)}))});
-  require_finite("solve", a, x, "matrices that have an inverse", "a singular one");
-  return vector ? squeeze(x, -1) : x;
-}
-Tensor det(const Tensor& a) { return apply(linalg_det_op, {a}); }
-SlogDet slogdet(const Tensor& a) {
-  auto r = results(linalg_slogdet_op, a);
-  return {r[0], r[1]};
-}
-Tensor cholesky(const Tensor& a) {
-  Tensor y = apply(linalg_cholesky_op, {a});
-  require_finite("cholesky", a, y, "positive definite matrices", "one that is not");
-  return y;
-}
-QR qr(const Tensor& a) {
-  auto r = results(linalg_qr_op, a);
-  return {r[0], r[1]};
-}
-SVD svd(const Tensor& a, bool full_matrices) {
-  AxisAttrs full{full_matrices};
-  auto r = results(linalg_svd_op, a, &full);
-  return {r[0], r[1], r[2]};
-}
-Eigh eigh(const Tensor& a) {
-  auto r = results(linalg_eigh_op, a);
-  return {r[0], r[1]};
-}
-Tensor pinv(const Tensor& a, double rcond) {
-  SVD s = svd(a, false);
-  if (s.s.dim(-1) == 0) return transpose(a);
-  Tensor least = slice(s.s, -1, 0, 1) * rcond, used = greater(s.s, least);
-  Tensor inverse = where(used, reciprocal(where(used, s.s, number_like(s.s, 1))), number_like(s.s, 0));
-  return matmul(transpose(s.vh) * unsqueeze(inverse, -2), transpose(s.u));
-}
-Tensor matrix_rank(const Tensor& a, std::optional<double> tolerance) {
-  Tensor s = svd(a, false).s;
-  if (s.dim(-1) == 0) return Tensor::zeros(batch_of(a.shape()), DType::i64);
-  double eps = a.dtype() == DType::f64 ? 0x1p-52 : 0x1p-23;
-  Tensor least = tolerance ? number_like(s, *tolerance) : slice(s, -1, 0, 1) * (eps * double(std::max(a.dim(-1), a.dim(-2))));
-  return sum(greater(s, least), {-1});
-}
-Tensor matrix_power(const Tensor& a, int64_t n) {
-  if (a.rank() < 2 || a.dim(-1) != a.dim(-2)) throw Error(ErrorKind::value, "matrix_power", "square matrices", a.shape().text());
-  if (n == 0) {
-    Tensor one = Tensor::zeros({a.dim(-1), a.dim(-1)}, a.dtype());
-    return expand(tril(triu(one + 1.0)), a.shape());
-  }
-  Tensor base = n < 0 ? inv(a) : a, result;
-  for (uint64_t left = n < 0 ? 0 - uint64_t(n) : uint64_t(n); left; left >>= 1) {
-    if (left & 1) result = result ? matmul(result, base) : base;
-    if (left > 1) base = matmul(base, base);
-  }
-  return result;
-}
-Tensor matrix_norm(const Tensor& a, MatrixNorm kind, bool keepdim) {
-  if (a.rank() < 2) throw Error(ErrorKind::value, "matrix_norm", "a matrix, or batches of them", a.shape().text());
-  auto both = [&](const Tensor& t) { return keepdim ? t : squeeze(squeeze(t, -1), -1); };
-  switch (kind) {
-    case MatrixNorm::frobenius: return norm(a, 2, {-2, -1}, keepdim);
-    case MatrixNorm::one: return both(max(sum(abs(a), {-2}, true), {-1}, true));
-    case MatrixNorm::minus_one: return both(min(sum(abs(a), {-2}, true), {-1}, true));
-    case MatrixNorm::inf: return both(max(sum(abs(a), {-1}, true), {-2}, true));
-    case MatrixNorm::minus_inf: return both(min(sum(abs(a), {-1}, true), {-2}, true));
-    default: break;
-  }
-  Tensor s = unsqueeze(svd(a, false).s, -1);
-  if (kind == MatrixNorm::nuclear) return both(sum(s, {-2}, true));
-  return both(kind == MatrixNorm::two ? max(s, {-2}, true) : min(s, {-2}, true));
-}
-
-}  // namespace linalg
 }  // namespace miniten

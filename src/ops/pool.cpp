@@ -227,10 +227,12 @@ constinit const OpDef avg_pool2d_input_op = pool_row("avg_pool2d_input", "gradie
     [](const Vjp& v) { v.result[0] = apply(avg_pool2d_op, {v.grad[0]}, plain(v)); }, keep_nothing, [] { return pool_samples({{2, 3, 3, 4}}, {5, 4}); });
 
 Tensor max_pool2d(const Tensor& x, const Pool2dAttrs& at) {
+  if (x.rank() == 3) return squeeze(max_pool2d(unsqueeze(x, 0), at), 0);
   bool direct = x.dtype() == DType::f64 || x.dtype() == DType::i16 || bits_of(x.dtype()) == 8;
   return direct ? apply(max_pool2d_op, {x}, at) : cast(apply(max_pool2d_op, {cast(x, DType::f32)}, at), x.dtype());
 }
 Tensor avg_pool2d(const Tensor& x, const Pool2dAttrs& at) {
+  if (x.rank() == 3) return squeeze(avg_pool2d(unsqueeze(x, 0), at), 0);
   if (x.dtype() == DType::f16 || x.dtype() == DType::bf16) return cast(apply(avg_pool2d_op, {cast(x, DType::f32)}, at), x.dtype());
   return apply(avg_pool2d_op, {x}, at);
 }

@@ -130,6 +130,7 @@ Tensor prod(const Tensor& x, Axes axes, bool keepdim) {
 }
 Tensor logsumexp(const Tensor& x, Axes axes, bool keepdim) {
   Tensor real = is_float(x.dtype()) ? x : cast(x, DType::f32);
+  if (x.shape().is_static() && x.numel() == 0) return log(sum(exp(real), axes, keepdim));      // there may be no greatest
   Tensor top = detach(max(real, axes, true));
   top = where(isfinite(top), top, number_like(top, 0));
   Tensor y = log(sum(exp(real - top), axes, true)) + top;

@@ -28,6 +28,7 @@ struct Ranked {
 };
 // The first k of n in order.
 void rank(Ranked* item, int64_t n, int64_t k) {
+  if (k < n / 16) return std::partial_sort(item, item + k, item + n);
   if (k < n) std::nth_element(item, item + k, item + n);
   std::sort(item, item + k);
 }

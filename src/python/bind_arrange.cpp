@@ -98,7 +98,10 @@ void bind_order(Both b) {
       if (x.rank() > 2) throw Error(ErrorKind::value, "t", "at most two axes", x.shape().text(), "use transpose");
       return transpose(x);
     }, "A matrix transposed.");
-  b.c.def_prop_ro("mT", [](const Tensor& x) { return transpose(x, -2, -1); }, "The last two axes swapped.");
+  b.c.def_prop_ro("mT", [](const Tensor& x) {
+      if (x.rank() == 1) throw Error(ErrorKind::value, "mT", "a matrix, or batches of them", x.shape().text());
+      return transpose(x, -2, -1);
+    }, "The last two axes swapped.");
   b.c.def("ravel", [](const Tensor& x) { return reshape(x, {-1}); }, "One axis.");
   b.m.def("ravel", [](ArrayLike x) { return reshape(x.tensor("ravel"), {-1}); }, nb::arg("x"), "One axis.");
   b.def_x("tril", [](ArrayLike x, int64_t diagonal) { return tril(x.tensor("tril"), diagonal); }, nb::arg("diagonal") = 0, "The lower triangle of the last two axes, 0 above.");

@@ -22,7 +22,7 @@ std::vector<Tensor> tensor_list(std::string_view op, nb::handle o) {
 
 Tensor seed_of(const Tensor& of, nb::handle seed) { return seed.is_none() ? Tensor() : Operand{seed}.tensor("backward", of.dtype()); }
 
-nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, nb::handle, bool create_graph, bool allow_unused) {
+nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, std::optional<bool> retain_graph, bool create_graph, bool allow_unused) {
   std::vector<Tensor> of = tensor_list("grad", outputs), leaves = tensor_list("grad", inputs), total(leaves.size());
   std::vector<nb::object> seeds;
   if (!grad_outputs.is_none()) {
@@ -35,7 +35,7 @@ nb::tuple grad(nb::handle outputs, nb::handle inputs, nb::handle grad_outputs, n
   for (const Tensor& leaf : leaves)
     if (!leaf.requires_grad()) throw Error(ErrorKind::value, "grad", "inputs that require a gradient", "one that does not", "set requires_grad before computing");
   for (size_t i = 0; i < of.size(); ++i) {
-    std::vector<Tensor> part = gradients(of[i], leaves, create_graph, seeds.empty() ? Tensor() : seed_of(of[i], seeds[i]));
+    std::vector<Tensor> part = gradients(of[i], leaves, create_graph, seeds.empty() ? Tensor() : seed_of(of[i], seeds[i]), i + 1 < of.size() || retain_graph.value_or(create_graph));
     for (size_t k = 0; k < part.size(); ++k)
       if (part[k]) total[k] = total[k] ? total[k] + part[k] : part[k];
   }
@@ -191,9 +191,17 @@ nb::object apply_function(nb::object function, nb::object context, nb::tuple arg
 }  // namespace
 
 void bind_autograd(nb::module_& m, TensorClass& c) {
-  c.def("backward", [](const Tensor& t, nb::object gradient, bool) { backward(t, seed_of(t, gradient)); }, nb::arg("gradient") = nb::none(), nb::arg("retain_graph") = false,
-        nb::sig("def backward(self, gradient: Tensor | numpy.typing.ArrayLike | None = None, retain_graph: bool = False) -> None"),
-        "Adds the gradient of this scalar (or, with gradient, of any shape) to the grad of every leaf that requires one. The tape stays and may be walked again.");
+  c.def("backward", [](const Tensor& t, nb::object gradient, std::optional<bool> retain_graph, bool create_graph, nb::object inputs) {
+      Tensor seed = seed_of(t, gradient);
+      if (inputs.is_none()) return backward(t, seed, retain_graph, create_graph);
+      std::vector<Tensor> to = tensor_list("backward", inputs), part = gradients(t, to, create_graph, seed, retain_graph);
+      for (size_t i = 0; i < to.size(); ++i)
+        if (part[i]) to[i]->grad = to[i]->grad ? to[i]->grad + part[i] : part[i];
+    }, nb::arg("gradient") = nb::none(), nb::arg("retain_graph") = nb::none(), nb::arg("create_graph") = false, nb::arg("inputs") = nb::none(),
+    nb::sig("def backward(self, gradient: Tensor | numpy.typing.ArrayLike | None = None, retain_graph: bool | None = None, create_graph: bool = False, "
+            "inputs: Tensor | collections.abc.Sequence[Tensor] | None = None) -> None"),
+    "Adds the gradient of this scalar (or, with gradient, of any shape) to the grad of every leaf that requires one, or of inputs alone. What ops saved is freed on "
+    "the way: a second walk needs retain_graph=True in the first.");
   c.def_prop_ro("grad_fn", [](const Tensor& t) -> std::optional<std::string> {
       const OpDef* op = producer_of(t);
       if (!op) return {};

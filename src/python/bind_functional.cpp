@@ -131,7 +131,7 @@ void bind_spatial(nb::module_& m) {
                                {"adaptive_max_pool1d", F::adaptive_max_pool, 1}, {"adaptive_max_pool2d", F::adaptive_max_pool, 2}})
     m.def(name, [name = name, f = f, axes = axes](ArrayLike x, nb::object size) {
         Tensor t = x.tensor(name);
-        if (t.rank() != axes + 2) refuse(name, axes == 1 ? "3-D input (N, C, L)" : "4-D input (N, C, H, W)", t.shape().text());
+        if (t.rank() != axes + 2 && t.rank() != axes + 1) refuse(name, axes == 1 ? "input (N, C, L) or (C, L)" : "input (N, C, H, W) or (C, H, W)", t.shape().text());
         return f(t, sizes_of(name, size, axes));
       }, "input"_a, "output_size"_a, "Cells of any output size, as torch cuts them; None keeps a size.");
   m.def("interpolate", [](ArrayLike x, nb::object size, nb::object scale, std::string_view mode, bool align_corners, std::optional<bool> recompute) {
@@ -162,6 +162,15 @@ void bind_spatial(nb::module_& m) {
     }, "input"_a, "pad"_a, "mode"_a = "constant", "value"_a = nb::none(),
     nb::sig("def functional_pad(input: Tensor | numpy.typing.ArrayLike, pad: collections.abc.Sequence[int], mode: str = 'constant', value: float | None = None) -> Tensor"),
     "pad: left, right, top, bottom, .. from the last axis on; negative widths cut. mode: 'constant', 'reflect', 'replicate' or 'circular'.");
+  auto windows = [](const char* op, nb::handle kernel, nb::handle dilation, nb::handle padding, nb::handle stride) {
+    return F::WindowOptions{pair_of(op, kernel), pair_of(op, dilation), pair_of(op, padding), pair_of(op, stride)};
+  };
+  m.def("functional_unfold", [windows](ArrayLike x, nb::object kernel, nb::object dilation, nb::object padding, nb::object stride) {
+      return F::unfold(x.tensor("unfold"), windows("unfold", kernel, dilation, padding, stride));
+    }, "input"_a, "kernel_size"_a, "dilation"_a = 1, "padding"_a = 0, "stride"_a = 1, "(N, C, H, W) -> (N, C R S, windows).");
+  m.def("functional_fold", [windows](ArrayLike x, nb::object size, nb::object kernel, nb::object dilation, nb::object padding, nb::object stride) {
+      return F::fold(x.tensor("fold"), pair_of("fold", size), windows("fold", kernel, dilation, padding, stride));
+    }, "input"_a, "output_size"_a, "kernel_size"_a, "dilation"_a = 1, "padding"_a = 0, "stride"_a = 1, "unfold's transpose: sums where windows overlap.");
   m.def("pixel_shuffle", [](ArrayLike x, int64_t r) { return F::pixel_shuffle(x.tensor("pixel_shuffle"), r); }, "input"_a, "upscale_factor"_a, "(.., C r^2, H, W) -> (.., C, H r, W r).");
   m.def("pixel_unshuffle", [](ArrayLike x, int64_t r) { return F::pixel_unshuffle(x.tensor("pixel_unshuffle"), r); }, "input"_a, "downscale_factor"_a);
   m.def("channel_shuffle", [](ArrayLike x, int64_t g) { return F::channel_shuffle(x.tensor("channel_shuffle"), g); }, "input"_a, "groups"_a);

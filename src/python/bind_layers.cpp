@@ -4,13 +4,14 @@
 
 namespace miniten::python {
 
-nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias) {
+nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias, std::string padding_mode) {
   nn::Conv2dOptions o;
   o.kernel_size = pair_of(layer, kernel);
   o.stride = pair_of(layer, stride);
   o.dilation = pair_of(layer, dilation);
   o.groups = groups;
   o.bias = bias;
+  o.padding_mode = std::move(padding_mode);
   if (!nb::isinstance<nb::str>(padding)) {
     o.padding = pair_of(layer, padding);
     return o;
@@ -19,11 +20,9 @@ nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle 
   if (word == "valid") return o;
   if (word != "same") throw Error(ErrorKind::value, layer, "padding as ints, 'same' or 'valid'", "'" + word + "'");
   if (o.stride[0] != 1 || o.stride[1] != 1) throw Error(ErrorKind::value, layer, "stride 1 with padding='same'", o.stride.text());
-  for (int i : {0, 1}) {
-    int64_t total = o.dilation[i] * (o.kernel_size[i] - 1);
-    if (total % 2) throw Error(ErrorKind::unsupported, layer, "an odd kernel with padding='same'", o.kernel_size.text(), "pad the input with miniten.pad");
-    o.padding[i] = total / 2;
-  }
+  Dims total{o.dilation[0] * (o.kernel_size[0] - 1), o.dilation[1] * (o.kernel_size[1] - 1)};
+  o.padding = {total[0] / 2, total[1] / 2};
+  if (total[0] % 2 || total[1] % 2) o.padding.push(total[0] - total[0] / 2), o.padding.push(total[1] - total[1] / 2);      // more below and to the right
   return o;
 }
 
@@ -35,18 +34,19 @@ Dims stride_of(const char* layer, nb::handle stride) { return stride.is_none() ?
 
 template <class M, class Base = nn::Module> void convolution(nb::module_& m, const char* name, const char* doc, int dilated = 1) {
   auto c = layer<M, Base>(m, name, doc);
-  c.def("__init__", [name](nb::pointer_and_handle<M> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, int64_t groups, bool bias) {
-      construct(at, in, out, conv_options(name, kernel, stride, padding, dilation, groups, bias));
-    }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = dilated, "groups"_a = 1, "bias"_a = true,
+  c.def("__init__", [name](nb::pointer_and_handle<M> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, int64_t groups, bool bias, std::string padding_mode) {
+      construct(at, in, out, conv_options(name, kernel, stride, padding, dilation, groups, bias, std::move(padding_mode)));
+    }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = dilated, "groups"_a = 1, "bias"_a = true, "padding_mode"_a = "zeros",
     nb::sig(("def __init__(self, in_channels: int, out_channels: int, kernel_size: " INT2 ", stride: " INT2 " = 1, padding: " INT2 " | str = 0, dilation: " INT2 " = " +
-             std::to_string(dilated) + ", groups: int = 1, bias: bool = True) -> None").c_str()));
+             std::to_string(dilated) + ", groups: int = 1, bias: bool = True, padding_mode: str = 'zeros') -> None").c_str()));
   if constexpr (std::is_same_v<M, nn::Conv2d>)
     c.def_ro("in_channels", &M::in_channels).def_ro("out_channels", &M::out_channels)
         .def_prop_ro("kernel_size", [](const M& l) { return shape_tuple(l.options.kernel_size); }, nb::sig("def kernel_size(self) -> tuple[int, ...]"))
         .def_prop_ro("stride", [](const M& l) { return shape_tuple(l.options.stride); }, nb::sig("def stride(self) -> tuple[int, ...]"))
         .def_prop_ro("padding", [](const M& l) { return shape_tuple(l.options.padding); }, nb::sig("def padding(self) -> tuple[int, ...]"))
         .def_prop_ro("dilation", [](const M& l) { return shape_tuple(l.options.dilation); }, nb::sig("def dilation(self) -> tuple[int, ...]"))
-        .def_prop_ro("groups", [](const M& l) { return l.options.groups; });
+        .def_prop_ro("groups", [](const M& l) { return l.options.groups; })
+        .def_prop_ro("padding_mode", [](const M& l) { return l.options.padding_mode; });
 }
 
 nn::ModuleRef item(const nn::Sequential& s, int64_t i) {

@@ -35,24 +35,33 @@ void bind_linalg(nb::module_& m) {
   m.def("linalg_slogdet", [](ArrayLike a) {
       auto r = linalg::slogdet(a.tensor("slogdet"));
       return named("SlogDet", nb::make_tuple(tensor_object(r.sign), tensor_object(r.logabsdet)));
-    }, nb::arg("a"), "(sign, logabsdet) of the determinant.");
+    }, nb::arg("a"), nb::sig("def linalg_slogdet(a: Tensor | numpy.typing.ArrayLike) -> typing.Any"), "(sign, logabsdet) of the determinant.");
   m.def("linalg_cholesky", [](ArrayLike a) { return linalg::cholesky(a.tensor("cholesky")); }, nb::arg("a"), "Lower l with l @ l.mT = a; where a is not positive definite ValueError.");
   m.def("linalg_qr", [](ArrayLike a, std::string_view mode) {
       if (mode != "reduced") throw Error(ErrorKind::unsupported, "qr", "mode 'reduced'", "'" + std::string(mode) + "'");
       auto r = linalg::qr(a.tensor("qr"));
       return named("QR", nb::make_tuple(tensor_object(r.q), tensor_object(r.r)));
-    }, nb::arg("a"), nb::arg("mode") = "reduced", "(Q, R) with orthonormal columns of Q. Without gradient.");
+    }, nb::arg("a"), nb::arg("mode") = "reduced", nb::sig("def linalg_qr(a: Tensor | numpy.typing.ArrayLike, mode: str = 'reduced') -> typing.Any"), "(Q, R) with orthonormal columns of Q.");
   m.def("linalg_svd", [](ArrayLike a, bool full_matrices) {
       auto r = linalg::svd(a.tensor("svd"), full_matrices);
       return named("SVD", nb::make_tuple(tensor_object(r.u), tensor_object(r.s), tensor_object(r.vh)));
-    }, nb::arg("a"), nb::arg("full_matrices") = true, "(U, S, Vh), S descending. Without gradient.");
-  m.def("linalg_svdvals", [](ArrayLike a) { return linalg::svd(a.tensor("svdvals"), false).s; }, nb::arg("a"), "Singular values, descending. Without gradient.");
+    }, nb::arg("a"), nb::arg("full_matrices") = true, nb::sig("def linalg_svd(a: Tensor | numpy.typing.ArrayLike, full_matrices: bool = True) -> typing.Any"), "(U, S, Vh), S descending.");
+  m.def("linalg_svdvals", [](ArrayLike a) { return linalg::svd(a.tensor("svdvals"), false).s; }, nb::arg("a"), "Singular values, descending.");
   m.def("linalg_eigh", [](ArrayLike a) {
       auto r = linalg::eigh(a.tensor("eigh"));
       return named("Eigh", nb::make_tuple(tensor_object(r.values), tensor_object(r.vectors)));
-    }, nb::arg("a"), "(eigenvalues, eigenvectors) of a symmetric matrix, ascending. Without gradient.");
-  m.def("linalg_eigvalsh", [](ArrayLike a) { return linalg::eigh(a.tensor("eigvalsh")).values; }, nb::arg("a"), "Eigenvalues of a symmetric matrix, ascending. Without gradient.");
-  m.def("linalg_pinv", [](ArrayLike a, double rcond) { return linalg::pinv(a.tensor("pinv"), rcond); }, nb::arg("a"), nb::arg("rcond") = 1e-15, "The pseudo-inverse. Without gradient.");
+    }, nb::arg("a"), nb::sig("def linalg_eigh(a: Tensor | numpy.typing.ArrayLike) -> typing.Any"), "(eigenvalues, eigenvectors) of a symmetric matrix, ascending.");
+  m.def("linalg_eigvalsh", [](ArrayLike a) { return linalg::eigh(a.tensor("eigvalsh")).values; }, nb::arg("a"), "Eigenvalues of a symmetric matrix, ascending.");
+  m.def("linalg_pinv", [](ArrayLike a, double rcond) { return linalg::pinv(a.tensor("pinv"), rcond); }, nb::arg("a"), nb::arg("rcond") = 1e-15, "The pseudo-inverse; singular values at most rcond times the greatest count as 0.");
+  m.def("linalg_lstsq", [](ArrayLike a, ArrayLike b, std::optional<double> rcond, nb::object) {
+      auto r = linalg::lstsq(a.tensor("lstsq"), b.tensor("lstsq"), rcond);
+      return named("LeastSquares", nb::make_tuple(tensor_object(r.solution), tensor_object(r.residuals), tensor_object(r.rank), tensor_object(r.singular_values)));
+    }, nb::arg("a"), nb::arg("b"), nb::arg("rcond") = nb::none(), nb::kw_only(), nb::arg("driver") = nb::none(),
+    nb::sig("def linalg_lstsq(a: Tensor | numpy.typing.ArrayLike, b: Tensor | numpy.typing.ArrayLike, rcond: float | None = None, *, driver: str | None = None) -> typing.Any"),
+    "(solution, residuals, rank, singular_values): the x of least norm with the least |a @ x - b|. driver is torch's and changes nothing.");
+  m.def("linalg_solve_triangular", [](ArrayLike a, ArrayLike b, bool upper, bool unitriangular) {
+      return linalg::solve_triangular(a.tensor("solve_triangular"), b.tensor("solve_triangular"), upper, unitriangular);
+    }, nb::arg("a"), nb::arg("b"), nb::kw_only(), nb::arg("upper"), nb::arg("unitriangular") = false, "x with a @ x = b; reads one triangle of a.");
   m.def("linalg_matrix_rank", [](ArrayLike a, std::optional<double> tol) { return linalg::matrix_rank(a.tensor("matrix_rank"), tol); }, nb::arg("a"), nb::arg("tol") = nb::none(), "How many singular values are above tol.");
   m.def("linalg_matrix_power", [](ArrayLike a, int64_t n) { return linalg::matrix_power(a.tensor("matrix_power"), n); }, nb::arg("a"), nb::arg("n"), "a @ a @ ..; of the inverse where n < 0.");
   m.def("linalg_matrix_norm", [](ArrayLike a, nb::object ord, bool keepdim) { return linalg::matrix_norm(a.tensor("matrix_norm"), kind_of("matrix_norm", ord), keepdim); }, nb::arg("a"), nb::arg("ord") = "fro",

@@ -118,21 +118,29 @@ void bind_elementwise(Both b) {
       if (is_number(a.object)) return pow(operands("pow", a.object, exponent.object).first, exponent.tensor("pow"));
       return power(a.tensor("pow"), {exponent.object});
     }, nb::arg("x"), nb::arg("exponent"));
-  b.c.def("matmul", [](const Tensor& a, ArrayLike o) { return matmul(a, o.tensor("matmul")); }, nb::arg("other"));
 
   struct Row3 { const char *name, *op; Binary f; const char* doc; };
+  auto both = [b](const char* name, Binary f, const char* doc) {
+    auto call = [name, f](nb::handle a, nb::handle o) { auto [x, y] = operands(name, a, o); return f(x, y); };
+    b.m.def(name, [call](ArrayLike a, ArrayLike o) { return call(a.object, o.object); }, nb::arg("a"), nb::arg("b"), doc);
+    b.c.def(name, [call](nb::handle a, ArrayLike o) { return call(a, o.object); }, nb::arg("other"), doc);
+  };
   for (auto [name, op, f, doc] : {Row3{"eq", "__eq__", equal, "a == b, as bool."}, {"ne", "__ne__", not_equal, "a != b, as bool."}, {"lt", "__lt__", less, "a < b, as bool."},
                                   {"le", "__le__", less_equal, "a <= b, as bool."}, {"gt", "__gt__", greater, "a > b, as bool."}, {"ge", "__ge__", greater_equal, "a >= b, as bool."}}) {
     b.c.def(op, [f = f, op = name](const Tensor& a, Operand o) { return f(a, o.tensor(op, a.dtype())); }, nb::is_operator());
-    b.m.def(name, [f = f, op = name](ArrayLike a, ArrayLike o) { auto [x, y] = operands(op, a.object, o.object); return f(x, y); }, nb::arg("a"), nb::arg("b"), doc);
+    both(name, f, doc);
   }
   for (auto [name, op, f, doc] :
-       {Row3{"add", "", +[](T a, T b) { return a + b; }, "a + b, broadcast."}, {"sub", "", +[](T a, T b) { return a - b; }, "a - b, broadcast."},
-        {"mul", "", +[](T a, T b) { return a * b; }, "a * b, broadcast."}, {"div", "", +[](T a, T b) { return a / b; }, "True division: integers give float32."},
+       {Row3{"mul", "", +[](T a, T b) { return a * b; }, "a * b, broadcast."}, {"div", "", +[](T a, T b) { return a / b; }, "True division: integers give float32."},
         {"maximum", "", maximum, "The greater of each pair."}, {"minimum", "", minimum, "The lesser of each pair."},
         {"matmul", "", matmul, "torch.matmul: vectors, matrices, and batches that broadcast."}, {"floor_divide", "", floor_divide, "The greatest integer <= a / b."},
         {"remainder", "", remainder, "a - floor(a / b) * b, as Python's %."}})
-    b.m.def(name, [f = f, op = name](ArrayLike a, ArrayLike o) { auto [x, y] = operands(op, a.object, o.object); return f(x, y); }, nb::arg("a"), nb::arg("b"), doc);
+    both(name, f, doc);
+  for (auto [name, op, f, doc] : {Row3{"add", "", +[](T a, T b) { return a + b; }, "a + alpha * b, broadcast."}, {"sub", "", +[](T a, T b) { return a - b; }, "a - alpha * b, broadcast."}}) {
+    auto call = [name = name, f = f](nb::handle a, nb::handle o, double alpha) { auto [x, y] = operands(name, a, o); return f(x, alpha == 1 ? y : y * alpha); };
+    b.m.def(name, [call](ArrayLike a, ArrayLike o, double alpha) { return call(a.object, o.object, alpha); }, nb::arg("a"), nb::arg("b"), nb::kw_only(), nb::arg("alpha") = 1.0, doc);
+    b.c.def(name, [call](nb::handle a, ArrayLike o, double alpha) { return call(a, o.object, alpha); }, nb::arg("other"), nb::kw_only(), nb::arg("alpha") = 1.0, doc);
+  }
 
   auto clip = [](ArrayLike x, std::optional<double> lo, std::optional<double> hi) {
     return clamped(x.tensor("clamp"), lo, hi);

@@ -9,9 +9,9 @@ using namespace nb::literals;
 static int64_t one(const char* op, nb::handle n) { return numbers_of(op, n, 1)[0]; }
 static int64_t stride1(const char* op, nb::handle n) { return n.is_none() ? 0 : one(op, n); }
 
-static nn::Conv1dOptions conv1d_options(nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias) {
+static nn::Conv1dOptions conv1d_options(nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias, std::string padding_mode) {
   const char* op = "Conv1d";
-  nn::Conv1dOptions o{one(op, kernel), one(op, stride), {0, 0}, one(op, dilation), groups, bias};
+  nn::Conv1dOptions o{one(op, kernel), one(op, stride), {0, 0}, one(op, dilation), groups, bias, std::move(padding_mode)};
   if (!nb::isinstance<nb::str>(padding)) {
     o.padding = Dims::filled(2, one(op, padding));
     return o;
@@ -48,11 +48,11 @@ template <class M> static void border(nb::module_& m, const char* name, const ch
 
 void bind_spatial_layers(nb::module_& m) {
   layer<nn::Conv1d>(m, "Conv1d", "(N, C, L) -> (N, O, L'); weight (O, C / groups, K), bias (O,).")
-      .def("__init__", [](nb::pointer_and_handle<nn::Conv1d> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, int64_t groups, bool bias) {
-          construct(at, in, out, conv1d_options(kernel, stride, padding, dilation, groups, bias));
-        }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = 1, "groups"_a = 1, "bias"_a = true,
+      .def("__init__", [](nb::pointer_and_handle<nn::Conv1d> at, int64_t in, int64_t out, nb::object kernel, nb::object stride, nb::object padding, nb::object dilation, int64_t groups, bool bias, std::string padding_mode) {
+          construct(at, in, out, conv1d_options(kernel, stride, padding, dilation, groups, bias, std::move(padding_mode)));
+        }, "in_channels"_a, "out_channels"_a, "kernel_size"_a, "stride"_a = 1, "padding"_a = 0, "dilation"_a = 1, "groups"_a = 1, "bias"_a = true, "padding_mode"_a = "zeros",
         nb::sig("def __init__(self, in_channels: int, out_channels: int, kernel_size: " INT2 ", stride: " INT2 " = 1, padding: " INT2 " | str = 0, dilation: " INT2
-                " = 1, groups: int = 1, bias: bool = True) -> None"))
+                " = 1, groups: int = 1, bias: bool = True, padding_mode: str = 'zeros') -> None"))
       .def_ro("in_channels", &nn::Conv1d::in_channels).def_ro("out_channels", &nn::Conv1d::out_channels);
   transposed<nn::ConvTranspose1d, 1>(m, "ConvTranspose1d", "The gradient of Conv1d's input as a layer; weight (C, O / groups, K), bias (O,).");
   transposed<nn::ConvTranspose2d, 2>(m, "ConvTranspose2d", "The gradient of Conv2d's input as a layer; weight (C, O / groups, R, S), bias (O,).");
@@ -77,6 +77,14 @@ void bind_spatial_layers(nb::module_& m) {
   border<nn::ZeroPad2d>(m, "ZeroPad2d", "padding: an int, or left, right, top and bottom.");
   border<nn::ReflectionPad2d>(m, "ReflectionPad2d", "padding: an int, or left, right, top and bottom.");
   border<nn::ReplicationPad2d>(m, "ReplicationPad2d", "padding: an int, or left, right, top and bottom.");
+  layer<nn::Unfold>(m, "Unfold", "(N, C, H, W) -> (N, C R S, windows).")
+      .def("__init__", [](nb::pointer_and_handle<nn::Unfold> at, nb::object kernel, nb::object dilation, nb::object padding, nb::object stride) {
+          construct(at, nn::functional::WindowOptions{pair_of("Unfold", kernel), pair_of("Unfold", dilation), pair_of("Unfold", padding), pair_of("Unfold", stride)});
+        }, "kernel_size"_a, "dilation"_a = 1, "padding"_a = 0, "stride"_a = 1);
+  layer<nn::Fold>(m, "Fold", "Unfold's transpose: sums where windows overlap.")
+      .def("__init__", [](nb::pointer_and_handle<nn::Fold> at, nb::object size, nb::object kernel, nb::object dilation, nb::object padding, nb::object stride) {
+          construct(at, pair_of("Fold", size), nn::functional::WindowOptions{pair_of("Fold", kernel), pair_of("Fold", dilation), pair_of("Fold", padding), pair_of("Fold", stride)});
+        }, "output_size"_a, "kernel_size"_a, "dilation"_a = 1, "padding"_a = 0, "stride"_a = 1);
   layer<nn::Unflatten>(m, "Unflatten", "Axis dim as several; one -1 is worked out.")
       .def("__init__", [](nb::pointer_and_handle<nn::Unflatten> at, int dim, nb::object sizes) { construct(at, dim, shape_of("Unflatten", sizes)); }, "dim"_a, "unflattened_size"_a,
            nb::sig("def __init__(self, dim: int, unflattened_size: collections.abc.Sequence[int]) -> None"));

@@ -18,7 +18,7 @@ template <class M> void plain(nb::module_& m, const char* name, const char* doc)
   layer<M>(m, name, doc).def("__init__", [](nb::pointer_and_handle<M> at) { construct(at); });
 }
 
-nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias);
+nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias, std::string padding_mode = "zeros");
 
 void bind_activation_layers(nb::module_&);
 void bind_normalization_layers(nb::module_&);

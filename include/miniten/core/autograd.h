@@ -6,11 +6,12 @@ namespace miniten {
 
 // Gradients of `of` (one element, or with `seed` any shape) with respect to `inputs`, leaves or computed tensors; a null
 // tensor where there is no path. With create_graph the results can be differentiated again. Throws naming the op where a
-// saved value was overwritten since (and the op that overwrote it), or where an op has no gradient.
-std::vector<Tensor> gradients(const Tensor& of, std::span<const Tensor> inputs, bool create_graph = false, const Tensor& seed = {});
+// saved value was overwritten since (and the op that overwrote it), or where an op has no gradient. The values that ops saved
+// are freed on the way, so the tape can be walked once; retain_graph (by default what create_graph is) keeps them.
+std::vector<Tensor> gradients(const Tensor& of, std::span<const Tensor> inputs, bool create_graph = false, const Tensor& seed = {}, std::optional<bool> retain_graph = {});
 
-// Adds the gradients to grad() of every leaf that requires one. The tape may be walked again.
-void backward(const Tensor& of, const Tensor& seed = {});
+// Adds the gradients to grad() of every leaf that requires one.
+void backward(const Tensor& of, const Tensor& seed = {}, std::optional<bool> retain_graph = {}, bool create_graph = false);
 
 // The op whose gradient leads on from a computed tensor; null for a leaf.
 const OpDef* producer_of(const Tensor&);

@@ -54,6 +54,9 @@ Tensor interpolate(const Tensor& x, Dims size, std::string_view mode = "nearest"
 Tensor pixel_shuffle(const Tensor& x, int64_t factor);         // (.., C r^2, H, W) -> (.., C, H r, W r)
 Tensor pixel_unshuffle(const Tensor& x, int64_t factor);
 Tensor channel_shuffle(const Tensor& x, int64_t groups);
+struct WindowOptions { Dims kernel{1, 1}, dilation{1, 1}, padding{0, 0}, stride{1, 1}; };        // height, width
+Tensor unfold(const Tensor& x, const WindowOptions&);          // (N, C, H, W) -> (N, C R S, windows), row by row; N may be missing
+Tensor fold(const Tensor& x, Dims output_size, const WindowOptions&);    // its transpose: sums where windows overlap
 
 // ---- lookup, attention ----
 Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int64_t> padding_idx = {});   // its row gets no gradient

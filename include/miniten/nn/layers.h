@@ -19,11 +19,12 @@ class Linear : public Module {             // (.., in) -> (.., out); weight (out
 };
 
 struct Conv2dOptions {
-  Dims kernel_size{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};     // height, width
+  Dims kernel_size{1, 1}, stride{1, 1}, padding{0, 0}, dilation{1, 1};     // height, width; padding also top, left, bottom, right
   int64_t groups = 1;
   bool bias = true;
+  std::string padding_mode = "zeros";      // or "reflect", "replicate", "circular"; transposed convolutions: zeros
 };
-class Conv2d : public Module {             // (N, C, H, W) -> (N, O, H', W'); weight (O, C / groups, R, S), bias (O,)
+class Conv2d : public Module {             // (N, C, H, W) -> (N, O, H', W'); weight (O, C / groups, R, S), bias (O,); N may be missing
  public:
   Conv2d(int64_t in_channels, int64_t out_channels, const Conv2dOptions&);
   std::vector<Tensor> forward(const std::vector<Tensor>&) override;

@@ -8,6 +8,7 @@ struct Conv1dOptions {
   Dims padding{0, 0};                      // left, right
   int64_t dilation = 1, groups = 1;
   bool bias = true;
+  std::string padding_mode = "zeros";
 };
 class Conv1d : public Module {             // (N, C, L) -> (N, O, L'); weight (O, C / groups, K), bias (O,)
  public:
@@ -55,6 +56,8 @@ struct ChannelShuffle : Activation { explicit ChannelShuffle(int64_t groups); };
 struct ZeroPad2d : Activation { explicit ZeroPad2d(Dims left_right_top_bottom); };
 struct ReflectionPad2d : Activation { explicit ReflectionPad2d(Dims left_right_top_bottom); };
 struct ReplicationPad2d : Activation { explicit ReplicationPad2d(Dims left_right_top_bottom); };
+struct Unfold : Activation { explicit Unfold(const functional::WindowOptions&); };
+struct Fold : Activation { Fold(Dims output_size, const functional::WindowOptions&); };
 struct Unflatten : Activation { Unflatten(int dim, Shape sizes); };
 
 class Upsample : public Module {           // by size or by scale (one for each spatial axis); see functional::interpolate

@@ -2,8 +2,9 @@
 #include <optional>
 #include "miniten/ops/ops.h"
 
-// Matrices of float32 and float64, and batches of them in the leading axes; computed in double precision. svd, qr and
-// eigh have no gradient: differentiating their results is an error that says so.
+// Matrices of float32 and float64, and batches of them in the leading axes; computed in double precision. Gradients of any
+// order; those of svd, eigh, pinv and lstsq need distinct singular values and eigenvalues, and a loss that does not ask for
+// the signs of the vectors; those of qr need full rank.
 namespace miniten::linalg {
 
 Tensor inv(const Tensor& a);                                   // throws for a singular matrix
@@ -17,8 +18,11 @@ QR qr(const Tensor& a);                                        // reduced, by Ho
 struct SVD { Tensor u, s, vh; };
 SVD svd(const Tensor& a, bool full_matrices = true);           // s descending; one-sided Jacobi, so small values are accurate
 struct Eigh { Tensor values, vectors; };
-Eigh eigh(const Tensor& a);                                    // of a symmetric matrix (its lower triangle), values ascending
-Tensor pinv(const Tensor& a, double rcond = 1e-15);            // without gradient
+Eigh eigh(const Tensor& a);                                    // of (a + a^T) / 2, values ascending
+Tensor pinv(const Tensor& a, double rcond = 1e-15);            // singular values <= rcond times the greatest count as 0
+struct LeastSquares { Tensor solution, residuals, rank, singular_values; };  // residuals: squared norm for each right side; rank: int64
+LeastSquares lstsq(const Tensor& a, const Tensor& b, std::optional<double> rcond = {});   // the x of least norm with least |a @ x - b|
+Tensor solve_triangular(const Tensor& a, const Tensor& b, bool upper, bool unitriangular = false);   // reads that triangle of a only
 Tensor matrix_rank(const Tensor& a, std::optional<double> tolerance = {});   // int64
 Tensor matrix_power(const Tensor& a, int64_t n);
 enum class MatrixNorm { frobenius, nuclear, one, minus_one, two, minus_two, inf, minus_inf };

@@ -162,6 +162,7 @@ static Shape weight_shape(int64_t in, int64_t out, const nn::Conv2dOptions& o, c
   check_options("QuantizedConv2d", q);
   if (in < 1 || out < 1 || o.groups < 1 || in % o.groups || out % o.groups)
     throw Error(ErrorKind::value, "QuantizedConv2d", "channels of 1 or more that groups divide", std::to_string(in) + ", " + std::to_string(out) + " and " + std::to_string(o.groups) + " groups");
+  if (o.padding_mode != "zeros") throw Error(ErrorKind::unsupported, "QuantizedConv2d", "padding_mode 'zeros'", "'" + o.padding_mode + "'", "quantize_model pads apart from the convolution");
   return {out, in / o.groups, o.kernel_size[0], o.kernel_size[1]};
 }
 static Spec least_input(const nn::Conv2d& c) {
@@ -183,14 +184,14 @@ Ref<QuantizedConv2d> QuantizedConv2d::from_float(nn::Conv2d& layer, const Activa
 }
 std::string QuantizedConv2d::sizes() const {
   std::string s = std::to_string(in_channels) + ", " + std::to_string(out_channels) + ", kernel_size=" + pair_text(conv.kernel_size) + ", stride=" + pair_text(conv.stride);
-  if (conv.padding[0] || conv.padding[1]) s += ", padding=" + pair_text(conv.padding);
+  if (conv.padding != Dims{0, 0}) s += ", padding=" + (conv.padding.rank == 2 ? pair_text(conv.padding) : conv.padding.text());
   if (conv.dilation[0] != 1 || conv.dilation[1] != 1) s += ", dilation=" + pair_text(conv.dilation);
   return conv.groups == 1 ? s : s + ", groups=" + std::to_string(conv.groups);
 }
 template <class A> static A with_windows(const nn::Conv2dOptions& o) {
   A at;
   at.stride = o.stride;
-  at.padding = {o.padding[0], o.padding[1], o.padding[0], o.padding[1]};
+  at.padding = o.padding.rank == 2 ? Dims{o.padding[0], o.padding[1], o.padding[0], o.padding[1]} : o.padding;
   at.dilation = o.dilation;
   at.groups = o.groups;
   return at;

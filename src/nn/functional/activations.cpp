@@ -85,10 +85,6 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, int dim, double eps) 
 }
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, double p, double eps, bool keepdim) { return p_norm(a - b + eps, p, -1, keepdim); }
 
-Tensor logsumexp(const Tensor& x, int dim, bool keepdim) {
-  Tensor top = detach(max(x, {dim}, true)), finite = where(less(abs(top), number_like(top, double(infinity))), top, zeros_of(top));
-  Tensor y = log(sum(exp(x - finite), {dim}, true)) + finite;
-  return keepdim ? y : squeeze(y, dim);
-}
+Tensor logsumexp(const Tensor& x, int dim, bool keepdim) { return miniten::logsumexp(x, {dim}, keepdim); }
 
 }  // namespace miniten::nn::functional

@@ -108,6 +108,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const ClassOpti
 // ---- binary ----
 Tensor binary_cross_entropy(const Tensor& p, const Tensor& target, const Tensor& weight, Reduction r) {
   same_shape("binary_cross_entropy", p, target);
+  if (p.has_data() && p.numel() && !mode().recorder) {
+    NoGrad no_grad;
+    double least = min(detach(p)).item(), most = max(detach(p)).item();
+    if (!(least >= 0 && most <= 1)) throw Error(ErrorKind::value, "binary_cross_entropy", "probabilities in [0, 1]", std::to_string(least) + " to " + std::to_string(most), "give logits to binary_cross_entropy_with_logits");
+  }
   auto log_of = [](const Tensor& x) { return at_least(log(x), -100); };      // torch's limit
   Tensor t = cast(target, p.dtype());
   Tensor loss = -(t * log_of(p) + (1.0 - t) * log_of(1.0 - p));

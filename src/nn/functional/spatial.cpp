@@ -9,18 +9,27 @@ void require_rank(const char* op, const Tensor& x, int rank, const char* want) {
   if (x.rank() != rank) throw Error(ErrorKind::value, op, want, x.shape().text());
 }
 Tensor flat(const Tensor& x) { return unsqueeze(x, 2); }
+// f of a batch; of one sample without that axis, f of a batch of it.
+template <class F> Tensor of_batch(const char* op, const Tensor& x, int rank, const char* want, F f) {
+  if (x.rank() == rank - 1) return squeeze(f(unsqueeze(x, 0)), 0);
+  require_rank(op, x, rank, want);
+  return f(x);
+}
+constexpr const char *lines = "input (N, C, L) or (C, L)", *planes = "input (N, C, H, W) or (C, H, W)";
 }  // namespace
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, Dims padding, int64_t dilation, int64_t groups) {
-  require_rank("conv1d", x, 3, "3-D input (N, C, L)");
   require_rank("conv1d", weight, 3, "a weight (O, C / groups, K)");
-  return squeeze(conv2d(flat(x), flat(weight), bias, {.stride = {1, stride}, .padding = {0, padding[0], 0, padding[1]}, .dilation = {1, dilation}, .groups = groups}), 2);
+  return of_batch("conv1d", x, 3, lines, [&](const Tensor& b) {
+    return squeeze(conv2d(flat(b), flat(weight), bias, {.stride = {1, stride}, .padding = {0, padding[0], 0, padding[1]}, .dilation = {1, dilation}, .groups = groups}), 2);
+  });
 }
 
 // The gradient of a convolution's input, with its weight as it is: (C, O / groups, R, S).
 Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Dims stride, Dims padding, Dims output_padding, int64_t groups, Dims dilation) {
   const char* op = "conv_transpose2d";
-  require_rank(op, x, 4, "4-D input (N, C, H, W)");
+  if (x.rank() == 3) return squeeze(conv_transpose2d(unsqueeze(x, 0), weight, bias, stride, padding, output_padding, groups, dilation), 0);
+  require_rank(op, x, 4, planes);
   require_rank(op, weight, 4, "a weight (C, O / groups, R, S)");
   DType t = promote(x.dtype(), weight.dtype()), wide = t == DType::f64 ? t : DType::f32;
   if (!is_float(t)) throw Error(ErrorKind::type, op, "floating-point tensors", x.spec().text() + " and " + weight.spec().text(), "convert with cast first");
@@ -47,18 +56,21 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
   return cast(y, t);
 }
 Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t stride, int64_t padding, int64_t output_padding, int64_t groups, int64_t dilation) {
-  require_rank("conv_transpose1d", x, 3, "3-D input (N, C, L)");
   require_rank("conv_transpose1d", weight, 3, "a weight (C, O / groups, K)");
-  return squeeze(conv_transpose2d(flat(x), flat(weight), bias, {1, stride}, {0, padding}, {0, output_padding}, groups, {1, dilation}), 2);
+  return of_batch("conv_transpose1d", x, 3, lines, [&](const Tensor& b) {
+    return squeeze(conv_transpose2d(flat(b), flat(weight), bias, {1, stride}, {0, padding}, {0, output_padding}, groups, {1, dilation}), 2);
+  });
 }
 
 Tensor max_pool1d(const Tensor& x, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
-  require_rank("max_pool1d", x, 3, "3-D input (N, C, L)");
-  return squeeze(max_pool2d(flat(x), {.kernel = {1, kernel}, .stride = {1, stride}, .padding = {0, padding, 0, padding}, .dilation = {1, dilation}, .ceil_mode = ceil_mode}), 2);
+  return of_batch("max_pool1d", x, 3, lines, [&](const Tensor& b) {
+    return squeeze(max_pool2d(flat(b), {.kernel = {1, kernel}, .stride = {1, stride}, .padding = {0, padding, 0, padding}, .dilation = {1, dilation}, .ceil_mode = ceil_mode}), 2);
+  });
 }
 Tensor avg_pool1d(const Tensor& x, int64_t kernel, int64_t stride, int64_t padding, bool ceil_mode, bool count_include_pad) {
-  require_rank("avg_pool1d", x, 3, "3-D input (N, C, L)");
-  return squeeze(avg_pool2d(flat(x), {.kernel = {1, kernel}, .stride = {1, stride}, .padding = {0, padding, 0, padding}, .ceil_mode = ceil_mode, .count_include_pad = count_include_pad}), 2);
+  return of_batch("avg_pool1d", x, 3, lines, [&](const Tensor& b) {
+    return squeeze(avg_pool2d(flat(b), {.kernel = {1, kernel}, .stride = {1, stride}, .padding = {0, padding, 0, padding}, .ceil_mode = ceil_mode, .count_include_pad = count_include_pad}), 2);
+  });
 }
 
 // ---- resizing: along an axis, a product with a constant matrix (out, in) ----
@@ -227,6 +239,51 @@ Tensor channel_shuffle(const Tensor& x, int64_t groups) {
   require_factor("channel_shuffle", x, groups > 0 && x.rank() >= 3 && x.dim(1) % groups == 0, groups);
   Shape rows{x.dim(0), groups, x.dim(1) / groups, -1};
   return reshape(transpose(reshape(x, rows), 1, 2), x.shape());
+}
+
+// ---- windows as columns ----
+namespace {
+struct Windows { Tensor at; int64_t count, planes; };          // at: places in a padded plane, by tap, then by window
+Windows windows_of(const char* op, Dims size, const WindowOptions& o) {
+  Dims padded, out;
+  for (int i : {0, 1}) {
+    if (o.kernel[i] < 1 || o.dilation[i] < 1 || o.stride[i] < 1 || o.padding[i] < 0)
+      throw Error(ErrorKind::value, op, "kernel, dilation and stride of at least 1, padding of 0 or more", o.kernel.text() + ", " + o.dilation.text() + ", " + o.stride.text() + ", " + o.padding.text());
+    if (is_symbol(size[i])) throw Error(ErrorKind::unsupported, op, "a known height and width", size.text(), "trace with a fixed shape");
+    padded.push(size[i] + 2 * o.padding[i]);
+    int64_t free = padded[i] - o.dilation[i] * (o.kernel[i] - 1) - 1;
+    if (size[i] < 1 || free < 0) throw Error(ErrorKind::value, op, "a plane that holds a window of " + o.kernel.text(), size.text());
+    out.push(free / o.stride[i] + 1);
+  }
+  std::vector<int64_t> at;
+  for (int64_t r = 0; r < o.kernel[0]; ++r)
+    for (int64_t s = 0; s < o.kernel[1]; ++s)
+      for (int64_t h = 0; h < out[0]; ++h)
+        for (int64_t w = 0; w < out[1]; ++w) at.push_back((h * o.stride[0] + r * o.dilation[0]) * padded[1] + w * o.stride[1] + s * o.dilation[1]);
+  return {Tensor::of<int64_t>({int64_t(at.size())}, at), out[0] * out[1], padded[0] * padded[1]};
+}
+}  // namespace
+
+Tensor unfold(const Tensor& x, const WindowOptions& o) {
+  if (x.rank() == 3) return squeeze(unfold(unsqueeze(x, 0), o), 0);
+  require_rank("unfold", x, 4, planes);
+  Windows w = windows_of("unfold", {x.dim(2), x.dim(3)}, o);
+  Dims border{0, 0, o.padding[0], o.padding[1]};
+  Tensor planes = reshape(miniten::pad(x, border, border), {x.dim(0), x.dim(1), w.planes});
+  return reshape(index_select(planes, 2, w.at), {x.dim(0), x.dim(1) * o.kernel[0] * o.kernel[1], w.count});
+}
+Tensor fold(const Tensor& x, Dims size, const WindowOptions& o) {
+  if (x.rank() == 2) return squeeze(fold(unsqueeze(x, 0), size, o), 0);
+  require_rank("fold", x, 3, "input (N, C R S, windows) or (C R S, windows)");
+  Windows w = windows_of("fold", size, o);
+  int64_t taps = o.kernel[0] * o.kernel[1];
+  if (is_symbol(x.dim(0))) throw Error(ErrorKind::unsupported, "fold", "a known batch size", x.shape().text(), "trace with a fixed shape");
+  if (x.dim(1) % taps || x.dim(2) != w.count)
+    throw Error(ErrorKind::value, "fold", "(N, C * " + std::to_string(taps) + ", " + std::to_string(w.count) + ")", x.shape().text());
+  int64_t channels = x.dim(1) / taps, height = size[0] + 2 * o.padding[0], width = size[1] + 2 * o.padding[1];
+  Tensor planes = index_add(Tensor::zeros({x.dim(0), channels, w.planes}, x.dtype()), 2, w.at, reshape(x, {x.dim(0), channels, taps * w.count}));
+  Tensor y = reshape(planes, {x.dim(0), channels, height, width});
+  return slice(slice(y, 2, o.padding[0], o.padding[0] + size[0]), 3, o.padding[1], o.padding[1] + size[1]);
 }
 
 }  // namespace miniten::nn::functional

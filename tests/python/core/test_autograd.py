@@ -1,6 +1,7 @@
 """Gradient modes, grad, Function, registered ops, gradcheck."""
 
 import gc
+import resource
 import threading
 import weakref
 
@@ -16,12 +17,57 @@ def leaf(*data):
     return mt.Tensor(data, requires_grad=True, dtype="float64")
 
 
-def test_backward_adds_up_and_walks_again():
+def test_backward_adds_up_and_walks_again_where_the_graph_is_retained():
     x = leaf(1.0, 2.0)
     y = (x * x).sum()
-    y.backward()
     y.backward(retain_graph=True)
+    y.backward()
     assert x.grad.tolist() == [4, 8]
+    for again in (y.backward, lambda: autograd.grad(y, x), lambda: autograd.grad(y * 2, x)):
+        with pytest.raises(ValueError, match=r"\[mul\].*earlier backward.*retain_graph"):
+            again()
+    z = x + 1                                            # saves nothing: as in torch, it may be walked again
+    z.sum().backward(), z.sum().backward()
+    a = (x * x).sum()
+    b = a * 2
+    assert autograd.grad(a, x, retain_graph=True)[0].tolist() == [2, 4] and autograd.grad(b, x)[0].tolist() == [4, 8]
+    g = autograd.grad((x * x * x).sum(), x, create_graph=True)[0]
+    assert autograd.grad(g.sum(), x)[0].tolist() == [6, 12]
+    x.grad = None
+
+
+def test_memory_falls_while_backward_runs():
+    """Each of 20 saved results is 4 MB; the hook of the first op sees what is left when backward arrives there."""
+    left = []
+
+    def resident():
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * resource.getpagesize()
+
+    for retain in (False, True):
+        x = mt.ones(1 << 20, requires_grad=True)
+        y = first = x * 1.0
+        for _ in range(20):
+            y = y.tanh()
+        before = resident()
+        first.register_hook(lambda g: left.append((resident() - before) / 2**20))
+        y.sum().backward(retain_graph=retain)
+    assert left[0] < left[1] - 40
+
+
+def test_backward_into_some_inputs_and_into_a_graph():
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (x * w).sum().backward(inputs=w)
+    assert x.grad is None and w.grad.tolist() == [1, 2]
+    (x * w).sum().backward(inputs=[w])
+    assert w.grad.tolist() == [2, 4]
+    (x * x * x).sum().backward(create_graph=True)
+    assert autograd.grad(x.grad.sum(), x)[0].tolist() == [6, 12]
+
+
+def test_backward_adds_up():
+    x = leaf(1.0, 2.0)
+    x.grad = mt.tensor([4.0, 8.0], dtype="float64")
     (x * 3).backward(np.array([1.0, 10.0]))
     assert x.grad.tolist() == [7, 38]
     with pytest.raises(ValueError, match=r"\(2,\)"):

@@ -8,8 +8,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "python"))
 
 import character_model  # noqa: E402
+import digits_autoencoder  # noqa: E402
+import digits_mlp  # noqa: E402
 import digits_resnet  # noqa: E402
 import karate_club  # noqa: E402
+import keyword_ds_cnn  # noqa: E402
 import tone_spotter  # noqa: E402
 
 
@@ -20,6 +23,20 @@ def test_karate_club(seed):
 
 def test_digits():
     assert digits_resnet.run(seed=0, epochs=3, verbose=False) >= 0.95
+
+
+def test_the_plain_loop():
+    assert digits_mlp.run(seed=0, epochs=10) >= 0.93
+
+
+def test_autoencoder():
+    error, reference = digits_autoencoder.run(seed=0, epochs=30, verbose=False)
+    assert error <= 0.85 * reference
+
+
+def test_keywords_in_floats_and_in_bytes():
+    accuracy, in_bytes = keyword_ds_cnn.run(seed=0, steps=60)
+    assert accuracy >= 0.8 and in_bytes >= accuracy - 0.01
 
 
 def test_tones_as_a_stream():

@@ -35,6 +35,12 @@ def ints(high, *shape):
     return np.random.default_rng(high).integers(0, high, shape)
 
 
+def svd_parts(m, a):
+    """What does not depend on the signs of the vectors."""
+    u, s, vh = m.linalg.svd(a, full_matrices=False)
+    return [s, u * u, vh * vh, u @ vh]
+
+
 def lower(m, a):
     return m.linalg.cholesky(a @ a.mT + 2 * m.eye(3).to(a.dtype))
 
@@ -176,6 +182,32 @@ CASES = {
     "linalg.norm, matrix 1": (lambda m, F, a: m.linalg.norm(a, 1), [apart(3, 4)]),
     "linalg.norm, matrix inf": (lambda m, F, a: m.linalg.norm(a, float("inf"), dim=(0, 2)), [apart(3, 2, 4)]),
     "linalg.vector_norm": (lambda m, F, a: m.linalg.vector_norm(a, 1, dim=1), [normal(3, 4)]),
+    "qr, tall": (lambda m, F, a: list(m.linalg.qr(a)), [normal(2, 4, 3)]),
+    "qr, wide": (lambda m, F, a: list(m.linalg.qr(a)), [normal(3, 5)]),
+    "qr, square": (lambda m, F, a: list(m.linalg.qr(a)), [normal(3, 3)]),
+    "qr, r alone": (lambda m, F, a: m.linalg.qr(a).R, [normal(2, 4)]),
+    "qr, q alone": (lambda m, F, a: m.linalg.qr(a).Q, [normal(2, 4)]),
+    "svd, tall": (lambda m, F, a: svd_parts(m, a), [normal(2, 4, 3)]),
+    "svd, wide": (lambda m, F, a: svd_parts(m, a), [normal(2, 4)]),
+    "svd, square": (lambda m, F, a: svd_parts(m, a), [normal(3, 3)]),
+    "svd, u alone": (lambda m, F, a: m.linalg.svd(a, full_matrices=False).U ** 2, [normal(4, 2)]),
+    "svd, v alone": (lambda m, F, a: m.linalg.svd(a, full_matrices=False).Vh ** 2, [normal(2, 4)]),
+    "svd, square u and v": (lambda m, F, a: [m.linalg.svd(a).S, m.linalg.svd(a).Vh ** 2], [normal(4, 2)]),
+    "svdvals": (lambda m, F, a: m.linalg.svdvals(a), [normal(2, 3, 4)]),
+    "eigh": (lambda m, F, a: [m.linalg.eigh(a + a.mT)[0], m.linalg.eigh(a + a.mT)[1] ** 2], [normal(2, 3, 3)]),
+    "eigvalsh": (lambda m, F, a: m.linalg.eigvalsh(a @ a.mT), [normal(4, 4)]),
+    "pinv, tall": (lambda m, F, a: m.linalg.pinv(a), [normal(2, 4, 3)]),
+    "pinv, wide": (lambda m, F, a: m.linalg.pinv(a), [normal(3, 5)]),
+    "lstsq": (lambda m, F, a, b: m.linalg.lstsq(a, b)[0], [normal(2, 5, 3), normal(2, 5, 2)]),
+    "lstsq of least norm": (lambda m, F, a, b: m.linalg.lstsq(a, b)[0], [normal(3, 5), normal(3, 2)]),
+    "solve_triangular": (lambda m, F, a, b: m.linalg.solve_triangular(a, b, upper=True), [normal(3, 3) + 3 * np.eye(3), normal(3, 2)]),
+    "solve_triangular, ones": (lambda m, F, a, b: m.linalg.solve_triangular(a, b, upper=False, unitriangular=True), [normal(3, 3), normal(3, 2)]),
+    "nuclear norm": (lambda m, F, a: m.linalg.matrix_norm(a, "nuc"), [normal(2, 3, 4)]),
+    "spectral norm": (lambda m, F, a: m.linalg.matrix_norm(a, 2), [normal(2, 3, 4)]),
+    "F.unfold": (lambda m, F, x: F.unfold(x, (2, 3), dilation=(2, 1), padding=1, stride=2), [normal(2, 3, 6, 5)]),
+    "F.unfold of one": (lambda m, F, x: F.unfold(x, 2) ** 2, [normal(2, 3, 4)]),
+    "F.fold": (lambda m, F, x: F.fold(x, (5, 4), 2, padding=1, stride=2) ** 2, [normal(2, 12, 9)]),
+    "F.fold of one": (lambda m, F, x: F.fold(x, (3, 4), (2, 3)) ** 2, [normal(6, 4)]),
 }
 
 
@@ -338,10 +370,27 @@ def test_matrices_of_low_rank():
         np.testing.assert_allclose(mt.linalg.matrix_norm(mt.tensor(normal(3, 4)), ord).item(), np.linalg.norm(normal(3, 4), ord), rtol=1e-12)
 
 
-@pytest.mark.parametrize("f", [lambda a: mt.linalg.svd(a).S, lambda a: mt.linalg.qr(a).R, lambda a: mt.linalg.eigh(a).eigenvalues, mt.linalg.pinv], ids=["svd", "qr", "eigh", "pinv"])
-def test_what_has_no_gradient_says_so(f):
-    with pytest.raises(NotImplementedError, match=r"\[linalg_\w+\] expected an op with a gradient, got one without \(detach"):
-        f(mt.eye(3).requires_grad_()).sum().backward()
+def test_vectors_beyond_the_rank_have_a_gradient_too():
+    """By the span of the others: what a loss asks of u @ u^T, whose columns are all there, is a constant."""
+    a = mt.tensor(normal(4, 2), requires_grad=True)
+    u = mt.linalg.svd(a).U
+    beyond = u[:, 2:]
+    (beyond @ beyond.mT * mt.tensor(normal(4, 4))).sum().backward()
+    b = torch.tensor(normal(4, 2), requires_grad=True)
+    first = torch.linalg.svd(b, full_matrices=False).U
+    ((torch.eye(4) - first @ first.mT) * torch.tensor(normal(4, 4))).sum().backward()
+    np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), atol=1e-12)
+
+
+def test_least_squares_beside_numpy():
+    a, b = normal(6, 3), normal(6, 2)
+    got = mt.linalg.lstsq(mt.tensor(a), mt.tensor(b))
+    x, rest, rank, s = np.linalg.lstsq(a, b, rcond=None)
+    for g, w in zip(got, (x, rest, rank, s)):
+        np.testing.assert_allclose(g.numpy(), w, rtol=1e-12)
+    flat = np.outer(normal(4), normal(3))
+    np.testing.assert_allclose(mt.linalg.lstsq(mt.tensor(flat), mt.tensor(normal(4))).solution.numpy(), np.linalg.lstsq(flat, normal(4), rcond=None)[0], atol=1e-12)
+    assert mt.linalg.lstsq(mt.tensor(flat), mt.tensor(normal(4))).rank.item() == 1
 
 
 @pytest.mark.parametrize(
@@ -387,6 +436,9 @@ def test_what_has_no_gradient_says_so(f):
         (lambda: mt.linalg.solve(mt.zeros(2, 2), mt.zeros(2)), ValueError, "solve.*singular"),
         (lambda: mt.linalg.solve(mt.eye(2), mt.zeros(3, 1)), ValueError, "solve"),
         (lambda: mt.linalg.cholesky(-mt.eye(2)), ValueError, "cholesky.*positive definite"),
+        (lambda: mt.linalg.lstsq(mt.eye(2), mt.zeros(3, 1)), ValueError, "lstsq.*row"),
+        (lambda: mt.nn.functional.unfold(mt.zeros(1, 1, 2, 2), 3), ValueError, "unfold.*window"),
+        (lambda: mt.nn.functional.fold(mt.zeros(1, 3, 4), (4, 4), 2), ValueError, "fold.*C"),
         (lambda: mt.linalg.qr(mt.eye(2), mode="complete"), NotImplementedError, "qr.*reduced"),
         (lambda: mt.linalg.matrix_norm(mt.eye(2), 3), ValueError, "matrix_norm"),
         (lambda: mt.unique("a"), TypeError, "unique"),
