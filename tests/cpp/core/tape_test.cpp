@@ -23,7 +23,7 @@ TEST(Tape, HooksChangeGradients) {
   int64_t id = add_hook(y, [](const Tensor& g) { return g * 10.0; });
   int calls = 0;
   add_hook(x, [&](const Tensor&) { ++calls; return Tensor(); });
-  backward(sum(y * y));
+  backward(sum(y * y), {}, true);
   EXPECT_EQ(x.grad().to_vector<float>(), (std::vector<float>{180, 360}));
   remove_hook(y, id);
   x.set_grad({});
@@ -74,7 +74,7 @@ TEST(Tape, AnomaliesNameOpAndPlace) {
   {
     Swap on(mode().anomaly, true);
     y = sqrt(x - 4.0) * 0.0;
-    std::string error = error_of([&] { backward(sum(y)); });
+    std::string error = error_of([&] { backward(sum(y), {}, true); });
     EXPECT_NE(error.find("[sqrt]"), std::string::npos) << error;
     EXPECT_NE(error.find("made at the test"), std::string::npos) << error;
   }
@@ -83,8 +83,18 @@ TEST(Tape, AnomaliesNameOpAndPlace) {
 }
 
 TEST(Tape, WhatHasNoGradientSaysSo) {
-  Tensor a = Tensor::of({2, 2}, {2, 1, 1, 3}).set_requires_grad();
-  EXPECT_EQ(error_of([&] { backward(sum(linalg::svd(a).s)); }), "[linalg_svd] expected an op with a gradient, got one without (detach() its result)");
+  OpDef plain{.name = "plain", .infer = [](const Call& c, Specs& out) { out.push(c.in[0]); }, .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); }};
+  EXPECT_EQ(error_of([&] { backward(sum(apply(plain, {leaf({2, 1})}))); }), "[plain] expected an op with a gradient, got one without (detach() its result)");
+}
+
+TEST(Tape, IsFreedUnlessItIsRetained) {
+  Tensor x = leaf({1, 2}), y = sum(x * x);
+  backward(y, {}, true);
+  backward(y);
+  EXPECT_EQ(x.grad().to_vector<float>(), (std::vector<float>{4, 8}));
+  EXPECT_NE(error_of([&] { backward(y); }).find("[mul] expected the values it saved for its gradient, got a tape that an earlier backward freed"), std::string::npos);
+  Tensor wanted[] = {x}, z = sum(x * x * x), slope = gradients(z, wanted, true)[0];
+  EXPECT_EQ(gradients(sum(slope), wanted)[0].to_vector<float>(), (std::vector<float>{6, 12}));
 }
 
 }  // namespace

@@ -40,15 +40,15 @@ def test_hooks_see_and_change_gradients():
     y.register_hook(lambda g: seen.append(g.tolist()))
     handle = y.register_hook(lambda g: g * 10)
     x.register_hook(lambda g: seen.append(g.tolist()))
-    (y * y).sum().backward()
+    (y * y).sum().backward(retain_graph=True)
     assert seen == [[6, 12], [180, 360]] and x.grad.tolist() == [180, 360]
     handle.remove()
     x.grad = None
-    (y * y).sum().backward()
+    (y * y).sum().backward(retain_graph=True)
     assert x.grad.tolist() == [18, 36]
     with y.register_hook(lambda g: g * 0):
-        assert autograd.grad((y * y).sum(), x)[0].tolist() == [0, 0]
-    assert autograd.grad((y * y).sum(), x)[0].tolist() == [18, 36]
+        assert autograd.grad((y * y).sum(), x, retain_graph=True)[0].tolist() == [0, 0]
+    assert autograd.grad((y * y).sum(), x, retain_graph=True)[0].tolist() == [18, 36]
     total = []
     z = leaf(1.0)
     z.register_hook(lambda g: total.append(g.item()))
@@ -187,8 +187,8 @@ def test_anomalies_name_op_and_place():
         z = mt.sqrt(x - 4) * 0  # the second line
         with pytest.raises(ValueError, match=r"(?s)\[sqrt\].*NaN.*test_tape.py.*the second line"):
             z.sum().backward()
-        bad = mt.linalg.svd(mt.eye(2).requires_grad_()).S.sum()
-        with pytest.raises(NotImplementedError, match=r"\[linalg_svd\].*made at .*test_tape.py"):
+        bad = mt.scatter_reduce(mt.eye(2).requires_grad_(), 0, mt.tensor([[0, 1]]), mt.ones(1, 2), "amax").sum()
+        with pytest.raises(NotImplementedError, match=r"\[scatter_elements\].*made at .*test_tape.py"):
             bad.backward()
     assert not autograd.is_anomaly_enabled()
     mt.sqrt(leaf(0.0)).sum().backward()                  # without the mode NaN and inf pass
