@@ -49,13 +49,12 @@ Cost cube_cost(const Call& c) {
   return {s.batches * s.m * s.n * std::min(s.m, s.n), 0};
 }
 
-Tensor well_conditioned() {                                    // diagonally dominant, and not symmetric
-  Tensor a = sample_values({2, 3, 3}, -0.6f, 0.9f);
-  for (int64_t b = 0; b < 2; ++b) for (int64_t i = 0; i < 3; ++i) a.view().f32()[b * 9 + i * 4] += float(2 + b + i);
+Tensor well_conditioned(int64_t rows = 3) {                    // dominated by the diagonal, and not symmetric
+  Tensor a = sample_values({2, rows, 3}, -0.6f, 0.9f);
+  for (int64_t b = 0; b < 2; ++b) for (int64_t i = 0; i < 3; ++i) a.view().f32()[b * rows * 3 + i * 4] += float(2 + b + i);
   return a;
 }
 std::vector<Sample> square_samples() { return {{{well_conditioned()}, nullptr}, {{transpose(slice(well_conditioned(), 0, 0, 1))}, nullptr}}; }
-std::vector<Sample> tall_and_wide() { return {{{sample_values({4, 3})}, nullptr}, {{transpose(sample_values({2, 4, 3}))}, nullptr}}; }
 constexpr Keep keep_outputs{0, ~0u};
 constexpr Traits dense_all{.dense = 3, .out = Layout::dense};
 
@@ -188,7 +187,8 @@ constinit const OpDef linalg_qr_op{.name = "linalg_qr", .doc = "q @ r with ortho
         store(c.out[1], b, k * n, a);
       });
     },
-    .work = batch_work<any_shape>, .vjp = linalg::qr_gradient, .keep = keep_outputs, .cost = cube_cost, .samples = tall_and_wide, .traits = dense_all};
+    .work = batch_work<any_shape>, .vjp = linalg::qr_gradient, .keep = keep_outputs, .cost = cube_cost,
+    .samples = []() -> std::vector<Sample> { return {{{well_conditioned(4)}, nullptr}, {{transpose(well_conditioned(4))}, nullptr}}; }, .traits = dense_all};
 
 constinit const OpDef linalg_svd_op{.name = "linalg_svd", .doc = "u, s, v^T with a = u @ diag(s) @ v^T; axis 1: square u and v", .outputs = 3,
     .infer = [](const Call& c, Specs& out) {
