@@ -25,28 +25,26 @@ uint32_t bits_of_multiplier(float v) { return v < std::numeric_limits<float>::mi
 
 void define_requantize(CWriter& w) {
   define_round24(w);
-  w.define("requantize", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi). The multiplier is given by the bits of its float32; all is
-   done in integers, so the result is that of IEEE 754 single precision with any FPU or none. */
-static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
-  uint32_t magnitude = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc;
-  if (magnitude >> 24) magnitude = (uint32_t)round24(magnitude);
-  uint64_t product = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u);
+  w.define("requantize", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi), of bytes. The multiplier is given by the bits of its float32;
+   all is done in integers, so the result is that of IEEE 754 single precision with any FPU or none. */
+static uint32_t scaled_exactly(uint32_t magnitude, uint32_t multiplier) {
+  uint64_t product, rest;
   const int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */
+  if (magnitude >> 24) magnitude = (uint32_t)round24(magnitude);
+  product = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u);
+  if (product == 0 || shift > 62) return 0;
+  if (shift < 1 || product >> shift > 0xffffu) return 0x10000u; /* beyond any bound */
+  product = round24(product);
+  rest = product & ((UINT64_C(1) << shift) - 1);
+  return (uint32_t)(product >> shift) + (rest + (product >> shift & 1u) > UINT64_C(1) << (shift - 1));
+}
+static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
+  const uint32_t magnitude = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc, shift = 134u - (multiplier >> 23);
+  uint64_t value = 0x8000; /* 16 bits of fraction */
   uint32_t whole;
-  if (product == 0 || shift > 62) {
-    whole = 0;
-  } else if (shift < 1 || product >> shift > 0xffffu) {
-    whole = 0x10000u; /* beyond any bound */
-  } else {
-    const uint64_t one = UINT64_C(1) << shift, near = one >> 15;
-    uint64_t rest = product & (one - 1);
-    if (rest - (one / 2 - near) <= 2 * near) { /* close to a half: the product's own rounding may decide */
-      product = round24(product);
-      rest = product & (one - 1);
-    }
-    whole = (uint32_t)(product >> shift);
-    if (rest > one / 2 || (rest == one / 2 && (whole & 1u))) ++whole;
-  }
+  if (shift < 48 && magnitude >> 24 == 0) value = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u) >> shift;
+  if (value >> 31 || ((uint32_t)value & 0xffffu) - 0x7ffdu <= 6) whole = scaled_exactly(magnitude, multiplier); /* large, or close to a half: the product's rounding may decide */
+  else whole = ((uint32_t)value + 0x8000u) >> 16;
   const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
   return y < lo ? lo : y > hi ? hi : y;
 }
@@ -54,7 +52,7 @@ static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_
 }
 void define_requantize_wide(CWriter& w) {
   define_round24(w);
-  w.define("requantize_wide", R"(/* The same of a wide sum, to 16 bits or fewer. */
+  w.define("requantize_wide", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi), to 16 bits or fewer; the multiplier by its bits. */
 static int32_t requantize_wide(int64_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
   uint64_t magnitude = acc < 0 ? 0u - (uint64_t)acc : (uint64_t)acc, product;
   int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */

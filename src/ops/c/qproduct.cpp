@@ -55,7 +55,15 @@ static uint32_t word(const void *p) {
   return v;
 }
 static int32_t even_bytes(uint32_t v) { return __sxtb16((int32_t)v); }
-static int32_t odd_bytes(uint32_t v) { return __sxtb16((int32_t)(v >> 8 | v << 24)); }
+static int32_t odd_bytes(uint32_t v) {
+#ifdef __GNUC__
+  int32_t odd;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
+  return odd;
+#else
+  return __sxtb16((int32_t)(v >> 8 | v << 24));
+#endif
+}
 static int32_t add_products(int32_t even, int32_t odd, const int8_t *w, int32_t sum) {
   const uint32_t q = word(w);
   return __smlad(odd, odd_bytes(q), __smlad(even, even_bytes(q), sum));
