@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: gallery demo test install cpp-test python-test asan tsan test-aarch64 bench wheel wheels clean
+.PHONY: gallery demo test install cpp-test python-test instructions asan tsan test-aarch64 bench wheel wheels clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -22,6 +22,10 @@ cpp-test:
 
 python-test:
 	@.venv/bin/python -m pytest
+
+# Instructions of whole inferences beside those kept in benchmarks/instructions.json, after make test
+instructions:
+	@.venv/bin/python benchmarks/instructions.py build/dev/examples/cpp/run_model
 
 # The C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer, or under ThreadSanitizer.
 asan tsan:

@@ -36,6 +36,7 @@ need libcli11-dev /usr/include/CLI/CLI.hpp
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 need python3-dev "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h"
 if [[ $judges ]]; then
+  need valgrind valgrind                                        # instructions are counted
   need ccache ccache
   need libgtest-dev /usr/include/gtest/gtest.h
   need libgmock-dev /usr/include/gmock/gmock.h
