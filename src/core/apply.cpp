@@ -59,6 +59,11 @@ Strides output_strides(const Call& call, std::span<const Strides> in, int i) {
         bool row_major = same_layout(shape, in[k], contiguous(shape));
         if (!row_major || k + 1 == in.size()) return row_major ? contiguous(shape) : in[k];
       }
+  // What joins parts that all lie channels-last leaves them so.
+  bool joined = call.op.traits.movement && !call.op.view && shape.rank == 4 && !in.empty();
+  for (size_t k = 0; k < in.size() && joined; ++k)
+    joined = call.in[k].shape.rank == 4 && same_layout(call.in[k].shape, in[k], channels_last(call.in[k].shape)) && !same_layout(call.in[k].shape, in[k], contiguous(call.in[k].shape));
+  if (joined) return channels_last(shape);
   return contiguous(shape);
 }
 

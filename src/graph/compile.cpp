@@ -4,6 +4,7 @@ namespace miniten {
 
 static constexpr Pass in_order[] = {
     {"fold_constants", fold_constants},
+    {"sink_moves", sink_moves},
     {"cancel_moves", cancel_moves},
     {"fold_batch_norm", fold_batch_norm},
     {"recognise_functions", recognise_functions},

@@ -196,6 +196,21 @@ constinit const OpDef slice_scatter_op{.name = "slice_scatter", .doc = "zeros wi
     },
     .traits = {.movement = true, .shape_only = 2, .out = Layout::dense}, .c = {"slice_scatter", 0, &c::slice_scatter}, .attrs = codec<SliceAttrs>};
 
+// A border of what stands for zero is a convolution's own padding.
+static std::optional<Absorbed> pad_absorb(const Fusion& f) {
+  const auto& pad = f.first.as<PadAttrs>();
+  if (f.slot != 0 || f.chains || pad.before.rank != 4 || pad.before[0] || pad.before[1] || pad.after[0] || pad.after[1]) return {};
+  auto with = [&](auto at) {
+    int64_t more[] = {pad.before[2], pad.before[3], pad.after[2], pad.after[3]};
+    for (int i = 0; i < 4; ++i) at.padding[i] += more[i];
+    std::vector<int> rest;
+    for (int i = 1; i < int(f.next.in.size()); ++i) rest.push_back(i);
+    return Absorbed{std::make_shared<decltype(at)>(at), rest, {}, &f.next.op};
+  };
+  if (&f.next.op == &conv2d_op && pad.value == 0) return with(f.next.as<Conv2dAttrs>());
+  if (&f.next.op == &qconv2d_op && pad.value == double(f.next.as<QConv2dAttrs>().x_zero)) return with(f.next.as<QConv2dAttrs>());
+  return {};
+}
 constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
     .infer = [](const Call& c, Specs& out) {
       const auto& at = c.as<PadAttrs>();
@@ -232,6 +247,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       for (int i = 0; i < in.rank; ++i) stop.push(is_symbol(in[i]) ? in[i] : at.before[i] + in[i]);
       v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
     },
+    .absorb = pad_absorb,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<PadAttrs>(PadAttrs{{1, 0}, {0, 2}, 0.5})}}; },
     .traits = {.out = Layout::dense}, .onnx = {"Pad", 2, &onnx::pad}, .tflite = {"PAD", 1, &to_tflite::pad}, .c = {"pad", 0, &c::pad}, .attrs = codec<PadAttrs>};
 

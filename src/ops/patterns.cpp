@@ -62,6 +62,34 @@ Found table_of_bytes(const PatternGraph& graph, int y) {
 
 }  // namespace
 
+std::optional<Axes> turn_of(const OpDef& op, const void* attrs) {
+  if (&op != &permute_op) return {};
+  return static_cast<const PermuteAttrs*>(attrs)->order;
+}
+Attrs turned(const OpDef& op, const void* attrs, const Axes& order) {
+  auto by_axis = [&](Dims d) {                         // one number for each axis
+    Dims to = d;
+    for (int i = 0; i < order.rank && i < d.rank; ++i) to[int(order[i])] = d[i];
+    return to;
+  };
+  if (&op == &pad_op) {
+    const auto& at = *static_cast<const PadAttrs*>(attrs);
+    return std::make_shared<PadAttrs>(PadAttrs{by_axis(at.before), by_axis(at.after), at.value});
+  }
+  if (&op == &concat_op) {
+    int64_t axis = static_cast<const AxisAttrs*>(attrs)->axis;
+    return std::make_shared<AxisAttrs>(AxisAttrs{order[int(axis < 0 ? axis + order.rank : axis)]});
+  }
+  for (const OpDef* reduction : {&mean_op, &sum_op, &max_op, &min_op}) {
+    if (&op != reduction) continue;
+    Axes axes;
+    for (int a = 0; a < order.rank; ++a)
+      for (int64_t read : static_cast<const ReduceAttrs*>(attrs)->axes) if (order[int(read)] == a) axes.push(a);
+    return std::make_shared<ReduceAttrs>(ReduceAttrs{axes});
+  }
+  return nullptr;
+}
+
 std::span<const Pattern> function_patterns() {
   static constexpr Pattern all[] = {function_of_x, table_of_bytes};
   return all;

@@ -30,4 +30,9 @@ std::span<const Pattern> function_patterns();
 std::span<const Pattern> session_patterns();
 std::span<const Pattern> tflite_patterns();
 
+// Ops told by where their attributes point. A permute's order; none: another op.
+std::optional<Axes> turn_of(const OpDef&, const void* attrs);
+// What op on x needs in order to give permute(op(permute(x, order)), inverse) with these attributes; null: it cannot.
+Attrs turned(const OpDef&, const void* attrs, const Axes& order);
+
 }  // namespace miniten

@@ -6,6 +6,7 @@ namespace miniten {
 
 // Graph -> Graph; each keeps the law in its comment, and verify holds after it.
 void fold_constants(Graph&);             // nodes of constants alone (and of sizes) become constants; states, randomness and writes stay
+void sink_moves(Graph&);                 // ops whose operands are turned the same way work on what lies there; the result is turned
 void cancel_moves(Graph&);               // views that lead back to an earlier value give it, also from behind an elementwise op
 void fold_batch_norm(Graph&);            // a convolution or product whose only reader is a batch norm takes it up in its weights
 void recognise_functions(Graph&);        // what exporters write in small steps becomes the function: gelu, silu

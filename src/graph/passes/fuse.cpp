@@ -42,7 +42,8 @@ static void absorb(Graph& g, Absorbing how) {
     merged.attrs = absorbed->attrs;
     if (absorbed->op) {
       merged.op = absorbed->op;
-      if (!next.name.empty() && next.name != first.name) merged.name += " + " + next.name;
+      if (merged.op == next.op) merged.name = next.name;
+      else if (!next.name.empty() && next.name != first.name) merged.name += " + " + next.name;
     }
     merged.out = next.out;
     g.nodes[last] = std::move(merged);                 // stands where its last input is known

@@ -60,6 +60,24 @@ TEST(Passes, CancelMovesPullsViewsThroughElementwiseOps) {
   EXPECT_EQ(ops_of(after(cancel_moves, {x}, [&](auto& in) { return std::vector{first(last(in[0]) + channels)}; })), "permute add permute");                // an operand along an axis
 }
 
+TEST(Passes, TurnsSinkThroughWhatWorksEitherWay) {
+  Tensor x = normal({1, 3, 4, 5}, 2), y = normal({1, 3, 4, 5}, 3), w = normal({6, 3, 3, 3}, 4);
+  auto last = [](const Tensor& t) { return permute(t, {0, 2, 3, 1}); };
+  auto first = [](const Tensor& t) { return permute(t, {0, 3, 1, 2}); };
+  auto both = [](Graph& g) { sink_moves(g); cancel_moves(g); };
+  auto left = [&](const std::vector<Tensor>& in, auto form) { return ops_of(after(+both, in, [&](auto& t) { return form(t); })); };
+  using T = std::vector<Tensor>;
+  EXPECT_EQ(left({x, y}, [&](auto& t) { Tensor s = last(t[0]) + last(t[1]); return T{exp(first(s)), exp(first(s + last(t[0])))}; }), "add exp add exp");          // read twice
+  EXPECT_EQ(left({x, y}, [&](auto& t) { return T{exp(first(concat(T{last(t[0]), last(t[1])}, 3)))}; }), "concat exp");
+  EXPECT_EQ(left({x}, [&](auto& t) { return T{exp(reshape(mean(last(t[0]), {1, 2}, true), {3}))}; }), "mean permute reshape exp");
+  EXPECT_EQ(left({x}, [&](auto& t) { return T{conv2d(first(pad(last(t[0]), {0, 1, 2, 0}, {0, 0, 1, 0})), w)}; }), "pad conv2d");
+  EXPECT_EQ(left({x}, [&](auto& t) { return T{exp(first(pad(last(t[0]), {0, 1, 2, 0}, {0, 0, 1, 0})))}; }), "permute pad exp permute");                       // nobody takes the border up
+  EXPECT_EQ(left({x, y}, [&](auto& t) { return T{exp(first(last(t[0]) + permute(t[1], {0, 2, 3, 1}) * reshape(t[0], {1, 4, 5, 3})))}; }).find("conv"), std::string::npos);
+  Graph g = after(+[](Graph& h) { sink_moves(h); cancel_moves(h); fuse(h); }, {x}, [&](auto& t) { return T{conv2d(first(pad(last(t[0]), {0, 1, 2, 0}, {0, 0, 1, 0})), w)}; }, 1e-6);
+  EXPECT_EQ(ops_of(g), "conv2d");                                    // the border is its padding
+  EXPECT_EQ(static_cast<const Conv2dAttrs*>(g.nodes[0].attributes())->padding, (Dims{1, 2, 0, 1}));
+}
+
 TEST(Passes, CancelMovesKeepsOutputsAndStates) {
   Tensor x = normal({2, 3}, 5);
   EXPECT_EQ(ops_of(after(cancel_moves, {x}, [](auto& in) { return std::vector{transpose(transpose(in[0]))}; })), "permute permute");   // an output keeps its name
