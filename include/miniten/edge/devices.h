@@ -1,9 +1,16 @@
 #pragma once
+#include <functional>
 #include <map>
 #include "miniten/nn/module.h"
 
 namespace miniten::edge {
 
+// A step that was measured: what tells it from others of its kind, and how much longer than its roofline it took.
+struct MeasuredStep {
+  double outputs = 0, products = 0, channels = 0;      // elements of its outputs, multiply-adds for one of them, its width
+  double footprint = 0;                                // bytes of the whole model's weights and arena: what stays in the cache
+  double slowdown = 1;
+};
 // What a chip or a machine can do: docs/edge/devices.md. Rates of the table are peaks of the architecture for all cores
 // (clock x multiply-adds a cycle); `probe` measures them.
 struct Device {
@@ -16,8 +23,10 @@ struct Device {
   double ram_kb = 0, flash_kb = 0;                     // 0: not known, or as large as what is put in
   double watts = 0;                                    // while computing; 0: not known
   std::string source;                                  // where the figures stand, or how they were measured
-  // How much longer a step takes than its roofline says. Of a table's device one figure for all ("*").
-  std::map<std::string, double> slowdown;              // by op
+  // How much longer a step takes than its roofline says, by kind: the op, "+" where its weights are in Winograd's form, " int8"
+  // of integers. Of a table's device one figure for all ("*"); of a probed one what was measured, and its geometric means.
+  std::map<std::string, double> slowdown;
+  std::map<std::string, std::vector<MeasuredStep>> steps;
   double step_seconds = 0;                             // of any step, however small
   double error = 0;                                    // of predicted latencies: the median of |predicted - measured| / measured
                                                        // where it was measured; 1 for the table: a factor of about two
@@ -31,14 +40,15 @@ const Device& find_device(std::string_view name);      // throws for an unknown 
 
 // This machine: peak rates by MiniTen's own kernels. Takes some tenths of a second.
 Device peak_rates(int threads = 1);
-// The same, and for predictions how a few small nets run beside their roofline; error is leave-one-out over those nets.
-// Takes some seconds.
-Device probe(int threads = 1);
+// The same, and for predictions how single layers and small nets run beside their roofline; error is leave-one-out over those
+// nets. Takes some seconds; progress is told the share done.
+Device probe(int threads = 1, const std::function<void(double)>& progress = {});
 
 // The time that a step cannot beat: work over peak rate, or bytes over bandwidth, whichever is more.
 double roofline_seconds(const Device&, const Cost&, size_t bytes, bool integers);
 
-// Steps of the compiled model, each its roofline times its op's slowdown. An estimate: `error` says how good.
+// Steps of the compiled model, each its roofline times a slowdown: of a probed device the mean over the measured steps that are
+// most like it. An estimate: `error` says how good.
 struct LatencyEstimate {
   std::string device;
   double latency_ms = 0, error = 0;

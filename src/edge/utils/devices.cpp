@@ -1,4 +1,5 @@
 #include "miniten/edge/devices.h"
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -7,8 +8,8 @@ namespace miniten::edge {
 namespace {
 
 // Multiply-adds a cycle at most: two 16-bit ones by SMLAD on Cortex-M4, M7 and M33; VMUL and VADD, or VFMA, for floats; by
-// MULS and ADDS on Cortex-M0+; floats without an FPU about one in 50 cycles. Cortex-A: FLOPs a cycle as vendors count them,
-// halved; SDOT on Cortex-A76.
+// MULS and ADDS on Cortex-M0+; floats without an FPU about one in 50 cycles. Cortex-A53, A57, A72 and Gracemont: half the FLOPs
+// a cycle that vfpbench measured; SDOT on Cortex-A76.
 struct Core { const char* name; double f32, int8; const char* source; };
 constexpr Core m0{"Cortex-M0+", 0.02, 0.5, "Arm Cortex-M0+ Technical Reference Manual"};
 constexpr Core m4{"Cortex-M4F", 0.5, 2, "Arm Cortex-M4 Technical Reference Manual"};
@@ -17,35 +18,36 @@ constexpr Core m7{"Cortex-M7", 1, 2, "Arm Cortex-M7 Technical Reference Manual"}
 constexpr Core lx6{"Xtensa LX6", 1, 0.5, "Xtensa Instruction Set Architecture reference manual"};
 constexpr Core lx7{"Xtensa LX7", 1, 16, "ESP32-S3 Technical Reference Manual, processor instruction extensions"};
 constexpr Core rv32{"RV32IMC", 0.02, 0.5, "ESP32-C3 Technical Reference Manual"};
-constexpr Core a53{"Cortex-A53", 4, 8, "Arm Cortex-A53 Technical Reference Manual"};
-constexpr Core a57{"Cortex-A57", 4, 8, "Arm Cortex-A57 Software Optimization Guide"};
-constexpr Core a72{"Cortex-A72", 4, 8, "Arm Cortex-A72 Software Optimization Guide"};
+constexpr Core a53{"Cortex-A53", 4, 8, "github.com/hiroog/vfpbench, log of a BCM2837"};
+constexpr Core a57{"Cortex-A57", 4, 8, "github.com/hiroog/vfpbench, log of a Jetson Nano"};
+constexpr Core a72{"Cortex-A72", 4, 8, "github.com/hiroog/vfpbench, log of a Raspberry Pi 4"};
 constexpr Core a76{"Cortex-A76", 8, 32, "Arm Cortex-A76 Software Optimization Guide"};
-constexpr Core gracemont{"Gracemont", 8, 32, "Intel 64 and IA-32 Architectures Optimization Reference Manual"};
+constexpr Core gracemont{"Gracemont", 8, 32, "github.com/hiroog/vfpbench, log of an N100"};
 
-// watts: the typical run current of the data sheet x 3.3 V (nRF52840: 3 V), or the power that the vendor names.
+// watts: the typical run current of the data sheet x 3.3 V (nRF52840: 3 V), or the power that the vendor names. source: where
+// clock, cores, memory and watts were read, most of it the board's page of an operating system that runs on it.
 struct Row { const char *name, *chip; const Core& core; double mhz; int cores; double ram_kb, flash_kb, watts; const char* source; };
 const Row rows[] = {
-    {"arduino_nano_33_ble", "nRF52840", m4, 64, 1, 256, 1024, 0.0100, "Nordic nRF52840 Product Specification (52 uA/MHz)"},
-    {"arduino_zero", "SAMD21G18", m0, 48, 1, 32, 256, 0, "Microchip DS40001882, SAM D21 family"},
-    {"esp32", "ESP32-WROOM-32", lx6, 240, 2, 520, 4096, 0, "Espressif ESP32 and ESP32-WROOM-32 data sheets"},
-    {"esp32c3", "ESP32-C3-WROOM-02", rv32, 160, 1, 400, 4096, 0, "Espressif ESP32-C3 and ESP32-C3-WROOM-02 data sheets"},
-    {"esp32s3", "ESP32-S3-WROOM-1-N8", lx7, 240, 2, 512, 8192, 0, "Espressif ESP32-S3 and ESP32-S3-WROOM-1 data sheets"},
-    {"intel_n100", "Intel N100", gracemont, 3400, 4, 0, 0, 6, "Intel product specifications, Processor N100 (6 W TDP, 3.4 GHz)"},
-    {"jetson_nano", "Tegra X1", a57, 1430, 4, 4.0 * 1048576, 0, 10, "NVIDIA Jetson Nano module data sheet (CPU alone; 10 W mode)"},
-    {"raspberry_pi_3b_plus", "BCM2837B0", a53, 1400, 4, 1048576, 0, 0, "Raspberry Pi 3 Model B+ product brief"},
-    {"raspberry_pi_4b", "BCM2711", a72, 1500, 4, 1048576, 0, 0, "Raspberry Pi 4 Model B product brief (the 1 GB board)"},
-    {"raspberry_pi_5", "BCM2712", a76, 2400, 4, 2.0 * 1048576, 0, 0, "Raspberry Pi 5 product brief (the 2 GB board)"},
-    {"raspberry_pi_pico", "RP2040", m0, 133, 2, 264, 2048, 0, "Raspberry Pi RP2040 and Pico data sheets"},
-    {"raspberry_pi_pico2", "RP2350", m33, 150, 2, 520, 4096, 0, "Raspberry Pi RP2350 and Pico 2 data sheets"},
-    {"raspberry_pi_zero_2w", "RP3A0", a53, 1000, 4, 512 * 1024, 0, 0, "Raspberry Pi Zero 2 W product brief"},
-    {"stm32f407", "STM32F407VG", m4, 168, 1, 192, 1024, 0, "STMicroelectronics DS8626, STM32F405xx STM32F407xx"},
-    {"stm32f411", "STM32F411RE", m4, 100, 1, 128, 512, 0.033, "STMicroelectronics DS10314, STM32F411xC/xE (100 uA/MHz)"},
-    {"stm32f746", "STM32F746NG", m7, 216, 1, 320, 1024, 0, "STMicroelectronics DS10916, STM32F745xx STM32F746xx"},
-    {"stm32h743", "STM32H743ZI", m7, 480, 1, 1024, 2048, 0, "STMicroelectronics DS12110, STM32H743xI"},
-    {"stm32l476", "STM32L476RG", m4, 80, 1, 128, 1024, 0.0264, "STMicroelectronics DS10198, STM32L476xx (100 uA/MHz)"},
-    {"stm32u575", "STM32U575ZI", m33, 160, 1, 786, 2048, 0.0103, "STMicroelectronics DS13737, STM32U575xx (19.5 uA/MHz)"},
-    {"teensy_41", "i.MX RT1062", m7, 600, 1, 1024, 7936, 0, "NXP i.MX RT1060 data sheet; PJRC Teensy 4.1 technical information"},
+    {"arduino_nano_33_ble", "nRF52840", m4, 64, 1, 256, 1024, 0.0100, "Nordic nRF52840 Product Specification (52 uA/MHz); docs.platformio.org nrf52840_dk"},
+    {"arduino_zero", "SAMD21G18", m0, 48, 1, 32, 256, 0, "docs.zephyrproject.org boards/arduino/zero"},
+    {"esp32", "ESP32-WROOM-32", lx6, 240, 2, 520, 4096, 0, "Espressif ESP32-WROOM-32D data sheet, chapter 3; docs.zephyrproject.org boards/espressif/esp32_devkitc_wroom"},
+    {"esp32c3", "ESP32-C3-WROOM-02", rv32, 160, 1, 400, 4096, 0, "docs.zephyrproject.org boards/espressif/esp32c3_devkitc"},
+    {"esp32s3", "ESP32-S3-WROOM-1-N8", lx7, 240, 2, 512, 8192, 0, "Espressif ESP32-S3-WROOM-1 data sheet, chapter 1; docs.waveshare.com ESP32-S3-DEV-KIT-N8R8"},
+    {"intel_n100", "Intel N100", gracemont, 3400, 4, 0, 0, 6, "Intel product specifications, Processor N100 (6 W TDP, 3.4 GHz at most); github.com/hiroog/vfpbench, log of an N100"},
+    {"jetson_nano", "Tegra X1", a57, 1428, 4, 4.0 * 1048576, 0, 10, "github.com/hiroog/vfpbench, log of a Jetson Nano (clock); NVIDIA Jetson Nano product page (4 GB; power mode 0 is 10 W, of the whole module)"},
+    {"raspberry_pi_3b_plus", "BCM2837B0", a53, 1400, 4, 1048576, 0, 0, "github.com/raspberrypi/documentation, processors/bcm2837b0 and raspberry-pi/introduction"},
+    {"raspberry_pi_4b", "BCM2711", a72, 1500, 4, 1048576, 0, 0, "github.com/raspberrypi/documentation, processors/bcm2711 and raspberry-pi/introduction (the 1 GB board)"},
+    {"raspberry_pi_5", "BCM2712", a76, 2400, 4, 4.0 * 1048576, 0, 0, "github.com/raspberrypi/documentation, processors/bcm2712 and raspberry-pi/introduction (the 4 GB board)"},
+    {"raspberry_pi_pico", "RP2040", m0, 133, 2, 264, 2048, 0, "docs.micropython.org rp2/general; github.com/raspberrypi/documentation, raspberry-pi/introduction"},
+    {"raspberry_pi_pico2", "RP2350", m33, 150, 2, 520, 4096, 0, "docs.zephyrproject.org boards/raspberrypi/rpi_pico2"},
+    {"raspberry_pi_zero_2w", "RP3A0", a53, 1000, 4, 512 * 1024, 0, 0, "github.com/raspberrypi/documentation, processors/rp3a0"},
+    {"stm32f407", "STM32F407VG", m4, 168, 1, 192, 1024, 0, "docs.zephyrproject.org boards/st/stm32f4_disco"},
+    {"stm32f411", "STM32F411RE", m4, 100, 1, 128, 512, 0.033, "STMicroelectronics DocID026289, STM32F411xC/xE (100 uA/MHz); docs.zephyrproject.org boards/st/nucleo_f411re"},
+    {"stm32f746", "STM32F746NG", m7, 216, 1, 320, 1024, 0, "docs.kernel.org arch/arm/stm32/stm32f746-overview"},
+    {"stm32h743", "STM32H743ZI", m7, 480, 1, 1024, 2048, 0, "STMicroelectronics DM00387108, STM32H743xI; docs.zephyrproject.org boards/weact/mini_stm32h743"},
+    {"stm32l476", "STM32L476RG", m4, 80, 1, 128, 1024, 0.0264, "docs.zephyrproject.org boards/st/nucleo_l476rg (100 uA/MHz)"},
+    {"stm32u575", "STM32U575ZI", m33, 160, 1, 786, 2048, 0.0103, "docs.zephyrproject.org boards/st/nucleo_u575zi_q (19.5 uA/MHz); doc.riot-os.org boards/nucleo-u575zi-q"},
+    {"teensy_41", "i.MX RT1062", m7, 600, 1, 1024, 7936, 0, "docs.zephyrproject.org boards/pjrc/teensy4; docs.platformio.org boards/teensy/teensy41 (7.75 MB of flash for programs)"},
 };
 
 // Of the peak that kernels reach: 249 million operations a second of 864 million on a Cortex-M7 at 216 MHz (Lai, Suda,
@@ -129,10 +131,13 @@ std::string Device::to_text() const {
   return text + s + source + "\n";
 }
 std::string Device::to_json() const {
-  return nlohmann::ordered_json{{"name", name}, {"chip", chip}, {"core", core}, {"clock_mhz", clock_mhz}, {"cores", cores}, {"macs_per_second", macs_per_second},
+  nlohmann::ordered_json j{{"name", name}, {"chip", chip}, {"core", core}, {"clock_mhz", clock_mhz}, {"cores", cores}, {"macs_per_second", macs_per_second},
                                 {"bytes_per_second", bytes_per_second}, {"cache_bytes_per_second", cache_bytes_per_second}, {"cache_bytes", cache_bytes},
                                 {"ram_kb", ram_kb}, {"flash_kb", flash_kb}, {"watts", watts}, {"source", source}, {"slowdown", slowdown},
-                                {"step_seconds", step_seconds}, {"error", error}, {"measured", measured}}.dump();
+                                {"step_seconds", step_seconds}, {"error", error}, {"measured", measured}};
+  for (auto& [kind, of_kind] : steps)
+    for (const MeasuredStep& m : of_kind) j["steps"][kind].push_back({m.outputs, m.products, m.channels, m.footprint, m.slowdown});
+  return j.dump();
 }
 Device Device::from_json(std::string_view text) {
   try {
@@ -151,6 +156,14 @@ Device Device::from_json(std::string_view text) {
       *to = j.value(key, *to);
       if (!(*to >= 0) || std::isinf(*to)) throw Error(ErrorKind::value, "device", std::string(key) + " of 0 or more", std::to_string(*to));
     }
+    if (j.contains("steps"))
+      for (auto& [kind, of_kind] : j["steps"].items())
+        for (auto& row : of_kind) {
+          auto v = row.get<std::array<double, 5>>();
+          for (double x : v) if (!(x >= 0) || std::isinf(x)) throw Error(ErrorKind::value, "device", "steps of numbers of 0 or more", row.dump());
+          if (!(v[4] > 0)) throw Error(ErrorKind::value, "device", "a slowdown above 0", row.dump());
+          d.steps[kind].push_back({v[0], v[1], v[2], v[3], v[4]});
+        }
     for (auto& [key, v] : d.macs_per_second)
       if (!(v > 0) || std::isinf(v)) throw Error(ErrorKind::value, "device", "macs_per_second above 0", std::to_string(v));
     for (auto& [key, v] : d.slowdown)

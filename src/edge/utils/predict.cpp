@@ -1,4 +1,5 @@
 #include "edge/utils/predict.h"
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include "edge/models.h"
@@ -6,7 +7,9 @@
 namespace miniten::edge {
 
 StepWork work_of(std::string_view op, const Cost& cost, std::span<const Spec> in, std::span<const Spec> out) {
-  StepWork w{std::string(op), cost, 0, 0, false, false, 0};
+  StepWork w;
+  w.op = op;
+  w.cost = cost;
   for (const Spec& s : in) {
     w.bytes += s.bytes();
     w.integers |= s.dtype == DType::i8 || s.dtype == DType::u8;
@@ -14,6 +17,7 @@ StepWork work_of(std::string_view op, const Cost& cost, std::span<const Spec> in
   for (const Spec& s : out) {
     w.bytes += s.bytes();
     w.outputs += size_t(s.shape.count());
+    w.channels = size_t(std::max<Dim>(1, s.shape.rank == 0 ? 1 : s.shape.rank < 4 ? s.shape[s.shape.rank - 1] : s.shape[1]));
   }
   return w;
 }
@@ -30,18 +34,22 @@ static bool is_transformed(const Graph& g, const Node& n) {
 std::vector<StepWork> steps_of(const Session& s) {
   std::vector<StepWork> steps;
   const Graph& g = s.graph();
+  double footprint = double(s.weight_bytes() + s.arena_bytes());
   for (int n : s.plan().steps) {
     const Node& node = g.nodes[size_t(n)];
     steps.push_back(work_of(node.op->name, cost_of(g, node), g.specs(node.in), g.specs(node.out)));
     steps.back().transformed = is_transformed(g, node);
+    steps.back().footprint = footprint;
   }
   return steps;
 }
 
-std::string kind_of(const StepWork& w) {
-  int bucket = 0;
-  for (double products = double(w.cost.macs) / double(std::max<size_t>(1, w.outputs)); products >= 1 && bucket < 6; products /= 4) ++bucket;
-  return w.op + (w.transformed ? "+/" : "/") + std::to_string(bucket);
+std::string kind_of(const StepWork& w) { return w.op + (w.transformed ? "+" : "") + (w.integers ? " int8" : ""); }
+MeasuredStep measured_step(const Device& d, const StepWork& w) {
+  MeasuredStep m{double(w.outputs), double(w.cost.macs) / double(std::max<size_t>(1, w.outputs)), double(w.channels), w.footprint, 1};
+  double roof = roofline_seconds(d, w.cost, w.bytes, w.integers);
+  if (w.seconds > 0 && roof > 0) m.slowdown = std::max(w.seconds - d.step_seconds, 0.1 * w.seconds) / roof;
+  return m;
 }
 
 double roofline_seconds(const Device& d, const Cost& cost, size_t bytes, bool integers) {
@@ -52,12 +60,44 @@ double roofline_seconds(const Device& d, const Cost& cost, size_t bytes, bool in
   return bandwidth > 0 ? std::max(work, double(bytes) / bandwidth) : work;
 }
 
+// Nadaraya's and Watson's kernel regression of log(slowdown) on logarithms of sizes. It never leaves the range of what was
+// measured; the nearest step always counts.
+static double slowdown_of(const Device& d, const StepWork& w) {
+  constexpr double octaves = 0.7;                                     // the kernel's standard deviation
+  double cache = std::max(1.0, d.cache_bytes);
+  auto place = [&](const MeasuredStep& m) {
+    return std::array{std::log2(1 + m.outputs), std::log2(std::max(1.0, m.products)), std::log2(1 + m.channels), std::clamp(std::log2(std::max(1.0, m.footprint) / cache), -1.0, 1.0)};
+  };
+  auto here = place(measured_step(d, w));
+  std::vector<std::pair<double, double>> seen;                        // squared distance, log of the slowdown
+  double nearest = HUGE_VAL;
+  auto look = [&](const std::vector<MeasuredStep>& steps) {
+    for (const MeasuredStep& m : steps) {
+      auto there = place(m);
+      double distance = 0;
+      for (size_t i = 0; i < here.size(); ++i) distance += (here[i] - there[i]) * (here[i] - there[i]);
+      seen.emplace_back(distance, std::log(m.slowdown));
+      nearest = std::min(nearest, distance);
+    }
+  };
+  std::string kind = kind_of(w);
+  if (auto own = d.steps.find(kind); own != d.steps.end()) look(own->second);
+  else if (auto one = d.slowdown.find(kind); one != d.slowdown.end()) return one->second;
+  else for (auto& [other, steps] : d.steps) look(steps);              // an op that the probe does not know
+  if (seen.empty()) {
+    auto all = d.slowdown.find("*");
+    return all == d.slowdown.end() ? 1 : all->second;
+  }
+  double weights = 0, sum = 0;
+  for (auto [distance, log] : seen) {
+    double weight = std::exp((nearest - distance) / (2 * octaves * octaves));
+    weights += weight;
+    sum += weight * log;
+  }
+  return std::exp(sum / weights);
+}
 double predicted_seconds(const Device& d, const StepWork& w) {
-  auto factor = d.slowdown.find(kind_of(w));
-  if (factor == d.slowdown.end()) factor = d.slowdown.find(w.op + (w.transformed ? "+" : ""));
-  if (factor == d.slowdown.end()) factor = d.slowdown.find(w.op);
-  if (factor == d.slowdown.end()) factor = d.slowdown.find("*");
-  return d.step_seconds + roofline_seconds(d, w.cost, w.bytes, w.integers) * (factor == d.slowdown.end() ? 1 : factor->second);
+  return d.step_seconds + roofline_seconds(d, w.cost, w.bytes, w.integers) * slowdown_of(d, w);
 }
 double predicted_seconds(const Device& d, const std::vector<StepWork>& steps) {
   double s = 0;

@@ -1,6 +1,7 @@
 #include <cmath>
 #include "edge/benchmark/bench.h"
 #include "edge/utils/predict.h"
+#include "edge/utils/zoo.h"
 #include "miniten/base/cpu.h"
 #include "miniten/base/random.h"
 #include "miniten/edge/quantization.h"
@@ -9,14 +10,6 @@
 namespace miniten::edge {
 
 namespace {
-
-using Layers = std::vector<nn::ModuleRef>;
-
-nn::ModuleRef conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, int64_t groups = 1) {
-  return make<nn::Conv2d>(in, out, nn::Conv2dOptions{.kernel_size = {kernel, kernel}, .stride = {stride, stride}, .padding = {kernel / 2, kernel / 2}, .groups = groups});
-}
-nn::ModuleRef linear(int64_t in, int64_t out) { return make<nn::Linear>(in, out); }
-nn::ModuleRef relu() { return make<nn::ReLU>(); }
 
 struct KeptRandomness {                                // layers draw their weights: the user's sequence goes on as it was
   Generator kept = default_generator();
@@ -41,48 +34,23 @@ nn::ModuleRef in_int8(nn::Module& m, const Spec& input) {
   return quantize_model(m, {}, std::vector<std::vector<Tensor>>{random_inputs({input})});
 }
 
-// Nets of the kinds that edge devices run.
-struct Net { nn::ModuleRef model; Spec input; };
-std::vector<Net> nets() {
-  auto net = [](Layers layers, Shape shape) {
-    auto m = make<nn::Sequential>(std::move(layers));
-    m->eval();
-    return Net{m, {DType::f32, shape}};
-  };
-  std::vector<Net> floats{
-      net({conv(3, 16, 3), relu(), conv(16, 32, 3, 2), relu(), conv(32, 32, 3), relu(), make<nn::Flatten>(), linear(32 * 256, 10)}, {1, 3, 32, 32}),
-      net({conv(3, 16, 3, 2), relu(), conv(16, 16, 3, 1, 16), relu(), conv(16, 32, 1), relu(), conv(32, 32, 3, 2, 32), relu(), conv(32, 64, 1), relu(), make<nn::Flatten>(), linear(64 * 256, 10)}, {1, 3, 64, 64}),
-      net({linear(784, 256), relu(), linear(256, 128), relu(), linear(128, 10)}, {1, 784}),
-      net({linear(256, 512), relu(), linear(512, 512), relu(), linear(512, 64)}, {16, 256}),
-      net({conv(1, 16, 3), relu(), conv(16, 16, 3, 1, 16), relu(), conv(16, 48, 1), relu(), make<nn::MaxPool2d>(Dims{2, 2}), conv(48, 48, 3, 1, 48), relu(), conv(48, 64, 1), relu(),
-           make<nn::MaxPool2d>(Dims{2, 2}), make<nn::Flatten>(), linear(64 * 64, 10)}, {1, 1, 32, 32}),
-      net({conv(3, 16, 3), relu(), conv(16, 16, 3), relu(), conv(16, 16, 3), relu(), make<nn::MaxPool2d>(Dims{2, 2}), conv(16, 64, 3), relu(), conv(64, 64, 3), relu(), make<nn::Flatten>(),
-           linear(64 * 256, 10)}, {1, 3, 32, 32}),
-      net({conv(8, 64, 3), relu(), conv(64, 128, 1), relu(), conv(128, 128, 3, 1, 128), relu(), conv(128, 128, 1), relu(), make<nn::MaxPool2d>(Dims{2, 2}), conv(128, 128, 3), relu(),
-           make<nn::Flatten>(), linear(128 * 49, 16)}, {1, 8, 14, 14}),
-      net({conv(16, 64, 5, 2), relu(), conv(64, 64, 1), relu(), make<nn::MaxPool2d>(Dims{2, 2}), conv(64, 96, 3), relu(), make<nn::Flatten>(), linear(96 * 49, 16)}, {1, 16, 28, 28})};
-  std::vector<Net> all = floats;
-  for (const Net& n : floats) all.push_back({in_int8(*n.model, n.input), n.input});
-  return all;
-}
+struct Measured { StepWork work; size_t net; };        // net: which it is a step of
 
-// Time spent over time at the roofline, for every kind of step, every op and all.
-std::map<std::string, double> slowdowns(const Device& d, const std::vector<std::vector<StepWork>>& measured, size_t leave_out) {
-  std::map<std::string, std::pair<double, double>> sums;
-  for (size_t k = 0; k < measured.size(); ++k) {
-    if (k == leave_out) continue;
-    for (const StepWork& w : measured[k]) {
-      double roof = roofline_seconds(d, w.cost, w.bytes, w.integers), spent = std::max(w.seconds - d.step_seconds, 0.1 * w.seconds);
-      if (!(roof > 0)) continue;
-      for (const std::string& key : {kind_of(w), w.op + (w.transformed ? "+" : ""), std::string("*")}) {
-        sums[key].first += spent;
-        sums[key].second += roof;
-      }
+// What a device of these steps predicts with, without those of one net.
+void fit(Device& d, const std::vector<Measured>& all, size_t leave_out) {
+  std::map<std::string, std::pair<double, double>> logs;
+  d.steps.clear();
+  for (const Measured& m : all) {
+    if (m.net == leave_out) continue;
+    MeasuredStep step = measured_step(d, m.work);
+    d.steps[kind_of(m.work)].push_back(step);
+    for (const std::string& key : {kind_of(m.work), std::string("*")}) {
+      logs[key].first += std::log(step.slowdown);
+      logs[key].second += 1;
     }
   }
-  std::map<std::string, double> factors;
-  for (auto& [key, s] : sums) factors[key] = s.first / s.second;
-  return factors;
+  d.slowdown.clear();
+  for (auto& [key, l] : logs) d.slowdown[key] = std::exp(l.first / l.second);
 }
 
 }  // namespace
@@ -99,16 +67,16 @@ Device peak_rates(int threads) {
   d.measured = true;
   d.source = "measured with MiniTen's kernels on " + std::to_string(threads) + " thread" + (threads == 1 ? "" : "s");
   Spec batch{DType::f32, {128, 512}};
-  auto wide = make<nn::Sequential>(Layers{linear(512, 512)});
+  auto wide = make<nn::Sequential>(std::vector<nn::ModuleRef>{make<nn::Linear>(512, 512)});
   wide->eval();
   nn::ModuleRef quantized = in_int8(*wide, batch);
   double macs = 128.0 * 512 * 512;
   d.macs_per_second = {{"float32", macs / best_seconds(*wide, batch, threads, 12)}, {"int8", macs / best_seconds(*quantized, batch, threads, 12)}};
-  auto activation = make<nn::Sequential>(Layers{relu()});
+  auto activation = make<nn::Sequential>(std::vector<nn::ModuleRef>{make<nn::ReLU>()});
   d.cache_bytes = cpu.l2_bytes > 0 ? double(cpu.l2_bytes) : 262144;
   int64_t small = std::clamp<int64_t>(int64_t(d.cache_bytes) / 4, 16384, 262144) / 4, large = std::clamp<int64_t>(cpu.l3_bytes, 16 << 20, 48 << 20) / 4;
   d.cache_bytes_per_second = 8.0 * double(small) / best_seconds(*activation, {DType::f32, {small}}, threads, 50);
-  d.bytes_per_second = 8.0 * double(large) / best_seconds(*activation, {DType::f32, {large}}, threads, 4);
+  d.bytes_per_second = 8.0 * double(large) / best_seconds(*activation, {DType::f32, {large}}, threads, 8);
   d.step_seconds = best_seconds(*activation, {DType::f32, {1}}, threads, 200);
   d.slowdown = {{"*", 1.0}};
   return d;
@@ -119,39 +87,56 @@ const Device& this_machine() {
   return machine;
 }
 
-Device probe(int threads) {
+Device probe(int threads, const std::function<void(double)>& progress) {
   Device d = peak_rates(threads);
   KeptRandomness kept;
-  std::vector<std::vector<StepWork>> measured;
-  std::vector<double> whole;
-  d.step_seconds = HUGE_VAL;
-  for (const Net& n : nets()) {
-    Bench b("probe", *n.model, {n.input}, threads_of("probe", threads));
-    std::vector<StepWork> steps = steps_of(b.session);
+  std::vector<ProbeNet> nets = probe_nets();
+  for (size_t i = 0, floats = nets.size(); i < floats; ++i) {
+    ProbeNet n = nets[i];
+    try {
+      n.model = in_int8(*n.model, n.input);
+    } catch (const Error&) {                                          // nothing in it has integers
+      continue;
+    }
+    nets.push_back(n);
+  }
+  std::vector<Measured> steps;
+  std::vector<std::pair<size_t, double>> whole;                       // of nets alone: which, and its latency
+  double shortest = HUGE_VAL;
+  for (size_t i = 0; i < nets.size(); ++i) {
+    if (progress) progress(double(i) / double(nets.size()));
+    Bench b("probe", *nets[i].model, {nets[i].input}, threads_of("probe", threads));
+    std::vector<StepWork> own = steps_of(b.session);
     double best = HUGE_VAL;
-    for (StepWork& w : steps) w.seconds = HUGE_VAL;
+    for (StepWork& w : own) w.seconds = HUGE_VAL;
     for (int round = 0; round < 3; ++round) {                        // the least of three medians: a busy machine holds some up
       std::vector<StepProfile> rows = b.session.profile(b.inputs, 15);
-      for (size_t k = 0; k < std::min(rows.size(), steps.size()); ++k) steps[k].seconds = std::min(steps[k].seconds, rows[k].nanoseconds / 1e9);
+      for (size_t k = 0; k < std::min(rows.size(), own.size()); ++k) own[k].seconds = std::min(own[k].seconds, rows[k].nanoseconds / 1e9);
       std::vector<double> latencies;
-      for (int i = 0; i < 15; ++i) {
+      for (int run = 0; run < 15; ++run) {
         double start = now_ms();
         b.run();
         latencies.push_back((now_ms() - start) / 1000);
       }
       best = std::min(best, median_of(latencies));
     }
-    for (const StepWork& w : steps) d.step_seconds = std::min(d.step_seconds, w.seconds / 2);
-    whole.push_back(best);
-    measured.push_back(std::move(steps));
+    if (nets[i].net) whole.emplace_back(i, best);
+    for (StepWork& w : own) {
+      shortest = std::min(shortest, w.seconds);
+      steps.push_back({std::move(w), i});
+    }
   }
+  d.step_seconds = shortest / 2;
   std::vector<double> errors;
-  for (size_t k = 0; k < measured.size(); ++k) {
-    d.slowdown = slowdowns(d, measured, k);
-    errors.push_back(std::abs(predicted_seconds(d, measured[k]) - whole[k]) / whole[k]);
+  for (auto& [i, seconds] : whole) {
+    fit(d, steps, i);
+    double predicted = 0;
+    for (const Measured& m : steps) if (m.net == i) predicted += predicted_seconds(d, m.work);
+    errors.push_back(std::abs(predicted - seconds) / seconds);
   }
   d.error = median_of(errors);
-  d.slowdown = slowdowns(d, measured, measured.size());
+  fit(d, steps, nets.size());
+  if (progress) progress(1);
   return d;
 }
 

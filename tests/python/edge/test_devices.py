@@ -34,7 +34,7 @@ def test_a_device_goes_through_json(here):
     for d in (edge.devices["esp32"], here):
         assert json.loads(edge.Device.from_json(d.to_json()).to_json()) == json.loads(d.to_json())
     good = json.loads(here.to_json())
-    for change in ({"macs_per_second": {"float32": 0, "int8": 1}}, {"macs_per_second": {"float32": 1}}, {"slowdown": {"*": -1}}, {"error": -1}, {"name": 3}):
+    for change in ({"steps": {"conv2d": [[1, 2, 3]]}}, {"steps": {"conv2d": [[1, 2, 3, 4, 0]]}}, {"steps": {"conv2d": [[-1, 2, 3, 4, 1]]}}, {"steps": [1]}, {"macs_per_second": {"float32": 0, "int8": 1}}, {"macs_per_second": {"float32": 1}}, {"slowdown": {"*": -1}}, {"error": -1}, {"name": 3}):
         with pytest.raises(ValueError, match="device"):
             edge.Device.from_json(json.dumps({**good, **change}))
     for text in ("", "[]", "{}", "nonsense", "null"):
@@ -45,7 +45,10 @@ def test_a_device_goes_through_json(here):
 def test_the_probe_measures(here):
     assert here.measured and here.cores == 1 and 0 < here.error < 5 and here.core == mt.cpu_info()["isa"]
     assert here.macs_per_second["float32"] > 1e6 and here.bytes_per_second > 1e6 and 0 < here.step_seconds < 1
-    assert "*" in here.slowdown and any(k.startswith("conv2d/") for k in here.slowdown) and all(v > 0 for v in here.slowdown.values())
+    assert {"*", "conv2d", "matmul", "qconv2d int8", "max_pool2d int8", "softmax"} <= set(here.slowdown) and all(v > 0 for v in here.slowdown.values())
+    steps = json.loads(here.to_json())["steps"]
+    for kind, rows in steps.items():  # a kind's figure is the mean of what was measured of it
+        assert here.slowdown[kind] == pytest.approx(np.exp(np.mean(np.log([r[4] for r in rows]))))
     assert "leave one net out" in str(here)
 
 
@@ -67,6 +70,22 @@ def test_a_latency_by_hand():
     assert edge.estimate_latency(net, (4, 100), slow_memory)["latency_ms"] == pytest.approx(1000 * bytes_ / 1000)
 
 
+def test_predictions_are_means_over_the_steps_most_alike():
+    net = nn.Sequential(nn.Linear(63, 31, bias=False))
+    bare = edge.estimate_latency(net, (1, 63), one_step(1e6))["latency_ms"]
+    at = lambda *steps: edge.estimate_latency(net, (1, 63), one_step(1e6, slowdown={"*": 7.0}, steps={"matmul": steps}))["latency_ms"] / bare  # noqa: E731
+    same, far = [31, 63, 31, 0, 4.0], [31 * 64, 63, 31 * 64, 0, 100.0]
+    assert at(same) == pytest.approx(4) and at(far) == pytest.approx(100) and at(same, far) == pytest.approx(4)
+    assert at(same, [31, 63, 31, 0, 9.0]) == pytest.approx(6)  # equally near: the geometric mean
+    near = at(same, [31, 126, 31, 0, 9.0])  # one octave away
+    weight = np.exp(-1 / (2 * 0.7**2))
+    assert near == pytest.approx(np.exp((np.log(4) + weight * np.log(9)) / (1 + weight)))
+    relu = nn.Sequential(nn.ReLU())
+    other = lambda **more: edge.estimate_latency(relu, (1, 63), one_step(1e6, **more))["latency_ms"]  # noqa: E731
+    assert other(steps={"matmul": [same]}) == pytest.approx(4 * other())  # an op that was never measured: what is most alike of others
+    assert other(steps={"matmul": [same]}, slowdown={"relu": 2.0}) == pytest.approx(2 * other())
+
+
 def test_predictions_follow_measurements(here):
     """Of nets that the probe never saw, the predicted order and size: a machine that is busy doubles any single time."""
     nets = [(nn.Sequential(nn.Linear(64, 32)), (1, 64)), (small_net(), SMALL_SHAPE), (Residual().eval(), (1, 4, 24, 24)),
@@ -76,7 +95,7 @@ def test_predictions_follow_measurements(here):
     assert predicted[3] > 5 * predicted[1] and predicted[3] > 5 * predicted[0]
     ratios = sorted(p / m for p, m in zip(predicted, measured))
     assert 0.2 < ratios[1] and ratios[2] < 5, (predicted, measured)
-    assert any(k.startswith("conv2d+") for k in here.slowdown)  # Winograd's form is a kind of its own
+    assert "conv2d+" in here.slowdown  # Winograd's form is a kind of its own
     result = edge.estimate_latency(small_net(), SMALL_SHAPE, here)
     assert result["estimate"] is True and result["error"] == here.error and result["measured_device"] is True
 
