@@ -161,7 +161,7 @@ std::vector<LayerWork> layers_of(const Graph& g) {
     size_t at = layers.size();
     if (!n.name.empty()) at = by_name.try_emplace(n.name, at).first->second;
     if (at == layers.size()) {
-      layers.push_back({n.name, std::string(n.op->name), {}, -1, {}});
+      layers.push_back({n.name, std::string(n.op->name), {}, -1, -1, {}});
       greatest.emplace_back();
     }
     LayerWork& layer = layers[at];
@@ -173,6 +173,7 @@ std::vector<LayerWork> layers_of(const Graph& g) {
     layer.cost.macs += c.macs;
     layer.cost.flops += c.flops;
     if (!n.out.empty()) layer.output = n.out[0];
+    for (int id : n.in) if (layer.input < 0 && source_constant(g, id) < 0) layer.input = id;
     for (int id : n.in)
       if (int constant = source_constant(g, id); constant >= 0 && parameters.count(constant) && counted.insert(constant).second) layer.parameters.push_back(constant);
   }

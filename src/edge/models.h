@@ -40,7 +40,7 @@ int64_t zeros_of(const Tensor&, const Quantized* = nullptr);       // elements t
 struct LayerWork {
   std::string name, op;                                // the op with most work
   Cost cost;
-  int output = -1;                                     // value of the last node
+  int input = -1, output = -1;                         // values: what its first node reads, what its last one gives
   std::vector<int> parameters;                         // value ids that no earlier layer reads
 };
 std::vector<LayerWork> layers_of(const Graph&);

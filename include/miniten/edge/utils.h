@@ -69,10 +69,11 @@ PowerEstimate estimate_power(nn::Module& model, const std::vector<Spec>& inputs 
 // Of a board: estimate_latency times the watts that it draws while computing; watts 0: the table's, which must be known then.
 PowerEstimate estimate_power(nn::Module& model, const std::vector<Spec>& inputs, const Device&, double watts = 0);
 
-// A table of layers, then totals. int8: bytes of the layer's parameters once the model is really quantised. RAM: bytes of the
+// A table of layers, indented as the modules they are in, then totals. What only holds other layers has its first layer's input
+// and its last one's output; depth folds deeper layers into it. int8: bytes of the layer's parameters once the model is really quantised. RAM: bytes of the
 // planned arena that are alive at its steps; "-" where another layer took its work up. time: on a device.
 struct SummaryOptions {
-  int depth = 0;                                 // above 0: "features.0.conv" of depth 1 is part of "features"
+  int depth = 0;                                 // above 0: "features.0.conv" of depth 1 is part of "features"; 0: every layer
   const Device* device = nullptr;
 };
 std::string model_summary(nn::Module& model, const std::vector<Spec>& inputs = {}, const SummaryOptions& = {});

@@ -26,11 +26,14 @@ std::string milliseconds(double seconds) {
 }
 std::string shape_text(const Spec& s) { return (s.dtype == DType::f32 ? "" : std::string(name_of(s.dtype))) + s.shape.text(); }
 
+// A layer, or what layers are in: all of it when deeper ones are folded, else only what it does by itself.
 struct Row {
-  std::string layer, type, output;
+  std::string layer, label, type, input, output;
+  std::vector<size_t> inside;
   int64_t parameters = 0, macs = 0, int8 = -1;         // int8 -1: there is no integer form
   size_t ram = 0;                                      // 0: no step of its own
   double seconds = 0;
+  bool works = false;                                  // a node carries its very name
 };
 
 int64_t parameter_bytes(const Graph& g, const LayerWork& l) {
@@ -67,7 +70,7 @@ double add_steps(const Graph& g, const Device* device, std::vector<Row>& rows) {
     size_t alive = 0;
     for (const Buffer& b : plan.buffers) if (b.first <= int(k) && int(k) <= b.last) alive += b.bytes;
     for (Row& r : rows) {
-      if (r.layer != node.name || (r.layer.empty() && (r.ram || r.type != node.op->name))) continue;       // without a name: one step each
+      if (!r.works || r.layer != node.name || (r.layer.empty() && (r.ram || r.type != node.op->name))) continue;       // without a name: one step each
       r.ram = std::max(r.ram, alive);
       r.seconds += seconds;
       break;
@@ -75,28 +78,58 @@ double add_steps(const Graph& g, const Device* device, std::vector<Row>& rows) {
   }
   return all;
 }
-// Layers that are the same down to this depth become one row.
-std::vector<Row> folded(const std::vector<Row>& rows, int depth, const std::map<std::string, std::string>& types) {
-  std::vector<Row> out;
-  for (Row r : rows) {
-    size_t dot = 0;
-    for (int d = 0; d < depth && dot != r.layer.npos; ++d) dot = r.layer.find('.', dot + (d > 0));
-    std::string name = r.layer.substr(0, dot);
-    if (name != r.layer) {
-      r.layer = name;
-      if (auto t = types.find(name); t != types.end()) r.type = t->second;
+// Row 0 is the model; each name's parts, "features" and "features.0", are rows with their layers inside.
+std::vector<Row> tree_of(const Graph& g, const std::vector<LayerWork>& layers, const std::map<std::string, std::string>& types, const std::map<std::string, int64_t>& int8) {
+  std::vector<Row> rows(1);
+  std::map<std::string, size_t> by_name;
+  for (const LayerWork& l : layers) {
+    auto text = [&](int value) { return value < 0 ? std::string() : shape_text(g.values[size_t(value)].spec); };
+    std::vector<size_t> path{0};
+    const char dot = l.name.starts_with('/') ? '/' : '.';
+    for (size_t from = dot == '/', end = 0; end != l.name.npos && !l.name.empty(); from = end + 1) {
+      end = l.name.find(dot, from);
+      std::string name = l.name.substr(0, end);
+      auto [at, added] = by_name.try_emplace(name, rows.size());
+      if (added) {
+        auto type = types.find(name);
+        rows.push_back({.layer = name, .label = name.substr(from), .type = type == types.end() ? "" : type->second});
+        rows[path.back()].inside.push_back(at->second);
+      }
+      path.push_back(at->second);
     }
-    if (out.empty() || r.layer.empty() || out.back().layer != r.layer) { out.push_back(r); continue; }
-    Row& sum = out.back();
-    sum.output = r.output.empty() ? sum.output : r.output;
-    sum.parameters += r.parameters;
-    sum.macs += r.macs;
-    sum.int8 = sum.int8 < 0 ? r.int8 : sum.int8 + std::max<int64_t>(0, r.int8);
-    sum.ram = std::max(sum.ram, r.ram);
-    sum.seconds += r.seconds;
+    if (l.name.empty()) {
+      path.push_back(rows.size());
+      rows[0].inside.push_back(rows.size());
+      rows.push_back({.label = "-"});
+    }
+    for (size_t i : path) {
+      if (rows[i].input.empty()) rows[i].input = text(l.input);
+      if (l.output >= 0) rows[i].output = text(l.output);
+    }
+    Row& r = rows[path.back()];
+    r.works = true;
+    if (r.type.empty()) r.type = l.op;
+    r.macs = l.cost.macs;
+    for (int id : l.parameters) r.parameters += g.values[size_t(id)].constant.numel();
+    if (!int8.empty()) r.int8 = l.name.empty() ? parameter_bytes(g, l) : int8.count(l.name) ? int8.at(l.name) : 0;
   }
-  return out;
+  return rows;
 }
+void fold(std::vector<Row>& rows, size_t at, int depth) {
+  for (size_t i : std::vector<size_t>(rows[at].inside)) {
+    fold(rows, i, depth - 1);
+    if (depth > 0) continue;
+    Row &r = rows[at], &part = rows[i];
+    r.parameters += part.parameters;
+    r.macs += part.macs;
+    r.int8 = r.int8 < 0 ? part.int8 : r.int8 + std::max<int64_t>(0, part.int8);
+    r.ram = std::max(r.ram, part.ram);
+    r.seconds += part.seconds;
+    r.works |= part.works;
+  }
+  if (depth <= 0) rows[at].inside.clear();
+}
+size_t columns(const std::string& s) { return size_t(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xC0) != 0x80; })); }       // of UTF-8
 
 }  // namespace
 
@@ -108,36 +141,39 @@ std::string model_summary(nn::Module& m, const std::vector<Spec>& inputs, const 
   ParameterCount p = count_parameters(m);
   FlopCount f = count_flops(m, inputs);
   std::map<std::string, int64_t> int8 = int8_bytes(g);
-  std::vector<Row> all;
+  std::vector<LayerWork> layers = layers_of(g);
+  std::vector<Row> tree = tree_of(g, layers, types, int8);
   int64_t int8_total = 0;
-  for (const LayerWork& l : layers_of(g)) {
-    Row r{l.name, l.op, l.output < 0 ? "" : shape_text(g.values[size_t(l.output)].spec), 0, l.cost.macs};
-    if (auto type = types.find(l.name); !l.name.empty() && type != types.end()) r.type = type->second;
-    for (int id : l.parameters) r.parameters += g.values[size_t(id)].constant.numel();
-    if (!int8.empty()) r.int8 = l.name.empty() ? parameter_bytes(g, l) : int8[l.name];
-    int8_total += std::max<int64_t>(0, r.int8);
-    all.push_back(std::move(r));
-  }
-  double seconds = is_static ? add_steps(g, o.device, all) : 0;
-  if (o.depth) all = folded(all, o.depth, types);
-  std::vector<std::vector<std::string>> rows{{"layer", "type", "output", "parameters", "share", "MACs", "int8", "RAM"}};
+  for (const Row& r : tree) int8_total += std::max<int64_t>(0, r.int8);
+  double seconds = is_static ? add_steps(g, o.device, tree) : 0;
+  tree[0].label = tree[0].type = m.type_name();
+  if (o.depth) fold(tree, 0, o.depth);
+  std::vector<std::vector<std::string>> rows{{"layer", "type", "input", "output", "parameters", "share", "MACs", "int8", "RAM"}};
   if (o.device) rows[0].push_back("time");
-  for (const Row& r : all) {
+  auto add = [&](auto&& self, size_t at, const std::string& before, const std::string& below) -> void {
+    const Row& r = tree[at];
     char share[32];
     std::snprintf(share, sizeof share, "%.1f %%", p.total ? 100 * double(r.parameters) / double(p.total) : 0);
-    rows.push_back({r.layer.empty() ? "-" : r.layer, r.type, r.output, with_commas(r.parameters), share, with_commas(r.macs), r.int8 < 0 ? "-" : kilobytes(r.int8),
-                    r.ram ? kilobytes(int64_t(r.ram)) : "-"});
-    if (o.device) rows.back().push_back(r.ram ? milliseconds(r.seconds) : "-");
-  }
+    auto own = [&](std::string text) { return r.works ? std::move(text) : std::string(at ? "-" : ""); };
+    rows.push_back({before + r.label, at ? r.type : "", r.input, r.output, own(with_commas(r.parameters)), own(share), own(with_commas(r.macs)), own(r.int8 < 0 ? "-" : kilobytes(r.int8)),
+                    own(r.ram ? kilobytes(int64_t(r.ram)) : "-")});
+    if (o.device) rows.back().push_back(own(r.ram ? milliseconds(r.seconds) : "-"));
+    for (size_t i : r.inside) {
+      bool last = i == r.inside.back();
+      self(self, i, below + (last ? "└─ " : "├─ "), below + (last ? "   " : "│  "));
+    }
+  };
+  add(add, 0, "", "");
   std::vector<size_t> width(rows[0].size());
-  for (auto& row : rows) for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  for (auto& row : rows) for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], columns(row[i]));
   std::string s;
   for (auto& row : rows) {
+    std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      std::string space(width[i] - row[i].size(), ' ');
-      s += (i ? "  " : "") + (i < 3 ? row[i] + space : space + row[i]);
+      std::string space(width[i] - columns(row[i]), ' ');
+      line += (i ? "  " : "") + (i < 4 ? row[i] + space : space + row[i]);
     }
-    s += "\n";
+    s += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
     if (&row == &rows[0]) {
       size_t across = 2 * (width.size() - 1);
       for (size_t w : width) across += w;
