@@ -21,6 +21,7 @@ struct BenchmarkOptions {
   int threads = 0;                               // 0: as many as MiniTen uses
   double period_ms = 0;                          // above 0: one inference begins every period, and the thread sleeps between
   std::vector<Tensor> inputs{};                  // real ones; their specs are the model's then
+  std::function<void(double)> progress{};        // is told the share done, between runs and not on the clock
 };
 struct Interval { double low = 0, high = 0; };
 struct Machine {
@@ -127,7 +128,7 @@ struct SoakResult {
   std::string to_json() const;
 };
 SoakResult soak_test(nn::Module& model, const std::vector<Spec>& inputs = {}, double seconds = 60, const BenchmarkOptions& = {});
-SoakResult soak_test(const Workload&, double seconds = 60);
+SoakResult soak_test(const Workload&, double seconds = 60, const std::function<void(double)>& progress = {});
 
 // Each step of the compiled model, one thread, the median of runs. type: the class of the module it came from, else the op.
 struct LayerLatency {

@@ -30,6 +30,10 @@ size_t resident_bytes(const char* who);                        // throws where t
 // Warms up and times every workload in rounds, the order turning round.
 void time_rounds(const std::vector<Workload>&, const BenchmarkOptions&, const std::vector<BenchmarkResult*>& results);
 
+// What searches rank models by: of at least 15 runs and, below 400, 30 ms; of a model with one thread.
+double median_ms(const Workload&);
+inline double median_ms(nn::Module& m, const std::vector<Spec>& inputs) { return median_ms(workload(m, inputs, {.threads = 1})); }
+
 enum class Statistic { mean, median };
 Interval bootstrap(std::span<const double>, Statistic, double level);
 double median_of(std::vector<double>);

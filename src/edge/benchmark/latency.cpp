@@ -44,7 +44,8 @@ void time_rounds(const std::vector<Workload>& workloads, const BenchmarkOptions&
     for (int i = 0; i < o.warmup_runs; ++i) workloads[k]();
   }
   double due = now_ms();
-  for (int i = 0; i < o.num_runs; ++i)
+  for (int i = 0; i < o.num_runs; ++i) {
+    if (o.progress) o.progress(double(i) / double(o.num_runs));
     for (size_t turn = 0; turn < workloads.size(); ++turn) {
       size_t k = i % 2 ? workloads.size() - 1 - turn : turn;
       BenchmarkResult& r = *results[k];
@@ -63,8 +64,23 @@ void time_rounds(const std::vector<Workload>& workloads, const BenchmarkOptions&
       r.context_switches.push_back(after->context_switches - before->context_switches);
       r.page_faults.push_back(after->page_faults - before->page_faults);
     }
+  }
   Machine machine = watch.end();
+  if (o.progress) o.progress(1);
   for (BenchmarkResult* r : results) r->machine = machine;
+}
+
+double median_ms(const Workload& run) {
+  std::vector<double> ms;
+  double total = 0;
+  for (int i = 0; i < 3; ++i) run();
+  while (ms.size() < 15 || (total < 30 && ms.size() < 400)) {
+    double start = now_ms();
+    run();
+    ms.push_back(now_ms() - start);
+    total += ms.back();
+  }
+  return median_of(std::move(ms));
 }
 
 BenchmarkResult benchmark_model(const Workload& run, const BenchmarkOptions& o) {

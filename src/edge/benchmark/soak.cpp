@@ -31,7 +31,7 @@ double median_latency(const std::vector<SoakSample>& s, size_t from, size_t to) 
 
 }  // namespace
 
-SoakResult soak_test(const Workload& run, double seconds) {
+SoakResult soak_test(const Workload& run, double seconds, const std::function<void(double)>& progress) {
   if (!(seconds > 0) || std::isinf(seconds)) throw Error(ErrorKind::value, "soak_test", "a duration above 0 s", std::to_string(seconds));
   for (int i = 0; i < 2; ++i) run();
   SoakResult r;
@@ -55,8 +55,10 @@ SoakResult soak_test(const Workload& run, double seconds) {
     scratch.assign(latencies.begin(), latencies.begin() + ptrdiff_t(std::min<int64_t>(n, int64_t(kept))));
     std::sort(scratch.begin(), scratch.end());
     r.samples.push_back({r.seconds, scratch[scratch.size() / 2], resident_bytes("soak_test"), n});
+    if (progress) progress(r.seconds / seconds);
     if (r.samples.size() == stretches) break;
   }
+  if (progress) progress(1);
   r.end_celsius = celsius_now();
   r.memory_slope = slope(r.samples);
   size_t quarter = std::max<size_t>(1, r.samples.size() / 4);
@@ -70,7 +72,7 @@ SoakResult soak_test(const Workload& run, double seconds) {
 SoakResult soak_test(nn::Module& m, const std::vector<Spec>& inputs, double seconds, const BenchmarkOptions& o) {
   if (!(seconds > 0) || std::isinf(seconds)) throw Error(ErrorKind::value, "soak_test", "a duration above 0 s", std::to_string(seconds));
   Bench b("soak_test", m, inputs, o.threads, o.inputs);
-  return soak_test([&] { b.run(); }, seconds);
+  return soak_test([&] { b.run(); }, seconds, o.progress);
 }
 
 std::string SoakResult::to_text() const {

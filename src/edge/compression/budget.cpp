@@ -4,7 +4,6 @@
 #include "edge/compression/measure.h"
 #include "edge/models.h"
 #include "edge/pruning/choose.h"
-#include "miniten/edge/benchmark.h"
 #include "miniten/edge/utils.h"
 #include "miniten/interchange/native.h"
 
@@ -29,9 +28,6 @@ double flash_kb(nn::Module& m, const std::vector<Spec>& inputs) {
 double ram_kb(nn::Module& m, const std::vector<Spec>& inputs) {
   MemoryEstimate e = estimate_memory(m, inputs);
   return double(e.input + e.activation) / 1024;
-}
-double median_ms(nn::Module& m, const std::vector<Spec>& inputs) {
-  return benchmark_model(m, inputs, {.num_runs = 20, .warmup_runs = 3, .threads = 1}).percentile(50);
 }
 
 Ref<PrunedModel> prune_to(nn::Module& model, const PruneTarget& t, const PruneOptions& given, const std::vector<Spec>& inputs) {

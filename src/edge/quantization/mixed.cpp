@@ -1,9 +1,9 @@
 #include "miniten/edge/mixed_precision.h"
-#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
+#include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "edge/quantization/steps.h"
 #include "miniten/graph/passes.h"
@@ -17,19 +17,6 @@ constexpr const char* who = "quantize_with_accuracy";
 using Names = std::set<std::string>;
 
 // ---- what a mix costs ----
-double median_ms(Session& s, const std::vector<Tensor>& inputs) {
-  std::vector<double> ms;
-  double total = 0;
-  for (int i = 0; i < 3; ++i) s.run_into(inputs);
-  while (ms.size() < 15 || (total < 30 && ms.size() < 400)) {
-    auto from = std::chrono::steady_clock::now();
-    s.run_into(inputs);
-    ms.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - from).count());
-    total += ms.back();
-  }
-  std::nth_element(ms.begin(), ms.begin() + std::ptrdiff_t(ms.size() / 2), ms.end());
-  return ms[ms.size() / 2];
-}
 // Picojoules: a float32 multiply and add 4.6, an int8 multiply with an int32 add 0.3, a byte from a small cache 1.25.
 double node_energy_uj(const Graph& g, const Node& n) {
   double bytes = 0;
@@ -86,7 +73,7 @@ struct Search {
     Graph bound = bind_inputs(g, specs);
     if (options.objective == "latency") {
       Session s(bound);
-      return median_ms(s, first);
+      return median_ms(workload(s, first));
     }
     double uj = 0;
     Session s(bound);

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include "edge/benchmark/bench.h"
 #include "edge/models.h"
-#include "miniten/edge/benchmark.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/utils.h"
 
@@ -91,7 +91,7 @@ Compatibility check_edge_compatibility(nn::Module& m, const std::vector<Spec>& i
       {"max_parameters", [](nn::Module& m, const std::vector<Spec>&) { return double(count_parameters(m).total); }},
       {"max_memory_mb", [](nn::Module& m, const std::vector<Spec>& in) { return double(estimate_memory(m, in).total()) / 1048576; }},
       {"max_flops", [](nn::Module& m, const std::vector<Spec>& in) { return double(count_flops(m, in).total()); }},
-      {"max_latency_ms", [](nn::Module& m, const std::vector<Spec>& in) { return benchmark_model(m, in, {.num_runs = 30, .warmup_runs = 5, .threads = 1}).percentile(50); }},
+      {"max_latency_ms", [](nn::Module& m, const std::vector<Spec>& in) { return median_ms(m, in); }},
       {"max_flash_kb", [](nn::Module& m, const std::vector<Spec>& in) { return double(estimate_memory(m, in).parameter) / 1024; }},
       {"max_ram_kb", [](nn::Module& m, const std::vector<Spec>& in) {
         MemoryEstimate e = estimate_memory(m, in);
