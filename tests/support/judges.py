@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 
 import pytest
 
@@ -13,3 +14,11 @@ def judge(name):
         if os.environ.get("CI"):
             raise
         pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
+
+
+def program(name):
+    if shutil.which(name) is None:
+        if os.environ.get("CI"):
+            raise FileNotFoundError(name)
+        pytest.skip(f"the judge {name} is not installed")
+    return name
