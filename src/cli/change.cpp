@@ -26,7 +26,50 @@ namespace {
 // Makes the samples' batches anew for every pass; nothing without a file.
 std::function<edge::Batches()> calibration_of(const nn::GraphModule& m, const std::string& file) {
   if (file.empty()) return [] { return edge::Batches(); };
-  return [&m, samples = read_inputs(m, {file})] { return batches_of(m, samples); };
+  return [&m, samples = read_inputs(m, {file})]() -> edge::Batches {
+    return [batches = batches_of(m, samples), progress = std::make_shared<Progress>("samples"), done = int64_t{0}, all = samples[0].dim(0)]() mutable {
+      std::vector<Tensor> batch = batches();
+      (*progress)(batch.empty() ? 1 : double(done) / double(all));
+      if (!batch.empty()) done += batch[0].dim(0);
+      return batch;
+    };
+  };
+}
+
+[[noreturn]] void wrong_layer(const std::string& text) {
+  throw WrongUse{"--layer wants NAME:KEY=VALUE,.. with dtype, activation_dtype, per_channel, symmetric, activation_symmetric, method, percentile, rounding, mode, block or skip, and got \"" + text + "\""};
+}
+template <class T> bool read_value(const std::string& value, std::optional<T>& to) {
+  if constexpr (std::is_same_v<T, bool>) {
+    to = value.empty() || value == "true";
+    return value.empty() || value == "true" || value == "false";
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    to = value;
+    return !value.empty();
+  } else {
+    T v{};
+    auto r = std::from_chars(value.data(), value.data() + value.size(), v);
+    to = v;
+    return !value.empty() && r.ec == std::errc() && r.ptr == value.data() + value.size();
+  }
+}
+// "head:dtype=int16,per_channel=false"; what is true or false may stand alone: "head:skip".
+edge::LayerOverride read_layer(const std::string& text) {
+  size_t colon = text.rfind(':', text.find('='));
+  if (colon == 0 || colon == text.npos || colon + 1 == text.size()) wrong_layer(text);
+  edge::LayerOverride o{.layers = text.substr(0, colon)};
+  for (size_t from = colon + 1, end = 0; end != text.npos; from = end + 1) {
+    end = text.find(',', from);
+    std::string field = text.substr(from, end == text.npos ? end : end - from), key = field.substr(0, field.find('='));
+    bool known = false;
+    o.fields([&](const char* name, auto& to) {
+      if (key != name) return;
+      known = true;
+      if (!read_value(key == field ? "" : field.substr(key.size() + 1), to)) wrong_layer(text);
+    });
+    if (!known) wrong_layer(text);
+  }
+  return o;
 }
 }  // namespace
 
@@ -73,7 +116,8 @@ int package(const Package& o, Output to) {
 
 int quantize(const Quantize& o, Output to) {
   check_model_output(o.out, o.opset);
-  edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .mode = o.mode, .skip = o.skip};
+  edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .optimize = o.optimize, .mode = o.mode, .skip = o.skip, .fallback = o.fallback};
+  for (const std::string& layer : o.layers) c.overrides.push_back(read_layer(layer));
   try {
     set_dtype(c, o.dtype);
   } catch (const Error&) {
@@ -146,12 +190,14 @@ int prune(const Prune& o, Output to) {
   }
   edge::prune_model(*m, 0, options);                   // refuses what is wrong before the search
   Ref<edge::PrunedModel> p;
+  show_progress("looking for the least sparsity");
   try {
     p = edge::prune_to(*m, target, options, specs_for(*m, {}));
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::value) throw;
     throw Failed{e.what()};
   }
+  show_progress("");
   tell(to, save_model(*p, o.out, o.opset), "pruning", p->report().to_json(), p->report().to_text());
   return 0;
 }

@@ -18,6 +18,11 @@ struct Output {
 struct WrongUse { std::string text; };
 struct Failed { std::string text; };
 void show_progress(const std::string& text);     // on standard error's last line where that is a terminal; "" wipes it
+struct Progress {                                // of one piece of work: "measuring 42 %", not more than some times a second
+  std::string what;
+  double shown = -1;
+  void operator()(double share);                 // 1 wipes the line
+};
 
 struct Inspect { std::string file, device; std::vector<std::string> shapes; bool graph = false; int depth = 0; };
 int inspect(const Inspect&, Output);
@@ -57,8 +62,8 @@ struct Package {
 int package(const Package&, Output);
 
 struct Quantize {
-  std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static", report;
-  std::vector<std::string> skip;
+  std::string in, out, dtype = "int8", calibration, method = "minmax", mode = "static", optimize = "none", fallback = "none", report;
+  std::vector<std::string> skip, layers;         // layers: "head:dtype=int16,per_channel=false"
   bool per_tensor = false, symmetric_activations = false;
   std::optional<double> percentile;
   int opset = 0;

@@ -125,6 +125,7 @@ int bench(const Bench& o, Output to) {
   std::vector<Spec> specs = specs_for(*m, o.shapes);
   edge::BenchmarkOptions options{o.runs, o.warmup, o.threads};
   options.period_ms = o.period_ms;
+  options.progress = Progress{"measuring"};
   if (!o.inputs.empty()) {
     if (!o.shapes.empty()) throw WrongUse{"--input tells the sizes: leave --shape out"};
     options.inputs = read_inputs(*m, o.inputs);

@@ -64,7 +64,6 @@ int compress(const Compress& o, Output to) {
   try {
     c = edge::compress(*m, batches, evaluate, b, o.journal, o.seed, specs_for(*m, {}));
   } catch (const Error& e) {
-    show_progress("");
     if (e.kind() != ErrorKind::value) throw;
     throw Failed{e.what()};
   }

@@ -113,7 +113,7 @@ int check(const Check& o, Output to) {
 
 int probe(const Probe& o, Output to) {
   if (!o.output.empty()) check_output(o.output, ".json");
-  edge::Device d = edge::probe(o.threads);
+  edge::Device d = edge::probe(o.threads, Progress{"measuring"});
   std::string text = d.to_json() + "\n";
   if (!o.output.empty()) write_file(o.output, std::as_bytes(std::span(text)));
   to.out << (to.json ? text : d.to_text());

@@ -7,7 +7,7 @@ namespace miniten::cli {
 Command& Program::begin(const char* name, const char* what, const char* examples) {
   Command& c = *commands.emplace_back(std::make_unique<Command>());
   c.app = app.add_subcommand(name, what);
-  c.app->footer(examples);
+  c.app->footer(std::string(examples) + (*examples ? "\n\n" : "") + "Exit code: 0 done, 1 the thing asked failed, 2 wrong use.");
   c.app->add_flag("--json", c.json, "One JSON document instead of text");
   return c;
 }
@@ -142,6 +142,8 @@ void Program::models() {
                                 "Without --calibration activations get their scales at run time.\n\n"
                                 "Examples:\n  miniten quantize model.onnx int8.npz --calibration samples.npy\n"
                                 "  miniten quantize model.npz int8.onnx --calibration d.npz --method mse --skip head\n"
+                                "  miniten quantize model.npz mixed.npz --calibration d.npz --layer head:dtype=int16 --layer 'conv2d:per_channel=false'\n"
+                                "  miniten quantize model.npz fast.npz --calibration d.npz --fallback auto\n"
                                 "  miniten quantize model.onnx int8.npz --calibration d.npz --report layers.html", quantize);
     in_out(o.in, o.out, o.opset);
     one_of(last().add_option("--dtype", o.dtype, "Of the weights")->capture_default_str(), "int8 int16 int16x8");
@@ -152,6 +154,9 @@ void Program::models() {
     one_of(last().add_option("--mode", o.mode, "static, dynamic or weight_only")->capture_default_str(), "static dynamic weight_only");
     last().add_flag("--per-tensor", o.per_tensor, "One scale for a weight, not one for each channel");
     last().add_flag("--symmetric-activations", o.symmetric_activations, "Zero point 0 for activations");
+    one_of(last().add_option("--optimize", o.optimize, "accuracy: adaptive rounding, bias correction, the best method for each value")->capture_default_str(), "none accuracy");
+    last().add_option("--layer", o.layers, "NAME:KEY=VALUE,.. for layers by name, by op or by number (#0): dtype, mode, method, skip, per_channel ..")->allow_extra_args(false);
+    one_of(last().add_option("--fallback", o.fallback, "auto: layers that are faster in floats, timed here, stay so")->capture_default_str(), "none auto");
     last().add_option("--report", o.report, "What each layer loses on the calibration samples, why, and what helps: .html, .json or .txt");
     skip(o.skip);
   }
@@ -205,7 +210,7 @@ void Program::measurements() {
     Bench& o = add<Bench>("bench", "Measure latency",
                           "Examples:\n  miniten bench model.onnx\n  miniten bench model.onnx --shape 1,3,224,224 --runs 500 --threads 1 --json\n"
                           "  miniten bench float.npz --against int8.npz            which is faster, and by how much\n"
-                          "  miniten bench model.onnx --against onnxruntime,litert the same file in other runtimes, where installed\n"
+                          "  miniten bench model.onnx --against onnxruntime,litert  the same file in other runtimes, where installed\n"
                           "  miniten bench model.npz --target-ms 20 --percentile 95      exit code 1 where it is slower\n"
                           "  miniten bench model.npz --report page.html            distribution, layers, roofline\n"
                           "  miniten bench model.npz --soak 600                    does memory grow, does it slow down?", bench);

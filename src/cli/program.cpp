@@ -14,6 +14,7 @@ CLI::Validator positive() {
 int main(std::span<const std::string> args, std::ostream& out, std::ostream& err, const Peers& peers) {
   std::string who = "miniten";
   auto complain = [&](const std::string& text, int code) {
+    show_progress("");
     err << who << ": " << text << "\n";
     if (code == 2) err << who << " --help tells how\n";
     return code;

@@ -1,6 +1,7 @@
 #include "cli/text.h"
 #include <unistd.h>
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,14 @@ namespace miniten::cli {
 bool Output::on_terminal() const { return &out == &std::cout && isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
 void show_progress(const std::string& text) {
   if (isatty(STDERR_FILENO)) std::cerr << "\r\x1b[K" << text << std::flush;
+}
+
+void Progress::operator()(double share) {
+  if (share >= 1) return show_progress("");
+  double now = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  if (now - shown < 0.1) return;
+  shown = now;
+  show_progress(what + number(" %.0f %%", 100 * share));
 }
 
 std::string with_commas(int64_t n) {

@@ -95,6 +95,7 @@ def test_help_teaches_by_example():
         page = ok(command, "--help")
         assert "--json" in page
         assert command == "version" or f"miniten {command} " in page
+        assert "Exit code: 0 done, 1 the thing asked failed, 2 wrong use" in page
     assert "Exit code: 0 done, 1 the thing asked failed, 2 wrong use" in text
 
 
@@ -316,6 +317,26 @@ WRONG = [
     (["bench", "net.npz", "--soak", "1", "--period-ms", "1"], "--soak"),
     (["bench", "net.npz", "--period-ms", "-1"], "period_ms"),
     (["probe", "--output", "OUT/p.txt"], ".json"),
+    (["quantize", "net.npz", "OUT/y.npz", "--layer", "5"], "NAME:KEY=VALUE"),
+    (["quantize", "net.npz", "OUT/y.npz", "--layer", "5:colour=red"], "NAME:KEY=VALUE"),
+    (["quantize", "net.npz", "OUT/y.npz", "--layer", "5:percentile=most"], "NAME:KEY=VALUE"),
+    (["quantize", "net.npz", "OUT/y.npz", "--layer", "5:dtype=int9"], "int9"),
+    (["quantize", "net.npz", "OUT/y.npz", "--layer", "nothing:skip"], "nothing"),
+    (["quantize", "net.npz", "OUT/y.npz", "--fallback", "maybe"], "maybe"),
+    (["quantize", "net.npz", "OUT/y.npz", "--optimize", "speed"], "speed"),
+    (["export-c", "net.npz"], "DIR"),
+    (["export-c", "net.npz", "OUT/f", "--verify", "moon"], "moon"),
+    (["export-c", "net.npz", "OUT/f", "--calibration", "labels.txt"], ".npy"),
+    (["profile", "net.npz", "--shape", "1"], "does not fit"),
+    (["profile", "net.npz", "--runs", "0"], "at least one run"),
+    (["estimate", "net.npz", "--limit-mb", "3"], "--training"),
+    (["estimate", "net.npz", "--training", "sgdd"], "sgdd"),
+    (["estimate", "net.npz", "--watts", "3"], "--device"),
+    (["probe", "--threads", "0"], "--threads"),
+    (["monitor"], "DIR"),
+    (["monitor", ".", "--width", "3"], "--width"),
+    (["demo", "OUT/a", "OUT/b"], "OUT"),
+    (["version", "now"], "now"),
     (["check", "net.npz", "--max-parameters", "many"], "many"),
     (["check", "net.npz", "--max-parameters", "-5"], "max_parameters"),
 ]
@@ -330,6 +351,38 @@ def test_wrong_use(files, tmp_path, args, word):
     assert r.stdout == b"" and word in message, message
     assert message.startswith("miniten") and "--help tells how" in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_is_used_wrongly():
+    assert {args[0] for args, _ in WRONG} >= set(COMMANDS)
+
+
+READERS = {
+    "inspect": [], "run": [], "convert": ["OUT/y.onnx"], "export-c": ["OUT/c"], "quantize": ["OUT/y.npz"], "prune": ["OUT/y.npz", "--sparsity", "0.5"],
+    "compress": ["OUT/y.npz", "--data", "x.npy", "--flash-kb", "9"], "diff": ["net.npz"], "bench": ["--report", "OUT/r.html"], "profile": [], "estimate": [], "check": [],
+}
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_bad_models_are_refused_by_every_command(files, tmp_path, command):
+    form = "c++" if "c++" in FORMS else "python"
+    for bad, word in (("none.npz", "no file"), ("broken.npz", "cannot be used"), ("broken.onnx", "cannot be used"), ("empty.onnx", "cannot be used"), ("x.npz", "cannot be used"),
+                      ("notes.txt", ".npz, .onnx or .tflite"), (".", ".npz, .onnx or .tflite")):
+        r = call(command, bad, *(a.replace("OUT", str(tmp_path)) for a in READERS[command]), form=form, cwd=files)
+        assert (r.returncode, r.stdout) == (2, b"") and word in r.stderr.decode(), (bad, r.stderr)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_have_settings_of_their_own(files, tmp_path):
+    x = np.load(files / "x.npy")
+    j = doc("quantize", files / "net.npz", tmp_path / "q.npz", "--calibration", files / "x.npy", "--layer", "#-1:dtype=int16", "--layer", "conv2d:per_channel=false,method=mse", "--fallback", "none")
+    same = edge.quantize_model(edge.load_miniten(files / "net.npz"), calibration_data=x, overrides={-1: {"dtype": "int16"}, "conv2d": {"per_channel": False, "method": "mse"}})
+    assert {r["layer"]: r["dtype"] for r in j["quantization"]["rows"]} == {r.layer: r.dtype for r in same.report().rows} and "int16" in {r.dtype for r in same.report().rows}
+    assert np.array_equal(edge.load_miniten(tmp_path / "q.npz")(x).numpy(), same(x).numpy())
+    ok("quantize", files / "net.npz", tmp_path / "s.npz", "--calibration", files / "x.npy", "--layer", "5:skip")
+    assert np.array_equal(edge.load_miniten(tmp_path / "s.npz")(x).numpy(), edge.quantize_model(edge.load_miniten(files / "net.npz"), calibration_data=x, skip=["5"])(x).numpy())
+    fast = doc("quantize", files / "net.npz", tmp_path / "f.npz", "--calibration", files / "x.npy", "--fallback", "auto")
+    assert isinstance(fast["quantization"]["fallback"], list)
 
 
 def test_a_format_that_cannot_hold_the_model_is_a_failure(files, tmp_path):
