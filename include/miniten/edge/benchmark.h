@@ -89,9 +89,10 @@ ThroughputResult throughput_test(nn::Module& model, const std::vector<Spec>& inp
 ThroughputResult throughput_test(const Workload&, double seconds = 5);
 
 // current, peak: resident bytes of the process after the runs, and at their highest while the model was compiled and run;
-// start: before. arena: planned and touched by a run; weights: constants with their packed forms.
+// start: before. arena: planned and touched by a run; scratch: what of the arena a step needs for itself, of the one that needs
+// most; weights: constants with their packed forms.
 struct MemoryResult {
-  size_t current_bytes = 0, peak_bytes = 0, arena_bytes = 0, weight_bytes = 0, start_bytes = 0, measured_arena_bytes = 0;
+  size_t current_bytes = 0, peak_bytes = 0, arena_bytes = 0, weight_bytes = 0, start_bytes = 0, measured_arena_bytes = 0, scratch_bytes = 0;
   bool peak_is_sampled = false;                  // the system does not let its mark be reset: read after each run instead
   std::string to_json() const;
 };

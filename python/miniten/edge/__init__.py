@@ -39,6 +39,7 @@ from miniten.edge.utils import (
     estimate_latency,
     estimate_memory,
     estimate_power,
+    estimate_training_memory,
     model_summary,
     probe,
 )
@@ -47,7 +48,7 @@ __all__ = [
     "BenchmarkReport", "Device", "GradualPruning", "LowRankApproximation", "PreparedModel", "PrunedModel", "QuantizationConfig", "QuantizedConv2d",
     "QuantizedLinear", "QuantizedModel", "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
     "compare_models", "compress", "compare_quantized", "compress_model", "compression", "convert", "count_flops", "count_parameters", "dequantize_tensor", "devices",
-    "estimate_latency", "estimate_memory", "estimate_power", "export", "export_c", "export_miniten", "export_onnx",
+    "estimate_latency", "estimate_memory", "estimate_power", "estimate_training_memory", "export", "export_c", "export_miniten", "export_onnx",
     "export_tflite", "knowledge_distillation", "latency_test", "load_miniten", "load_onnx", "load_tflite", "low_rank", "magnitude_prune", "memory_benchmark",
     "model_summary", "package", "prepare_qat", "probe", "profile_by_layer", "prune_model", "pruning", "quantization", "quantize_model", "quantize_tensor", "rewind",
     "sensitivity_scan", "quantize_with_accuracy", "soak_test", "structured_prune", "throughput_test", "utils", "weight_sharing", "with_preprocessing",

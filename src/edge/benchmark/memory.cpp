@@ -46,6 +46,7 @@ MemoryResult memory_benchmark(nn::Module& m, const std::vector<Spec>& inputs) {
   r.peak_bytes = std::max({sampled, r.current_bytes, r.peak_is_sampled ? 0 : status_bytes("memory_benchmark", "VmHWM")});
   r.arena_bytes = b.session.arena_bytes();
   r.weight_bytes = b.session.weight_bytes();
+  for (const Buffer& buffer : b.session.plan().buffers) if (buffer.value < 0) r.scratch_bytes = std::max(r.scratch_bytes, buffer.bytes);
   r.measured_arena_bytes = b.session.measured_arena_bytes(b.inputs);
   return r;
 }
@@ -53,7 +54,7 @@ MemoryResult memory_benchmark(nn::Module& m, const std::vector<Spec>& inputs) {
 std::string MemoryResult::to_json() const {
   auto mb = [](size_t bytes) { return double(bytes) / 1048576; };
   return nlohmann::ordered_json{{"current_memory_mb", mb(current_bytes)}, {"peak_memory_mb", mb(peak_bytes)}, {"start_memory_mb", mb(start_bytes)},
-                                {"arena_bytes", arena_bytes}, {"measured_arena_bytes", measured_arena_bytes}, {"weight_bytes", weight_bytes},
+                                {"arena_bytes", arena_bytes}, {"measured_arena_bytes", measured_arena_bytes}, {"scratch_bytes", scratch_bytes}, {"weight_bytes", weight_bytes},
                                 {"peak_is_sampled", peak_is_sampled}}.dump();
 }
 

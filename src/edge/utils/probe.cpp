@@ -109,7 +109,7 @@ Device probe(int threads, const std::function<void(double)>& progress) {
     std::vector<StepWork> own = steps_of(b.session);
     double best = HUGE_VAL;
     for (StepWork& w : own) w.seconds = HUGE_VAL;
-    for (int round = 0; round < 3; ++round) {                        // the least of three medians: a busy machine holds some up
+    for (int round = 0; round < 5; ++round) {                        // the least of five medians: a busy machine holds some up
       std::vector<StepProfile> rows = b.session.profile(b.inputs, 15);
       for (size_t k = 0; k < std::min(rows.size(), own.size()); ++k) own[k].seconds = std::min(own[k].seconds, rows[k].nanoseconds / 1e9);
       std::vector<double> latencies;

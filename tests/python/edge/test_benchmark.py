@@ -130,6 +130,14 @@ print(json.dumps([large, arena, edge.memory_benchmark(nn.Linear(2, 2), (1, 2))])
     assert small["peak_memory_mb"] - small["start_memory_mb"] < 20  # the mark falls again
 
 
+def test_scratch_is_part_of_the_arena():
+    x = (1, 64, 12, 12)
+    plain, wino = nn.Sequential(nn.ReLU()), nn.Sequential(nn.Conv2d(64, 64, 3, padding=1))
+    assert edge.memory_benchmark(plain, x)["scratch_bytes"] == 0
+    m = edge.memory_benchmark(wino, x)
+    assert 0 < m["scratch_bytes"] < m["arena_bytes"] and m["scratch_bytes"] > m["arena_bytes"] - 4 * 4 * 64 * 144
+
+
 def test_compare_models():
     net = small_net()
     q = edge.quantize_model(net, calibration_data=images(16, 1))

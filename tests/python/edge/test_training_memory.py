@@ -90,3 +90,12 @@ def test_estimating_changes_nothing(tmp_path):
     edge.export_miniten(net, tmp_path / "net.npz", input_shape=SMALL_SHAPE)
     loaded = edge.load_miniten(tmp_path / "net.npz")  # a graph trains too
     assert edge.estimate_memory(loaded, SMALL_SHAPE, training="adam")["training"]["optimizer_memory_bytes"] == 2 * 4 * sum(p.numel() for p in net.parameters())
+
+
+def test_a_batch_by_its_size():
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    for shape, sized in (((1, 6), (32, 6)), ([(1, 6)], [(32, 6)])):
+        assert edge.estimate_training_memory(net, shape, 32) == edge.estimate_memory(net, sized, training="adam")["training"]
+    assert edge.estimate_training_memory(net, (3, 6), optimizer="sgd", limit_mb=1) == edge.estimate_memory(net, (3, 6), training="sgd", limit_mb=1)["training"]
+    with pytest.raises(ValueError, match="optimizer"):
+        edge.estimate_training_memory(net, (3, 6), optimizer="guess")
