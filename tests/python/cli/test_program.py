@@ -332,6 +332,8 @@ WRONG = [
     (["estimate", "net.npz", "--limit-mb", "3"], "--training"),
     (["estimate", "net.npz", "--training", "sgdd"], "sgdd"),
     (["estimate", "net.npz", "--watts", "3"], "--device"),
+    (["package", "net.npz", "OUT/y.tar"], ".zip"),
+    (["package", "net.npz", "OUT/y.zip", "--target", "moon"], "moon"),
     (["probe", "--threads", "0"], "--threads"),
     (["monitor"], "DIR"),
     (["monitor", ".", "--width", "3"], "--width"),
@@ -358,7 +360,7 @@ def test_every_command_is_used_wrongly():
 
 
 READERS = {
-    "inspect": [], "run": [], "convert": ["OUT/y.onnx"], "export-c": ["OUT/c"], "quantize": ["OUT/y.npz"], "prune": ["OUT/y.npz", "--sparsity", "0.5"],
+    "inspect": [], "run": [], "convert": ["OUT/y.onnx"], "export-c": ["OUT/c"], "package": ["OUT/y.zip"], "quantize": ["OUT/y.npz"], "prune": ["OUT/y.npz", "--sparsity", "0.5"],
     "compress": ["OUT/y.npz", "--data", "x.npy", "--flash-kb", "9"], "diff": ["net.npz"], "bench": ["--report", "OUT/r.html"], "profile": [], "estimate": [], "check": [],
 }
 

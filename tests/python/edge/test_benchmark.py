@@ -135,7 +135,7 @@ def test_scratch_is_part_of_the_arena():
     plain, wino = nn.Sequential(nn.ReLU()), nn.Sequential(nn.Conv2d(64, 64, 3, padding=1))
     assert edge.memory_benchmark(plain, x)["scratch_bytes"] == 0
     m = edge.memory_benchmark(wino, x)
-    assert 0 < m["scratch_bytes"] < m["arena_bytes"] and m["scratch_bytes"] > m["arena_bytes"] - 4 * 4 * 64 * 144
+    assert 0 < m["scratch_bytes"] < m["arena_bytes"]
 
 
 def test_compare_models():
