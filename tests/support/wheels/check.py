@@ -1,18 +1,20 @@
 """What an installed wheel computes, beside what another machine's computed.
 
-check.py write FOLDER: a float and an int8 model as .npz and .onnx, with inputs and outputs.
+check.py write FOLDER: a float and an int8 model as .npz and .onnx, with inputs and outputs, and the latter as a bundle.
 check.py compare FOLDER: reads them again; int8 outputs must be equal on every instruction set, float ones to 1e-5.
 """
 
 import platform
+import runpy
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 import miniten as mt
 from miniten import nn
-from miniten.edge import export_onnx, load_onnx, quantize_model
+from miniten.edge import export_onnx, load_onnx, package, quantize_model
 from miniten.utils.vision import encode_image, load_image
 
 
@@ -43,7 +45,8 @@ def write(folder):
         model(x)
         model.save(str(folder / f"{name}.npz"))
         export_onnx(model, shape, str(folder / f"{name}.onnx"))
-        np.save(folder / f"{name}.npy", mt.compile(model, shape).run(x)[0].numpy())
+        np.save(folder / f"{name}.npy", mt.compile(model, shape).run(x).numpy())
+    package(quantized, folder / "bundle.zip", ["onnx"], inputs=x)
 
 
 def compare(folder):
@@ -54,11 +57,17 @@ def compare(folder):
         for name in ("float32", "int8"):
             want = np.load(folder / f"{name}.npy")
             for model in (mt.load(str(folder / f"{name}.npz")), load_onnx(str(folder / f"{name}.onnx"))):
-                got = mt.compile(model, x.shape).run(x)[0].numpy()
+                got = mt.compile(model, x.shape).run(x).numpy()
                 if name == "int8":
                     assert np.array_equal(got, want), f"{isa}: int8 outputs differ by up to {np.abs(got - want).max()}"
                 else:
                     assert np.abs(got - want).max() <= 1e-5 * max(1, np.abs(want).max()), f"{isa}: float outputs differ by up to {np.abs(got - want).max()}"
+    with zipfile.ZipFile(folder / "bundle.zip") as bundle:
+        bundle.extractall(folder / "bundle")
+    try:
+        runpy.run_path(str(folder / "bundle" / "check.py"))
+    except SystemExit as done:
+        assert done.code == 0, "the bundle's own check failed"
     pixels = (np.arange(7 * 5 * 3) % 256).astype("uint8").reshape(7, 5, 3)
     assert np.array_equal(np.asarray(load_image(encode_image(pixels, "png"))), pixels)   # by the libraries the wheel carries
     assert np.asarray(load_image(encode_image(pixels, "jpeg"))).shape == pixels.shape
