@@ -135,7 +135,13 @@ Values write_qsoftmax(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QSoftmaxAttrs>();
   const Shape& shape = f.shape(0);
   int x = w.stored(0, shape, Dims::iota(shape.rank));
-  return {TfliteValue::plain(fixed_then(w, "SOFTMAX", x, {{"beta", 1.0f}}, true, of(at.y_scale, at.y_zero, f.call.out[0].dtype)), shape)};
+  QuantizedRef q = of(at.y_scale, at.y_zero, f.call.out[0].dtype);
+  // The builtin's steps of 1/256 cannot tell the shares of many: those are computed in floats.
+  if (q->dtype != DType::i16 && shape[-1] > 64 && at.y_scale < 1 / 512.0f) {
+    int share = w.emit_one("SOFTMAX", {w.emit_one("DEQUANTIZE", {x}, {}, {DType::f32, shape})}, {{"beta", 1.0f}}, {DType::f32, shape});
+    return {TfliteValue::plain(w.emit_one("QUANTIZE", {share}, {}, {DType::i8, shape}, q), shape)};
+  }
+  return {TfliteValue::plain(fixed_then(w, "SOFTMAX", x, {{"beta", 1.0f}}, true, q), shape)};
 }
 Values write_qavg_pool(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QAvgPool2dAttrs>();

@@ -176,6 +176,15 @@ def test_every_integer_form_is_written(name, activations, tmp_path):
         assert apart.max() <= (6 if name in ("attention", "gated") else 3) and apart.mean() < (0.8 if name in ("softmax", "attention") else 0.5), (reference, apart.max(), apart.mean())
 
 
+def test_a_softmax_of_many_keeps_its_small_shares(tmp_path):
+    mt.manual_seed(3)
+    x = normal(4, 160, 16)
+    q = quantize_model(S(nn.TransformerEncoderLayer(16, 2, 32, 0.0, "gelu", batch_first=True)).eval(), calibration_data=x)
+    report = export_tflite(q, x.shape, tmp_path / "m.tflite")
+    got, want = LiteRT(tmp_path / "m.tflite", report)(x)[0], q(x).numpy()
+    assert np.abs(got - want).mean() < 0.01 * np.abs(want).mean()
+
+
 def test_tables_are_the_same_bytes(tmp_path):
     mt.manual_seed(0)
     layer, x = nn.Linear(5, 40).eval(), normal(32, 5)
