@@ -1,16 +1,9 @@
+#include "kernels/fold-inl.h"
 #include "kernels/ftable.h"
 #include "kernels/math-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
-
-MINITEN_INLINE float add_lanes(V v) {
-  float lanes[kLanes];
-  store(lanes, v);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
 
 // Sum of exp(x - top), which go to y unless it is null; in short blocks, so that long rows stay precise.
 float exp_sum(const float* x, float top, float* y, int64_t n) {
@@ -37,7 +30,7 @@ float exp_sum(const float* x, float top, float* y, int64_t n) {
       store_n(lanes, p, m);
       a += load(lanes);
     }
-    total += add_lanes(a + b);
+    total += fold_lanes(a + b, [](V p, V q) { return p + q; });
   }
   return (float)total;
 }
