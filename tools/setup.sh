@@ -42,6 +42,9 @@ if [[ $judges ]]; then
   need libgmock-dev /usr/include/gmock/gmock.h
   need libbenchmark-dev /usr/include/benchmark/benchmark.h
   need pkg-config pkg-config
+  need gcc-riscv64-unknown-elf riscv64-unknown-elf-gcc          # exported C runs on an RV32IMC
+  need picolibc-riscv64-unknown-elf /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs
+  need qemu-user qemu-riscv32
   need gcc-arm-none-eabi arm-none-eabi-gcc                      # exported C runs on a Cortex-M
   need libnewlib-arm-none-eabi /usr/include/newlib/math.h
   need qemu-system-arm qemu-system-arm

@@ -6,6 +6,7 @@
 #include "cli/files.h"
 #include "cli/text.h"
 #include "miniten/base/parallel.h"
+#include "miniten/base/temporary.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/diff.h"
 
@@ -17,21 +18,6 @@ namespace {
 using json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-struct Folder {                                  // of files that a peer is given; gone afterwards
-  std::string path;
-  ~Folder() {
-    std::error_code unused;
-    if (!path.empty()) fs::remove_all(path, unused);
-  }
-  std::string file(const std::string& name) {
-    if (path.empty()) {
-      path = (fs::temp_directory_path() / "miniten_XXXXXX").string();
-      if (!mkdtemp(path.data())) throw Error(ErrorKind::io, "bench", "a temporary folder", path);
-    }
-    return path + "/" + name;
-  }
-};
-
 std::string peer_ending(const std::string& name) { return name == "onnxruntime" ? ".onnx" : name == "litert" ? ".tflite" : ""; }
 
 // The same values for a model that has channels last where these have them first, or the other way round.
@@ -40,24 +26,15 @@ Tensor in_order(const Tensor& t, const Spec& want) {
   return order.rank ? permute(t, order).clone() : t;
 }
 double difference(const std::vector<Tensor>& ours, std::vector<Tensor> theirs) {
-  double gap = 0, scale = 1;
-  for (size_t i = 0; i < ours.size(); ++i) {
-    if (i >= theirs.size()) return HUGE_VAL;
-    theirs[i] = in_order(theirs[i], ours[i].spec());
-    if (ours[i].shape() != theirs[i].shape()) return HUGE_VAL;
-    auto a = cast(ours[i], DType::f64).to_vector<double>(), b = cast(theirs[i], DType::f64).to_vector<double>();
-    for (size_t k = 0; k < a.size(); ++k) {
-      if (a[k] != b[k]) gap = std::isnan(a[k] - b[k]) ? HUGE_VAL : std::max(gap, std::abs(a[k] - b[k]));
-      if (std::isfinite(a[k])) scale = std::max(scale, std::abs(a[k]));
-    }
-  }
-  return gap / scale;
+  theirs.resize(std::min(ours.size(), theirs.size()));
+  for (size_t i = 0; i < theirs.size(); ++i) theirs[i] = cast(in_order(theirs[i], ours[i].spec()), ours[i].dtype());
+  return edge::output_difference(theirs, ours);
 }
 
 struct Rival { edge::Workload run; std::string label; double difference = 0; size_t bytes = 0; };
 
 int bench_against(const Bench& o, const Ref<nn::GraphModule>& m, const std::vector<Spec>& specs, const edge::BenchmarkOptions& options, Output to) {
-  Folder files;
+  std::optional<TemporaryFolder> files;           // of what a peer is given
   int threads = o.threads ? o.threads : get_num_threads();
   std::vector<Tensor> inputs = options.inputs.empty() ? edge::random_inputs(specs) : options.inputs, ours = (*m)(inputs);
   std::list<Session> sessions;
@@ -79,7 +56,8 @@ int bench_against(const Bench& o, const Ref<nn::GraphModule>& m, const std::vect
     if (ending.empty() || fs::exists(name)) { add(*open_model(name), name); continue; }
     std::string path = o.file, note;
     if (ending_of(o.file) != ending) {
-      path = files.file("model" + ending);
+      if (!files) files.emplace("bench");
+      path = files->file("model" + ending);
       save_model(*m, path, 0, specs);
       note = ", the model written as " + ending;
     }

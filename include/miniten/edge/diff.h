@@ -24,6 +24,9 @@ struct DiffReport {
 // The axes' order in which an image fits a spec that has its channels at the other end; empty where none is needed or helps.
 Axes turned_to_fit(const Shape& image, const Spec& want);
 
+// max |a - b| / max(1, max |b|) of two models' outputs; infinite where one is NaN alone or specs differ.
+double output_difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b);
+
 DiffReport diff(nn::Module& a, nn::Module& b, const std::vector<Tensor>& inputs, double tolerance = 1e-3);
 
 }  // namespace miniten::edge

@@ -6,11 +6,11 @@
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
 #include "base/embedded.h"
+#include "miniten/base/temporary.h"
 
 extern char** environ;
 
@@ -25,20 +25,12 @@ constexpr uint8_t layout[] = {
 #include "embedded/mps2.ld.inc"
 };
 
-struct Folder {
-  std::string path;
-  Folder() {
-    std::error_code none;
-    path = (std::filesystem::temp_directory_path(none) / "miniten.XXXXXX").string();
-    if (none || !::mkdtemp(path.data())) throw Error(ErrorKind::io, "export_c", "a temporary folder for the compiler", path, "set TMPDIR");
-  }
-  ~Folder() { std::error_code none; std::filesystem::remove_all(path, none); }
-  Folder(const Folder&) = delete;
-  std::string at(const std::string& file) const { return path + "/" + file; }
-  void write(const std::string& file, std::string_view text) const { std::ofstream(at(file), std::ios::binary) << text; }
-  std::string read(const std::string& file) const {
+struct Folder : TemporaryFolder {
+  Folder() : TemporaryFolder("export_c") {}
+  void write(const std::string& name, std::string_view text) const { std::ofstream(file(name), std::ios::binary) << text; }
+  std::string read(const std::string& name) const {
     std::ostringstream s;
-    s << std::ifstream(at(file)).rdbuf();
+    s << std::ifstream(file(name)).rdbuf();
     return s.str();
   }
 };
@@ -50,7 +42,7 @@ int run(const Folder& f, const std::vector<std::string>& command, int seconds) {
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  std::string said = f.at("said");
+  std::string said = f.file("said");
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&files, 1, said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
@@ -122,8 +114,8 @@ size_t text_of(const std::string& said) {
 Verified verify_on_host(const CSource& s, const std::string& self_test) {
   Folder f;
   write_sources(f, s, self_test);
-  compile(f, {"cc", "-std=c99", "-O1", "-o", f.at("test"), f.at(s.name + ".c"), f.at(s.name + "_self_test.c"), "-lm"});
-  must_pass(f, {f.at("test")});
+  compile(f, {"cc", "-std=c99", "-O1", "-o", f.file("test"), f.file(s.name + ".c"), f.file(s.name + "_self_test.c"), "-lm"});
+  must_pass(f, {f.file("test")});
   return {"cc", {}, {}};
 }
 
@@ -134,14 +126,14 @@ Verified verify_in_qemu(const CSource& s, const std::string& self_test) {
   f.write("mps2.ld", unpacked(layout));
   const std::vector<std::string> compiler{"arm-none-eabi-gcc", "-std=c99", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-ffunction-sections", "-fdata-sections"};
   auto with = [&](std::vector<std::string> more) { more.insert(more.begin(), compiler.begin(), compiler.end()); return more; };
-  compile(f, with({"-Os", "-fstack-usage", "-c", "-o", f.at("small.o"), f.at(s.name + ".c")}));
-  if (run(f, {"arm-none-eabi-size", f.at("small.o")}, 60) != 0) throw Error(ErrorKind::io, "export_c", "sizes from arm-none-eabi-size", f.read("said"));
+  compile(f, with({"-Os", "-fstack-usage", "-c", "-o", f.file("small.o"), f.file(s.name + ".c")}));
+  if (run(f, {"arm-none-eabi-size", f.file("small.o")}, 60) != 0) throw Error(ErrorKind::io, "export_c", "sizes from arm-none-eabi-size", f.read("said"));
   Verified v{"qemu-system-arm (mps2-an386)", {}, {}};
   size_t text = text_of(f.read("said"));
   v.code_bytes = text > s.weight_bytes ? text - s.weight_bytes : text;
   v.stack_bytes = stack_of(f.read("small.su"), s.name);
-  compile(f, with({"-O2", "-nostartfiles", "-T", f.at("mps2.ld"), "-Wl,--gc-sections", "-o", f.at("test.elf"), f.at("startup.c"), f.at(s.name + ".c"), f.at(s.name + "_self_test.c"), "-lm", "-lc", "-lgcc"}));
-  must_pass(f, {"qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-serial", "none", "-monitor", "none", "-semihosting-config", "enable=on,target=native", "-kernel", f.at("test.elf")});
+  compile(f, with({"-O2", "-nostartfiles", "-T", f.file("mps2.ld"), "-Wl,--gc-sections", "-o", f.file("test.elf"), f.file("startup.c"), f.file(s.name + ".c"), f.file(s.name + "_self_test.c"), "-lm", "-lc", "-lgcc"}));
+  must_pass(f, {"qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-serial", "none", "-monitor", "none", "-semihosting-config", "enable=on,target=native", "-kernel", f.file("test.elf")});
   return v;
 }
 

@@ -5,6 +5,7 @@
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/compression.h"
+#include "miniten/edge/diff.h"
 #include "miniten/edge/pruning.h"
 #include "miniten/edge/qat.h"
 #include "miniten/edge/quantization.h"
@@ -18,8 +19,9 @@ std::vector<double> doubles(const Tensor& t) {
   copy_values(t.view(), wide.view());
   return wide.to_vector<double>();
 }
-// max |a - b| / max(1, max |b|); infinite where one is NaN alone or shapes differ.
-double difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+}  // namespace
+
+double output_difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   double worst = 0;
   if (a.size() != b.size()) return HUGE_VAL;
   for (size_t k = 0; k < a.size(); ++k) {
@@ -36,6 +38,7 @@ double difference(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   return worst;
 }
 
+namespace {
 std::vector<Spec> sizes_for_check(const Graph& g) {           // symbolic sizes are 1
   std::vector<Spec> specs = g.specs(g.inputs);
   for (Spec& s : specs) for (Dim& d : s.shape) if (is_symbol(d)) d = 1;
@@ -78,7 +81,7 @@ void check_file(const char* who, const Graph& g, const Graph& back, ExportReport
   if (!draws(g)) {
     auto want = Session(bind_inputs(g, specs), exact).run(inputs), got = Session(bind_inputs(back, theirs), exact).run(given);
     for (size_t i = 0; ports && i < got.size() && i < want.size(); ++i) got[i] = from_port(got[i], ports->outputs[i], want[i].dtype());
-    r.difference = difference(got, want);
+    r.difference = output_difference(got, want);
   }
   double limit = is_quantized(g) || r.quantization == "float16" ? 5e-2 : 1e-3;
   if (!(r.difference <= limit))

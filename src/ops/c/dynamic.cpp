@@ -31,6 +31,7 @@ static void row_dynamic(const uint8_t *x, float scale, int32_t zero, const int8_
 )");
 }
 std::string dynamic_record(CWriter& w, const CCall& c, const std::vector<int8_t>& weight, int64_t n, int64_t k, float lo, float hi) {
+  if (c.in[0].spec.dtype != DType::u8) c.refuse("8-bit activations", c.in[0].spec.text(), "quantise with calibration data");
   std::vector<int32_t> sums;
   for (int64_t o = 0; o < n; ++o) {
     int64_t sum = 0, reach = 0;
@@ -91,6 +92,7 @@ const CRules qconv2d_dynamic{
 
 // uint8 by the tensor's own range, 0 included.
 const CRules dynamic_quantize{[](CWriter& w, const CCall& c) {
+  if (c.out[0].spec.dtype != DType::u8) c.refuse("8-bit activations", c.out[0].spec.text(), "quantise with calibration data");
   define_round(w);
   w.include("float.h");
   w.define("range_scale", R"(/* The scale of uint8 for the range [lo, hi]. */
@@ -104,6 +106,7 @@ static float range_scale(float lo, float hi) {
   Strides operands[] = {y.strides, x.strides};
   Loops loops(y.spec.shape, operands);
   std::string to = w.pointer(y), scale = "*" + w.pointer(c.out[1]), zero = "*" + w.pointer(c.out[2]), from = w.pointer(x);
+  w.line("{");
   w.line("float lo = 0.0f, hi = 0.0f;");
   loops.open(w);
   w.line(join({"const float v = ", from, "[", loops.index(1), "];"}));
@@ -115,6 +118,7 @@ static float range_scale(float lo, float hi) {
   loops.open(w);
   w.line(join({to, "[", loops.index(0), "] = (uint8_t)round_even(", from, "[", loops.index(1), "] / ", scale, ", ", zero, ", 0, 255);"}));
   loops.close(w);
+  w.line("}");
 }};
 
 }  // namespace miniten::c

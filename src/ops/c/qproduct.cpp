@@ -71,7 +71,7 @@ static int32_t add_products(int32_t even, int32_t odd, const int8_t *w, int32_t 
 #endif
 )");
   std::string split = t.x == DType::i8 ? "      const int32_t @v0 = even_bytes(word(@v)), @v1 = odd_bytes(word(@v));\n"
-                                       : "      const int32_t @v0 = (int32_t)__uxtb16(word(@v)), @v1 = (int32_t)__uxtb16(word(@v) >> 8);\n";
+                                       : "      const int32_t @v0 = (int32_t)(word(@v) & 0xff00ffu), @v1 = (int32_t)(word(@v) >> 8 & 0xff00ffu);\n";
   std::string dsp = replaced(split, "@v", "v"), rest = "      a = add_products(v0, v1, w, a);\n      b = add_products(v0, v1, w + 4, b);\n";
   if (two) {
     dsp += replaced(split, "@v", "u");

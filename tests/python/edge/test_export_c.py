@@ -180,6 +180,16 @@ def test_quantized_models_give_the_bytes_of_the_session(name, tmp_path):
         assert "_table[256]" in source and "math.h" not in source
 
 
+def test_dynamic_models(tmp_path):
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4))
+    q = edge.quantize_model(net.eval(), mode="dynamic")
+    edge.export_c(q, (1, 2, 4, 4), tmp_path)
+    x = rng.standard_normal((1, 2, 4, 4)).astype(np.float32)
+    got, want = np.zeros((1, 4), np.float32), np.asarray(q(x))
+    call(library(tmp_path).model_run, [x], [got])
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
 def test_integer_arithmetic_is_float32s(tmp_path):
     """requantize and add_rounded, which are written in integers, against NumPy's float32, ties and large sums included."""
     q = edge.quantize_model(residual(), calibration_data=[rng.standard_normal((1, 3, 8, 8)).astype(np.float32)])
@@ -256,6 +266,31 @@ def test_cortex_m4_in_qemu(data, tmp_path):
     assert report.verified_by.startswith("qemu-system-arm") and 0 < report.code_bytes < 16000 and 0 < report.stack_bytes < 2000
 
 
+CHIPS = {
+    "cortex-m0plus": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "cortex-m33": ("arm-none-eabi-gcc", "qemu-system-arm"),
+    "rv32imc": ("riscv64-unknown-elf-gcc", "qemu-riscv32"),
+}
+RISCV_START = r'__asm__(".globl _start\n_start:\n.option push\n.option norelax\nla gp, __global_pointer$\n.option pop\ncall main\nli a7, 93\necall\n");'
+
+
+@pytest.mark.parametrize("name, chip", [("residual", "cortex-m0plus"), ("int16", "cortex-m33"), ("residual", "rv32imc"), ("lstm", "rv32imc")])
+def test_other_chips_give_the_same_bytes(name, chip, tmp_path):
+    if not all(map(shutil.which, CHIPS[chip])):
+        pytest.skip(f"no {' or '.join(CHIPS[chip])}")
+    model, shape, options = QUANTIZED_MODELS[name]()
+    q = edge.quantize_model(model.eval(), calibration_data=[rng.standard_normal(shape).astype(np.float32)], **options)
+    edge.export_c(q, shape, tmp_path / "firmware")
+    files = [tmp_path / "firmware" / f for f in ("model.c", "model_self_test.c")]
+    if chip == "rv32imc":
+        (tmp_path / "start.c").write_text(RISCV_START)
+        run_command(CHIPS[chip][0], "-std=c99", "-march=rv32imc", "-mabi=ilp32", "-O2", "--specs=picolibc.specs", "-nostartfiles", "-o", tmp_path / "test", tmp_path / "start.c", *files, "-lm")
+        run_command("qemu-riscv32", tmp_path / "test")
+    else:  # Cortex-M4's board runs them
+        run_command("arm-none-eabi-gcc", "-std=c99", "-O2", "-mthumb", f"-mcpu={chip}", "-nostartfiles", "-T", EXAMPLES / "cortex_m" / "mps2.ld", "-o", tmp_path / "test", EXAMPLES / "cortex_m" / "startup.c", *files, "-lm", "-lc", "-lgcc")
+        run_command("qemu-system-arm", "-M", "mps2-an386", "-display", "none", "-serial", "none", "-monitor", "none", "-semihosting-config", "enable=on,target=native", "-kernel", tmp_path / "test")
+
+
 @pytest.mark.parametrize("kind, name", [("float32", "model"), ("int8", "digits")])
 def test_the_examples_take_the_folder_as_it_is(kind, name, tmp_path):
     x = rng.standard_normal((8, 1, 8, 8)).astype("float32")
@@ -289,6 +324,8 @@ def test_errors_write_nothing(tmp_path):
     with pytest.raises(NotImplementedError, match=r"argsort"):
         edge.export_c(model, (1, 4), to)
     good = nn.Linear(4, 4)
+    with pytest.raises(NotImplementedError, match="8-bit activations"):
+        edge.export_c(edge.quantize_model(good, mode="dynamic", activation_dtype="int16"), (1, 4), to)
     with pytest.raises(ValueError, match="recurrent layer for a stream"):
         edge.export_c(good, (1, 4), to, streaming=True)
     with pytest.raises(NotImplementedError, match="one direction"):
