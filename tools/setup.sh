@@ -36,7 +36,7 @@ need libcli11-dev /usr/include/CLI/CLI.hpp
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 need python3-dev "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h"
 if [[ $judges ]]; then
-  need valgrind valgrind                                        # instructions are counted
+  need valgrind valgrind                                        # instructions are counted, heaps looked at
   need ccache ccache
   need libgtest-dev /usr/include/gtest/gtest.h
   need libgmock-dev /usr/include/gmock/gmock.h
@@ -48,8 +48,7 @@ if [[ $judges ]]; then
   need gcc-arm-none-eabi arm-none-eabi-gcc                      # exported C runs on a Cortex-M
   need libnewlib-arm-none-eabi /usr/include/newlib/math.h
   need qemu-system-arm qemu-system-arm
-  need hyperfine hyperfine                                      # clocks and heaps of others beside the benchmarks
-  need valgrind valgrind
+  need hyperfine hyperfine                                      # a clock beside the benchmarks
   need chromium chromium                                        # figures and dashboards are looked at in a browser
   need libcairo2 "$(ldconfig -p 2>/dev/null | awk '/libcairo\.so\.2 /{print $NF; exit}' | grep . || echo /usr/lib/libcairo.so.2)"  # for cairosvg
 fi
