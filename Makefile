@@ -53,9 +53,9 @@ wheel:
 	@rm -f dist/miniten-*.whl
 	@$(path) .venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
-# dist/wheels: a manylinux wheel, installed and tried, and the source package
+# dist/wheels: manylinux wheels for x86-64 and 64-bit ARM, installed and tried, and the source package.
 wheels:
-	@tools/setup.sh wheels
+	@tools/setup.sh wheels aarch64
 	@tools/wheels.sh
 	@tools/check_wheels.sh
 

@@ -1,20 +1,43 @@
 #!/usr/bin/env bash
-# tools/check_wheels.sh: installs the wheel of dist/wheels beside NumPy alone, looks at what its libraries need and runs
-# tests/support/wheels/check.py.
+# tools/check_wheels.sh: installs each wheel of dist/wheels beside NumPy alone, looks at what its libraries need and runs
+# tests/support/wheels/check.py: the first writes models and what they compute, every one must compute the same. The one
+# for 64-bit ARM runs under qemu-user, on a processor with every extension and on one with none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-work=build/check_wheels
+work=build/check_wheels root=$PWD/.venv/sysroot/aarch64
 rm -rf $work
 mkdir -p $work
-.venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target $work/wheel dist/wheels/miniten-*.whl
-find $work/wheel/miniten $work/wheel/miniten.libs -name '*.so*' | while read -r file; do
-  readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r needed; do
-    case $needed in
-      libc.so.6 | libm.so.6 | libstdc++.so.6 | libgcc_s.so.1 | libz.so.1 | ld-linux-*) ;;  # what manylinux names as everywhere
-      *) [[ -e $work/wheel/miniten.libs/$needed ]] || { echo "$(basename "$file") needs $needed, which the wheel does not hold"; exit 1; } ;;
-    esac
+
+holds_what_it_needs() { # FOLDER
+  find "$1/miniten" "$1/miniten.libs" -name '*.so*' | while read -r file; do
+    readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r needed; do
+      case $needed in
+        libc.so.6 | libm.so.6 | libstdc++.so.6 | libgcc_s.so.1 | libz.so.1 | ld-linux-*) ;;  # what manylinux names as everywhere
+        *) [[ -e $1/miniten.libs/$needed ]] || { echo "$(basename "$file") needs $needed, which the wheel does not hold"; exit 1; } ;;
+      esac
+    done
+  done
+}
+check() { # FOLDER PYTHON...
+  local folder=$1
+  shift
+  [[ -e $work/models ]] || PYTHONPATH=$folder "$@" -S tests/support/wheels/check.py write $work/models
+  PYTHONPATH=$folder "$@" -S tests/support/wheels/check.py compare $work/models
+}
+
+folder=$work/here
+.venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$folder" dist/wheels/miniten-*_"$(uname -m)".whl
+holds_what_it_needs "$folder"
+check "$folder" .venv/bin/python
+
+for wheel in dist/wheels/miniten-*_aarch64.whl; do
+  [[ -e $wheel && $(uname -m) == x86_64 ]] || continue
+  name=$(basename "$wheel" .whl)
+  version=${name#*-*-cp3} version=3.${version%%-*}
+  .venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$work/$name" --only-binary=:all: --python-version "$version" --implementation cp \
+    --platform "${name##*-}" --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 "$wheel"
+  holds_what_it_needs "$work/$name"
+  for processor in max cortex-a53; do
+    check "$work/$name" qemu-aarch64 -cpu $processor -L "$root" "$root/usr/bin/python$version"
   done
 done
-check() { PYTHONPATH=$1 .venv/bin/python -S tests/support/wheels/check.py "$2" $work/models; }
-check $work/wheel write
-check $work/wheel compare

@@ -1,12 +1,31 @@
 #!/usr/bin/env bash
-# tools/wheels.sh: dist/wheels gets a manylinux wheel for this machine's processor and the source package; prints their sizes.
+# tools/wheels.sh: dist/wheels gets manylinux wheels for this machine's processor and, where that is x86-64, for
+# 64-bit ARM, and the source package; prints their sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
 rm -rf dist/wheels build/wheels
-mkdir -p dist/wheels
-python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheels .
-auditwheel repair --wheel-dir dist/wheels build/wheels/miniten-*.whl >/dev/null 2>build/wheels/auditwheel.log || { cat build/wheels/auditwheel.log; exit 1; }
+mkdir -p dist/wheels build/wheels
+pip=(-m pip --disable-pip-version-check wheel --quiet --no-deps)
+repair() { # repair WHEEL OPTION...: with the libraries it needs in it
+  auditwheel repair --wheel-dir dist/wheels "$@" >/dev/null 2>build/wheels/auditwheel.log || { cat build/wheels/auditwheel.log; exit 1; }
+}
+
+python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/here .
+repair build/wheels/here/miniten-*.whl
+
+if [[ $(uname -m) == x86_64 ]]; then
+  root=$PWD/.venv/sysroot/aarch64
+  version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  [[ -e $root/usr/bin/python$version ]] || { echo "the root folder of 64-bit ARM has $(basename "$root"/usr/bin/python3.*[0-9]), .venv has Python $version"; exit 1; }
+  python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target build/wheels/numpy --only-binary=:all: --python-version "$version" --implementation cp \
+    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 'numpy>=1.24'
+  _PYTHON_HOST_PLATFORM=linux-aarch64 SETUPTOOLS_EXT_SUFFIX=.cpython-${version/./}-aarch64-linux-gnu.so \
+    python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/aarch64 -Cbuild-dir=build/python_aarch64 -Ccmake.python-hints=false \
+    -Ccmake.define.CMAKE_TOOLCHAIN_FILE="$PWD/cmake/toolchains/aarch64.cmake" -Ccmake.define.Python_EXECUTABLE="$PWD/.venv/bin/python" \
+    -Ccmake.define.MINITEN_EMULATED_PACKAGES="$PWD/build/wheels/numpy" -Ccmake.define.Python_INCLUDE_DIR="$root/usr/include/python$version" .
+  repair build/wheels/aarch64/miniten-*.whl --ldpaths "$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu"
+fi
 python -c 'from scikit_build_core.build import build_sdist; build_sdist("dist/wheels")' >/dev/null
 
 printf '| | file | unpacked |\n|---|---|---|\n'
