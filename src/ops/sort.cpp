@@ -33,6 +33,11 @@ void rank(Ranked* item, int64_t n, int64_t k) {
   std::sort(item, item + k);
 }
 
+template <class T> void keys_of(const std::byte* x, int64_t at, int64_t step, int64_t n, uint64_t turn, Ranked* item) {
+  const T* from = reinterpret_cast<const T*>(x) + at;
+  for (int64_t i = 0; i < n; ++i) item[i] = {order_key(from[i * step]) ^ turn, i};
+}
+
 void argsort_eval(const Context& c) {
   const auto& at = c.as<SortAttrs>();
   const View &x = c.in[0], &y = c.out[0];
@@ -42,22 +47,18 @@ void argsort_eval(const Context& c) {
   Shape lines = y.shape();
   lines[axis] = operands[0].spec.shape[axis] = operands[1].spec.shape[axis] = 1;
   auto* item = reinterpret_cast<Ranked*>(c.scratch);
-  auto run = [&](auto zero) {
-    using T = decltype(zero);
-    ElementLoop(lines, operands).run(c, [&](const int64_t* start, const int64_t* s, int64_t rows) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const T* from = x.as<T>() + start[1] + r * s[1];
-        int64_t* to = y.i64() + start[0] + r * s[0];
-        const uint64_t turn = at.descending ? ~uint64_t{0} : 0;
-        for (int64_t i = 0; i < n; ++i) item[i] = {order_key(from[i * step]) ^ turn, i};
-        rank(item, n, k);
-        for (int64_t i = 0; i < k; ++i) to[i * to_step] = item[i].at;
-      }
-    });
-  };
-  if (x.spec.dtype == DType::f16) run(Half(0.0f));
-  else if (x.spec.dtype == DType::bf16) run(BFloat16(0.0f));
-  else visit_dtype(x.spec.dtype, run);
+  const uint64_t turn = at.descending ? ~uint64_t{0} : 0;
+  auto keys = keys_of<Half>;                                   // one walk for all dtypes
+  if (x.spec.dtype == DType::bf16) keys = keys_of<BFloat16>;
+  else if (x.spec.dtype != DType::f16) visit_dtype(x.spec.dtype, [&](auto zero) { keys = keys_of<decltype(zero)>; });
+  ElementLoop(lines, operands).run(c, [&](const int64_t* start, const int64_t* s, int64_t rows) {
+    for (int64_t r = 0; r < rows; ++r) {
+      int64_t* to = y.i64() + start[0] + r * s[0];
+      keys(x.data, start[1] + r * s[1], step, n, turn, item);
+      rank(item, n, k);
+      for (int64_t i = 0; i < k; ++i) to[i * to_step] = item[i].at;
+    }
+  });
 }
 
 }  // namespace
