@@ -148,12 +148,16 @@ def test_periodic_runs_begin_on_time():
 
 
 def test_the_same_twice_is_no_difference():
-    a, b = edge.compare_models([lambda: spin(0.3), lambda: spin(0.3)], num_runs=200, warmup_runs=2)
-    assert a["verdict"] == "reference" and a["ratio"] == 1
-    assert b["verdict"] == "no difference" and b["verdict_text"].startswith("no difference (")
-    assert b["ratio_interval"][0] <= b["ratio"] <= b["ratio_interval"][1]
+    found = []
+    for _ in range(3):
+        a, b = edge.compare_models([lambda: spin(0.3), lambda: spin(0.3)], num_runs=200, warmup_runs=2)
+        assert a["verdict"] == "reference" and a["ratio"] == 1
+        assert b["verdict_text"].startswith(b["verdict"]) and b["ratio_interval"][0] <= b["ratio"] <= b["ratio_interval"][1]
+        found.append(b["verdict"])
+    assert found.count("no difference") >= 2, found
     net = small_net()
-    assert edge.compare_models([net, net], SMALL_SHAPE, num_runs=100)[1]["verdict"] == "no difference"
+    verdicts = [edge.compare_models([net, net], SMALL_SHAPE, num_runs=100)[1]["verdict"] for _ in range(5)]
+    assert verdicts.count("no difference") >= 3, verdicts          # an interval may miss; not most of the time
 
 
 def test_a_planted_slowdown_is_found():
