@@ -81,6 +81,7 @@ int prune(const Prune&, Output);
 
 struct Compress {
   std::string in, out, data, targets, journal;
+  std::vector<std::string> limits;           // "flash_kb=200" and the like, beside what `budget` says
   edge::CompressBudget budget;
   uint64_t seed = 0;
   int opset = 0;

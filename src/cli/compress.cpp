@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include "cli/files.h"
 #include "miniten/core/autograd.h"
@@ -32,13 +33,27 @@ double share_equal(const std::vector<double>& a, const std::vector<double>& b) {
   return a.empty() ? 0 : double(equal) / double(a.size());
 }
 
+edge::CompressBudget budget_of(const Compress& o) {
+  edge::CompressBudget b = o.budget;
+  for (const std::string& text : o.limits) {
+    size_t equals = text.find('=');
+    std::string name = text.substr(0, equals), value = equals == text.npos ? "" : text.substr(equals + 1);
+    double* to = name == "flash_kb" ? &b.flash_kb : name == "ram_kb" ? &b.ram_kb : name == "latency_ms" ? &b.latency_ms : name == "max_drop" ? &b.max_drop : nullptr;
+    char* end = nullptr;
+    double v = std::strtod(value.c_str(), &end);
+    if (!to || value.empty() || *end) throw WrongUse{"--budget wants flash_kb=N, ram_kb=N, latency_ms=N or max_drop=SHARE, and got \"" + text + "\""};
+    *to = v;
+  }
+  if (b.flash_kb == 0 && b.ram_kb == 0 && b.latency_ms == 0) throw WrongUse{"a budget is wanted: --flash-kb, --ram-kb or --latency-ms"};
+  for (double v : {b.flash_kb, b.ram_kb, b.latency_ms}) if (!(v >= 0) || std::isinf(v)) throw WrongUse{"a budget is a number above 0, got " + std::to_string(v)};
+  return b;
+}
+
 }  // namespace
 
 int compress(const Compress& o, Output to) {
   check_model_output(o.out, o.opset);
-  const edge::CompressBudget& b = o.budget;
-  if (b.flash_kb == 0 && b.ram_kb == 0 && b.latency_ms == 0) throw WrongUse{"a budget is wanted: --flash-kb, --ram-kb or --latency-ms"};
-  for (double v : {b.flash_kb, b.ram_kb, b.latency_ms}) if (!(v >= 0) || std::isinf(v)) throw WrongUse{"a budget is a number above 0, got " + std::to_string(v)};
+  const edge::CompressBudget b = budget_of(o);
   auto m = open_model(o.in);
   std::vector<Tensor> samples = read_inputs(*m, {o.data});
   auto batches = [&] { return batches_of(*m, samples); };

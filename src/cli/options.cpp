@@ -182,7 +182,7 @@ void Program::models() {
     Compress& o = add<Compress>("compress", "Search the best model within a budget: channels, low rank, zeros, shared weights, int8",
                                 "Scores are shares of samples: of right classes (integer --targets), or without --targets of those whose class is the\n"
                                 "original's. Numbers, as float --targets, score by R2. Exit code 1 where no recipe meets the budget.\n\n"
-                                "Examples:\n  miniten compress model.onnx small.npz --data x.npy --targets y.npy --flash-kb 64 --max-drop 0.02\n"
+                                "Examples:\n  miniten compress model.onnx small.npz --data x.npy --targets y.npy --budget flash_kb=64 max_drop=0.02\n"
                                 "  miniten compress model.npz small.npz --data x.npy --ram-kb 32 --latency-ms 2 --journal search.jsonl", compress);
     in_out(o.in, o.out, o.opset);
     last().add_option("--data", o.data, "Samples along the first axis: .npy, or .npz by the inputs' names")->required();
@@ -191,6 +191,7 @@ void Program::models() {
                                     {"--latency-ms", &o.budget.latency_ms, "Median on this machine, one thread"}})
       last().add_option(option, *to, what);
     last().add_option("--max-drop", o.budget.max_drop, "Of the score, from 0 to 1");
+    last().add_option("--budget", o.limits, "The same together: flash_kb=200 ram_kb=64 latency_ms=5 max_drop=0.02");
     last().add_option("--journal", o.journal, "Keep each trial in this file; the same search goes on from it");
     last().add_option("--seed", o.seed, "Of the clustering")->capture_default_str();
   }

@@ -166,7 +166,7 @@ def test_prune_to_a_target_and_by_a_pattern(files, tmp_path):
 
 @pytest.mark.parametrize("targets", [[], ["--targets", "classes.npy"], ["--targets", "numbers.npy"]])
 def test_compress_meets_its_budget(files, tmp_path, targets):
-    j = doc("compress", "net.npz", tmp_path / "small.npz", "--data", "x.npy", *targets, "--flash-kb", 6, "--journal", tmp_path / "journal.jsonl", cwd=files)
+    j = doc("compress", "net.npz", tmp_path / "small.npz", "--data", "x.npy", *targets, "--budget", "flash_kb=6", "max_drop=0.5", "--journal", tmp_path / "journal.jsonl", cwd=files)
     taken = j["compression"]["trials"][j["compression"]["best"]]
     size = (tmp_path / "small.npz").stat().st_size
     assert size == j["bytes"] <= 6 * 1024 < (files / "net.npz").stat().st_size and taken["flash_kb"] * 1024 == pytest.approx(size, rel=0.01)

@@ -287,6 +287,7 @@ WRONG = [
     (["prune", "net.npz", "OUT/y.npz", "--pattern", "4:2"], "2:4"),
     (["prune", "net.npz", "OUT/y.npz", "--pattern", "4x1"], "--sparsity"),
     (["prune", "net.npz", "OUT/y.npz", "--sparsity", "0.5", "--method", "taylor"], "loss"),
+    (["compress", "net.npz", "OUT/y.npz", "--data", "x.npy", "--budget", "flash=9"], "--budget wants"),
     (["compress", "net.npz", "OUT/y.npz", "--flash-kb", "9"], "--data"),
     (["compress", "net.npz", "OUT/y.npz", "--data", "x.npy"], "--flash-kb"),
     (["compress", "net.npz", "OUT/y.npz", "--data", "x.npy", "--flash-kb", "9", "--targets", "x.npy"], "do not fit"),
