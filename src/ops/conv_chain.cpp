@@ -10,7 +10,7 @@ namespace miniten {
 // stays in the cache: an inverted residual never writes its wide middle to memory.
 namespace {
 
-constexpr size_t cache_bytes = 256 * 1024;   // for the rows between the stages, and as much again for the rest
+constexpr size_t cache_bytes = 256 * 1024;   // of the second cache, for the rows between the stages
 constexpr int most = 3;
 
 int weight_of(int stage) { return 1 + 2 * stage; }

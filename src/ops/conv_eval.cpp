@@ -4,9 +4,9 @@
 
 namespace miniten::conv {
 
-// Each piece reads all weights once more: some microseconds of work make that cheap.
+// Each piece reads all weights once more and is waited for: some microseconds of work make that cheap.
 int pieces_of(const ConvGeometry& g, int64_t units) {
-  return int(std::clamp<int64_t>(std::min(g.macs() / (g.is_depthwise() ? 65536 : 393216), units), 1, 64));
+  return int(std::clamp<int64_t>(std::min(g.macs() / (g.is_depthwise() ? 131072 : 786432), units), 1, 64));
 }
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
