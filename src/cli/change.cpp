@@ -161,12 +161,9 @@ void read_pattern(const std::string& text, edge::PruneOptions& p) {
 }
 edge::PruneTarget read_target(const std::string& text) {
   edge::PruneTarget t;
-  size_t equals = text.find('=');
-  std::string name = text.substr(0, equals), value = equals == text.npos ? "" : text.substr(equals + 1);
+  auto [name, v] = named_number(text);
   double* to = name == "macs" ? &t.macs : name == "latency_ms" ? &t.latency_ms : name == "flash_kb" ? &t.flash_kb : nullptr;
-  char* end = nullptr;
-  double v = std::strtod(value.c_str(), &end);
-  if (!to || value.empty() || *end || !(v > 0) || (to == &t.macs && v >= 1))
+  if (!to || !(v > 0) || (to == &t.macs && v >= 1))
     throw WrongUse{"--target wants macs=SHARE below 1, latency_ms=N or flash_kb=N, and got \"" + text + "\""};
   *to = v;
   return t;

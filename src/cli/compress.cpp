@@ -1,5 +1,4 @@
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include "cli/files.h"
 #include "miniten/core/autograd.h"
@@ -36,12 +35,9 @@ double share_equal(const std::vector<double>& a, const std::vector<double>& b) {
 edge::CompressBudget budget_of(const Compress& o) {
   edge::CompressBudget b = o.budget;
   for (const std::string& text : o.limits) {
-    size_t equals = text.find('=');
-    std::string name = text.substr(0, equals), value = equals == text.npos ? "" : text.substr(equals + 1);
+    auto [name, v] = named_number(text);
     double* to = name == "flash_kb" ? &b.flash_kb : name == "ram_kb" ? &b.ram_kb : name == "latency_ms" ? &b.latency_ms : name == "max_drop" ? &b.max_drop : nullptr;
-    char* end = nullptr;
-    double v = std::strtod(value.c_str(), &end);
-    if (!to || value.empty() || *end) throw WrongUse{"--budget wants flash_kb=N, ram_kb=N, latency_ms=N or max_drop=SHARE, and got \"" + text + "\""};
+    if (!to || std::isnan(v)) throw WrongUse{"--budget wants flash_kb=N, ram_kb=N, latency_ms=N or max_drop=SHARE, and got \"" + text + "\""};
     *to = v;
   }
   if (b.flash_kb == 0 && b.ram_kb == 0 && b.latency_ms == 0) throw WrongUse{"a budget is wanted: --flash-kb, --ram-kb or --latency-ms"};

@@ -1,5 +1,7 @@
 #include "cli/files.h"
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include "miniten/utils/data.h"
 
@@ -117,6 +119,13 @@ Tensor read_array(const std::string& path) {
   NativeFile f = reading(path, [&] { return load_native(path); });
   if (f.tensors.size() != 1) throw WrongUse{in_quotes(path) + " has " + std::to_string(f.tensors.size()) + " arrays, one is wanted"};
   return f.tensors[0].tensor;
+}
+std::pair<std::string, double> named_number(const std::string& text) {
+  size_t equals = text.find('=');
+  std::string value = equals == text.npos ? "" : text.substr(equals + 1);
+  char* end = nullptr;
+  double v = std::strtod(value.c_str(), &end);
+  return {text.substr(0, equals), value.empty() || *end ? std::nan("") : v};
 }
 std::string joined(const std::vector<Spec>& specs) {
   std::string s;

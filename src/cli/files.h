@@ -11,6 +11,7 @@ size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
 Tensor read_array(const std::string& path);                      // .npy, or .npz of one array
+std::pair<std::string, double> named_number(const std::string& text);      // of "flash_kb=200"; NaN: it is none
 std::string joined(const std::vector<Spec>&);
 std::string ending_of(const std::string& path);                  // in small letters, with its dot
 edge::Device open_device(const std::string& name);               // of the table, or a .json that probe wrote

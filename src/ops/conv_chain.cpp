@@ -37,7 +37,6 @@ template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape)
 Chain chain_of(const Call& c) { return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }); }
 
 int64_t row_floats(const ConvGeometry& g) { return g.padded_w() * g.c; }
-int64_t reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }
 
 // Bytes of the rows in front of each stage but the first, for a band of `rows` outputs.
 struct Rows {
@@ -46,7 +45,7 @@ struct Rows {
 Rows rows_of(const Chain& c, int64_t rows) {
   Rows r;
   for (int i = c.stages; --i > 0;) {
-    rows = std::min(reach(c.g[i], rows), c.g[i].padded_h());
+    rows = std::min(conv::band_reach(c.g[i], rows), c.g[i].padded_h());
     r.total += r.bytes[i] = conv::aligned(conv::floats(rows * row_floats(c.g[i])));
   }
   return r;
@@ -109,7 +108,7 @@ class Bands {
       return conv::convolve(g, c_.in[0].f32(), stage_[0].packed, finish, y, n * g.p + begin, n * g.p + end, padding_);
     }
     int64_t first = begin * g.stride_h;
-    fill(i, n, first, first + reach(g, end - begin));
+    fill(i, n, first, first + conv::band_reach(g, end - begin));
     g.n = 1;
     g.h = stage_[i].end - stage_[i].first;
     g.w = g.padded_w();

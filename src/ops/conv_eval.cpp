@@ -69,7 +69,6 @@ static int64_t band_rows(const ConvGeometry& g) {
   int64_t row = g.stride_h * g.padded_w() * g.c;
   return std::clamp<int64_t>(6144 / std::max<int64_t>(row, 1), std::min<int64_t>(4, g.p), g.p);
 }
-static int64_t band_reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }
 size_t band_bytes(const ConvGeometry& g) {
   return g.is_padded() ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
 }

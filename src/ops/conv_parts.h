@@ -24,6 +24,7 @@ void pack_weights(const ConvGeometry&, const float* w, float* to, int piece, int
 // Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);
+inline int64_t band_reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }      // of output rows: the padded input's
 // sparse: of one group, what kernels/sparse.h packs in place of `packed`.
 struct SparsePanels { const std::byte* packed = nullptr; int64_t kind = 0, first = 0; };      // kind: of PreparedForm; first: column
 void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,

@@ -20,11 +20,12 @@ struct Look {
     if (!t || t->numel() != 1 || t->dtype() != DType::f32) return {};
     return t->item();
   }
-  bool near(int v, double wanted) const { auto n = number(v); return n && std::abs(*n - wanted) <= 1e-6 * std::abs(wanted); }
+  static bool near(double n, double wanted) { return std::abs(n - wanted) <= 1e-6 * std::abs(wanted); }
+  bool is_near(int v, double wanted) const { auto n = number(v); return n && near(*n, wanted); }
   // op(other, k), either way round where it commutes: other.
   int beside(int v, const OpDef& op, double k) const {
     if (!is(v, op) || !plain(v)) return -1;
-    for (int i : {0, 1}) if (near(in(v, i), k)) return in(v, 1 - i);
+    for (int i : {0, 1}) if (is_near(in(v, i), k)) return in(v, 1 - i);
     return -1;
   }
 };

@@ -21,7 +21,6 @@ void multiply(const Look& g, int v, bool whole, Product& p) {
     multiply(g, g.in(v, 0), false, p);
   } else p.factors.push_back(v);
 }
-bool near(double a, double b) { return std::abs(a - b) <= 1e-6 * std::abs(b); }
 
 // x * (1 + erf(x / sqrt(2))) / 2 and x * sigmoid(x), in any order of the factors.
 Found function_of_x(const PatternGraph& graph, int y) {
@@ -33,12 +32,12 @@ Found function_of_x(const PatternGraph& graph, int y) {
   for (int i : {0, 1}) {
     int x = p.factors[size_t(i)], f = p.factors[size_t(1 - i)];
     if (graph.spec(x) != graph.spec(y)) continue;
-    if (near(p.number, 1) && g.is(f, sigmoid_op) && g.in(f, 0) == x) return {{y, &silu_op, nullptr, {x}, {}}};
+    if (g.near(p.number, 1) && g.is(f, sigmoid_op) && g.in(f, 0) == x) return {{y, &silu_op, nullptr, {x}, {}}};
     int e = g.beside(f, add_op, 1);
-    if (!near(p.number, 0.5) || e < 0 || !g.is(e, erf_op)) continue;
+    if (!g.near(p.number, 0.5) || e < 0 || !g.is(e, erf_op)) continue;
     Product inner;
     multiply(g, g.in(e, 0), true, inner);
-    if (inner.factors == std::vector{x} && near(inner.number, 0.70710678118654752)) return {{y, &gelu_op, nullptr, {x}, {}}};
+    if (inner.factors == std::vector{x} && g.near(inner.number, 0.70710678118654752)) return {{y, &gelu_op, nullptr, {x}, {}}};
   }
   return {};
 }

@@ -19,7 +19,7 @@ Found hard_swish(const PatternGraph& graph, int y) {
       if (at.lo == 0 && at.hi == 6) moved = g.beside(g.in(part, 0), add_op, 3);
     } else if (g.is(part, add_op)) {
       const auto& at = g.attrs<ClampAttrs>(part);
-      for (int k : {0, 1}) if (at.lo == 0 && at.hi == 6 && g.near(g.in(part, k), 3)) moved = g.in(part, 1 - k);
+      for (int k : {0, 1}) if (at.lo == 0 && at.hi == 6 && g.is_near(g.in(part, k), 3)) moved = g.in(part, 1 - k);
     }
     if (moved == x && graph.spec(x) == graph.spec(y)) return {{y, &hard_swish_form, nullptr, {x}, {}}};
   }

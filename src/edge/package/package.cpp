@@ -6,6 +6,7 @@
 #include "base/embedded.h"
 #include "edge/models.h"
 #include "interchange/native/zip.h"
+#include "miniten/base/temporary.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/export.h"
 #include "miniten/edge/export_c.h"
@@ -24,13 +25,6 @@ constexpr uint8_t check_py[] = {
 };
 constexpr uint8_t mit_license[] = {
 #include "embedded/LICENSE.inc"
-};
-
-struct Folder {
-  std::string path = (std::filesystem::temp_directory_path() / "miniten.XXXXXX").string();
-  Folder() { if (!::mkdtemp(path.data())) throw Error(ErrorKind::io, who, "a temporary folder", path, "set TMPDIR"); }
-  ~Folder() { std::error_code none; std::filesystem::remove_all(path, none); }
-  Folder(const Folder&) = delete;
 };
 
 void check_arguments(const std::string& path, const PackageOptions& o) {
@@ -105,7 +99,7 @@ PackageReport package(nn::Module& m, const std::string& path, const std::vector<
   bool quantized = false;
   for (const Node& n : g.nodes) quantized |= n.op->traits.converts != Conversion::none;
 
-  Folder folder;
+  TemporaryFolder folder(who);
   PackageReport r{.path = path};
   std::vector<ZipMember> members;
   auto add = [&](std::string name, std::vector<std::byte> bytes, bool executable = false) { members.push_back({std::move(name), std::move(bytes), true, executable}); };
@@ -116,10 +110,10 @@ PackageReport package(nn::Module& m, const std::string& path, const std::vector<
   std::vector<std::string> rows;                               // of report.json
   for (const char* t : {"npz", "onnx", "tflite", "c"}) {
     if (*t != 'n' && std::find(o.targets.begin(), o.targets.end(), t) == o.targets.end()) continue;
-    std::string file = o.name + "." + t, at = folder.path + "/" + file, row = "\n  \"" + std::string(t) + "\": {\"report\": ";
+    std::string file = o.name + "." + t, at = folder.file(file), row = "\n  \"" + std::string(t) + "\": {\"report\": ";
     if (*t == 'c') {
-      ExportCReport written = export_c(m, specs, folder.path + "/c", {.name = o.name, .verify = o.verify});
-      for (const std::string& name : written.files) add("c/" + name, read_file(folder.path + "/c/" + name));
+      ExportCReport written = export_c(m, specs, folder.file("c"), {.name = o.name, .verify = o.verify});
+      for (const std::string& name : written.files) add("c/" + name, read_file(folder.file("c/" + name)));
       written.directory = "c";
       row += written.to_json();
     } else {
