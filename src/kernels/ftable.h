@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/activation.h"
 #include "kernels/binary.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
@@ -31,6 +32,9 @@
   X(max_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
   X(avg_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
   X(unary, void, (Unary op, const float* x, float* y, int64_t n))                                                      \
+  X(activation, void, (Activation kind, float alpha, const float* x, float* y, int64_t n))                             \
+  X(activation_slope, void,                                                                                            \
+    (Activation kind, float alpha, const float* g, const float* x, float* y, int64_t n))                               \
   X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
   X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \

@@ -213,6 +213,20 @@ Tensor outer(const Tensor& a, const Tensor& b) {
   require_rank("outer", b, 1);
   return unsqueeze(a, 1) * unsqueeze(b, 0);
 }
+Tensor kron(const Tensor& a, const Tensor& b) {
+  int rank = std::max(a.rank(), b.rank());
+  if (2 * rank > Dims::capacity) throw Error(ErrorKind::unsupported, "kron", "at most " + std::to_string(Dims::capacity / 2) + " axes", std::to_string(rank));
+  Shape outer, inner, both;
+  for (int i = 0; i < rank; ++i) {
+    int p = i - (rank - a.rank()), q = i - (rank - b.rank());
+    Dim m = p < 0 ? 1 : a.dim(p), n = q < 0 ? 1 : b.dim(q);
+    if (is_symbol(m) || is_symbol(n)) throw Error(ErrorKind::unsupported, "kron", "known sizes", a.shape().text() + " and " + b.shape().text(), "trace with a fixed shape");
+    outer.push(m), outer.push(1);
+    inner.push(1), inner.push(n);
+    both.push(m * n);
+  }
+  return reshape(reshape(a, outer) * reshape(b, inner), both);
+}
 Tensor tensordot(const Tensor& a, const Tensor& b, Axes of_a, Axes of_b) {
   if (of_a.rank != of_b.rank) throw Error(ErrorKind::value, "tensordot", "as many axes of a as of b", of_a.text() + " and " + of_b.text());
   std::string x, y, out;

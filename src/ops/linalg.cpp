@@ -36,7 +36,7 @@ Sizes sizes_of(const Shape& shape) { return {shape[-2], shape[-1], batch_of(shap
 // Scratch for each worker, in doubles.
 template <int64_t (*doubles)(int64_t m, int64_t n, int64_t columns)> Work batch_work(const Call& c) {
   Sizes s = sizes_of(c.in[0].shape);
-  int64_t columns = c.in.size() > 1 ? c.in[1].shape[-1] : 0, per = s.m * s.n * std::max(s.m, s.n);
+  int64_t columns = c.in.size() > 1 && c.in[1].shape.rank ? c.in[1].shape[-1] : 0, per = s.m * s.n * std::max(s.m, s.n);
   return {.pieces = int(std::clamp<int64_t>(std::min(s.batches, s.batches * per / 65536), 1, 64)), .scratch = size_t(doubles(s.m, s.n, columns)) * 8};
 }
 template <class F> void each_matrix(const Context& c, F f) {
@@ -250,5 +250,39 @@ constinit const OpDef linalg_eigh_op{.name = "linalg_eigh", .doc = "eigenvalues,
       });
     },
     .work = batch_work<squares<1>>, .vjp = linalg::eigh_gradient, .keep = keep_outputs, .cost = cube_cost, .samples = square_samples, .traits = dense_all};
+
+constinit const OpDef linalg_pinv_op{.name = "linalg_pinv", .doc = "the pseudo-inverse; singular values <= input 1 times the greatest count as 0", .min_inputs = 2, .max_inputs = 2,
+    .infer = [](const Call& c, Specs& out) {
+      matrices(c, 0, false);
+      require_same_dtype(c);
+      if (c.in[1].shape.rank) c.fail("a scalar tolerance", c.in[1].shape.text());
+      const Shape& s = c.in[0].shape;
+      out.push({c.in[0].dtype, with(batch_of(s), {s[-1], s[-2]})});
+    },
+    .eval = [](const Context& c) {
+      each_matrix(c, [&](int64_t b, int64_t m, int64_t n, double* a) {
+        bool wide = m < n;                                     // then of the transpose
+        int64_t big = std::max(m, n), k = std::min(m, n);
+        double *x = a + big * k, *v = x + big * k, *s = v + k * k, rcond;
+        load(c.in[0], b, m * n, x);
+        load(c.in[1], 0, 1, &rcond);
+        for (int64_t i = 0; i < big; ++i) for (int64_t j = 0; j < k; ++j) a[i * k + j] = wide ? x[j * n + i] : x[i * n + j];
+        linalg::svd(a, big, k, v, s);                          // a is u * s now: v / s^2 times a^T
+        for (int64_t j = 0; j < k; ++j) {
+          double scale = s[j] > 0 && s[j] > rcond * s[0] ? 1 / s[j] / s[j] : 0;
+          for (int64_t i = 0; i < k; ++i) v[i * k + j] *= scale;
+        }
+        for (int64_t i = 0; i < k; ++i)
+          for (int64_t j = 0; j < big; ++j) {
+            double sum = 0;
+            for (int64_t l = 0; l < k; ++l) sum += v[i * k + l] * a[j * k + l];
+            x[wide ? j * k + i : i * big + j] = sum;
+          }
+        store(c.out[0], b, m * n, x);
+      });
+    },
+    .work = batch_work<any_shape>, .vjp = linalg::pinv_gradient, .keep = {1, 1}, .cost = cube_cost,
+    .samples = []() -> std::vector<Sample> { return {{{well_conditioned(4), Tensor::scalar(1e-15)}, nullptr}, {{transpose(well_conditioned(4)), Tensor::scalar(1e-15)}, nullptr}}; },
+    .traits = dense_all};
 
 }  // namespace miniten

@@ -58,13 +58,7 @@ Eigh eigh(const Tensor& a) {
   auto r = results(linalg_eigh_op, a);
   return {r[0], r[1]};
 }
-Tensor pinv(const Tensor& a, double rcond) {
-  SVD s = svd(a, false);
-  if (s.s.dim(-1) == 0) return transpose(a);
-  Tensor least = slice(s.s, -1, 0, 1) * rcond, used = greater(s.s, least);
-  Tensor inverse = where(used, reciprocal(where(used, s.s, number_like(s.s, 1))), number_like(s.s, 0));
-  return matmul(transpose(s.vh) * unsqueeze(inverse, -2), transpose(s.u));
-}
+Tensor pinv(const Tensor& a, double rcond) { return apply(linalg_pinv_op, {a, Tensor::scalar(rcond, a.dtype())}); }
 LeastSquares lstsq(const Tensor& a, const Tensor& b, std::optional<double> rcond) {
   if (a.rank() < 2) throw Error(ErrorKind::value, "lstsq", "a matrix", a.shape().text());
   bool vector = b.rank() == a.rank() - 1;

@@ -85,4 +85,12 @@ void eigh_gradient(const Vjp& v) {
   v.result[0] = (g + t(g)) * 0.5;
 }
 
+void pinv_gradient(const Vjp& v) {
+  const Tensor &a = v.in[0], &p = v.out[0];
+  Tensor g = t(v.grad[0]), pt = t(p);
+  Tensor left = matmul(g, matmul(p, pt)), right = matmul(matmul(pt, p), g);
+  // -p^T g^T p^T + (1 - a p) g p p^T + p^T p g (1 - p a)
+  v.result[0] = left - matmul(a, matmul(p, left)) + right - matmul(matmul(right, p), a) - matmul(matmul(pt, t(g)), pt);
+}
+
 }  // namespace miniten::linalg

@@ -15,9 +15,10 @@ inline Shape with(Shape batch, std::initializer_list<Dim> sizes) {
 }
 
 // Townsend, "Differentiating the singular value decomposition", 2016; Walter and Lehmann, "Algorithmic differentiation of
-// linear algebra functions", 2010.
+// linear algebra functions", 2010; Golub and Pereyra, 1973, of the pseudo-inverse.
 void qr_gradient(const Vjp&);
 void svd_gradient(const Vjp&);
 void eigh_gradient(const Vjp&);
+void pinv_gradient(const Vjp&);
 
 }  // namespace miniten::linalg

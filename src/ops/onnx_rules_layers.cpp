@@ -124,7 +124,7 @@ Tensors read_fused_conv(const ForeignNode& n) {                           // onn
   if (f == "Relu") return {relu(y)};
   if (f == "Sigmoid") return {sigmoid(y)};
   if (f == "Tanh") return {miniten::tanh(y)};
-  if (f == "LeakyRelu") return {miniten::where(greater(y, number_like(y, 0)), y, y * at(0, 0.01))};
+  if (f == "LeakyRelu") return {miniten::leaky_relu(y, at(0, 0.01))};
   if (f == "Clip") return {miniten::clamp(y, float(at(0, -double(infinity))), float(at(1, double(infinity))))};
   if (f == "HardSigmoid") return {miniten::clamp(y * at(0, 0.2) + at(1, 0.5), 0, 1)};
   n.fail("an activation that MiniTen fuses", f);

@@ -12,8 +12,6 @@ Tensor zero_like(const Tensor& x) { return Tensor::full({}, 0, x.dtype()); }
 Tensor positive(const Tensor& x, const Tensor& a, const Tensor& b) { return miniten::where(greater(x, zero_like(x)), a, b); }
 Tensor x_of(const ForeignNode& n) { return n.required(0); }
 
-Tensors read_leaky_relu(const ForeignNode& n) { Tensor x = x_of(n); return {positive(x, x, x * n.number("alpha", double(0.01f)))}; }
-Tensors read_elu(const ForeignNode& n) { Tensor x = x_of(n); return {positive(x, x, (exp(x) - 1.0) * n.number("alpha", 1))}; }
 Tensors read_celu(const ForeignNode& n) {
   Tensor x = x_of(n);
   double alpha = n.number("alpha", 1);
@@ -46,7 +44,6 @@ Tensors read_swish(const ForeignNode& n) {
   return {alpha == 1 ? miniten::silu(x) : x * sigmoid(x * alpha)};
 }
 Tensors read_hard_sigmoid(const ForeignNode& n) { return {miniten::clamp(x_of(n) * n.number("alpha", double(0.2f)) + n.number("beta", 0.5), 0, 1)}; }
-Tensors read_hard_swish(const ForeignNode& n) { return {x_of(n) * miniten::clamp(x_of(n) * (1.0 / 6) + 0.5, 0, 1)}; }
 Tensors read_nan(const ForeignNode& n) { return {miniten::not_equal(x_of(n), x_of(n))}; }
 Tensors read_inf(const ForeignNode& n) {
   Tensor x = x_of(n), up = equal(x, number_like(x, double(infinity))), down = equal(x, number_like(x, -double(infinity)));
@@ -281,9 +278,9 @@ Tensors read_einsum(const ForeignNode& n) {
 }
 
 constexpr ForeignComposition rules[] = {
-    {"onnx", "LeakyRelu", read_leaky_relu}, {"onnx", "Elu", read_elu}, {"onnx", "Celu", read_celu}, {"onnx", "Selu", read_selu}, {"onnx", "PRelu", read_prelu},
+    {"onnx", "Celu", read_celu}, {"onnx", "Selu", read_selu}, {"onnx", "PRelu", read_prelu},
     {"onnx", "Softsign", read_softsign}, {"onnx", "ThresholdedRelu", read_thresholded}, {"onnx", "Shrink", read_shrink}, {"onnx", "Mish", read_mish},
-    {"onnx", "Swish", read_swish}, {"onnx", "HardSigmoid", read_hard_sigmoid}, {"onnx", "HardSwish", read_hard_swish}, {"onnx", "IsNaN", read_nan},
+    {"onnx", "Swish", read_swish}, {"onnx", "HardSigmoid", read_hard_sigmoid}, {"onnx", "IsNaN", read_nan},
     {"onnx", "IsInf", read_inf}, {"onnx", "Not", read_not}, {"onnx", "And", read_and}, {"onnx", "Or", read_or}, {"onnx", "Xor", read_xor}, {"onnx", "Mod", read_mod},
     {"onnx", "BitwiseAnd", read_bit_and}, {"onnx", "BitwiseOr", read_bit_or}, {"onnx", "BitwiseXor", read_bit_xor}, {"onnx", "BitwiseNot", read_bit_not},
     {"onnx", "BitShift", read_shift}, {"onnx", "BitCast", read_bit_cast}, {"onnx", "Tan", read_tan}, {"onnx", "Asin", by_number<std::asin>},
@@ -294,6 +291,16 @@ constexpr ForeignComposition rules[] = {
 }  // namespace
 
 Compositions math_rules() { return rules; }
+
+using Names = std::vector<std::string>;
+static Names with_alpha(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one(f.call.op.onnx.name, {f.in[0]}, {{"alpha", float(f.call.as<AlphaAttrs>().alpha)}})}; }
+constinit const ForeignRules leaky_relu{with_alpha, [](const ForeignNode& n) -> Tensors { return {miniten::leaky_relu(x_of(n), n.number("alpha", double(0.01f)))}; }},
+    elu{with_alpha, [](const ForeignNode& n) -> Tensors { return {miniten::elu(x_of(n), n.number("alpha", 1))}; }},
+    hard_swish{[](ForeignWriter& w, const ForeignCall& f) -> Names {
+      if (w.version() >= 14) return {w.emit_one("HardSwish", {f.in[0]})};
+      return {w.emit_one("Mul", {f.in[0], w.emit_one("HardSigmoid", {f.in[0]}, {{"alpha", 1.0f / 6}, {"beta", 0.5f}})})};
+    }, [](const ForeignNode& n) -> Tensors { return {miniten::hard_swish(x_of(n))}; }};
+
 Tensors read_div(const ForeignNode& n) {
   Tensor a = x_of(n), b = n.required(1);
   if (is_float(a.dtype())) return {a / b};

@@ -162,8 +162,7 @@ Tensors read_qlinear_add(const ForeignNode& n) { return {as_integers(n, as_float
 Tensors read_qlinear_mul(const ForeignNode& n) { return {as_integers(n, as_floats(n, 0) * as_floats(n, 3), 6)}; }
 Tensors read_qlinear_sigmoid(const ForeignNode& n) { return {as_integers(n, sigmoid(as_floats(n, 0)), 3)}; }
 Tensors read_qlinear_leaky(const ForeignNode& n) {
-  Tensor x = as_floats(n, 0);
-  return {as_integers(n, miniten::where(greater(x, number_like(x, 0)), x, x * n.number("alpha", 0.01)), 3)};
+  return {as_integers(n, miniten::leaky_relu(as_floats(n, 0), n.number("alpha", double(0.01f))), 3)};
 }
 Tensors read_qlinear_softmax(const ForeignNode& n) { return {as_integers(n, miniten::softmax(as_floats(n, 0), int(n.integer("axis", -1))), 3)}; }
 Tensors read_qlinear_global(const ForeignNode& n) {

@@ -15,7 +15,7 @@ Activation activation(const ForeignNode& n, const std::string& name, double alph
   if (name == "Tanh") return with([](const Tensor& x, double, double) { return miniten::tanh(x); });
   if (name == "Relu") return with([](const Tensor& x, double, double) { return relu(x); });
   if (name == "Affine") return with([](const Tensor& x, double a, double b) { return x * a + b; }, 1, 0);
-  if (name == "LeakyRelu") return with([](const Tensor& x, double a, double) { return miniten::where(greater(x, number_like(x, 0)), x, x * a); }, 0.01);
+  if (name == "LeakyRelu") return with([](const Tensor& x, double a, double) { return miniten::leaky_relu(x, a); }, 0.01);
   if (name == "ThresholdedRelu") return with([](const Tensor& x, double a, double) { return miniten::where(greater(x, number_like(x, a)), x, number_like(x, 0)); }, 1);
   if (name == "ScaledTanh") return with([](const Tensor& x, double a, double b) { return miniten::tanh(x * b) * a; }, 1, 1);
   if (name == "HardSigmoid") return with([](const Tensor& x, double a, double b) { return miniten::clamp(x * a + b, 0, 1); }, 0.2, 0.5);

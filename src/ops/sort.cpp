@@ -98,6 +98,35 @@ Sorted sort(const Tensor& x, int axis, bool descending) {
   Tensor line = one_axis(x), order = apply(argsort_op, {line}, SortAttrs{axis, descending, -1});
   return {reshape(gather_elements(line, order, axis), x.shape()), reshape(order, x.shape())};
 }
+Tensor quantile(const Tensor& x, std::span<const double> q, int axis, Quantile kind) {
+  axis = axis_of("quantile", x, axis);
+  if (!is_float(x.dtype())) throw Error(ErrorKind::type, "quantile", "floats", x.spec().text(), "convert with cast first");
+  Sorted s = sort(one_axis(x), axis);
+  int64_t n = s.values.dim(axis);
+  if (n == 0) throw Error(ErrorKind::value, "quantile", "at least one value", x.shape().text());
+  std::vector<int64_t> lower, upper;
+  std::vector<double> weight;
+  for (double p : q) {
+    if (!(p >= 0 && p <= 1)) throw Error(ErrorKind::value, "quantile", "q in [0, 1]", std::to_string(p));
+    double at = p * double(n - 1), down = std::floor(at), up = std::ceil(at);
+    if (kind == Quantile::lower) up = down;
+    if (kind == Quantile::higher) down = up;
+    if (kind == Quantile::nearest) up = down = std::nearbyint(at);
+    lower.push_back(int64_t(down));
+    upper.push_back(int64_t(up));
+    weight.push_back(kind == Quantile::midpoint && up > down ? 0.5 : up > down ? at - down : 0);
+  }
+  int64_t count = int64_t(q.size());
+  Shape along = Dims::filled(s.values.rank(), 1);
+  along[axis] = count;
+  Tensor y = index_select(s.values, axis, Tensor::of<int64_t>({count}, lower));
+  if (lower != upper) {
+    Tensor high = index_select(s.values, axis, Tensor::of<int64_t>({count}, upper));
+    y = y + (high - y) * cast(Tensor::of<double>(along, weight), x.dtype());
+  }
+  Tensor last = slice(s.values, axis, n - 1, n);               // NaN where there is one
+  return where(isnan(last), last, y);
+}
 Sorted topk(const Tensor& x, int64_t k, int axis, bool largest) {
   axis = axis_of("topk", x, axis);
   Tensor line = one_axis(x);

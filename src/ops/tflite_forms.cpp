@@ -23,9 +23,7 @@ Values write_as(TfliteWriter& w, const TfliteCall& f, const char* type, ForeignA
   x.tensor = w.emit_one(type, {x.tensor}, std::move(options), typed(DType::f32, f.q_out, w.spec(x.tensor).shape), f.q_out);
   return {x};
 }
-constinit const TfliteRules hard_swish{[](TfliteWriter& w, const TfliteCall& f) { return write_as(w, f, "HARD_SWISH", {}); }, TfliteRules::i8};
 constinit const TfliteRules tanh_gelu{[](TfliteWriter& w, const TfliteCall& f) { return write_as(w, f, "GELU", {{"approximate", int64_t{1}}}); }, TfliteRules::i8};
-constinit const TfliteRules leaky_relu{[](TfliteWriter& w, const TfliteCall& f) { return write_as(w, f, "LEAKY_RELU", {{"alpha", f.call.as<SlopeAttrs>().alpha}}); }, TfliteRules::i8_and_i16};
 
 Values write_prelu(TfliteWriter& w, const TfliteCall& f) {
   const Shape& shape = f.out();
@@ -100,11 +98,6 @@ Between linear_source(int64_t o, int64_t in, int64_t out, bool corners) {
   return {lower, std::min(lower + 1, in - 1), at - float(lower)};
 }
 
-constinit const OpDef hard_swish_form{.name = "hard_swish", .doc = "x * clamp(x + 3, 0, 6) / 6", .infer = same_infer,
-    .eval = [](const Context& c) { each_value(c, [](float x) { return x * std::clamp(x + 3, 0.0f, 6.0f) * (1.0f / 6); }); }, .traits = pointwise, .tflite = {"HARD_SWISH", 1, &hard_swish}};
-constinit const OpDef leaky_relu_form{.name = "leaky_relu", .doc = "x where it is positive, else x * alpha", .infer = same_infer,
-    .eval = [](const Context& c) { float a = c.as<SlopeAttrs>().alpha; each_value(c, [a](float x) { return x > 0 ? x : x * a; }); }, .traits = pointwise,
-    .tflite = {"LEAKY_RELU", 1, &leaky_relu}, .attrs = codec<SlopeAttrs>};
 constinit const OpDef prelu_form{.name = "prelu", .doc = "x where it is positive, else x * slope", .min_inputs = 2, .max_inputs = 2, .infer = same_infer,
     .eval = [](const Context& c) {
       View operands[] = {c.out[0], c.in[0], c.in[1]};

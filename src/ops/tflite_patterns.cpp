@@ -21,7 +21,7 @@ Found hard_swish(const PatternGraph& graph, int y) {
       const auto& at = g.attrs<ClampAttrs>(part);
       for (int k : {0, 1}) if (at.lo == 0 && at.hi == 6 && g.is_near(g.in(part, k), 3)) moved = g.in(part, 1 - k);
     }
-    if (moved == x && graph.spec(x) == graph.spec(y)) return {{y, &hard_swish_form, nullptr, {x}, {}}};
+    if (moved == x && graph.spec(x) == graph.spec(y)) return {{y, &hard_swish_op, std::make_shared<AlphaAttrs>(), {x}, {}}};
   }
   return {};
 }
@@ -34,7 +34,7 @@ Found leaky(const PatternGraph& graph, int y) {
   for (int i : {0, 1}) {
     int slope = g.in(low, 1 - i);
     if (g.in(low, i) != x || !graph.constant(slope) || graph.spec(slope).dtype != DType::f32) continue;
-    if (auto k = g.number(slope)) return {{y, &leaky_relu_form, std::make_shared<SlopeAttrs>(SlopeAttrs{float(*k)}), {x}, {}}};
+    if (auto k = g.number(slope)) return {{y, &leaky_relu_op, std::make_shared<AlphaAttrs>(AlphaAttrs{*k}), {x}, {}}};
     if (graph.spec(slope).shape.rank < graph.spec(x).shape.rank) return {{y, &prelu_form, nullptr, {x, slope}, {}}};
   }
   return {};

@@ -84,10 +84,10 @@ Tensors unary(const ForeignNode& n) {
   else if (type == "RELU6") y = miniten::clamp(x, 0, 6);
   else if (type == "RELU_N1_TO_1") y = miniten::clamp(x, -1, 1);
   else if (type == "RELU_0_TO_1") y = miniten::clamp(x, 0, 1);
-  else if (type == "ELU") y = miniten::where(less(x, scalar(x, 0)), expm1(minimum(x, scalar(x, 0))), x);
-  else if (type == "HARD_SWISH") y = x * miniten::clamp(x + 3.0, 0, 6) * (1.0 / 6);
+  else if (type == "ELU") y = miniten::elu(x);
+  else if (type == "HARD_SWISH") y = miniten::hard_swish(x);
   else if (type == "LOG_SOFTMAX") y = miniten::log_softmax(x, -1);
-  else if (type == "LEAKY_RELU") y = miniten::where(greater(x, scalar(x, 0)), x, x * n.number("alpha", 0));
+  else if (type == "LEAKY_RELU") y = miniten::leaky_relu(x, n.number("alpha", 0));
   else if (type == "GELU")
     y = n.integer("approximate", 0) ? x * 0.5 * (miniten::tanh((x + x * x * x * 0.044715) * 0.7978845608028654) + 1.0) : miniten::gelu(x);
   else y = x / miniten::maximum(miniten::sqrt(sum(x * x, {-1}, true)), scalar(x, 1e-6));      // L2_NORMALIZATION

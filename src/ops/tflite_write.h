@@ -5,7 +5,7 @@
 namespace miniten::to_tflite {
 
 extern const TfliteRules add, sub, mul, div, maximum, minimum, pow, gate, equal, not_equal, less, less_equal, greater, greater_equal, where, bitwise_xor, right_shift, floor_divide, remainder,
-    relu, neg, abs, square, sign, exp, log, log1p, expm1, log2, tanh, sigmoid, sqrt, reciprocal, gelu, silu, softplus, sin, cos, tan, sinh, cosh, atan, asin, acos, atan2,
+    relu, neg, abs, square, sign, exp, log, log1p, expm1, log2, tanh, sigmoid, sqrt, reciprocal, gelu, silu, softplus, leaky_relu, elu, hard_swish, sin, cos, tan, sinh, cosh, atan, asin, acos, atan2,
     floor, ceil, round, trunc, clamp, cast, sum, mean, max, min, argmax, argmin, softmax, log_softmax, cumsum,
     reshape, permute, expand, slice, pad, concat, identity, gather, one_hot,
     conv2d, conv2d_input, matmul, batch_norm, max_pool2d, avg_pool2d, recurrent,

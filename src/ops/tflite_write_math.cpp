@@ -79,6 +79,20 @@ Values write_gelu(TfliteWriter& w, const TfliteCall& f) {
   One o = one(w, f);
   return {done(o, op(o, "GELU", o.x.tensor, {{"approximate", int64_t{0}}}))};
 }
+Values write_leaky_relu(TfliteWriter& w, const TfliteCall& f) {
+  require_type(f, {DType::f32});
+  One o = one(w, f);
+  return {done(o, op(o, "LEAKY_RELU", o.x.tensor, {{"alpha", float(f.call.as<AlphaAttrs>().alpha)}}))};
+}
+Values write_elu(TfliteWriter& w, const TfliteCall& f) {
+  require_type(f, {DType::f32});
+  One o = one(w, f);
+  double alpha = f.call.as<AlphaAttrs>().alpha;
+  if (alpha == 1) return {done(o, op(o, "ELU", o.x.tensor))};
+  if (f.q_out) return {};
+  int low = op(o, "ELU", op(o, "MINIMUM", o.x.tensor, n(o, 0)));
+  return {done(o, op(o, "ADD", op(o, "RELU", o.x.tensor), op(o, "MUL", low, n(o, alpha))))};
+}
 Values write_silu(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, {DType::f32});
   One o = one(w, f);
@@ -261,7 +275,7 @@ constinit const TfliteRules add{write_binary<"ADD", true>, R::i8_and_i16}, sub{w
     equal{write_compare<"EQUAL">}, not_equal{write_compare<"NOT_EQUAL">}, less{write_compare<"LESS">}, less_equal{write_compare<"LESS_EQUAL">},
     greater{write_compare<"GREATER">}, greater_equal{write_compare<"GREATER_EQUAL">}, where{write_where}, atan2{write_plain_binary<"ATAN2">},
     bitwise_xor{write_plain_binary<"BITWISE_XOR">}, right_shift{write_plain_binary<"RIGHT_SHIFT">}, floor_divide{write_plain_binary<"FLOOR_DIV">}, remainder{write_plain_binary<"FLOOR_MOD">},
-    relu{write_relu, R::i8_and_i16}, clamp{write_clamp, R::i8_and_i16}, gelu{write_gelu, R::i8}, silu{write_silu, R::i8_and_i16},
+    relu{write_relu, R::i8_and_i16}, leaky_relu{write_leaky_relu, R::i8_and_i16}, elu{write_elu, R::i8}, hard_swish{write_unary<"HARD_SWISH">, R::i8}, clamp{write_clamp, R::i8_and_i16}, gelu{write_gelu, R::i8}, silu{write_silu, R::i8_and_i16},
     tanh{write_unary<"TANH">, R::i8_and_i16, R::both_sides}, sigmoid{write_unary<"LOGISTIC">, R::i8_and_i16, R::unit},
     neg{write_signed<"NEG">}, abs{write_signed<"ABS">}, sign{write_unary<"SIGN">}, square{write_unary<"SQUARE">}, exp{write_unary<"EXP">}, log{write_unary<"LOG">}, sqrt{write_unary<"SQRT">},
     sin{write_unary<"SIN">}, cos{write_unary<"COS">}, floor{write_unary<"FLOOR">}, ceil{write_unary<"CEIL">}, round{write_unary<"ROUND">},

@@ -30,11 +30,13 @@ template <class T> void adam_as(const Context& c) {
 }
 template <class T> void sgd_as(const Context& c) {
   const auto& at = c.as<SgdAttrs>();
-  kernels::SgdStep s{.lr = *c.in[4].f32(), .momentum = at.momentum, .dampening = at.dampening, .weight_decay = at.weight_decay,
-                     .nesterov = at.nesterov, .first = *c.in[3].f32() <= 1};
+  bool plain = c.out.size() == 1;
+  kernels::SgdStep s{.lr = *c.in[plain ? 2 : 4].f32(), .momentum = plain ? 0 : at.momentum, .dampening = at.dampening, .weight_decay = at.weight_decay,
+                     .nesterov = at.nesterov, .first = !plain && *c.in[3].f32() <= 1};
   auto [begin, end] = c.slice(c.out[0].shape().count(), 16);
-  kernels::sgd(s, c.in[1].as<T>() + begin, c.out[0].as<T>() + begin, at.momentum != 0 ? c.out[1].as<T>() + begin : nullptr, end - begin);
+  kernels::sgd(s, c.in[1].as<T>() + begin, c.out[0].as<T>() + begin, s.momentum != 0 ? c.out[1].as<T>() + begin : nullptr, end - begin);
 }
+void sgd_eval(const Context& c) { c.out[0].spec.dtype == DType::f64 ? sgd_as<double>(c) : sgd_as<float>(c); }
 }  // namespace
 
 constinit const OpDef assign_op{.name = "assign", .doc = "state = value", .min_inputs = 2, .max_inputs = 2,
@@ -63,9 +65,20 @@ constinit const OpDef sgd_op{.name = "sgd", .doc = "one step of SGD with momentu
       require_scalar(c, 4, "the rate");
       for (int i = 0; i < 2; ++i) out.push(c.in[0]);
     },
-    .eval = [](const Context& c) { c.out[0].spec.dtype == DType::f64 ? sgd_as<double>(c) : sgd_as<float>(c); }, .work = update_work,
+    .eval = sgd_eval, .work = update_work,
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },
     .traits = {.dense = 2, .writes = {2, {0, 2}}}, .attrs = codec<SgdAttrs>};
+
+// p, g, lr
+constinit const OpDef sgd_plain_op{.name = "sgd_plain", .doc = "one step of SGD without momentum; overwrites p", .min_inputs = 3, .max_inputs = 3,
+    .infer = [](const Call& c, Specs& out) {
+      require_wide(c);
+      same_as_first(c, 1);
+      require_scalar(c, 2, "the rate");
+      out.push(c.in[0]);
+    },
+    .eval = sgd_eval, .work = update_work, .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; },
+    .traits = {.dense = 2, .writes = {1, {0}}}, .attrs = codec<SgdAttrs>};
 
 // States are updated in the memory order of the parameter; one that is not row-major is updated through a row-major
 // copy and written back.
@@ -90,6 +103,14 @@ void adam(const Tensor& p, const Tensor& g, const Tensor& m, const Tensor& v, co
 }
 void sgd(const Tensor& p, const Tensor& g, const Tensor& buffer, const Tensor& step, const Tensor& lr, const SgdAttrs& at) {
   Tensor out[2];
+  if (!buffer) {
+    if (at.momentum != 0) throw Error(ErrorKind::value, "sgd", "a buffer for the momentum", "none");
+    Tensor dense = row_major({p}) ? p : copy(p);
+    Input in[]{dense, g, lr};
+    apply(sgd_plain_op, in, &at, {out, 1});
+    if (!dense.same(p)) assign(p, dense);
+    return;
+  }
   if (row_major({p, buffer})) {
     Input in[]{p, g, buffer, step, lr};
     return apply(sgd_op, in, &at, out);

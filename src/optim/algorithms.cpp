@@ -30,7 +30,7 @@ SGD::SGD(const Parameters& p, const Options& o)
 }
 void SGD::update(size_t i, const Tensor& p, const Tensor& g, const Group& o) {
   SgdAttrs at{.momentum = float(get(o, "momentum")), .dampening = float(get(o, "dampening")), .weight_decay = float(get(o, "weight_decay")), .nesterov = get(o, "nesterov") != 0};
-  sgd(p, g, slot("momentum", i), step_of(i), o.lr, at);
+  sgd(p, g, at.momentum != 0 ? slot("momentum", i) : Tensor(), step_of(i), o.lr, at);
 }
 
 // ---- the Adam family ----

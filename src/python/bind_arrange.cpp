@@ -156,7 +156,8 @@ void bind_products(Both b) {
           "Products summed over named axes: einsum('bij,bjk->bik', a, b). Repeated labels are diagonals, ... stands for axes that broadcast.");
   struct Row { const char* name; Tensor (*f)(const Tensor&, const Tensor&); const char* doc; };
   for (auto [name, f, doc] : {Row{"dot", dot, "Of two vectors."}, {"mm", mm, "Of two matrices."}, {"mv", mv, "A matrix by a vector."}, {"bmm", bmm, "Of two batches of matrices."},
-                              {"outer", outer, "Every product of two vectors' elements."}})
+                              {"outer", outer, "Every product of two vectors' elements."},
+                              {"kron", kron, "The Kronecker product."}})
     b.def_x(name, [name = name, f = f](ArrayLike x, ArrayLike other) { return f(x.tensor(name), other.tensor(name)); }, nb::arg("other"), doc);
   b.def_x("addmm", [](ArrayLike x, ArrayLike a, ArrayLike o, double beta, double alpha) { return addmm(x.tensor("addmm"), a.tensor("addmm"), o.tensor("addmm"), beta, alpha); },
           nb::arg("mat1"), nb::arg("mat2"), nb::kw_only(), nb::arg("beta") = 1.0, nb::arg("alpha") = 1.0, "beta * x + alpha * mat1 @ mat2.");

@@ -10,6 +10,7 @@ inline constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // A result cut to [lo, hi]: relu is [0, inf), relu6 [0, 6].
 struct ClampAttrs     { float lo = -infinity, hi = infinity;     void fields(auto f) { f("lo", lo); f("hi", hi); } };
+struct AlphaAttrs     { double alpha = 1;                        void fields(auto f) { f("alpha", alpha); } };
 struct ReduceAttrs    { Axes axes;                               void fields(auto f) { f("axes", axes); } };
 struct AxisAttrs      { int64_t axis = 0;                        void fields(auto f) { f("axis", axis); } };
 struct ShapeAttrs     { Shape shape;                             void fields(auto f) { f("shape", shape); } };

@@ -3,8 +3,8 @@
 #include "miniten/ops/ops.h"
 
 // Matrices of float32 and float64, and batches of them in the leading axes; computed in double precision. Gradients of any
-// order; those of svd, eigh, pinv and lstsq need distinct singular values and eigenvalues, and a loss that does not ask for
-// the signs of the vectors; those of qr need full rank.
+// order; those of svd and eigh need distinct singular values and eigenvalues, and a loss that does not ask for the signs of
+// the vectors; those of qr need full rank, of pinv and lstsq a rank that stays.
 namespace miniten::linalg {
 
 Tensor inv(const Tensor& a);                                   // throws for a singular matrix

@@ -49,6 +49,9 @@ Tensor rsqrt(const Tensor& x);                                 // 1 / sqrt(x)
 Tensor trunc(const Tensor& x);                                 // towards 0
 Tensor atan2(const Tensor& y, const Tensor& x);                // the angle of (x, y)
 Tensor softplus(const Tensor& x);                              // log(1 + exp(x))
+Tensor leaky_relu(const Tensor& x, double alpha = 0.01);       // x where it is positive, else x * alpha
+Tensor elu(const Tensor& x, double alpha = 1);                 // x where it is positive, else alpha * (exp(x) - 1)
+Tensor hard_swish(const Tensor& x);                            // x * clamp(x + 3, 0, 6) / 6
 Tensor clamp(const Tensor& x, float lo, float hi);
 Tensor operator-(const Tensor& x);
 Tensor operator+(const Tensor& a, const Tensor& b);
@@ -109,6 +112,8 @@ Tensor norm(const Tensor& x, double p = 2, Axes axes = {}, bool keepdim = false)
 Tensor cumsum(const Tensor& x, int axis, bool exclusive = false, bool reverse = false);   // integers and bool give int64
 Tensor cumprod(const Tensor& x, int axis);
 Tensor median(const Tensor& x, int axis, bool keepdim = false);          // the lower of two; NaN wins
+enum class Quantile { linear, lower, higher, nearest, midpoint };       // between two values: nearest is half to even
+Tensor quantile(const Tensor& x, std::span<const double> q, int axis, Quantile = Quantile::linear);     // q within [0, 1] takes the axis's place; NaN wins
 struct Sorted { Tensor values, indices; };                               // stable; NaN is greatest
 Sorted sort(const Tensor& x, int axis = -1, bool descending = false);
 Sorted topk(const Tensor& x, int64_t k, int axis = -1, bool largest = true);        // in order
@@ -157,12 +162,13 @@ Tensor mv(const Tensor& a, const Tensor& b);
 Tensor mm(const Tensor& a, const Tensor& b);
 Tensor bmm(const Tensor& a, const Tensor& b);
 Tensor outer(const Tensor& a, const Tensor& b);
+Tensor kron(const Tensor& a, const Tensor& b);                 // Kronecker product; the shorter shape gets axes of 1 in front
 Tensor addmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);     // beta * x + alpha * a @ b
 Tensor baddbmm(const Tensor& x, const Tensor& a, const Tensor& b, double beta = 1, double alpha = 1);
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});            // x (.., in) @ weight (out, in)^T + bias
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const Conv2dAttrs& = {});
-                                                               // x (N, C, H, W), weight (O, C / groups, R, S)
-Tensor max_pool2d(const Tensor& x, const Pool2dAttrs&);        // x (N, C, H, W); padding never wins
+                                                               // x (N, C, H, W) or one (C, H, W), weight (O, C / groups, R, S)
+Tensor max_pool2d(const Tensor& x, const Pool2dAttrs&);        // x (N, C, H, W) or (C, H, W); padding never wins
 Tensor avg_pool2d(const Tensor& x, const Pool2dAttrs&);
 Tensor adaptive_avg_pool2d(const Tensor& x, int64_t height, int64_t width);   // sizes that divide H and W
 
@@ -212,7 +218,7 @@ Tensor mse_loss(const Tensor& x, const Tensor& target);
 // ---- updates: they overwrite states, without gradient ----
 void assign(const Tensor& state, const Tensor& value);
 void adam(const Tensor& p, const Tensor& g, const Tensor& m, const Tensor& v, const Tensor& step, const Tensor& lr, const AdamAttrs&);
-void sgd(const Tensor& p, const Tensor& g, const Tensor& buffer, const Tensor& step, const Tensor& lr, const SgdAttrs&);
+void sgd(const Tensor& p, const Tensor& g, const Tensor& buffer, const Tensor& step, const Tensor& lr, const SgdAttrs&);    // without momentum a null buffer
 
 // ---- integers (docs/quantisation) ----
 Tensor quantize(const Tensor& x, const Tensor& scale, const Tensor& zero, int axis = -1);      // dtype of zero; ONNX QuantizeLinear

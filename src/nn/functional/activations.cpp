@@ -5,10 +5,7 @@ namespace miniten::nn::functional {
 
 static Tensor positive(const Tensor& x) { return greater(x, number_like(x, 0)); }
 static Tensor zeros_of(const Tensor& x) { return cast(number_like(x, 0), x.dtype()); }
-// x where it is not positive, else 0: nothing overflows in the branch that where() does not take.
-static Tensor not_positive(const Tensor& x, const Tensor& is_positive) { return where(is_positive, zeros_of(x), x); }
-
-Tensor leaky_relu(const Tensor& x, double slope) { return where(positive(x), x, x * slope); }
+Tensor leaky_relu(const Tensor& x, double slope) { return miniten::leaky_relu(x, slope); }
 
 Tensor prelu(const Tensor& x, const Tensor& weight) {
   if (weight.rank() > 1) throw Error(ErrorKind::value, "prelu", "a weight of shape (1,) or (C,)", weight.shape().text());
@@ -23,18 +20,13 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   return where(positive(x), x, x * slope);
 }
 
-static Tensor scaled_elu(const Tensor& x, double scale, double negative, double inner) {
-  Tensor is_positive = positive(x), low = not_positive(x, is_positive);
-  return where(is_positive, x * scale, (exp(inner == 1 ? low : low * inner) - 1.0) * negative);
-}
-Tensor elu(const Tensor& x, double alpha) { return scaled_elu(x, 1, alpha, 1); }
+Tensor elu(const Tensor& x, double alpha) { return miniten::elu(x, alpha); }
 Tensor celu(const Tensor& x, double alpha) {
   if (alpha == 0) throw Error(ErrorKind::value, "celu", "an alpha other than 0", "0");
-  return scaled_elu(x, 1, alpha, 1 / alpha);
+  return alpha == 1 ? miniten::elu(x) : miniten::elu(x / alpha) * alpha;
 }
 Tensor selu(const Tensor& x) {
-  constexpr double alpha = 1.6732632423543772848170429916717, scale = 1.0507009873554804934193349852946;
-  return scaled_elu(x, scale, scale * alpha, 1);
+  return miniten::elu(x, 1.6732632423543772848170429916717) * 1.0507009873554804934193349852946;
 }
 
 Tensor gelu(const Tensor& x, std::string_view approximate) {
@@ -45,7 +37,7 @@ Tensor gelu(const Tensor& x, std::string_view approximate) {
 }
 Tensor mish(const Tensor& x) { return x * tanh(miniten::softplus(x)); }
 Tensor hardsigmoid(const Tensor& x) { return clamp(x + 3.0, 0, 6) * (1.0 / 6.0); }
-Tensor hardswish(const Tensor& x) { return x * hardsigmoid(x); }
+Tensor hardswish(const Tensor& x) { return hard_swish(x); }
 Tensor hardtanh(const Tensor& x, double low, double high) {
   if (!(low <= high)) throw Error(ErrorKind::value, "hardtanh", "min_val <= max_val", std::to_string(low) + " and " + std::to_string(high));
   return clamp(x, float(low), float(high));

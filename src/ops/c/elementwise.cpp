@@ -51,6 +51,12 @@ const CRules elementwise{[](CWriter& w, const CCall& c) {
   require_numbers(c, false);
   write_loop(w, c, c.call.op.c.name, has_clamp(c.call.op) ? clamped(c.call.as<ClampAttrs>()) : "");
 }};
+// The same with alpha where it says $.
+const CRules with_alpha{[](CWriter& w, const CCall& c) {
+  require_numbers(c, false);
+  std::string e(c.call.op.c.name);
+  write_loop(w, c, e.replace(e.find('$'), 1, c_number(c.call.as<AlphaAttrs>().alpha, DType::f32)));
+}};
 const CRules select{[](CWriter& w, const CCall& c) {
   if (c_type(c.out[0].spec.dtype).empty()) c.refuse("types that C has", c.out[0].spec.text(), "convert with cast first");
   write_loop(w, c, c.call.op.c.name);

@@ -204,6 +204,13 @@ CASES = {
     "solve_triangular, ones": (lambda m, F, a, b: m.linalg.solve_triangular(a, b, upper=False, unitriangular=True), [normal(3, 3), normal(3, 2)]),
     "nuclear norm": (lambda m, F, a: m.linalg.matrix_norm(a, "nuc"), [normal(2, 3, 4)]),
     "spectral norm": (lambda m, F, a: m.linalg.matrix_norm(a, 2), [normal(2, 3, 4)]),
+    "pinv of equal singular values": (lambda m, F, a: m.linalg.pinv(a), [2 * np.eye(3)]),
+    "kron": (lambda m, F, a, b: m.kron(a, b), [normal(2, 3), normal(3, 2)]),
+    "kron of unequal ranks": (lambda m, F, a, b: m.kron(a, b), [normal(2), normal(2, 3, 2)]),
+    "quantile": (lambda m, F, x: m.quantile(x, 0.3, dim=1), [apart(3, 5)]),
+    "quantile of all, several": (lambda m, F, x: m.quantile(x, m.tensor([0.0, 0.25, 1.0]).to(x.dtype)), [apart(3, 4)]),
+    "quantile, kept": (lambda m, F, x: x.quantile(0.5, dim=0, keepdim=True, interpolation="midpoint"), [apart(4, 3)]),
+    "quantile, nearest": (lambda m, F, x: m.quantile(x, 0.4, dim=-1, interpolation="nearest"), [apart(3, 5)]),
     "F.unfold": (lambda m, F, x: F.unfold(x, (2, 3), dilation=(2, 1), padding=1, stride=2), [normal(2, 3, 6, 5)]),
     "F.unfold of one": (lambda m, F, x: F.unfold(x, 2) ** 2, [normal(2, 3, 4)]),
     "F.fold": (lambda m, F, x: F.fold(x, (5, 4), 2, padding=1, stride=2) ** 2, [normal(2, 12, 9)]),
@@ -305,6 +312,8 @@ def test_values_that_have_no_gradient():
     same(lambda m, x: [m.cumsum(x, 0), m.prod(x)], a > 1)
     same(lambda m, x: [m.prod(x), m.prod(x, 0)], np.zeros((0, 3)))
     same(lambda m, x: m.median(x), np.array([1.0, np.nan, 3.0]))
+    same(lambda m, x: m.quantile(x, 0.5, dim=1, keepdim=True), np.array([[1.0, np.nan, 3.0], [4.0, 6.0, 5.0]]))
+    same(lambda m, x: m.quantile(x, 0.9, keepdim=True), apart(3, 4))
     same(lambda m, x: m.linspace(-1, 2, 7), a, rtol=1e-6)
     same(lambda m, x: m.logspace(-1, 2, 4), a, rtol=1e-6)
     same(lambda m, x: [m.linspace(0, 1, 0), m.linspace(3, 9, 1)], a)
@@ -437,6 +446,11 @@ def test_least_squares_beside_numpy():
         (lambda: mt.linalg.solve(mt.eye(2), mt.zeros(3, 1)), ValueError, "solve"),
         (lambda: mt.linalg.cholesky(-mt.eye(2)), ValueError, "cholesky.*positive definite"),
         (lambda: mt.linalg.lstsq(mt.eye(2), mt.zeros(3, 1)), ValueError, "lstsq.*row"),
+        (lambda: mt.quantile(mt.zeros(3), 1.5), ValueError, r"quantile.*\[0, 1\]"),
+        (lambda: mt.quantile(mt.zeros(3), 0.5, interpolation="cubic"), ValueError, "quantile.*linear"),
+        (lambda: mt.quantile(mt.tensor([1, 2]), 0.5), TypeError, "quantile.*floats"),
+        (lambda: mt.quantile(mt.zeros(0), 0.5), ValueError, "quantile.*one value"),
+        (lambda: mt.kron(mt.zeros(1, 1, 1, 1, 1), mt.zeros(1)), NotImplementedError, "kron.*axes"),
         (lambda: mt.nn.functional.unfold(mt.zeros(1, 1, 2, 2), 3), ValueError, "unfold.*window"),
         (lambda: mt.nn.functional.fold(mt.zeros(1, 3, 4), (4, 4), 2), ValueError, "fold.*C"),
         (lambda: mt.linalg.qr(mt.eye(2), mode="complete"), NotImplementedError, "qr.*reduced"),
