@@ -58,7 +58,7 @@ Eigh eigh(const Tensor& a) {
   auto r = results(linalg_eigh_op, a);
   return {r[0], r[1]};
 }
-Tensor pinv(const Tensor& a, double rcond) { return apply(linalg_pinv_op, {a, Tensor::scalar(rcond, a.dtype())}); }
+Tensor pinv(const Tensor& a, double rcond) { return apply(linalg_pinv_op, {a, Tensor::full({}, rcond, a.dtype())}); }
 LeastSquares lstsq(const Tensor& a, const Tensor& b, std::optional<double> rcond) {
   if (a.rank() < 2) throw Error(ErrorKind::value, "lstsq", "a matrix", a.shape().text());
   bool vector = b.rank() == a.rank() - 1;

@@ -40,17 +40,27 @@ void bind_sorting(Both b) {
       return dim ? median(t, *dim, keepdim) : median(reshape(t, {-1}), 0, false);
     }, nb::arg("dim") = nb::none(), nb::arg("keepdim") = false, "The middle value, the lower of two.");
   b.def_x("quantile", [](ArrayLike x, nb::object q, std::optional<int> dim, bool keepdim, std::string_view interpolation) {
-      Tensor t = x.tensor("quantile"), at = to_tensor("quantile", q);
-      if (at.rank() > 1) throw Error(ErrorKind::value, "quantile", "a number, or a vector of them, as q", at.shape().text());
+      Tensor t = x.tensor("quantile");
+      std::vector<double> numbers;
+      bool several = PyList_Check(q.ptr()) || PyTuple_Check(q.ptr());
+      if (several) numbers = nb::cast<std::vector<double>>(q);
+      else if (is_number(q)) numbers = {nb::cast<double>(nb::float_(q))};
+      else {
+        Tensor at = to_tensor("quantile", q);
+        if (at.rank() > 1) throw Error(ErrorKind::value, "quantile", "a number, or a vector of them, as q", at.shape().text());
+        Swap<Recorder*> now(mode().recorder, nullptr);
+        NoGrad no_grad;
+        numbers = reshape(cast(at, DType::f64), {-1}).to_vector<double>();
+        several = at.rank() == 1;
+      }
       constexpr std::string_view names[] = {"linear", "lower", "higher", "nearest", "midpoint"};
       auto kind = std::find(std::begin(names), std::end(names), interpolation);
       if (kind == std::end(names)) throw Error(ErrorKind::value, "quantile", "interpolation 'linear', 'lower', 'higher', 'nearest' or 'midpoint'", "'" + std::string(interpolation) + "'");
-      std::vector<double> numbers = reshape(cast(at, DType::f64), {-1}).to_vector<double>();
       int axis = dim ? *dim < 0 ? *dim + t.rank() : *dim : 0;
       Tensor y = movedim(quantile(dim ? t : reshape(t, {-1}), numbers, axis, Quantile(kind - names)), {axis}, {0});
       if (dim ? keepdim && t.rank() : false) y = unsqueeze(y, axis + 1);
       if (!dim && keepdim) for (int i = 0; i < t.rank(); ++i) y = unsqueeze(y, -1);
-      return at.rank() ? y : squeeze(y, 0);
+      return several ? y : squeeze(y, 0);
     }, nb::arg("q"), nb::arg("dim") = nb::none(), nb::arg("keepdim") = false, nb::kw_only(), nb::arg("interpolation") = "linear",
     nb::sig("def quantile(x: Tensor | numpy.typing.ArrayLike, q: float | Tensor | collections.abc.Sequence[float], dim: int | None = None, keepdim: bool = False, *, interpolation: str = 'linear') -> Tensor"),
     "The q-quantiles, of all elements or along an axis; several come along a new first axis.");

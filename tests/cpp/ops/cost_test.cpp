@@ -88,7 +88,7 @@ const std::map<std::string_view, Brute> products{
     {"recurrent_backward", [](const Counted& c) { return recurrence(c.out[0].shape, {c.in[0].shape[0], 0}, c.in[0].shape); }},   // back through time; the rest is matmul
 };
 // Their count is the leading term of the method: n^3 and the like.
-const std::set<std::string_view> leading_terms{"linalg_inv", "linalg_solve", "linalg_det", "linalg_slogdet", "linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"};
+const std::set<std::string_view> leading_terms{"linalg_inv", "linalg_solve", "linalg_det", "linalg_slogdet", "linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh", "linalg_pinv"};
 // They compute nothing: they move, convert, draw or look up.
 const std::set<std::string_view> no_arithmetic{"cast", "count", "pad", "one_hot", "nonzero", "uniform", "assign"};
 
