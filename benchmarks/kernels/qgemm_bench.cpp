@@ -4,6 +4,7 @@
 
 #include "kernel_bench.h"
 #include "kernels/qdepthwise.h"
+#include "kernels/qgemm16.h"
 #include "kernels/qpointwise.h"
 #include "kernels/qpool.h"
 
@@ -47,6 +48,26 @@ void dense(benchmark::State& state, int64_t m, int64_t k, int64_t n) {
   const Requantisation r(n);
   for (auto _ : state) {
     qgemm(s, a.data(), packed.data(), c.data(), r.epilogue());
+    benchmark::ClobberMemory();
+  }
+  count_ops(state, 2.0 * m * k * n);
+}
+
+void dense16(benchmark::State& state, int64_t m, int64_t k, int64_t n, bool narrow) {
+  const auto a = bytes<int16_t>(m * k);
+  auto w = bytes<int16_t>(k * n);
+  if (!narrow) for (int16_t& v : w) v = static_cast<int16_t>(v * 255);
+  Lined<std::byte> packed(qgemm16_packed_bytes(1, k, n, narrow));
+  Lined<int16_t> c(m * n);
+  qgemm16_pack(w.data(), 1, k, n, 0, n, 1, narrow, packed.data());
+  QGemmShape s;
+  s.cols = m, s.n = n, s.segment = k, s.a_col = k, s.c_col = n;
+  const std::vector<int64_t> bias(static_cast<size_t>(n), 99);
+  const std::vector<float> multiplier(static_cast<size_t>(n), 0.0013f);
+  Q16Epilogue e;
+  e.bias = bias.data(), e.multiplier = multiplier.data();
+  for (auto _ : state) {
+    qgemm16(s, a.data(), packed.data(), narrow, c.data(), e);
     benchmark::ClobberMemory();
   }
   count_ops(state, 2.0 * m * k * n);
@@ -124,6 +145,10 @@ const bool registered = [] {
                                 {3136, 28, 24}, {3136, 16, 96}, {3136, 144, 24}, {49, 960, 160}})
     on_every_isa("qgemm/" + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
                  [m = m, k = k, n = n](benchmark::State& state) { dense(state, m, k, n); });
+  for (const bool narrow : {true, false})
+    for (const auto& [m, k, n] : {std::array<int64_t, 3>{256, 256, 256}, {1, 1024, 1024}, {3136, 16, 96}, {49, 960, 160}})
+      on_every_isa((narrow ? "qgemm16x8/" : "qgemm16/") + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
+                   [narrow, m = m, k = k, n = n](benchmark::State& state) { dense16(state, m, k, n, narrow); });
   for (const auto& [size, channels, n] : {std::array<int64_t, 3>{56, 64, 64}, {28, 128, 128}, {7, 512, 512}})
     on_every_isa("qconv3x3/" + std::to_string(size) + "/" + std::to_string(channels) + "/" + std::to_string(n),
                  [size = size, channels = channels, n = n](benchmark::State& state) {

@@ -23,7 +23,11 @@ struct Tile {
 };
 
 template <int Planes, int MR, int NV>
-MINITEN_INLINE void sum_up(const Tile& t, Wide (&total)[MR][NV]) {
+__attribute__((noinline)) void sum_up(const Tile& t, int64_t height, Wide (*total)[NV]) {
+  if constexpr (1 < MR)
+    if (height < MR) return sum_up<Planes, MR - 1, NV>(t, height, total);
+  for (int r = 0; r < MR; ++r)
+    for (int j = 0; j < NV; ++j) total[r][j] = Wide::zero();
   I acc[MR][NV][Planes];
   const auto clear = [&] {
     for (int r = 0; r < MR; ++r)
@@ -96,20 +100,14 @@ struct ToFloats {
   }
 };
 
-template <int Planes, int MR, int NV, class Finish>
+template <int Planes, int NV, class Finish>
 void run_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
-  if constexpr (1 < MR)
-    if (height < MR) return run_tile<Planes, MR - 1, NV>(t, finish, height, row, col, j0);
-  Wide total[MR][NV];
-  for (int j = 0; j < NV; ++j) {
-    total[0][j] = finish.start(j0 + j * kLanes, t.left - j * kLanes);
-    for (int r = 1; r < MR; ++r) total[r][j] = total[0][j];
-  }
-  sum_up<Planes>(t, total);
-  for (int j = 0; j < NV; ++j) {
+  Wide total[kRows][NV];
+  sum_up<Planes, kRows, NV>(t, height, total);
+  for (int j = 0; j < NV && j * kLanes < t.left; ++j) {
     const int64_t n = t.left - j * kLanes < kLanes ? t.left - j * kLanes : (int64_t)kLanes;
-    if (n <= 0) return;
-    for (int r = 0; r < MR; ++r) finish.leave(total[r][j], row, col + r, j0 + j * kLanes, n);
+    const Wide start = finish.start(j0 + j * kLanes, n);
+    for (int64_t r = 0; r < height; ++r) finish.leave(sum(total[r][j], start), row, col + r, j0 + j * kLanes, n);
   }
 }
 
@@ -135,7 +133,7 @@ void run(const QGemmShape& s, const int16_t* a, const std::byte* packed, const F
       for (int64_t col = 0; col < s.cols; col += kRows) {
         t.a = a + row * s.a_row + col * s.a_col;
         const int64_t height = s.cols - col < kRows ? s.cols - col : (int64_t)kRows;
-        vectors == 1 ? run_tile<Planes, kRows, 1>(t, finish, height, row, col, j0) : run_tile<Planes, kRows, wide>(t, finish, height, row, col, j0);
+        vectors == 1 ? run_tile<Planes, 1>(t, finish, height, row, col, j0) : run_tile<Planes, wide>(t, finish, height, row, col, j0);
       }
     j0 += vectors * kLanes;
   }

@@ -83,6 +83,10 @@ struct Wide {
     return w;
   }
 };
+MINITEN_INLINE Wide sum(Wide a, const Wide& b) {
+  for (int i = 0; i < kLanes / kHalf; ++i) a.part[i] = a.part[i] + b.part[i];
+  return a;
+}
 MINITEN_INLINE Wide to_wide(I v) {
 #if MINITEN_SCALAR
   return {{D{(double)v[0]}}};
@@ -119,8 +123,7 @@ MINITEN_INLINE Wide load_wide_ints(const int64_t* p, int64_t n) {
 // total + 256 * high + low; without high of narrow weights.
 template <int Planes>
 MINITEN_INLINE void flush(Wide& total, const I (&acc)[Planes]) {
-  const Wide low = to_wide(acc[Planes - 1]);
-  for (int i = 0; i < kLanes / kHalf; ++i) total.part[i] = total.part[i] + low.part[i];
+  total = sum(total, to_wide(acc[Planes - 1]));
   if constexpr (Planes == 2) {
     const Wide high = to_wide(acc[0]);
     for (int i = 0; i < kLanes / kHalf; ++i) total.part[i] = total.part[i] + high.part[i] * set_d(256);
