@@ -22,9 +22,11 @@
     (const GemmShape& shape, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e))     \
   X(csr_gemm, void,                                                                                                    \
     (const GemmShape& shape, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e))     \
-  X(winograd, void,                                                                                                    \
-    (const WinogradShape& shape, const float* x, const float* packed, const Epilogue& epilogue, float* y,              \
-     int64_t begin, int64_t end, float* scratch))                                                                      \
+  X(winograd_inputs, void,                                                                                             \
+    (const WinogradShape& shape, const float* x, int64_t begin, int64_t end, const float* zeros, float* to,            \
+     int64_t stride))                                                                                                  \
+  X(winograd_outputs, void,                                                                                            \
+    (const WinogradShape& shape, const WinogradPart& part, const float* packed, const Epilogue& e, float* y))          \
   X(depthwise, void,                                                                                                   \
     (const DepthwiseShape& shape, const float* x, const float* w, const float* bias, float lo, float hi, float* y))    \
   X(depthwise_input, void, (const DepthwiseShape& shape, const float* dy, const float* w, float* dx))                  \

@@ -30,4 +30,21 @@ void winograd_pack(const WinogradShape& shape, const float* w, int64_t w_n, int6
 void winograd(const WinogradShape& shape, const float* x, const float* packed, const Epilogue& epilogue, float* y,
               int64_t begin, int64_t end, float* scratch);
 
+// The same bits in two steps, to cut few tiles by their outputs: the transforms of tiles [begin, end) go to their place
+// in `inputs`, of winograd_input_floats; from all of them come outputs [begin, end), begin a multiple of 16, of every tile.
+int64_t winograd_input_floats(const WinogradShape& shape);
+void winograd_transform(const WinogradShape& shape, const float* x, int64_t begin, int64_t end, float* inputs, float* scratch);
+void winograd_columns(const WinogradShape& shape, const float* inputs, const float* packed, const Epilogue& epilogue, float* y,
+                      int64_t begin, int64_t end, float* scratch);
+
+// What a target's kernel makes at a time: outputs [begin, end) of `tiles` tiles from the one numbered `tile` on. For each
+// product the inputs are [tiles][channels] and the outputs [tiles][end - begin], a stride apart.
+struct WinogradPart {
+  int64_t tile, tiles, begin, end;
+  const float* inputs;
+  int64_t input_stride;
+  float* outputs;
+  int64_t output_stride;
+};
+
 }  // namespace miniten::kernels

@@ -133,43 +133,42 @@ void read_tile(const WinogradShape& s, const float* x, const Place& p, const flo
 }
 
 template <int T>
-void run(const WinogradShape& s, const float* x, const float* packed, const Epilogue& e, float* y, int64_t begin,
-         int64_t end, float* scratch) {
+void inputs_of(const WinogradShape& s, const float* x, int64_t begin, int64_t end, const float* zeros, float* to,
+               int64_t stride) {
   const WinogradGrid grid(s);
-  const WinogradBlock block(s);
-  const int64_t products = grid.products, each = gemm_packed_floats(s.channels, s.n);
-  for (int64_t k = 0; k < s.channels; ++k) scratch[k] = 0;
-  float *inputs = scratch + block.zeros, *outputs = inputs + products * block.input_stride;
-  const int64_t blocks = (end - begin + block.tiles - 1) / block.tiles;
+  for (int64_t t = begin; t < end; ++t)
+    read_tile<T>(s, x, place_of(s, grid, t), zeros, to + (t - begin) * s.channels, stride);
+}
+
+template <int T>
+void outputs_of(const WinogradShape& s, const WinogradPart& part, const float* packed, const Epilogue& e, float* y) {
+  const WinogradGrid grid(s);
+  const int64_t n = part.end - part.begin;
   GemmShape gemm_shape;
-  gemm_shape.n = s.n;
+  gemm_shape.cols = part.tiles;
+  gemm_shape.n = gemm_shape.c_col = n;
   gemm_shape.segment = gemm_shape.a_col = s.channels;
-  gemm_shape.c_col = s.n;
-  for (int64_t index = 0; index < blocks; ++index) {
-    const int64_t first = begin + (end - begin) * index / blocks, last = begin + (end - begin) * (index + 1) / blocks;
-    for (int64_t t = first; t < last; ++t)
-      read_tile<T>(s, x, place_of(s, grid, t), scratch, inputs + (t - first) * s.channels, block.input_stride);
-    gemm_shape.cols = last - first;
-    gemm_batch(gemm_shape, products, inputs, block.input_stride, packed, each, outputs, block.output_stride);
-    for (int64_t t = first; t < last; ++t) {
-      const Place p = place_of(s, grid, t);
-      const int64_t rows = s.out_h - p.row, cols = s.out_w - p.column;
-      const int64_t at = ((p.image * s.out_h + p.row) * s.out_w + p.column) * s.n;
-      for_lanes(s.n, [&](int64_t j, int64_t m) {
-        const auto finish = m == kLanes ? output_tile<T, true> : output_tile<T, false>;
-        finish(outputs + (t - first) * s.n + j, block.output_stride, e, at + j, j, s.out_w * s.n, s.n, rows, cols, y, m);
-      });
-    }
+  gemm_batch(gemm_shape, grid.products, part.inputs, part.input_stride, packed + part.begin * s.channels,
+             gemm_packed_floats(s.channels, s.n), part.outputs, part.output_stride);
+  for (int64_t t = 0; t < part.tiles; ++t) {
+    const Place p = place_of(s, grid, part.tile + t);
+    const int64_t rows = s.out_h - p.row, cols = s.out_w - p.column;
+    const int64_t at = ((p.image * s.out_h + p.row) * s.out_w + p.column) * s.n + part.begin;
+    for_lanes(n, [&](int64_t j, int64_t m) {
+      const auto finish = m == kLanes ? output_tile<T, true> : output_tile<T, false>;
+      finish(part.outputs + t * n + j, part.output_stride, e, at + j, part.begin + j, s.out_w * s.n, s.n, rows, cols, y, m);
+    });
   }
 }
 
 }  // namespace
 
-void winograd(const WinogradShape& s, const float* x, const float* packed, const Epilogue& e, float* y, int64_t begin,
-              int64_t end, float* scratch) {
-  if (end <= begin || s.n <= 0) return;
-  if (s.tile == 4) return run<4>(s, x, packed, e, y, begin, end, scratch);
-  run<2>(s, x, packed, e, y, begin, end, scratch);
+void winograd_inputs(const WinogradShape& s, const float* x, int64_t begin, int64_t end, const float* zeros, float* to,
+                     int64_t stride) {
+  s.tile == 4 ? inputs_of<4>(s, x, begin, end, zeros, to, stride) : inputs_of<2>(s, x, begin, end, zeros, to, stride);
+}
+void winograd_outputs(const WinogradShape& s, const WinogradPart& part, const float* packed, const Epilogue& e, float* y) {
+  s.tile == 4 ? outputs_of<4>(s, part, packed, e, y) : outputs_of<2>(s, part, packed, e, y);
 }
 
 }  // namespace miniten::kernels::MINITEN_TARGET

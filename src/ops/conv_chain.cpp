@@ -177,8 +177,9 @@ Work chain_work(const Call& c) {
   Chain chain = chain_of(c);
   int64_t macs = 0, rows = chain.last().n * chain.last().p;
   for (int i = 0; i < chain.stages; ++i) macs += chain.g[i].macs();
-  // Each piece computes the rows that reach over its edge again.
-  Work w{.pieces = c.workers < 2 ? 1 : int(std::clamp<int64_t>(std::min({macs / 393216, rows / 4, int64_t(2 * c.workers)}), 1, 64)),
+  // Each piece computes the rows that reach over its edge again: not more of them than threads where they are few.
+  int64_t most = c.workers < 2 ? 1 : rows < 12 * c.workers ? c.workers : 2 * c.workers;
+  Work w{.pieces = int(std::clamp<int64_t>(std::min({macs / 393216, rows / 3, most}), 1, 64)),
          .scratch = rows_of(chain, band_of(chain)).total + conv::band_bytes(chain.g[0])};
   if (!c.prepared) { w.shared = packed_bytes(chain); w.phases = 2; }
   return w;
@@ -257,7 +258,7 @@ std::optional<Absorbed> absorb_stage(const Fusion& f) {
   // Winograd and tiles of few pixels do better alone, and what stays in the cache anyway needs no bands.
   bool wide = before.groups == 1 && (before.r * before.s == 1 || before.stride_h * before.stride_w > 1) && before.q >= 12;
   if (!(after.is_depthwise() ? wide : narrow && before.is_depthwise())) return {};
-  if (conv::floats(before.o * before.p * before.q) < cache_bytes / (after.is_depthwise() ? 1 : 2)) return {};
+  if (conv::floats(before.o * before.p * before.q) < cache_bytes) return {};
   if (!stays_dense(next, 1, after) || !stays_dense(first, weight_of(stages - 1), before)) return {};
   Absorbed a{std::make_shared<ConvChainAttrs>(at), {1, 2}, {}, &conv_chain_op};
   if (at.residual) a.inputs_of_next.push_back(3);

@@ -5,9 +5,7 @@
 namespace miniten::conv {
 
 // Each piece reads all weights once more and is waited for: some microseconds of work make that cheap.
-int pieces_of(const ConvGeometry& g, int64_t units) {
-  return int(std::clamp<int64_t>(std::min(g.macs() / (g.is_depthwise() ? 131072 : 786432), units), 1, 64));
-}
+int pieces_of(const ConvGeometry& g, int64_t units) { return even_pieces(std::min(g.macs() / (g.is_depthwise() ? 131072 : 786432), units)); }
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
 void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View& w, const View& y, int which) {
@@ -137,15 +135,19 @@ static int64_t winograd_tile(const ConvGeometry& g, bool exact, double& share) {
 Choice choose(const ConvGeometry& g, bool exact) {
   Choice c;
   c.winograd = winograd_shape(g, winograd_tile(g, exact, c.share));
+  int64_t pairs = g.o / 32;                                    // of panels
   if (c) {
     c.packed = floats(kernels::winograd_packed_floats(c.winograd));
     c.scratch = floats(kernels::winograd_scratch_floats(c.winograd));
     c.pieces = pieces_of(g, kernels::winograd_tiles(c.winograd) / 28);
+    if (int columns = pieces_of(g, std::min(pairs, g.macs() / 4194304)); columns > c.pieces) {      // two phases ask for more work
+      c.pieces = columns;
+      c.inputs = aligned(floats(kernels::winograd_input_floats(c.winograd)));
+    }
   } else {
     c.packed = packed_floats(g) * sizeof(float);
     c.scratch = band_bytes(g);
     c.pieces = pieces_of(g, g.n * g.p);
-    int64_t pairs = g.o / 32;                                  // of panels
     if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs)) && pairs > 1) {
       c.by_columns = true;
       c.pieces = pieces_of(g, pairs);
@@ -153,16 +155,27 @@ Choice choose(const ConvGeometry& g, bool exact) {
   }
   return c;
 }
+Work work_of(const Choice& choice, size_t shared, int phases) {
+  return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = aligned(shared) + choice.inputs, .phases = choice.inputs ? 2 : phases};
+}
 static void pack_for(const Choice& choice, const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
   if (!choice) return pack_weights(g, w, to, piece, pieces);
   int64_t panels = (g.o + 15) / 16;
   kernels::winograd_pack(choice.winograd, w, 9 * g.c, g.c, 1, panels * piece / pieces * 16, std::min(g.o, panels * (piece + 1) / pieces * 16), to);
 }
 
-void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, kernels::Epilogue finish, SparsePanels sparse) {
+void transform(const Choice& choice, const Context& c, const float* x, float* inputs) {
+  auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
+  kernels::winograd_transform(choice.winograd, x, begin, end, inputs, reinterpret_cast<float*>(c.scratch));
+}
+void run(const Choice& choice, const ConvGeometry& g, const Context& c, const float* x, const float* packed, const float* inputs, kernels::Epilogue finish, SparsePanels sparse) {
   auto* scratch = reinterpret_cast<float*>(c.scratch);
   float* y = c.out[0].f32();
   if (choice && !sparse.kind) {
+    if (choice.inputs) {
+      auto [first, last] = c.slice(g.o, 32);
+      return kernels::winograd_columns(choice.winograd, inputs, packed, finish, y, first, last, scratch);
+    }
     auto [begin, end] = c.slice(kernels::winograd_tiles(choice.winograd));
     return kernels::winograd(choice.winograd, x, packed, finish, y, begin, end, scratch);
   }
@@ -200,8 +213,9 @@ Work conv2d_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.exact);
-  if (!c.prepared) return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = choice.packed, .phases = 2};
-  return {.pieces = choice.pieces, .scratch = std::max(choice.scratch, band_bytes(g))};        // sparse weights are multiplied directly
+  if (!c.prepared) return work_of(choice, choice.packed, 2);
+  choice.scratch = std::max(choice.scratch, band_bytes(g));    // sparse weights are multiplied directly
+  return work_of(choice, 0, 1);
 }
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
@@ -220,10 +234,16 @@ void conv2d_eval(const Context& c) {
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
   Choice choice = choose(g, c.exact);
   auto* packing = reinterpret_cast<float*>(c.shared);
-  if (!c.prepared && c.phase == 0) return pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
+  auto* inputs = reinterpret_cast<float*>(c.shared + (c.prepared ? 0 : aligned(choice.packed)));
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
-  run(choice, g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi},
-      {weights, c.prepared ? form_of(c.prepared).sparse : 0});
+  SparsePanels sparse{weights, c.prepared ? form_of(c.prepared).sparse : 0};
+  if (c.phase == 0 && (!c.prepared || choice.inputs)) {
+    if (!c.prepared) pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
+    if (choice.inputs && !sparse.kind) transform(choice, c, c.in[0].f32(), inputs);
+    return;
+  }
+  run(choice, g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), inputs,
+      {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi}, sparse);
 }
 
 }  // namespace miniten

@@ -20,6 +20,9 @@ struct ConvGeometry {
   int64_t macs() const { return n * p * q * o * taps(); }
 };
 
+// An even number of pieces, so that two threads end together.
+inline int even_pieces(int64_t n) { return int(std::clamp<int64_t>(n / 2 * 2, 1, 64)); }
+
 // Works for any attributes with stride, padding, dilation and groups.
 template <class A> ConvGeometry conv_geometry(const Shape& x, const Shape& weight, const Shape& y, const A& at) {
   return {x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], y[2], y[3],

@@ -135,7 +135,7 @@ Work conv2d_input_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   if (Parts parts; split(g, parts)) return {.pieces = pieces_of(g, g.n * g.h), .scratch = parts.band, .shared = floats(int64_t(parts.packed)), .phases = 2};
   Turned t = turned(g, c.exact);
-  return {.pieces = t.choice.pieces, .scratch = t.choice.scratch, .shared = t.spread + t.choice.packed, .phases = 2};
+  return work_of(t.choice, t.spread + t.choice.packed, 2);
 }
 void conv2d_input_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
@@ -144,13 +144,15 @@ void conv2d_input_eval(const Context& c) {
   if (Parts parts; split(g, parts)) return run_parts(c, g, parts);
   Turned t = turned(g, c.exact);
   auto *spread = reinterpret_cast<float*>(c.shared), *packed = reinterpret_cast<float*>(c.shared + t.spread);
+  auto* inputs = reinterpret_cast<float*>(c.shared + aligned(t.spread + t.choice.packed));
   if (c.phase == 0) {
     pack_turned(t, g, c.in[1].f32(), packed, c.piece, c.pieces);
     auto [begin, end] = c.slice(t.g.n * t.g.h);
     if (t.spread) spread_rows(g, t.g, c.in[0].f32(), spread, begin, end);
+    if (t.choice.inputs) transform(t.choice, c, c.in[0].f32(), inputs);
     return;
   }
-  run(t.choice, t.g, c, t.spread ? spread : c.in[0].f32(), packed, {});
+  run(t.choice, t.g, c, t.spread ? spread : c.in[0].f32(), packed, inputs, {});
 }
 
 // ---- weight from x and y: a product over pixels; images are summed in chunks, then the chunks in order ----

@@ -34,12 +34,16 @@ void convolve(const ConvGeometry&, const float* x, const float* packed, const ke
 struct Choice {
   kernels::WinogradShape winograd;
   size_t packed = 0, scratch = 0;                              // bytes
+  size_t inputs = 0;                                           // bytes: Winograd's transforms of x, where pieces share out the output channels
   double share = 1;                                            // of the direct form's time
   int pieces = 1;
   bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
   explicit operator bool() const { return winograd.tile > 0; }
 };
 Choice choose(const ConvGeometry&, bool exact);
-void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, kernels::Epilogue finish, SparsePanels sparse = {});   // c's piece
+// The inputs, if any, lie behind `shared` bytes of the caller's and are transformed in phase 0, with what else has to be done there.
+Work work_of(const Choice&, size_t shared, int phases);
+void transform(const Choice&, const Context&, const float* x, float* inputs);
+void run(const Choice&, const ConvGeometry&, const Context&, const float* x, const float* packed, const float* inputs, kernels::Epilogue finish, SparsePanels sparse = {});   // c's piece
 
 }  // namespace miniten::conv

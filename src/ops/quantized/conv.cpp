@@ -38,7 +38,7 @@ struct Parts {
             .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
             .segment = segment};
   }
-  int pieces() const { return int(std::clamp<int64_t>(std::min(g.macs() / 262144, g.n * g.p), 1, 64)); }
+  int pieces() const { return even_pieces(std::min(g.macs() / 262144, g.n * g.p)); }
 };
 
 void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o, r, s, c / groups) in memory

@@ -62,6 +62,24 @@ TEST(Session, GivesTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
+// Few pixels and many channels: pieces share out output channels, by Winograd and directly, weights known or not.
+TEST(Session, GivesTheSameBitsWhereChannelsAreCut) {
+  for (bool known : {true, false})
+    for (bool exact : {false, true})
+      for (Dim size : {7, 14}) {
+        Tensor w = normal({112, 96, 3, 3}, 2) * 0.1, b = normal({112}, 4), x = normal({2, 96, size, size}, 3), r = normal({2, 112, size, size}, 5);
+        Graph g = trace({x.spec(), w.spec(), r.spec()}, [&](auto& in) { return std::vector{clamp(conv2d(in[0], known ? w : in[1], b, {.padding = {1, 1, 1, 1}}) + in[2], -1, 2)}; });
+        std::vector<Tensor> results;
+        for (int threads : {1, 2, 3, 5}) {
+          Session s(g, {.threads = threads, .exact = exact});
+          for (int again = 0; again < 2; ++again) results.push_back(s.run(std::vector{x, w, r})[0]);
+          EXPECT_LE(s.measured_arena_bytes(std::vector{x, w, r}), s.arena_bytes());
+        }
+        for (const Tensor& t : results) EXPECT_EQ(difference(t, results[0]), 0);
+        EXPECT_LT(difference(results[0], clamp(conv2d(x, w, b, {.padding = {1, 1, 1, 1}}) + r, -1, 2)), 1e-4);
+      }
+}
+
 TEST(Session, BindsSymbolicSizes) {
   Mlp m;
   Graph g = m.graph(symbol("batch"));
@@ -196,6 +214,7 @@ TEST(Session, GradientsOfConvolutionsByEveryAlgorithm) {
   const Case cases[] = {
       {{2, 24, 13, 12}, {40, 24, 3, 3}, {.padding = {1, 1, 1, 1}}, true},
       {{2, 40, 9, 16}, {24, 40, 3, 3}, {.padding = {0, 2, 1, 0}}, true},
+      {{1, 64, 14, 14}, {96, 64, 3, 3}, {.padding = {1, 1, 1, 1}}, true},      // few tiles: cut by channels
       {{1, 8, 9, 9}, {8, 8, 3, 3}, {.padding = {3, 1, 1, 1}}, false},          // wider than the kernel reaches
       {{2, 16, 12, 12}, {32, 16, 3, 3}, {.stride = {2, 2}, .padding = {1, 1, 1, 1}}, false},
       {{2, 17, 9, 12}, {33, 17, 1, 1}, {.stride = {2, 3}}, false},

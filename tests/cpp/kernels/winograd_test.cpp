@@ -61,13 +61,27 @@ void check(const Problem& p, Edge edge) {
   Guarded<float> cut(y.size(), edge);
   for (int64_t t = 0; t < tiles; t += 3)
     winograd(s, x.data(), packed.data(), {}, cut.data(), t, std::min(tiles, t + 3), scratch.data());
-  ASSERT_TRUE(same_bits(y.values(), cut.values()));
+  const std::vector<float> whole = y.values();
+  ASSERT_TRUE(same_bits(whole, cut.values()));
+
+  Guarded<float> inputs(winograd_input_floats(s), edge), columns(y.size(), edge);
+  for (const int64_t wide : {16, 32, 1024}) {
+    std::fill_n(inputs.data(), inputs.size(), kNaN);
+    std::fill_n(scratch.data(), scratch.size(), kNaN);
+    for (int64_t t = 0; t < tiles; t += 5) winograd_transform(s, x.data(), t, std::min(tiles, t + 5), inputs.data(), scratch.data());
+    for (int64_t j = 0; j < s.n; j += wide)
+      winograd_columns(s, inputs.data(), packed.data(), {}, columns.data(), j, std::min(s.n, j + wide), scratch.data());
+    ASSERT_TRUE(same_bits(whole, columns.values()));
+  }
 
   Epilogue e;
   e.bias = bias.data(), e.residual = residual.data(), e.lo = -0.5f, e.hi = 2.0f;
   winograd(s, x.data(), packed.data(), e, cut.data(), 0, tiles, scratch.data());
   for (int64_t at = 0; at < y.size(); ++at)
     ASSERT_EQ(cut[at], std::clamp(y[at] + p.bias[at % s.n] + p.residual[at], -0.5f, 2.0f));
+  for (int64_t j = 0; j < s.n; j += 16)
+    winograd_columns(s, inputs.data(), packed.data(), e, columns.data(), j, std::min(s.n, j + 16), scratch.data());
+  ASSERT_TRUE(same_bits(cut.values(), columns.values()));
   e.residual = residual.data();
   winograd(s, x.data(), packed.data(), e, residual.data(), 0, tiles, scratch.data());
   ASSERT_TRUE(same_bits(cut.values(), residual.values()));
