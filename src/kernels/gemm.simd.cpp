@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kPanel = 16;                    // columns of a packed panel
 constexpr int kPanelVectors = kPanel / kLanes;
-constexpr int64_t kAhead = 64 * kPanel;       // weights asked for in advance: as many bytes as a page
+constexpr int64_t kAhead = 64 * kPanel;       // floats of weights asked for in advance: a page
 
 // One tile of the product: a range of K for up to MR pixels and NV vectors of columns.
 struct Tile {
@@ -86,8 +86,10 @@ void run_tile(const Tile& t) {
       for (int g = 0; g < kGroups; ++g) a[g] = t.a + o * t.outer_stride + i * t.inner_stride + 3 * g * a_col;
       for (int64_t k = 0; k < t.segment; ++k) {
         V bv[NV];
-        MINITEN_UNROLL(8)
-        for (int p = 0; p < kPanels; ++p) __builtin_prefetch(b[p] + kAhead);
+        if constexpr (1 < MR) {  // one row alone leaves the processor free to run ahead
+          MINITEN_UNROLL(8)
+          for (int p = 0; p < kPanels; ++p) __builtin_prefetch(b[p] + kAhead);
+        }
         MINITEN_UNROLL(8)
         for (int j = 0; j < NV; ++j) bv[j] = load(b[j / kPanelVectors] + j % kPanelVectors * kLanes);
         MINITEN_UNROLL(32)
