@@ -28,11 +28,20 @@ def timed(run: Callable[[], Any], times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
-def compare(first: Callable[[], Any], second: Callable[[], Any], rounds: int, seconds_a_turn: float = 2e-3) -> Comparison:
+def compare(first: Callable[[], Any], second: Callable[[], Any], rounds: int, seconds_a_turn: float = 2e-3, rest: float = 0) -> Comparison:
+    """rest: seconds before each turn, after which its threads are woken by a call that does not count: some pools spin on a core for
+    a while after their last work, and the other side would run beside them."""
+
+    def turn(run: Callable[[], Any], times: int) -> float:
+        if rest:
+            time.sleep(rest)
+            run()
+        return timed(run, times)
+
     for run in (first, second):
         timed(run, 5)
     times = [max(1, int(seconds_a_turn / timed(run, 5))) for run in (first, second)]
-    seconds = np.array([[timed(first, times[0]), timed(second, times[1])] for _ in range(rounds)])
+    seconds = np.array([[turn(first, times[0]), turn(second, times[1])] for _ in range(rounds)])
     low, ratio, high = np.percentile(seconds[:, 1] / seconds[:, 0], [10, 50, 90])
     a, b = np.median(seconds, 0)
     return Comparison(float(a), float(b), float(ratio), float(low), float(high))
