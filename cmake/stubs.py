@@ -1,16 +1,30 @@
 """Writes the type stub of the extension module: stubs.py <folder of _core> <output.pyi>.
 
 Tensor has methods called int, float, bool and numpy, which would hide the types of these names from the annotations of
-its body, so those are written in full.
+its body, so those are written in full. The methods that python/miniten/_composed.py adds are declared there too.
 """
 
+import ast
 import importlib
+import pathlib
 import re
 import sys
 
 from nanobind.stubgen import StubGen
 
-HEAD = "import builtins\nfrom numpy import ndarray as ndarray_type, dtype as dtype_type\nfrom numpy.typing import ArrayLike\n\n__version__: str\n"
+HEAD = "import builtins\nfrom numpy import ndarray as ndarray_type, dtype as dtype_type\nfrom numpy.typing import ArrayLike\nfrom miniten._composed import MinMax, Values\n\n__version__: str\n"
+
+
+def added_methods():
+    """Declarations of _composed._METHODS: the functions, their first argument being self."""
+    tree = ast.parse((pathlib.Path(__file__).parent.parent / "python/miniten/_composed.py").read_text())
+    names = next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_METHODS")
+    for f in tree.body:
+        if isinstance(f, ast.FunctionDef) and f.name in names:
+            f.args.args[0] = ast.arg("self")
+            f.body = [ast.Expr(ast.Constant(...))]
+            text = ast.unparse(f).replace("\n    ", " ")
+            yield "    " + re.sub(r"\bAny\b", "typing.Any", re.sub(r"\bSequence\b", "collections.abc.Sequence", text))
 
 
 def main(folder, output):
@@ -20,6 +34,8 @@ def main(folder, output):
     text = generator.get()
     text = text.replace("numpy.typing.ArrayLike", "ArrayLike").replace("numpy.ndarray", "ndarray_type").replace("numpy.dtype", "dtype_type")
     text = re.sub(r"^import numpy(\.typing)?\n", "", text, flags=re.M)
+    tensor = re.search(r"^class Tensor\b.*\n(?:(?: .*)?\n)*", text, flags=re.M)
+    text = text[:tensor.end()].rstrip() + "\n\n" + "\n\n".join(added_methods()) + "\n\n" + text[tensor.end():]
     lines, inside = [], False
     for line in text.splitlines():
         if line.startswith("class "):

@@ -217,7 +217,8 @@ from miniten._core import (
     zeros,
     zeros_like,
 )
-from miniten import autograd, linalg, nn, optim
+from miniten import _composed, autograd, linalg, nn, optim
+from miniten._composed import *
 from miniten._noise import deterministic
 from miniten._state import load, save
 from miniten.autograd import checkpoint, enable_grad, inference_mode, no_grad, set_grad_enabled
@@ -279,3 +280,4 @@ __all__ = [
     "take_along_dim", "tan", "tanh", "tensor", "tensordot", "tile", "topk", "trace", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint4",
     "uint64", "uint8", "unbind", "unique", "unsqueeze", "var", "vstack", "where", "zeros", "zeros_like",
 ]
+__all__ += _composed.__all__

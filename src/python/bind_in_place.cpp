@@ -87,8 +87,8 @@ void bind_in_place(nb::module_&, TensorClass& c) {
   c.def("pow_", [power](const Tensor& x, ArrayLike o) { return power(x, {o.object}); }, nb::arg("exponent"), "In x's own memory.");
   for (const Unary& row : unaries) c.def(row.name, [&row](const Tensor& x) { return in_place(x, *row.op, row.f); }, "In x's own memory.");
   for (const char* name : {"clamp_", "clip_"})
-    c.def(name, [](const Tensor& x, std::optional<double> lo, std::optional<double> hi) {
-        return in_place(x, clamp_op, [&](const Tensor& old) { return clamped(old, lo, hi); });
+    c.def(name, [](const Tensor& x, ArrayLike lo, ArrayLike hi) {
+        return in_place(x, clamp_op, [&](const Tensor& old) { return clamped(old, lo.object, hi.object); });
       }, nb::arg("min") = nb::none(), nb::arg("max") = nb::none(), "In x's own memory.");
   c.def("fill_", [](const Tensor& x, ArrayLike value) {
       return in_place(x, copy_op, [&](const Tensor& old) {

@@ -142,10 +142,8 @@ void bind_elementwise(Both b) {
     b.c.def(name, [call](nb::handle a, ArrayLike o, double alpha) { return call(a, o.object, alpha); }, nb::arg("other"), nb::kw_only(), nb::arg("alpha") = 1.0, doc);
   }
 
-  auto clip = [](ArrayLike x, std::optional<double> lo, std::optional<double> hi) {
-    return clamped(x.tensor("clamp"), lo, hi);
-  };
-  for (const char* name : {"clamp", "clip"}) b.def_x(name, clip, nb::arg("min") = nb::none(), nb::arg("max") = nb::none(), "x cut to [min, max].");
+  auto clip = [](ArrayLike x, ArrayLike lo, ArrayLike hi) { return clamped(x.tensor("clamp"), lo.object, hi.object); };
+  for (const char* name : {"clamp", "clip"}) b.def_x(name, clip, nb::arg("min") = nb::none(), nb::arg("max") = nb::none(), "x cut to [min, max]: numbers, or tensors that broadcast.");
   b.m.def("where", [](ArrayLike condition, ArrayLike a, ArrayLike o) {
       auto [x, y] = operands("where", a.object, o.object);
       return where(condition.tensor("where"), x, y);

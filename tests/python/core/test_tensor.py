@@ -344,3 +344,16 @@ def test_repr_of_large_and_other_tensors():
     seen = []
     mt.trace(lambda t: (seen.append(repr(t)), t + 1)[1], (2, 3))
     assert seen == ["tensor(<traced>, size=(2, 3), dtype=miniten.float32)"]
+
+
+@pytest.mark.parametrize("limits", [(1, 2), (None, 2), (0.5, 2), (0, 2.5)], ids=str)
+def test_clamp_keeps_integers(limits):
+    torch = judge("torch")
+    values = [-3, 0, 1, 2, 7]
+    got, wanted = mt.tensor(values).clamp(*limits), torch.tensor(values).clamp(*limits)
+    assert str(got.dtype).split(".")[-1] == str(wanted.dtype).split(".")[-1]
+    assert got.tolist() == wanted.tolist()
+    x = mt.tensor(values)
+    assert x.clamp_(0, 2).tolist() == [0, 0, 1, 2, 2] and x.dtype == mt.int64
+    with pytest.raises(TypeError, match="min or max"):
+        x.clamp()

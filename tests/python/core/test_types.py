@@ -32,6 +32,8 @@ loss.backward()
 session: mt.Session = mt.compile(net, (1, 3, 8, 8), threads=1)
 a: np.ndarray = (mt.tensor([1.0], dtype="float32") @ np.ones(1)).numpy()
 n: int = loss.numel()
+steps: mt.Tensor = mt.tensor([1.0, 4.0]).diff(n=1)
+least: mt.Tensor = loss.aminmax().min
 state: dict[str, mt.Tensor] = net.state_dict()
 with mt.no_grad():
     value: float = loss.item()

@@ -52,6 +52,8 @@ CASES = {
     "clamp": (lambda m, F, x: m.clamp(x, -0.5, 0.75), [normal(*X)]),
     "clamp from below": (lambda m, F, x: x.clamp(min=0.125), [normal(*X)]),
     "clamp from above": (lambda m, F, x: x.clip(max=0.125), [normal(*X)]),
+    "clamp between tensors": (lambda m, F, x, a, b: m.clamp(x, a, b), [normal(*X) * 3, normal(4) - 1, positive(3, 1)]),
+    "clamp by a tensor": (lambda m, F, x, a: x.clamp(max=a), [normal(*X), positive(4)]),
     "clamp, strided": (lambda m, F, x: x.T.clamp(-0.5, 0.5), [normal(*X)]),
     "exp of nothing": (lambda m, F, x: m.exp(x), [normal(0, 3)]),
     "tanh of a scalar": (lambda m, F, x: m.tanh(x), [np.array(0.3)]),
