@@ -98,7 +98,8 @@ from miniten._core import (
     ZeroPad2d,
     scaled_dot_product_attention,
 )
-from miniten.nn import functional, init, utils
+from miniten.nn import composed, functional, init, utils
+from miniten.nn.composed import *
 from miniten.nn.containers import ModuleDict, ModuleList
 from miniten.nn.graphs import MessagePassing
 from miniten.nn.transformer import TransformerDecoder, TransformerEncoder
@@ -128,3 +129,4 @@ __all__ = [
     "Softplus", "Softsign", "Tanh", "Tanhshrink", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
     "TripletMarginLoss", "Unflatten", "Unfold", "Upsample", "ZeroPad2d", "functional", "init", "metrics", "scaled_dot_product_attention", "utils",
 ]
+__all__ += composed.__all__

@@ -28,6 +28,21 @@ X, LINE, IMAGE = (3, 4), (2, 4, 9), (2, 4, 6, 5)
 P = 1 / (1 + np.exp(-normal(3, 4)))
 
 CASES = {
+    "hardshrink": (lambda m, F, x: F.hardshrink(x, 0.25), [normal(*X)]),
+    "softshrink": (lambda m, F, x: F.softshrink(x, 0.25), [normal(*X)]),
+    "threshold": (lambda m, F, x: F.threshold(x, 0.25, 7.0), [normal(*X)]),
+    "softmin": (lambda m, F, x: F.softmin(x, 0), [normal(*X)]),
+    "lp_pool1d": (lambda m, F, x: F.lp_pool1d(x, 2, 3), [normal(*LINE)]),
+    "lp_pool2d": (lambda m, F, x: F.lp_pool2d(x, 2, (2, 3), 2), [normal(*IMAGE)]),
+    "local_response_norm": (lambda m, F, x: F.local_response_norm(x, 3, 0.5, 0.6, 1.5), [normal(*IMAGE)]),
+    "bilinear": (lambda m, F, a, b, w, c: F.bilinear(a, b, w, c), [normal(5, 4), normal(5, 3), normal(2, 4, 3), normal(2)]),
+    "soft_margin_loss": (lambda m, F, x: F.soft_margin_loss(x, m.sign(x.detach()), reduction="none"), [normal(*X)]),
+    "poisson_nll_loss": (lambda m, F, x, t: F.poisson_nll_loss(x, t, False, True), [np.abs(normal(*X)) + 0.2], [np.abs(normal(*X)) * 3]),
+    "gaussian_nll_loss": (lambda m, F, x, v, t: F.gaussian_nll_loss(x, t, v, reduction="sum"), [normal(*X), np.abs(normal(*X)) + 0.2], [normal(*X) * 2]),
+    "multi_margin_loss": (lambda m, F, x, t: F.multi_margin_loss(x, t, reduction="none"), [normal(*X)], [labels(4, 3)], False),
+    "multilabel_soft_margin_loss": (lambda m, F, x, t: F.multilabel_soft_margin_loss(x, t), [normal(*X)], [P.round()]),
+    "triplet_margin_with_distance_loss": (lambda m, F, a, p, n: F.triplet_margin_with_distance_loss(a, p, n), [normal(5, 4), normal(5, 4) * 2, normal(5, 4) + 1]),
+    "pdist": (lambda m, F, x: F.pdist(x, 3.0), [normal(5, 4)], (), False),
     "leaky_relu": (lambda m, F, x: F.leaky_relu(x, 0.2), [normal(*X)]),
     "prelu, one": (lambda m, F, x, w: F.prelu(x, w), [normal(*IMAGE), np.array([0.3])]),
     "prelu, channels": (lambda m, F, x, w: F.prelu(x, w), [normal(*IMAGE), np.array([0.3, -0.1, 0.2, 0.0])]),
@@ -235,3 +250,34 @@ def test_errors_name_the_function(call, error, words):
         call()
     text = str(caught.value)
     assert text.startswith("[") and " expected " in text and ", got " in text and words in text, text
+
+
+def test_gumbel_softmax_draws_by_weight():
+    mt.manual_seed(0)
+    logits = mt.tensor([[0.0, 1.0, 2.0]]).expand(20000, 3)
+    drawn = F.gumbel_softmax(logits, hard=True)
+    np.testing.assert_allclose(np.sort(drawn.numpy(), 1), [[0, 0, 1]] * 20000, atol=1e-6)
+    np.testing.assert_allclose(drawn.mean(0).numpy(), mt.softmax(logits[0], -1).numpy(), atol=0.015)
+    soft = F.gumbel_softmax(logits, tau=0.5)
+    np.testing.assert_allclose(soft.sum(1).numpy(), 1, atol=1e-5)
+    x = mt.tensor([0.3, -0.2], requires_grad=True)
+    (F.gumbel_softmax(x, hard=True) * mt.tensor([1.0, 2.0])).sum().backward()
+    assert np.abs(x.grad.numpy()).max() > 0
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: F.softshrink(mt.zeros(2), -1), "lambd of 0 or more"),
+    (lambda: F.bilinear(mt.zeros(2, 3), mt.zeros(2, 3), mt.zeros(1, 3, 4)), "a weight of"),
+    (lambda: F.gaussian_nll_loss(mt.zeros(2, 3), mt.zeros(2, 3), mt.zeros(4)), "got (4,)"),
+    (lambda: F.poisson_nll_loss(mt.zeros(2), mt.zeros(3)), "shape (2,), got (3,)"),
+    (lambda: F.soft_margin_loss(mt.zeros(2), mt.zeros(2), reduction="some"), "'some'"),
+    (lambda: F.multi_margin_loss(mt.zeros(2, 3), mt.zeros(2).long(), p=3), "p of 1 or 2"),
+    (lambda: F.gumbel_softmax(mt.zeros(2), 0), "tau above 0"),
+    (lambda: F.local_response_norm(mt.zeros(2, 3), 2), "(N, C, ..)"),
+    (lambda: mt.nn.CircularPad2d((1, 2)), "one width or 4"),
+    (lambda: mt.nn.Softmax2d()(mt.zeros(2, 3)), "(N, C, H, W)"),
+])
+def test_bad_input_of_composed_functions(call, words):
+    with pytest.raises(ValueError) as e:
+        call()
+    assert words in str(e.value)

@@ -101,6 +101,24 @@ LAYERS = {
     "Unfold": (lambda nn: nn.Unfold((3, 2), dilation=(2, 1), padding=1, stride=2), IMAGE),
     "Fold": (lambda nn: nn.Fold((4, 5), 2), (2, 8, 12)),
     "Unflatten": (lambda nn: nn.Unflatten(1, (2, 2)), IMAGE),
+    "ZeroPad1d": (lambda nn: nn.ZeroPad1d((1, 3)), (2, 4, 7)),
+    "ReflectionPad1d": (lambda nn: nn.ReflectionPad1d(2), (2, 4, 7)),
+    "ReplicationPad1d": (lambda nn: nn.ReplicationPad1d((1, 3)), (2, 4, 7)),
+    "CircularPad1d": (lambda nn: nn.CircularPad1d((1, 3)), (2, 4, 7)),
+    "CircularPad2d": (lambda nn: nn.CircularPad2d((1, 2, 0, 3)), IMAGE),
+    "ConstantPad1d": (lambda nn: nn.ConstantPad1d(2, 3.5), (2, 4, 7)),
+    "ConstantPad2d": (lambda nn: nn.ConstantPad2d((1, 2, 0, 3), -1.5), IMAGE),
+    "Hardshrink": (lambda nn: nn.Hardshrink(0.75), IMAGE),
+    "Softshrink": (lambda nn: nn.Softshrink(), IMAGE),
+    "Threshold": (lambda nn: nn.Threshold(0.25, -2.0), IMAGE),
+    "Softmin": (lambda nn: nn.Softmin(1), IMAGE),
+    "Softmax2d": (lambda nn: nn.Softmax2d(), IMAGE),
+    "LPPool1d": (lambda nn: nn.LPPool1d(2, 3, stride=2), (2, 4, 9)),
+    "LPPool2d": (lambda nn: nn.LPPool2d(2.0, (3, 2), ceil_mode=True), IMAGE),
+    "LocalResponseNorm": (lambda nn: nn.LocalResponseNorm(3, alpha=0.5, k=2.0), IMAGE),
+    "LocalResponseNorm, even": (lambda nn: nn.LocalResponseNorm(2), (2, 4, 7)),
+    "UpsamplingNearest2d": (lambda nn: nn.UpsamplingNearest2d(scale_factor=2), IMAGE),
+    "UpsamplingBilinear2d": (lambda nn: nn.UpsamplingBilinear2d((5, 9)), IMAGE),
     "Dropout2d in eval": (lambda nn: nn.Dropout2d(0.5).eval(), IMAGE),
     "a small CNN": (
         lambda nn: nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Conv2d(8, 5, 1),
@@ -178,6 +196,11 @@ LOSSES = {
     "HuberLoss": (lambda nn: nn.HuberLoss("sum", 0.7), "values"),
     "BCEWithLogitsLoss": (lambda nn: nn.BCEWithLogitsLoss(pos_weight=W(nn)), "binary"),
     "KLDivLoss": (lambda nn: nn.KLDivLoss(reduction="batchmean"), "binary"),
+    "SoftMarginLoss": (lambda nn: nn.SoftMarginLoss(reduction="sum"), "values"),
+    "PoissonNLLLoss": (lambda nn: nn.PoissonNLLLoss(full=True), "binary"),
+    "MultiMarginLoss": (lambda nn: nn.MultiMarginLoss(weight=W(nn), margin=0.5), "labels"),
+    "MultiMarginLoss, squares": (lambda nn: nn.MultiMarginLoss(p=2, reduction="sum"), "labels"),
+    "MultiLabelSoftMarginLoss": (lambda nn: nn.MultiLabelSoftMarginLoss(W(nn)), "binary"),
 }
 
 
@@ -195,6 +218,72 @@ def test_loss_against_torch(name):
     assert got.shape == ()
     agree(got.item(), wanted.item())
     agree(y.grad.numpy(), x.grad.numpy())
+
+
+def from_torch(theirs, ours):
+    ours.load_state_dict({k: v.numpy().copy() for k, v in theirs.state_dict().items()})
+    return ours
+
+
+PAIRS = {
+    "CosineSimilarity": (lambda nn: nn.CosineSimilarity(dim=-1), (5, 4), (5, 4)),
+    "PairwiseDistance": (lambda nn: nn.PairwiseDistance(1.0, keepdim=True), (5, 4), (5, 4)),
+    "Bilinear": (lambda nn: nn.Bilinear(4, 3, 2), (5, 4), (5, 3)),
+    "Bilinear without bias": (lambda nn: nn.Bilinear(4, 3, 2, bias=False), (2, 5, 4), (2, 5, 3)),
+    "Transformer": (lambda nn: nn.Transformer(8, 2, 2, 1, 16, batch_first=True).eval(), (2, 5, 8), (2, 3, 8)),
+    "Transformer, norm first": (lambda nn: nn.Transformer(8, 2, 1, 2, 16, activation="gelu", norm_first=True).eval(), (5, 2, 8), (3, 2, 8)),
+    "GaussianNLLLoss": (lambda nn: (lambda f: lambda x, v: f(x, x * 0.5 + 1, v * v))(nn.GaussianNLLLoss(full=True)), (5, 4), (5, 1)),
+    "TripletMarginWithDistanceLoss": (
+        lambda nn: (lambda f: lambda x, y: f(x, y, y.flip(0)))(nn.TripletMarginWithDistanceLoss(margin=0.5, swap=True, reduction="none")), (5, 4), (5, 4)),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_layer_of_two_inputs_against_torch(name):
+    make, *shapes = PAIRS[name]
+    theirs, ours = make(torch.nn), make(mt.nn)
+    if isinstance(ours, mt.nn.Module):
+        from_torch(theirs, ours)
+    arrays = [np.random.default_rng(i).normal(size=s).astype("float32") for i, s in enumerate(shapes)]
+    x, y = [torch.tensor(a, requires_grad=True) for a in arrays], [mt.Tensor(a, requires_grad=True) for a in arrays]
+    wanted, got = theirs(*x), ours(*y)
+    agree(got.detach().numpy(), wanted.detach().numpy())
+    (wanted * wanted).sum().backward(), (got * got).sum().backward()
+    for a, b in zip(y, x):
+        agree(a.grad.numpy(), b.grad.numpy(), 1e-4)
+    agree(mt.compile(mt.trace(ours, shapes), shapes).run(*arrays).numpy(), got.detach().numpy())
+
+
+def test_parameters_by_number_and_name():
+    class Net(mt.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = mt.nn.ParameterList([mt.ones(2), mt.zeros(3)])
+            self.named = mt.nn.ParameterDict({"scale": mt.ones(1)})
+
+        def forward(self, x):
+            return (x + self.rows[0]) * self.named["scale"]
+
+    net = Net()
+    assert list(net.state_dict()) == ["rows.0", "rows.1", "named.scale"]
+    assert len(net.rows) == 2 and [p.shape for p in net.rows] == [(2,), (3,)] and "scale" in net.named and net.named.keys() == ["scale"]
+    net(mt.ones(2)).sum().backward()
+    assert net.rows[0].grad.tolist() == [1, 1] and net.named["scale"].grad.tolist() == [4]
+
+
+def test_masks_of_a_transformer():
+    mask = mt.nn.Transformer.generate_square_subsequent_mask(3)
+    np.testing.assert_array_equal(mask.numpy(), torch.nn.Transformer.generate_square_subsequent_mask(3).numpy())
+    theirs = torch.nn.Transformer(8, 2, 1, 1, 16, batch_first=True).eval()
+    ours = from_torch(theirs, mt.nn.Transformer(8, 2, 1, 1, 16, batch_first=True).eval())
+    a, b = (np.random.default_rng(i).normal(size=(2, n, 8)).astype("float32") for i, n in enumerate((5, 3)))
+    wanted = theirs(torch.tensor(a), torch.tensor(b), tgt_mask=torch.tensor(mask.numpy()))
+    agree(ours(mt.tensor(a), mt.tensor(b), tgt_mask=mask).detach().numpy(), wanted.detach().numpy())
+
+
+def test_settings_are_printed():
+    assert repr(mt.nn.ConstantPad1d(2, 3.5)) == "ConstantPad1d(padding=(2, 2), value=3.5)"
+    assert repr(mt.nn.Threshold(0.1, 20)) == "Threshold(threshold=0.1, value=20)"
 
 
 def test_losses_of_extreme_logits():
