@@ -6,6 +6,10 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -29,6 +33,16 @@ unsigned saved_state_mask() {  // which registers the system saves on a task swi
   unsigned low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return low;
+}
+
+// The system keeps no room for tiles until a process asks for it, which holds for all its threads.
+bool may_use_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr long request_permission = 0x1023, tile_data = 18;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
 }
 
 void ask_processor(CpuInfo& info) {
@@ -69,6 +83,10 @@ void ask_processor(CpuInfo& info) {
   add("avx512vl", avx512, seven.b, 31);
   add("avx512vnni", avx512, seven.c, 11);
   add("avx512bf16", avx512, seven_one.a, 5);
+  const bool amx = (saved & 0x60000) == 0x60000 && (seven.d >> 24 & 1) && may_use_tiles();
+  add("amx_tile", amx, seven.d, 24);
+  add("amx_int8", amx, seven.d, 25);
+  add("amx_bf16", amx, seven.d, 22);
 
   const bool amd = info.vendor == "AuthenticAMD" || info.vendor == "HygonGenuine";
   for (unsigned i = 0; i < 8; ++i) {

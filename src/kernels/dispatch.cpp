@@ -47,6 +47,7 @@ constexpr Isa kIsas[] = {
     {"avx_vnni", "avx2", "avx2 fma f16c avxvnni"},
     {"avx512", "avx2", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq"},
     {"avx512_vnni", "avx512", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni"},
+    {"avx512_amx", "avx512_vnni", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni amx_tile amx_int8"},
 #elif defined(__aarch64__)
     {"neon", "scalar", "asimd"},
     {"neon_dotprod", "neon", "asimd asimddp"},

@@ -1,10 +1,18 @@
 #pragma once
-// How a tile of 32-bit sums leaves: requantised to bytes, or as floats.
+// Where a product's packed weights begin, and how a tile of 32-bit sums leaves: requantised to bytes, or as floats.
 #include "kernels/qgemm.h"
 #include "kernels/qsimd-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
+
+MINITEN_INLINE const int32_t* qgemm_sums(const QGemmShape& s, const std::byte* packed) {
+  return reinterpret_cast<const int32_t*>(packed) + s.first;
+}
+MINITEN_INLINE const int8_t* qgemm_panels(const QGemmShape& s, const std::byte* packed) {
+  const int64_t all = s.packed_n ? s.packed_n : s.n, groups = (s.segment + 3) / 4;
+  return reinterpret_cast<const int8_t*>(packed) + (all + 15) / 16 * 64 + s.outer * s.inner * groups * 4 * s.first;
+}
 
 struct ToBytes {
   Rounding round;

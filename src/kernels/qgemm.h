@@ -18,6 +18,7 @@ struct QGemmShape {
   int64_t outer = 1, outer_stride = 0;
   int64_t inner = 1, inner_stride = 0;
   int64_t segment = 0;
+  int64_t packed_n = 0, first = 0;               // n columns from `first`, a multiple of 16, of packed_n (0: of n) packed ones
 };
 
 struct QEpilogue {

@@ -161,8 +161,8 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
   t.correction = x_zero + shift_of(x_signed);
   t.b_panel = t.outer * t.inner * t.groups * kPanel * 4;
   const auto* a = static_cast<const uint8_t*>(data);
-  const auto* sums = reinterpret_cast<const int32_t*>(packed);
-  const auto* panels = reinterpret_cast<const int8_t*>(packed) + padded * 4;
+  const int32_t* sums = qgemm_sums(s, packed);
+  const int8_t* panels = qgemm_panels(s, packed);
 
   // One row, the columns from j0 on; returns how many.
   const auto columns = [&](int64_t row, int64_t j0) -> int64_t {

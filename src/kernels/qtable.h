@@ -7,11 +7,13 @@
 #include "kernels/sparse.h"
 
 // The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers. A target
-// that adds dot products of bytes to another, its base, has kernels of its own only where those count.
-#define MINITEN_INTEGER_KERNELS(X) MINITEN_DOT_KERNELS(X) MINITEN_PLAIN_KERNELS(X)
-#define MINITEN_DOT_KERNELS(X)                                                                                            \
+// that adds dot products of bytes to another, its base, has kernels of its own only where those count; one that adds
+// tiles to that, its dot base, only the dense products.
+#define MINITEN_INTEGER_KERNELS(X) MINITEN_PRODUCT_KERNELS(X) MINITEN_DOT_KERNELS(X) MINITEN_PLAIN_KERNELS(X)
+#define MINITEN_PRODUCT_KERNELS(X)                                                                                        \
   X(qgemm, void, (const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e))       \
-  X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e)) \
+  X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e))
+#define MINITEN_DOT_KERNELS(X)                                                                                            \
   X(sparse_qgemm, void,                                                                                                \
     (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e)) \
   X(sparse_qgemm_f32, void,                                                                                            \
@@ -56,20 +58,33 @@ const QTable& qtable();  // of the instruction set in use
 
 #ifdef MINITEN_TARGET
 #define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
+#define MINITEN_USE_BASE(name, result, parameters) using MINITEN_BASE::name;
+#define MINITEN_USE_DOT_BASE(name, result, parameters) using MINITEN_DOT_BASE::name;
 #ifdef MINITEN_BASE
 namespace miniten::kernels::MINITEN_BASE {
 MINITEN_PLAIN_KERNELS(MINITEN_DECLARE_Q)
 }
-namespace miniten::kernels::MINITEN_TARGET {
-#define MINITEN_USE_Q(name, result, parameters) using MINITEN_BASE::name;
+#ifdef MINITEN_DOT_BASE
+namespace miniten::kernels::MINITEN_DOT_BASE {
+MINITEN_PRODUCT_KERNELS(MINITEN_DECLARE_Q)
 MINITEN_DOT_KERNELS(MINITEN_DECLARE_Q)
-MINITEN_PLAIN_KERNELS(MINITEN_USE_Q)
-#undef MINITEN_USE_Q
+}
+#endif
+namespace miniten::kernels::MINITEN_TARGET {
+MINITEN_PRODUCT_KERNELS(MINITEN_DECLARE_Q)
+#ifdef MINITEN_DOT_BASE
+MINITEN_DOT_KERNELS(MINITEN_USE_DOT_BASE)
+#else
+MINITEN_DOT_KERNELS(MINITEN_DECLARE_Q)
+#endif
+MINITEN_PLAIN_KERNELS(MINITEN_USE_BASE)
 }
 #else
 namespace miniten::kernels::MINITEN_TARGET {
 MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
 }
 #endif
+#undef MINITEN_USE_BASE
+#undef MINITEN_USE_DOT_BASE
 #undef MINITEN_DECLARE_Q
 #endif

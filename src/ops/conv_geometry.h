@@ -23,6 +23,17 @@ struct ConvGeometry {
 // An even number of pieces, so that two threads end together.
 inline int even_pieces(int64_t n) { return int(std::clamp<int64_t>(n / 2 * 2, 1, 64)); }
 
+// How a product in integers is shared out: pixels in `units` (rows of them), or, where every piece would read many weights again,
+// output channels.
+struct ByteCut {
+  int pieces;
+  bool columns;
+  ByteCut(int64_t macs, int64_t units, int64_t n, size_t weight_bytes)
+      : pieces(even_pieces(std::min<int64_t>({macs / 1048576, units, 16}))), columns(weight_bytes > 256 * 1024 && n >= 64) {
+    if (columns) pieces = even_pieces(std::min<int64_t>({std::max(macs, 2 * int64_t(weight_bytes)) / 1048576, n / 32, 16}));
+  }
+};
+
 // Works for any attributes with stride, padding, dilation and groups.
 template <class A> ConvGeometry conv_geometry(const Shape& x, const Shape& weight, const Shape& y, const A& at) {
   return {x[0], x[1], x[2], x[3], weight[0], weight[2], weight[3], y[2], y[3],

@@ -303,22 +303,30 @@ constinit const OpDef detach_op{.name = "detach", .doc = "the same values, witho
 
 // ---- copies ----
 namespace {
-void copy_eval(const Context& c) {
+template <class T, class Turn> void copy_elements(const Context& c, Turn turn) {
   View operands[] = {c.out[0], c.in[0]};
+  ElementLoop loop(c.out[0].shape(), operands);
+  const T* x = c.in[0].as<T>();
+  T* y = c.out[0].as<T>();
+  if (loop.is_turned())
+    return loop.run_turned(c, [&](const int64_t* at, int64_t n, int64_t m, int64_t y_row, int64_t x_row) { turn(x + at[1], x_row, y + at[0], y_row, n, m); });
+  loop.run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
+    const T* from = x + at[1];
+    T* to = y + at[0];
+    if (step[0] == 1 && step[1] == 1) std::memmove(to, from, size_t(n) * sizeof(T));
+    else for (int64_t i = 0; i < n; ++i) to[i * step[0]] = from[i * step[1]];
+  });
+}
+void turn_bytes(const uint8_t* x, int64_t x_row, uint8_t* y, int64_t y_row, int64_t n, int64_t m) {
+  constexpr int64_t block = 64;                        // a line of x at a time
+  for (int64_t begin = 0; begin < n; begin += block)
+    for (int64_t j = 0; j < m; ++j)
+      for (int64_t i = begin, end = std::min(n, begin + block); i < end; ++i) y[i * y_row + j] = x[j * x_row + i];
+}
+void copy_eval(const Context& c) {
   switch (bits_of(c.out[0].spec.dtype)) {
-    case 32: {
-      ElementLoop loop(c.out[0].shape(), operands);
-      if (loop.is_turned())
-        return loop.run_turned(c, [&](const int64_t* at, int64_t n, int64_t m, int64_t y_row, int64_t x_row) {
-          kernels::transpose(c.in[0].as<float>() + at[1], x_row, c.out[0].as<float>() + at[0], y_row, n, m);
-        });
-      return loop.run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
-        const uint32_t* x = c.in[0].as<uint32_t>() + at[1];
-        uint32_t* y = c.out[0].as<uint32_t>() + at[0];
-        if (step[0] == 1 && step[1] == 1) std::memmove(y, x, size_t(n) * 4);
-        else for (int64_t i = 0; i < n; ++i) y[i * step[0]] = x[i * step[1]];
-      });
-    }
+    case 8: return copy_elements<uint8_t>(c, turn_bytes);
+    case 32: return copy_elements<float>(c, kernels::transpose);
     default:
       if (c.piece == 0) copy_values(c.in[0], c.out[0]);
   }

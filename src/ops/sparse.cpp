@@ -15,7 +15,9 @@ thread_local std::vector<SparseChoice>* listener = nullptr;
 // the sums of a lone row behind more of them.
 double step_cost(bool integers, bool lone) {
   std::string_view isa = kernels::isa();
-  bool wide = isa.substr(0, 6) == "avx512", dots = isa.find("vnni") != isa.npos || isa.find("dotprod") != isa.npos || isa.find("i8mm") != isa.npos;
+  bool tiles = isa.find("amx") != isa.npos;
+  if (integers && tiles && !lone) return 10;                   // the sparse kernels have none
+  bool wide = isa.substr(0, 6) == "avx512", dots = tiles || isa.find("vnni") != isa.npos || isa.find("dotprod") != isa.npos || isa.find("i8mm") != isa.npos;
   double cost = integers ? (dots ? 1.45 : wide ? 1.25 : 1.1) : wide ? 1.4 : 1.05;
   return lone ? 1.4 * cost : cost;
 }

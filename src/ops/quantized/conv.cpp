@@ -38,7 +38,10 @@ struct Parts {
             .outer = runs ? 1 : g.r, .outer_stride = g.dilation_h * row, .inner = runs ? g.r : g.s, .inner_stride = runs ? g.dilation_h * row : g.dilation_w * g.c,
             .segment = segment};
   }
-  int pieces() const { return even_pieces(std::min(g.macs() / 262144, g.n * g.p)); }
+  ByteCut cut() const {
+    if (g.is_depthwise()) return ByteCut(4 * g.macs(), g.n * g.p, 0, 0);
+    return ByteCut(g.macs(), g.n * g.p, g.groups == 1 ? g.o : 0, weight_bytes);
+  }
 };
 
 void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o, r, s, c / groups) in memory
@@ -54,10 +57,15 @@ void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o,
                         to + size_t(k) * p.group_bytes);
 }
 
-// Rows [begin, end) of n * p output rows. Gemm and Depthwise are called with shape, input, weights, group's first channel, output row.
+// c's piece. Gemm and Depthwise are called with shape, input, weights, the first output channel, output row.
 template <class Gemm, class Depthwise>
-void convolve(const Parts& parts, const uint8_t* x, const std::byte* weights, int64_t begin, int64_t end, Gemm gemm, Depthwise depthwise) {
+void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std::byte* weights, Gemm gemm, Depthwise depthwise) {
   const ConvGeometry& g = parts.g;
+  auto [begin, end] = std::pair<int64_t, int64_t>(0, g.n * g.p);
+  auto [first, last] = std::pair<int64_t, int64_t>(0, g.o_group());
+  if (parts.cut().columns && !(c.prepared && form_of(c.prepared).sparse)) std::tie(first, last) = c.slice(g.o, 32);
+  else std::tie(begin, end) = c.slice(g.n * g.p);
+  if (last <= first) return;
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
   bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
   for (int64_t i = begin; i < end;) {
@@ -71,7 +79,10 @@ void convolve(const Parts& parts, const uint8_t* x, const std::byte* weights, in
     } else {
       kernels::QGemmShape s = parts.shape(rows);
       if (pointwise) { s.cols *= rows; s.rows = 1; }
-      for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + size_t(k) * parts.group_bytes, k * g.o_group(), i);
+      s.packed_n = s.n;
+      s.first = first;
+      s.n = last - first;
+      for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + size_t(k) * parts.group_bytes, k * g.o_group() + first, i);
     }
     i += rows;
   }
@@ -95,7 +106,7 @@ Work qconv_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qconv16_work(c);
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
-  return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
+  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qconv16_prepare(c, in, to);
@@ -127,8 +138,7 @@ void qconv_eval(const Context& c) {
                               .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
   };
   auto* y = c.out[0].as<uint8_t>();
-  auto [begin, end] = c.slice(p.g.n * p.g.p);
-  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), weights, begin, end,
+  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), weights,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
              multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
            },
@@ -146,7 +156,7 @@ Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2d
 Work dynamic_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qconv16_dynamic_prepare(c, in, to);
@@ -174,8 +184,7 @@ void dynamic_eval(const Context& c) {
     return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = zero, .x_signed = false, .lo = at.lo, .hi = at.hi};
   };
   float* y = c.out[0].f32();
-  auto [begin, end] = c.slice(p.g.n * p.g.p);
-  convolve(p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing, begin, end,
+  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
              multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
            },

@@ -1,6 +1,7 @@
 #include "kernels/qgemm.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
+#include "ops/conv_geometry.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/checks.h"
@@ -23,18 +24,33 @@ struct Parts {
     weight_bytes = aligned(kernels::qgemm_packed_bytes(1, k, n));
     multiplier_bytes = aligned(size_t(n) * sizeof(float));
   }
-  int pieces() const { return int(std::clamp<int64_t>(std::min(rows * n * k / 262144, rows), 1, 32)); }
-  kernels::QGemmShape shape(int64_t begin, int64_t end) const { return {.cols = end - begin, .n = n, .a_col = k, .c_col = n, .segment = k}; }
+  ByteCut cut() const { return ByteCut(rows * n * k, rows, n, weight_bytes); }
+  kernels::QGemmShape shape() const { return {.cols = rows, .n = n, .a_col = k, .c_col = n, .segment = k, .packed_n = n}; }
 };
 void pack(const Parts& p, const View& w, std::byte* to) { kernels::qgemm_pack(w.as<int8_t>(), 1, p.k, p.n, 0, w.strides[0], w.strides[1], to); }
 size_t prepare_weights(const Parts& p, const View& w, std::byte* to) {
   auto dense = [&](std::byte* at) { pack(p, w, at); };
   bool filled = std::abs(w.strides[0] * (p.k - 1)) + std::abs(w.strides[1] * (p.n - 1)) == p.k * p.n - 1;      // no element twice
-  return pack_form(p.shape(0, p.rows), {w.data, filled ? p.k * p.n : 0, true, 0, 0, p.rows}, p.weight_bytes, dense, to);
+  return pack_form(p.shape(), {w.data, filled ? p.k * p.n : 0, true, 0, 0, p.rows}, p.weight_bytes, dense, to);
 }
 void copy_input(const Context& c, const Parts& p) {
   auto [begin, end] = c.slice(p.rows);
   std::memcpy(c.shared + begin * p.k, c.in[0].data + begin * p.k, size_t((end - begin) * p.k));
+}
+// c's piece of the product: product(shape, first row, first column).
+template <class Product> void share_out(const Context& c, const Parts& p, Product product) {
+  kernels::QGemmShape s = p.shape();
+  int64_t row = 0;
+  if (p.cut().columns && !(c.prepared && form_of(c.prepared).sparse)) {
+    auto [first, last] = c.slice(p.n, 32);
+    s.first = first;
+    s.n = last - first;
+  } else {
+    auto [begin, end] = c.slice(p.rows);
+    row = begin;
+    s.cols = end - begin;
+  }
+  if (s.n > 0) product(s, row, s.first);
 }
 Shape product_shape(const Call& c, size_t w, size_t w_scale) {
   const Shape &x = c.in[0].shape, &weights = c.in[w].shape;
@@ -51,7 +67,7 @@ Work static_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_work(c);
   Parts p(c.in[0].shape, c.in[1].shape);
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
-  return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
+  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_prepare(c, in, to);
@@ -75,17 +91,20 @@ void static_eval(const Context& c) {
     return;
   }
   const std::byte *weights = c.prepared ? weights_of(c.prepared) : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
-  auto [begin, end] = c.slice(p.rows);
   size_t weight_bytes = c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes;
-  multiply(c, p.shape(begin, end), x + begin * p.k, weights, c.out[0].data + begin * p.n,
-           kernels::QEpilogue{.bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr, .multiplier = reinterpret_cast<const float*>(weights + weight_bytes),
-                  .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
+  auto* multiplier = reinterpret_cast<const float*>(weights + weight_bytes);
+  const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
+  share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
+    multiply(c, s, x + row * p.k, weights, c.out[0].data + row * p.n + column,
+             kernels::QEpilogue{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8,
+                                .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
+  });
 }
 
 Work dynamic_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
-  return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
@@ -107,10 +126,11 @@ void dynamic_eval(const Context& c) {
     return;
   }
   const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;
-  auto [begin, end] = c.slice(p.rows);
-  multiply(c, p.shape(begin, end), x + begin * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + begin * p.n,
-           kernels::QEpilogueF32{.bias = c.in.size() == 6 ? c.in[5].f32() : nullptr, .multiplier = multiplier, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false,
-                      .lo = at.lo, .hi = at.hi});
+  const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
+  share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
+    multiply(c, s, x + row * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + row * p.n + column,
+             kernels::QEpilogueF32{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false, .lo = at.lo, .hi = at.hi});
+  });
 }
 
 std::vector<Sample> static_samples() {

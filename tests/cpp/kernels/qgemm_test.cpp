@@ -89,6 +89,18 @@ struct Problem {
                  .x_signed = e.x_signed, .lo = lo, .hi = hi});
       ASSERT_EQ(c.values(), want);
       ASSERT_EQ(f.values(), want_f);
+      if (shape.n < 17) return;
+      const int64_t cut = 16 * ((shape.n + 15) / 32);                       // the same in two ranges of columns
+      std::fill_n(c.data(), outputs, kUntouched);
+      for (const int64_t first : {int64_t{0}, cut}) {
+        QGemmShape part = shape;
+        part.packed_n = shape.n, part.first = first, part.n = first ? shape.n - cut : cut;
+        QEpilogue finish = e;
+        if (e.bias) finish.bias += first;
+        finish.multiplier += first;
+        qgemm(part, a.data(), packed.data(), c.data() + first, finish);
+      }
+      ASSERT_EQ(c.values(), want);
     });
   }
 };
@@ -120,6 +132,21 @@ TEST(QgemmTest, EveryTileHeightAndWidth) {
   for (int64_t cols = 1; cols <= 17; ++cols)
     for (int64_t n : {1, 4, 8, 12, 16, 20, 32, 36, 48, 52, 64, 68})
       Problem(random, {.cols = cols, .n = n, .a_col = 8, .c_col = n, .segment = 8}).check_on_every_isa(random);
+}
+
+// Tiles of 16 pixels, 64 bytes of a segment and 16 columns, two by two.
+TEST(QgemmTest, AroundEveryEdgeOfATile) {
+  Random random(8);
+  for (const int64_t cols : {2, 3, 4, 5, 7, 15, 16, 17, 31, 32, 33, 49})
+    for (const int64_t segment : {24, 63, 64, 65, 68, 127, 128, 131, 200}) {
+      const int64_t inner = 1 + 49152 / (cols * 65 * segment);              // fewer go by vectors
+      Problem(random, {.cols = cols, .n = random.of({65, 79, 80, 81, 96}), .a_col = inner * segment, .c_col = 96, .inner = inner, .inner_stride = segment,
+                       .segment = segment}).check_on_every_isa(random);
+    }
+  for (const int64_t rows : {1, 2, 3, 5})
+    for (const int64_t inner : {1, 2, 3})
+      Problem(random, {.rows = rows, .cols = 19, .n = 49, .a_row = 1700, .a_col = 40, .c_row = 1000, .c_col = 50, .outer = 2, .outer_stride = 300,
+                       .inner = inner, .inner_stride = 90, .segment = 77}).check_on_every_isa(random);
 }
 
 TEST(QgemmTest, MoreWeightsThanAreReadAgainForEveryRow) {
@@ -168,7 +195,7 @@ TEST(QgemmTest, SumsAtTheLimitsOfInt32) {
 
 TEST(QgemmTest, AlternatingExtremesDoNotSaturateInPairs) {
   Random random(6);
-  Problem p(random, {.cols = 9, .n = 33, .a_col = 64, .c_col = 33, .segment = 64});
+  Problem p(random, {.cols = 33, .n = 33, .a_col = 64, .c_col = 33, .segment = 64});
   p.e.x_signed = false, p.e.x_zero = 0;
   for (int64_t i = 0; i < p.a.size(); ++i) p.a[i] = i % 4 == 3 ? 254 : 255;
   for (int64_t i = 0; i < p.w.size(); ++i) p.w[i] = i / 7 % 3 == 0 ? -127 : 127;

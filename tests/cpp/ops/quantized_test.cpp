@@ -273,6 +273,39 @@ TEST(QuantizedOps, GiveTheSameBytesForThreadsAndBatches) {
   for (int64_t i : {0, 5}) EXPECT_EQ(whole(apply(qconv2d_op, {slice(x, 0, i, i + 1), w, scale}, at)), whole(slice(y, 0, i, i + 1)));
 }
 
+// So many weights that pieces share out the output channels; a hundred channels alone are few enough not to be.
+TEST(QuantizedOps, GiveTheSameBytesWhereChannelsAreCut) {
+  Generator r(8);
+  QConv2dAttrs conv{.padding = {1, 1, 1, 1}, .x_scale = 0.02f, .y_scale = 2.0f, .x_zero = -5, .y_zero = 4};
+  Conv2dAttrs dynamic_conv{.padding = {1, 1, 1, 1}, .lo = -3};
+  QMatmulAttrs product{.x_scale = 0.02f, .y_scale = 3.0f, .x_zero = -5, .y_zero = 4};
+  Tensor w = integers({250, 130, 3, 3}, DType::i8, -127, 127, r), m = integers({250, 1170}, DType::i8, -127, 127, r), scale = floats({250}, 1e-3f, 1e-2f, r);
+  Tensor bias = integers({250}, DType::i32, -9000, 9000, r), f_bias = floats({250}, -1, 1, r), x_scale = Tensor::full({}, 0.02), zero = Tensor::full({}, 130, DType::u8);
+  Tensor x = integers({2, 130, 6, 7}, DType::i8, -128, 127, r), rows = integers({9, 1170}, DType::i8, -128, 127, r);
+  Tensor ux = integers({2, 130, 6, 7}, DType::u8, 0, 255, r), urows = integers({9, 1170}, DType::u8, 0, 255, r);
+  auto all = [&](auto& in, const Tensor& w, const Tensor& m, const Tensor& scale, const Tensor& bias, const Tensor& f_bias) {
+    Tensor t = transpose(m);
+    return std::vector{apply(qconv2d_op, {in[0], w, scale, bias}, conv), apply(qconv2d_dynamic_op, {in[1], x_scale, zero, w, scale, f_bias}, dynamic_conv),
+                       apply(qmatmul_op, {in[2], t, scale, bias}, product), apply(qmatmul_dynamic_op, {in[3], x_scale, zero, t, scale, f_bias}, ClampAttrs{-2})};
+  };
+  std::vector given{x, ux, rows, urows}, wanted = all(given, w, m, scale, bias, f_bias);
+  for (int64_t begin : {0, 100, 200}) {
+    int64_t end = std::min<int64_t>(250, begin + 100);
+    auto part = [&](const Tensor& t) { return copy(slice(t, 0, begin, end)); };
+    auto few = all(given, part(w), part(m), part(scale), part(bias), part(f_bias));
+    for (size_t i = 0; i < few.size(); ++i) EXPECT_EQ(check::difference(few[i], copy(slice(wanted[i], 1, begin, end))), 0) << i;
+  }
+  std::vector<Spec> specs;
+  for (const Tensor& t : given) specs.push_back(t.spec());
+  Graph g = trace(specs, [&](auto& in) { return all(in, w, m, scale, bias, f_bias); });
+  on_every_isa([&] {
+    for (int threads : {1, 2, 3}) {
+      auto got = Session(g, {.threads = threads}).run(given);
+      for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(check::difference(got[i], wanted[i]), 0) << i << " with " << threads;
+    }
+  });
+}
+
 TEST(QuantizedOps, PassIntegersThroughEveryRowThatSaysSo) {
   for (const OpDef* op : all_ops()) {
     if (op->quant.mode != QuantMode::passes_through) continue;
