@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: gallery demo test install cpp-test python-test instructions asan tsan test-aarch64 bench wheel wheels clean
+.PHONY: gallery demo test install reference cpp-test python-test instructions asan tsan test-aarch64 bench wheel wheels clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -26,6 +26,10 @@ python-test:
 # Instructions of whole inferences beside those kept in benchmarks/instructions.json, after make test
 instructions:
 	@.venv/bin/python benchmarks/instructions.py build/dev/examples/cpp/run_model
+
+# docs/reference, from the docstrings and headers
+reference: install
+	@.venv/bin/python tools/make_reference.py
 
 # The C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer, or under ThreadSanitizer.
 asan tsan:
