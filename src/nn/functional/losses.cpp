@@ -39,6 +39,19 @@ Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, Reduction
 // ---- classes ----
 namespace {
 struct Picked { Tensor log_p, target, valid; };                // classes last; ignored targets set to 0
+// Refuses labels outside [0, classes). What is recorded meets its labels when it runs: there the loss of a wrong one is NaN.
+void check_labels(const char* op, const Tensor& labels, int64_t classes) {
+  if (mode().recorder || !labels.has_data() || labels.numel() == 0) return;
+  NoGrad no_grad;
+  double least = min(labels).item(), most = max(labels).item();
+  if (least < 0 || most >= double(classes))
+    throw Error(ErrorKind::index, op, "labels in [0, " + std::to_string(classes) + ")", std::to_string(int64_t(least < 0 ? least : most)));
+}
+Tensor nan_at_wrong_labels(const Tensor& loss, const Tensor& labels, int64_t classes) {
+  if (!mode().recorder || is_symbol(classes)) return loss;
+  Tensor nan = constant(loss, std::nan("")), end = Tensor::full({}, double(classes), DType::i64);
+  return where(less(labels, number_like(labels, 0)), nan, where(less(labels, end), loss, nan));
+}
 Picked picked(const char* op, const Tensor& log_p, const Tensor& target, const ClassOptions& o) {
   if (log_p.rank() < 1 || !is_float(log_p.dtype())) throw Error(ErrorKind::value, op, "floating-point logits (N, C, ..)", log_p.spec().text());
   if (!is_integer(target.dtype())) throw Error(ErrorKind::type, op, "integer labels", target.spec().text(), "convert with cast first");
@@ -57,6 +70,7 @@ Picked picked(const char* op, const Tensor& log_p, const Tensor& target, const C
     valid = not_equal(safe, ignored);
     safe = where(valid, safe, Tensor::full({}, 0, DType::i64));
   }
+  check_labels(op, safe, log_p.dim(axis));
   return {permute(log_p, last), safe, valid};
 }
 Tensor weighted(const Tensor& loss, const Tensor& weight, const Tensor& valid) {
@@ -69,9 +83,9 @@ Tensor weighted(const Tensor& loss, const Tensor& weight, const Tensor& valid) {
 static Tensor class_loss(const Picked& p, const ClassOptions& o, double smoothing) {
   int64_t classes = p.log_p.dim(-1);
   DType t = p.log_p.dtype();
-  Tensor hot = cast(one_hot(p.target, classes), t), weight = o.weight ? cast(o.weight, t) : Tensor();
-  Tensor own = weight ? gather(weight, p.target) : Tensor();
-  Tensor loss = weighted(-sum(where(greater(hot, number_like(hot, 0)), p.log_p, constant(p.log_p, 0)), {-1}), own, p.valid);
+  Tensor weight = o.weight ? cast(o.weight, t) : Tensor(), own = weight ? gather(weight, p.target) : Tensor();
+  Tensor loss = -squeeze(gather_elements(p.log_p, unsqueeze(p.target, -1), -1), -1);
+  loss = weighted(nan_at_wrong_labels(loss, p.target, classes), own, p.valid);
   if (smoothing > 0) {
     Tensor even = weighted(-sum(weight ? p.log_p * weight : p.log_p, {-1}), {}, p.valid);
     loss = loss * (1 - smoothing) + even * (smoothing / double(classes));

@@ -281,3 +281,15 @@ def test_bad_input_of_composed_functions(call, words):
     with pytest.raises(ValueError) as e:
         call()
     assert words in str(e.value)
+
+
+@pytest.mark.parametrize("label", [3, -1])
+def test_labels_out_of_range(label):
+    x, wrong = np.ones((2, 3), "float32"), np.array([0, label])
+    with pytest.raises(IndexError, match=rf"\[cross_entropy\] expected labels in \[0, 3\), got {label}"):
+        F.cross_entropy(mt.tensor(x), wrong)
+    model = mt.nn.Linear(3, 3)
+    step = mt.compile_step(model, mt.nn.CrossEntropyLoss(), mt.optim.SGD(model.parameters(), 0.1), (2, 3), (2,))
+    loss = lambda labels: step(x, labels)[0].item()  # noqa: E731
+    assert np.isfinite(loss(np.array([0, 2])))
+    assert np.isnan(loss(wrong))  # seen only when the step has begun
