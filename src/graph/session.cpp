@@ -26,12 +26,35 @@ struct Step {
   Work work;
   size_t scratch;                          // bytes for each worker
 };
-// A stage is one phase of one step. It is over when its pieces are done, not when every worker has arrived.
-struct Stage {
+// A stage is one phase of one step. It is over when its pieces are done, not when every worker has arrived. A worker takes the
+// pieces of its own share first, the same part of every stage: what it reads is often what it wrote, and in its cache.
+class Stage {
+ public:
   const Step* step;
   int phase;
-  std::atomic<int> next{0}, done{0};
-  bool is_over() const { return done.load(std::memory_order_acquire) == step->work.pieces; }
+  Stage(const Step& step, int phase, int workers) : step(&step), phase(phase), count_(std::min(workers, step.work.pieces)), shares_(new Share[size_t(count_)]) {}
+  void reset() {
+    for (int i = 0; i < count_; ++i) shares_[size_t(i)].taken.store(0, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
+  }
+  int take(int worker) {                   // a piece, or -1
+    for (int i = 0; i < count_; ++i) {
+      int share = (worker + i) % count_, first = begin(share), size = begin(share + 1) - first;
+      std::atomic<int>& taken = shares_[size_t(share)].taken;
+      if (taken.load(std::memory_order_relaxed) >= size) continue;
+      if (int piece = taken.fetch_add(1); piece < size) return first + piece;
+    }
+    return -1;
+  }
+  void finish_piece() { done_.fetch_add(1, std::memory_order_release); }
+  bool is_over() const { return done_.load(std::memory_order_acquire) == step->work.pieces; }
+
+ private:
+  struct alignas(64) Share { std::atomic<int> taken{0}; };
+  int begin(int share) const { return step->work.pieces * share / count_; }
+  int count_;
+  std::unique_ptr<Share[]> shares_;
+  alignas(64) std::atomic<int> done_{0};
 };
 
 // A run of a training step moves its states: measurements put them back.
@@ -155,11 +178,8 @@ struct Session::Impl {
       steps.push_back(step);
     }
     for (const Step& step : steps)
-      for (int phase = 0; phase < step.work.phases; ++phase) {
-        stages.push_back(std::make_unique<Stage>());
-        stages.back()->step = &step;
-        stages.back()->phase = phase;
-      }
+      for (int phase = 0; phase < step.work.phases; ++phase)
+        stages.push_back(std::make_unique<Stage>(step, phase, workers));
     input_data.resize(graph.inputs.size());
   }
   int input_index(int value) const {
@@ -178,9 +198,9 @@ struct Session::Impl {
       Context c = step.context;
       c.scratch += step.scratch * size_t(alone ? 0 : worker);
       c.phase = stage->phase;
-      while ((c.piece = stage->next.fetch_add(1)) < c.pieces) {
+      while ((c.piece = stage->take(worker)) >= 0) {
         c.op.eval(c);
-        stage->done.fetch_add(1, std::memory_order_release);
+        stage->finish_piece();
       }
     }
     if (before && worker == 0)
@@ -218,10 +238,7 @@ struct Session::Impl {
     for (const Bound& b : bound) b.view->data = input_data[size_t(b.input)] + b.bytes;
     if (mode().observer) return run_observed(*mode().observer);
     if (!parallel || in_region()) return run_alone();
-    for (auto& stage : stages) {
-      stage->next.store(0, std::memory_order_relaxed);
-      stage->done.store(0, std::memory_order_relaxed);
-    }
+    for (auto& stage : stages) stage->reset();
     run_team(workers, [](void* self, int worker) { static_cast<Impl*>(self)->run_stages(worker); }, this);
   }
   // Who keeps what follows from a state, as a packed weight, learns that it was overwritten.
