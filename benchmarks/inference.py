@@ -1,10 +1,11 @@
 """MiniTen beside onnxruntime on the same ONNX files, or LiteRT on the same TFLite files: float32 and int8.
 
-    python benchmarks/inference.py [--peer litert] [--large | --text] [--threads 1] [--rounds 200] [--exact]
+    python benchmarks/inference.py [--peer litert] [--large | --text | --recurrent] [--threads 1] [--rounds 200] [--exact]
 
 int8 is full int8 with quantised edges converted by the file, so quantise and dequantise are timed too. The peer runs with all its
 optimisations, as many threads, and its tensors bound once. A ratio above 1 says that MiniTen is faster. The outputs are compared
-first. --large takes the networks of 224x224 pixels instead, --text encoders, --exact refuses Winograd's convolutions.
+first. --large takes the networks of 224x224 pixels instead, --text encoders, --recurrent LSTM and GRU (in float32 alone: no format has
+one in int8), --exact refuses Winograd's convolutions.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from nets import ALL, LARGE, TEXT
+from nets import ALL, LARGE, RECURRENT, TEXT
 from turns import compare, difference
 
 import miniten as mt
@@ -42,11 +43,12 @@ def main() -> None:
     parser.add_argument("--peer", choices=("onnxruntime", "litert"), default="onnxruntime")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--text", action="store_true")
+    parser.add_argument("--recurrent", action="store_true")
     parser.add_argument("--exact", action="store_true")
     options = parser.parse_args()
     litert = options.peer == "litert"
     label = None
-    nets = LARGE if options.large else TEXT if options.text else ALL
+    nets = LARGE if options.large else TEXT if options.text else RECURRENT if options.recurrent else ALL
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         for name, make in nets.items():
@@ -56,7 +58,10 @@ def main() -> None:
             model.train()
             model(data)                                      # batch norm sees some statistics
             model.eval()
-            for kind, m in (("float32", model), ("int8", quantize_model(model, dtype="int8", calibration_data=data))):
+            kinds = {"float32": model}
+            if not options.recurrent:
+                kinds["int8"] = quantize_model(model, dtype="int8", calibration_data=data)
+            for kind, m in kinds.items():
                 path = Path(folder) / f"{name}_{kind}.{'tflite' if litert else 'onnx'}"
                 (export_tflite if litert else export_onnx)(m, shape, path)
                 found, line = row(f"{name} {kind}", path, data[:1], options)

@@ -117,6 +117,29 @@ def long_encoder(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return nn.Sequential(*(nn.TransformerEncoderLayer(128, 4, 512, 0.0, "gelu", batch_first=True) for _ in range(2))), (1, 512, 128)
 
 
+def sequence(nn: Any, kind: str) -> tuple[Any, tuple[int, ...]]:
+    """Two layers of 256 over 100 steps of 64 features: the outputs of all steps."""
+
+    class Sequence(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = getattr(nn, kind)(64, 256, num_layers=2, batch_first=True)
+
+        def forward(self, x):
+            return self.layers(x)[0]
+
+    return Sequence(), (1, 100, 64)
+
+
+def lstm(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    return sequence(nn, "LSTM")
+
+
+def gru(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    return sequence(nn, "GRU")
+
+
 ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_words, "autoencoder": autoencoder}
 LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}
 TEXT = {"encoder": encoder, "long_encoder": long_encoder, "minilm": minilm}
+RECURRENT = {"lstm": lstm, "gru": gru}

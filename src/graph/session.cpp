@@ -2,6 +2,8 @@
 #include <sched.h>
 #include <chrono>
 #include <mutex>
+#include <unordered_map>
+#include <unordered_set>
 #include "miniten/base/parallel.h"
 #include "miniten/graph/passes.h"
 
@@ -123,18 +125,35 @@ struct Session::Impl {
     make_steps();
   }
 
-  // Before the plan: what is packed here needs no scratch there.
+  // Do both nodes pack the same? Of one op, with its attributes, shapes and constants.
+  bool pack_alike(const Node& a, const Node& b, std::span<const View> constants) const {
+    if (a.op != b.op || a.in.size() != b.in.size() || !attrs_equal(a.op->attrs, a.attributes(), b.attributes())) return false;
+    for (size_t i = 0; i < a.in.size(); ++i) {
+      const Value &x = graph.values[size_t(a.in[i])], &y = graph.values[size_t(b.in[i])];
+      if (x.spec != y.spec || graph.is_constant(a.in[i]) != graph.is_constant(b.in[i])) return false;
+      if (constants[i].data && (x.constant.view().data != constants[i].data || x.constant.strides() != constants[i].strides)) return false;
+    }
+    return graph.specs(a.out) == graph.specs(b.out);
+  }
+  // Before the plan: what is packed here needs no scratch there. A layer used again, as at each step of a sequence, packs once.
   std::shared_ptr<Prepared> pack() {
     auto all = std::make_shared<Prepared>();
+    std::unordered_map<const std::byte*, std::vector<size_t>> known;          // by the data of a node's first constant
     for (const Node& n : graph.nodes) {
       all->emplace_back();
       if (!n.op->prepare) continue;
       std::vector<View> constants;
       for (int id : n.in) constants.push_back(graph.is_constant(id) ? graph.values[size_t(id)].constant.view() : View{});
       auto in = graph.specs(n.in), out = graph.specs(n.out);
+      auto first = std::find_if(constants.begin(), constants.end(), [](const View& v) { return v.data != nullptr; });
+      if (first == constants.end()) continue;
+      auto& alike = known[first->data];
+      auto same = std::find_if(alike.begin(), alike.end(), [&](size_t i) { return pack_alike(graph.nodes[i], n, constants); });
+      if (same != alike.end()) { all->back() = (*all)[*same]; continue; }
       Call call{.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = options.exact};
       size_t bytes = n.op->prepare(call, constants, nullptr);
       if (!bytes) continue;
+      alike.push_back(all->size() - 1);
       all->back() = std::make_shared<AlignedBytes>(bytes);
       n.op->prepare(call, constants, all->back()->data);
       packed_bytes += bytes;
@@ -321,7 +340,11 @@ size_t Session::weight_bytes() const {
   size_t bytes = impl_->packed_bytes;
   std::vector<bool> used(impl_->graph.values.size());
   for (const Node& n : impl_->graph.nodes) for (int id : n.in) used[size_t(id)] = true;
-  for (size_t i = 0; i < used.size(); ++i) if (used[i] && impl_->graph.values[i].constant) bytes += impl_->graph.values[i].spec.bytes();
+  std::unordered_set<const std::byte*> counted;
+  for (size_t i = 0; i < used.size(); ++i) {
+    const Value& v = impl_->graph.values[i];
+    if (used[i] && v.constant && counted.insert(v.constant.view().data).second) bytes += v.spec.bytes();
+  }
   return bytes;
 }
 Session Session::clone() const {

@@ -80,6 +80,24 @@ TEST(Session, GivesTheSameBitsWhereChannelsAreCut) {
       }
 }
 
+// A layer used at every step of a sequence is packed once; another shape or other attributes of the same weights are not taken for it.
+TEST(Session, PacksALayerUsedAgainOnce) {
+  Tensor w = normal({40, 40}, 2) * 0.1, k = normal({32, 8, 3, 3}, 4) * 0.1, x = normal({3, 40}, 3), image = normal({1, 8, 12, 12}, 5);
+  auto steps = [&](const Tensor& x, const Tensor& image, int n) {
+    Tensor y = x;
+    for (int i = 0; i < n; ++i) y = matmul(tanh(y), w);
+    return std::vector{y, matmul(slice(y, 0, 0, 1), w), conv2d(image, k, {}, {.padding = {1, 1, 1, 1}}), conv2d(image, k, {}, {.stride = {2, 2}})};
+  };
+  size_t bytes[2];
+  for (int n : {1, 9}) {
+    Session s(trace({x.spec(), image.spec()}, [&](auto& in) { return steps(in[0], in[1], n); }), {.threads = 1});
+    bytes[n > 1] = s.weight_bytes();
+    auto got = s.run(std::vector{x, image}), wanted = steps(x, image, n);
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_LT(difference(got[i], wanted[i]), 1e-5) << i;
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+}
+
 TEST(Session, BindsSymbolicSizes) {
   Mlp m;
   Graph g = m.graph(symbol("batch"));
