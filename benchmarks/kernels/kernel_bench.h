@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "peak.h"
 
 // Registers body(state) once per available instruction set, as name/isa. Units of work are stated as counters: flops
-// and bytes per second.
+// and bytes per second, and the share of this core's peak where it is known.
 namespace miniten::kernels::benchmarks {
 
 inline void on_every_isa(const std::string& name, std::function<void(benchmark::State&)> body) {
@@ -23,9 +24,13 @@ inline void on_every_isa(const std::string& name, std::function<void(benchmark::
   }
 }
 
-inline void count_flops(benchmark::State& state, double per_iteration) {
-  state.counters["FLOP/s"] =
+inline void count_work(benchmark::State& state, const char* unit, double per_iteration, double peak) {
+  state.counters[unit] =
       benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
+  if (peak > 0) state.counters["of peak"] = benchmark::Counter(per_iteration / peak, benchmark::Counter::kIsIterationInvariantRate);
+}
+inline void count_flops(benchmark::State& state, double per_iteration) {
+  count_work(state, "FLOP/s", per_iteration, peak_flops(isa()));
 }
 inline void count_bytes(benchmark::State& state, double per_iteration) {
   state.counters["B/s"] =

@@ -33,10 +33,7 @@ struct Requantisation {
   }
 };
 
-void count_ops(benchmark::State& state, double per_iteration) {
-  state.counters["OP/s"] =
-      benchmark::Counter(per_iteration, benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
-}
+void count_ops(benchmark::State& state, double per_iteration) { count_work(state, "OP/s", per_iteration, peak_byte_ops(isa())); }
 
 void dense(benchmark::State& state, int64_t m, int64_t k, int64_t n) {
   const auto a = bytes<int8_t>(m * k + 16), w = bytes<int8_t>(k * n);
@@ -70,7 +67,7 @@ void dense16(benchmark::State& state, int64_t m, int64_t k, int64_t n, bool narr
     qgemm16(s, a.data(), packed.data(), narrow, c.data(), e);
     benchmark::ClobberMemory();
   }
-  count_ops(state, 2.0 * m * k * n);
+  count_work(state, "OP/s", 2.0 * m * k * n, 0);
 }
 
 void convolution(benchmark::State& state, int64_t size, int64_t channels, int64_t n) {
