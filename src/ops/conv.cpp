@@ -129,7 +129,7 @@ constinit const OpDef conv2d_op{.name = "conv2d", .doc = "convolution, with bias
     .onnx = {"Conv", 1, &onnx::conv2d}, .tflite = {"CONV_2D", 1, &to_tflite::conv2d}, .c = {"conv2d", 0, &c::conv2d}, .attrs = codec<Conv2dAttrs>, .self = &from_xw};
 constinit const OpDef conv2d_input_op{.name = "conv2d_input", .doc = "gradient of conv2d's input from y and w", .min_inputs = 2, .max_inputs = 2,
     .infer = conv_infer, .eval = conv2d_input_eval, .work = conv2d_input_work, .vjp = conv_vjp, .keep = keep_inputs, .cost = conv_cost,
-    .samples = input_samples, .traits = {.channels_last = 3, .out = Layout::channels_last}, .tflite = {"TRANSPOSE_CONV", 1, &to_tflite::conv2d_input}, .c = {"conv2d_input", 0, &c::conv2d_input}, .attrs = codec<Conv2dAttrs>, .self = &from_yw};
+    .samples = input_samples, .traits = {.channels_last = 3, .out = Layout::channels_last}, .onnx = {"ConvTranspose", 1, &onnx::conv_transpose}, .tflite = {"TRANSPOSE_CONV", 1, &to_tflite::conv2d_input}, .c = {"conv2d_input", 0, &c::conv2d_input}, .attrs = codec<Conv2dAttrs>, .self = &from_yw};
 constinit const OpDef conv2d_weight_op{.name = "conv2d_weight", .doc = "gradient of conv2d's weight from x and y", .min_inputs = 2, .max_inputs = 2,
     .infer = conv_infer, .eval = conv2d_weight_eval, .work = conv2d_weight_work, .vjp = conv_vjp, .keep = keep_inputs, .cost = conv_cost,
     .samples = weight_samples, .traits = {.channels_last = 3, .out = Layout::dense}, .attrs = codec<Conv2dAttrs>, .self = &from_xy};

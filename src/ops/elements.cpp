@@ -2,6 +2,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/onnx_rules.h"
 
 namespace miniten {
 
@@ -113,7 +114,7 @@ constinit const OpDef gather_elements_op{.name = "gather_elements", .doc = "elem
       return {{{sample_values({3, 2}), indices({2, 2}, {2, 0, -1, 0})}, std::make_shared<AxisAttrs>()},
               {{sample_values({2, 3, 2}), indices({1, 3, 3}, {1, 1, 0, 0, 1, 0, 1, 0, 0})}, std::make_shared<AxisAttrs>(AxisAttrs{2})}};
     },
-    .traits = {.movement = true, .dense = 3, .out = Layout::dense}, .c = {"gather_elements", 0, &c::gather_elements}, .attrs = codec<AxisAttrs>};
+    .traits = {.movement = true, .dense = 3, .out = Layout::dense}, .onnx = {"GatherElements", 11, &onnx::gather_elements}, .c = {"gather_elements", 0, &c::gather_elements}, .attrs = codec<AxisAttrs>};
 
 constinit const OpDef scatter_elements_op{.name = "scatter_elements", .doc = "values placed or added by an index of their own along an axis", .min_inputs = 3, .max_inputs = 3,
     .infer = [](const Call& c, Specs& out) {
@@ -142,7 +143,7 @@ constinit const OpDef scatter_elements_op{.name = "scatter_elements", .doc = "va
       return {{{sample_values({3, 2}), indices({2, 2}, {2, 0, -3, 1}), sample_values({2, 2}, 0.2f, 1.7f)}, std::make_shared<ScatterAttrs>()},
               {{sample_values({3, 4}), indices({3, 2}, {2, 2, 1, 0, 0, 0}), sample_values({3, 2}, 0.2f, 1.7f)}, std::make_shared<ScatterAttrs>(ScatterAttrs{1, "add"})}};
     },
-    .traits = {.dense = 6, .out = Layout::dense}, .attrs = codec<ScatterAttrs>};
+    .traits = {.dense = 6, .out = Layout::dense}, .onnx = {"ScatterElements", 11, &onnx::scatter_elements}, .attrs = codec<ScatterAttrs>};
 
 // ---- functions ----
 static Tensor index_like(std::string_view op, const Tensor& index) {

@@ -113,7 +113,7 @@ constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices 
     .vjp = [](const Vjp& v) { if (v.needs(0)) v.result[0] = gather(v.grad[0], v.in[1]); },
     .keep = {2, 0}, .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 2}), indices({1, 1, 0})}, std::make_shared<SizeAttrs>(SizeAttrs{4})}}; },
-    .traits = {.dense = 3, .out = Layout::dense}, .attrs = codec<SizeAttrs>};
+    .traits = {.dense = 3, .out = Layout::dense}, .onnx = {"ScatterND", 16, &onnx::scatter_add}, .attrs = codec<SizeAttrs>};
 
 constinit const OpDef one_hot_op{.name = "one_hot", .doc = "1 at the label, else 0",
     .infer = [](const Call& c, Specs& out) {

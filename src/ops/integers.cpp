@@ -2,6 +2,7 @@
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
+#include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -119,21 +120,21 @@ std::vector<Sample> divide_samples() { return {{{sample_values({2, 3}, -3, 3), s
 
 }  // namespace
 
-constinit const OpDef bitwise_and_op = bit_row<And>("bitwise_and", "a & b", bits_infer, {});
-constinit const OpDef bitwise_or_op = bit_row<Or>("bitwise_or", "a | b", bits_infer, {});
-constinit const OpDef bitwise_xor_op = to_tflite::with(bit_row<Xor>("bitwise_xor", "a ^ b", bits_infer, {}), {"BITWISE_XOR", 1, &to_tflite::bitwise_xor});
-constinit const OpDef left_shift_op = bit_row<Left>("left_shift", "a << b", whole_infer, {});
-constinit const OpDef right_shift_op = to_tflite::with(bit_row<Right>("right_shift", "a >> b", whole_infer, {}), {"RIGHT_SHIFT", 1, &to_tflite::right_shift});
+constinit const OpDef bitwise_and_op = bit_row<And>("bitwise_and", "a & b", bits_infer, {"BitwiseAnd", 18, &onnx::bits});
+constinit const OpDef bitwise_or_op = bit_row<Or>("bitwise_or", "a | b", bits_infer, {"BitwiseOr", 18, &onnx::bits});
+constinit const OpDef bitwise_xor_op = to_tflite::with(bit_row<Xor>("bitwise_xor", "a ^ b", bits_infer, {"BitwiseXor", 18, &onnx::bits}), {"BITWISE_XOR", 1, &to_tflite::bitwise_xor});
+constinit const OpDef left_shift_op = bit_row<Left>("left_shift", "a << b", whole_infer, {"BitShift", 11, &onnx::shift});
+constinit const OpDef right_shift_op = to_tflite::with(bit_row<Right>("right_shift", "a >> b", whole_infer, {"BitShift", 11, &onnx::shift}), {"RIGHT_SHIFT", 1, &to_tflite::right_shift});
 constinit const OpDef floor_divide_op{.name = "floor_divide", .doc = "the greatest integer <= a / b", .min_inputs = 2, .max_inputs = 2,
     .infer = divide_infer, .eval = divide_eval<true>, .work = elementwise_work, .cost = elementwise_cost, .samples = divide_samples,
-    .traits = {.pointwise = true, .stops_gradient = true}, .tflite = {"FLOOR_DIV", 1, &to_tflite::floor_divide}};
+    .traits = {.pointwise = true, .stops_gradient = true}, .onnx = {"Div", 7, &onnx::floor_divide}, .tflite = {"FLOOR_DIV", 1, &to_tflite::floor_divide}};
 constinit const OpDef remainder_op{.name = "remainder", .doc = "a - floor(a / b) * b", .min_inputs = 2, .max_inputs = 2,
     .infer = divide_infer, .eval = divide_eval<false>, .work = elementwise_work,
     .vjp = [](const Vjp& v) {
       if (v.needs(0)) v.result[0] = sum_to(v.grad[0], v.in[0].shape());
       if (v.needs(1)) v.result[1] = sum_to(-(v.grad[0] * floor_divide(v.in[0], v.in[1])), v.in[1].shape());
     },
-    .keep = keep_inputs, .cost = elementwise_cost, .samples = divide_samples, .traits = {.pointwise = true}, .tflite = {"FLOOR_MOD", 1, &to_tflite::remainder}};
+    .keep = keep_inputs, .cost = elementwise_cost, .samples = divide_samples, .traits = {.pointwise = true}, .onnx = {"Mod", 10, &onnx::remainder}, .tflite = {"FLOOR_MOD", 1, &to_tflite::remainder}};
 
 static Tensor combined(const OpDef& op, const Tensor& a, const Tensor& b) {
   if (a.dtype() == b.dtype()) return apply(op, {a, b});

@@ -125,7 +125,7 @@ constinit const OpDef linalg_det_op{.name = "linalg_det", .doc = "the determinan
       Tensor inverse = linalg::inv(v.in[0]), scale = v.grad[0] * v.out[0];
       v.result[0] = unsqueeze(unsqueeze(scale, -1), -1) * transpose(inverse);
     },
-    .keep = {1, 1}, .cost = cube_cost, .samples = square_samples, .traits = dense_all};
+    .keep = {1, 1}, .cost = cube_cost, .samples = square_samples, .traits = dense_all, .onnx = {"Det", 11}};
 
 constinit const OpDef linalg_slogdet_op{.name = "linalg_slogdet", .doc = "sign and logarithm of the size of the determinant", .outputs = 2,
     .infer = [](const Call& c, Specs& out) { matrices(c, 0, true); for (int i : {0, 1}) { (void)i; out.push({c.in[0].dtype, batch_of(c.in[0].shape)}); } },

@@ -8,7 +8,8 @@ namespace miniten::onnx {
 extern const ForeignRules arithmetic, clamp, compare, conv2d, matmul, max_pool2d, avg_pool2d, reduce, arg, reshape, permute, expand, slice, pad,
     concat, cast, softmax, batch_norm, recurrent, gather, identity, gelu, silu, leaky_relu, elu, hard_swish, square, log1p, not_equal, variadic, gate, one_hot, nonzero,
     where, quantize, dequantize, dynamic_quantize, qconv2d, qconv2d_dynamic, qmatmul, qmatmul_dynamic, qadd, qsub, qmul, qavg_pool2d,
-    qtable, qsoftmax, qmatmul_pair, matmul_blocks;
+    qtable, qsoftmax, qmatmul_pair, matmul_blocks, conv_transpose, gather_elements, scatter_elements, scatter_add, cumsum, argsort, count,
+    floor_divide, remainder, bits, shift, log2, expm1, trunc, atan2;
 
 // ONNX operators without an op of their own, by file.
 using Compositions = std::span<const ForeignComposition>;
@@ -22,7 +23,7 @@ std::optional<std::vector<std::string>> qoperator_conv(ForeignWriter&, const For
 // ---- what the rules share ----
 using Tensors = std::vector<Tensor>;
 using Ints = std::vector<int64_t>;
-Tensors read_div(const ForeignNode&), read_pow(const ForeignNode&);       // of integers and mixed dtypes too
+Tensors read_div(const ForeignNode&), read_pow(const ForeignNode&), read_scatter_elements(const ForeignNode&);
 int axis_of(const ForeignNode&, int64_t axis, int rank);                  // normalised; refuses what lies outside
 void require_static(const ForeignNode&, const Tensor&);
 Tensor optional(const ForeignNode&, int i);                               // input i or null

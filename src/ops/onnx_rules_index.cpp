@@ -25,23 +25,6 @@ Tensor along(int axis, int rank, int64_t size, int64_t step) {
 }
 Tensor flat(const Tensor& x) { return miniten::reshape(x, {x.numel()}); }
 
-// Elements of x by an index of their own along an axis.
-Tensor pick(const ForeignNode& n, const Tensor& x, const Tensor& given, int axis) {
-  require_static(n, x);
-  require_static(n, given);
-  if (x.rank() != given.rank()) n.fail("indices of as many axes as the data", given.spec().text());
-  Strides step = contiguous(x.shape());
-  Tensor at = from_start(whole(n, given), x.dim(axis)) * double(step[axis]);
-  for (int i = 0; i < x.rank(); ++i) {
-    if (i != axis && given.dim(i) > x.dim(i)) n.fail("indices within " + x.spec().text(), given.spec().text());
-    if (i != axis) at = at + along(i, x.rank(), given.dim(i), step[i]);
-  }
-  return miniten::gather(flat(x), at, 0);
-}
-Tensors read_gather_elements(const ForeignNode& n) {
-  Tensor x = n.required(0);
-  return {pick(n, x, n.required(1), axis_of(n, n.integer("axis", 0), x.rank()))};
-}
 Tensors read_gather_nd(const ForeignNode& n) {
   Tensor x = n.required(0), index = whole(n, n.required(1));
   require_static(n, x);
@@ -68,81 +51,35 @@ Tensors read_gather_nd(const ForeignNode& n) {
   return {miniten::gather(miniten::reshape(x, rest), miniten::expand(at, leading), 0)};
 }
 
-// ---- scatter ----
-void combine(const std::string& how, double& to, double value) {
-  if (how == "add") to += value;
-  else if (how == "mul") to *= value;
-  else if (how == "max") to = std::max(to, value);
-  else if (how == "min") to = std::min(to, value);
-  else to = value;
-}
-std::string reduction_of(const ForeignNode& n) {
-  std::string how = n.text("reduction", "none");
-  for (const char* known : {"none", "add", "mul", "max", "min"}) if (how == known) return how;
-  n.fail("reduction none, add, mul, max or min", how);
-}
-Tensors read_scatter_elements(const ForeignNode& n) {
-  Tensor x = n.constant(0), index = n.constant(1), updates = n.constant(2);
-  int axis = axis_of(n, n.integer("axis", 0), x.rank());
-  std::string how = reduction_of(n);
-  if (index.shape() != updates.shape() || index.rank() != x.rank()) n.fail("indices and updates of one shape, with the data's axes", index.spec().text() + " and " + updates.spec().text());
-  auto y = numbers_of(n, 0), v = numbers_of(n, 2);
-  Ints at = n.constant_integers(1);
-  Strides step = contiguous(x.shape());
-  for (int i = 0; i < x.rank(); ++i) if (i != axis && index.dim(i) > x.dim(i)) n.fail("indices within " + x.spec().text(), index.spec().text());
-  for_each_index(index.shape(), [&](const Dims& where, int64_t i) {
-    int64_t k = at[size_t(i)] < 0 ? at[size_t(i)] + x.dim(axis) : at[size_t(i)], to = 0;
-    if (k < 0 || k >= x.dim(axis)) n.fail("indices within " + x.spec().text(), std::to_string(at[size_t(i)]));
-    for (int a = 0; a < x.rank(); ++a) to += (a == axis ? k : where[a]) * step[a];
-    combine(how, y[size_t(to)], v[size_t(i)]);
-  });
-  return {of_numbers(x.shape(), y, x.dtype())};
-}
+// Rows of x, counted over its first axes, take the updates' rows.
 Tensors read_scatter_nd(const ForeignNode& n) {
-  Tensor x = n.constant(0), index = n.constant(1), updates = n.constant(2);
-  std::string how = reduction_of(n);
-  int64_t depth = index.rank() ? index.dim(-1) : 0;
+  Tensor x = n.required(0), index = whole(n, n.required(1)), updates = n.required(2);
+  require_static(n, x);
+  require_static(n, index);
+  int64_t depth = index.rank() ? index.dim(-1) : 0, step = 1, width = 1;
   if (depth < 1 || depth > x.rank()) n.fail("index tuples into " + x.spec().text(), index.spec().text());
-  Shape expected;
-  for (int i = 0; i < index.rank() - 1; ++i) expected.push(index.dim(i));
-  for (int i = int(depth); i < x.rank(); ++i) expected.push(x.dim(i));
+  Shape leading, expected;
+  for (int i = 0; i < index.rank() - 1; ++i) leading.push(index.dim(i));
+  expected = leading;
+  for (int i = int(depth); i < x.rank(); ++i) { expected.push(x.dim(i)); width *= x.dim(i); }
   if (updates.shape() != expected) n.fail("updates of shape " + expected.text(), updates.spec().text());
-  auto y = numbers_of(n, 0), v = numbers_of(n, 2);
-  Ints at = n.constant_integers(1);
-  Strides step = contiguous(x.shape());
-  int64_t width = 1;
-  for (int i = int(depth); i < x.rank(); ++i) width *= x.dim(i);
-  for (size_t row = 0; row * size_t(depth) < at.size(); ++row) {
-    int64_t to = 0;
-    for (int k = 0; k < depth; ++k) {
-      int64_t i = at[row * size_t(depth) + size_t(k)], size = x.dim(k);
-      if (i < -size || i >= size) n.fail("indices within " + x.spec().text(), std::to_string(i));
-      to += (i < 0 ? i + size : i) * step[k];
-    }
-    for (int64_t j = 0; j < width; ++j) combine(how, y[size_t(to + j)], v[row * size_t(width) + size_t(j)]);
-  }
-  return {of_numbers(x.shape(), y, x.dtype())};
+  Tensor at = Tensor::full({}, 0, DType::i64);
+  for (int k = int(depth); k-- > 0; step *= x.dim(k)) at = at + from_start(miniten::reshape(miniten::slice(index, -1, k, k + 1), leading), x.dim(k)) * double(step);
+  Shape rows{leading.count(), width};
+  at = miniten::expand(miniten::reshape(miniten::expand(at, leading), {leading.count(), 1}), rows);
+  return {miniten::reshape(miniten::scatter_elements(miniten::reshape(x, {step, width}), at, miniten::reshape(updates, rows), 0, n.text("reduction", "none")), x.shape())};
 }
 Tensors read_tensor_scatter(const ForeignNode& n) {                       // rows of a cache, from a place of their own in each batch
-  Tensor cache = n.constant(0), update = n.constant(1);
+  Tensor cache = n.required(0), update = n.required(1), start = optional(n, 2);
+  require_static(n, cache);
   int axis = axis_of(n, n.integer("axis", -2), cache.rank());
-  std::string mode = n.text("mode", "linear");
-  Ints start(size_t(cache.dim(0)), 0);
-  if (optional(n, 2)) start = n.constant_integers(2);
-  if (cache.rank() != update.rank() || axis == 0 || start.size() != size_t(cache.dim(0))) n.fail("a cache, an update of as many axes and a start for each batch", update.spec().text());
-  auto y = numbers_of(n, 0), v = numbers_of(n, 1);
-  Strides step = contiguous(cache.shape());
-  for_each_index(update.shape(), [&](const Dims& where, int64_t i) {
-    int64_t to = 0;
-    for (int a = 0; a < cache.rank(); ++a) {
-      int64_t k = where[a] + (a == axis ? start[size_t(where[0])] : 0);
-      if (a == axis && mode == "circular") k %= cache.dim(axis);
-      if (k < 0 || k >= cache.dim(a)) n.fail("an update within " + cache.spec().text(), std::to_string(k));
-      to += k * step[a];
-    }
-    y[size_t(to)] = v[size_t(i)];
-  });
-  return {of_numbers(cache.shape(), y, cache.dtype())};
+  if (cache.rank() != update.rank() || axis == 0 || (start && start.shape() != Shape{cache.dim(0)})) n.fail("a cache, an update of as many axes and a start for each batch", update.spec().text());
+  Shape by_batch = Dims::filled(cache.rank(), 1);
+  by_batch[0] = cache.dim(0);
+  Tensor at = along(axis, cache.rank(), update.dim(axis), 1);
+  if (start) at = at + miniten::reshape(whole(n, start), by_batch);
+  if (n.text("mode", "linear") == "circular") at = miniten::remainder(at, Tensor::full({}, double(cache.dim(axis)), DType::i64));
+  return {miniten::scatter_elements(cache, miniten::expand(at, update.shape()), update, axis)};
 }
 
 // ---- order ----
@@ -154,54 +91,17 @@ Rows rows_of(const Shape& s, int axis) {
   for (int i = axis + 1; i < s.rank; ++i) r.inner *= s[i];
   return r;
 }
-Tensors read_top_k(const ForeignNode& n) {
-  Tensor x = n.constant(0);
-  int axis = axis_of(n, n.integer("axis", -1), x.rank());
-  int64_t k = n.version() < 10 ? n.integer("k", 0) : n.constant_integers(1).at(0);
-  bool largest = n.integer("largest", 1) != 0;
-  if (k < 0 || k > x.dim(axis)) n.fail("k of at most " + std::to_string(x.dim(axis)), std::to_string(k));
-  auto v = numbers_of(n, 0);
-  Rows r = rows_of(x.shape(), axis);
-  Shape shape = x.shape();
-  shape[axis] = k;
-  std::vector<double> values(size_t(shape.count()));
-  Ints places(values.size());
-  std::vector<int64_t> order(static_cast<size_t>(r.size));
-  for (int64_t o = 0; o < r.outer; ++o)
-    for (int64_t i = 0; i < r.inner; ++i) {
-      auto at = [&](int64_t j) { return v[size_t((o * r.size + j) * r.inner + i)]; };
-      for (int64_t j = 0; j < r.size; ++j) order[size_t(j)] = j;
-      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-        double p = at(a), q = at(b);
-        bool nan_p = p != p, nan_q = q != q;                               // NaN is greatest
-        if (nan_p || nan_q) return largest ? nan_p && !nan_q : nan_q && !nan_p;
-        return largest ? p > q : p < q;
-      });
-      for (int64_t j = 0; j < k; ++j) {
-        auto to = size_t((o * k + j) * r.inner + i);
-        values[to] = at(order[size_t(j)]);
-        places[to] = order[size_t(j)];
-      }
-    }
-  return {of_numbers(shape, values, x.dtype()), Tensor::of<int64_t>(shape, places)};
-}
-template <bool multiplies> Tensors read_scan_sum(const ForeignNode& n) {
-  Tensor x = n.constant(0);
+Tensors read_cumprod(const ForeignNode& n) {
+  Tensor x = n.required(0);
   int axis = axis_of(n, n.constant_integers(1).at(0), x.rank());
-  bool exclusive = n.integer("exclusive", 0) != 0, reverse = n.integer("reverse", 0) != 0;
-  auto v = numbers_of(n, 0);
-  Rows r = rows_of(x.shape(), axis);
-  for (int64_t o = 0; o < r.outer; ++o)
-    for (int64_t i = 0; i < r.inner; ++i) {
-      double total = multiplies;
-      for (int64_t j = 0; j < r.size; ++j) {
-        double& at = v[size_t((o * r.size + (reverse ? r.size - 1 - j : j)) * r.inner + i)];
-        double before = total;
-        if (multiplies) total *= at; else total += at;
-        at = exclusive ? before : total;
-      }
-    }
-  return {of_numbers(x.shape(), v, x.dtype())};
+  bool reverse = n.integer("reverse", 0) != 0;
+  Tensor y = miniten::cumprod(reverse ? onnx::flip(x, axis) : x, axis);
+  if (n.integer("exclusive", 0) != 0) {
+    Dims before = Dims::filled(x.rank(), 0), after = before;
+    before[axis] = 1;
+    y = miniten::slice(miniten::pad(y, before, after, 1), axis, 0, x.dim(axis));
+  }
+  return {miniten::cast(reverse ? onnx::flip(y, axis) : y, x.dtype())};
 }
 Tensors read_unique(const ForeignNode& n) {
   Tensor x = n.constant(0);
@@ -250,7 +150,7 @@ Tensors read_reverse_sequence(const ForeignNode& n) {
   by_batch[batch] = x.dim(batch);
   Tensor length = miniten::reshape(whole(n, n.required(1)), by_batch), t = along(time, x.rank(), x.dim(time), 1);
   Tensor from = miniten::where(less(t, length), length - 1.0 - t, t);
-  return {pick(n, x, miniten::expand(from, x.shape()), time)};
+  return {miniten::gather_elements(x, miniten::expand(from, x.shape()), time)};
 }
 Tensors read_hardmax(const ForeignNode& n) {
   Tensor x = n.required(0);
@@ -271,14 +171,7 @@ Tensors read_tile(const ForeignNode& n) {
   Tensor x = n.required(0);
   Ints times = n.constant_integers(1);
   if (int(times.size()) != x.rank()) n.fail("a count for each axis of " + x.spec().text(), std::to_string(times.size()));
-  for (int i = 0; i < x.rank(); ++i) {
-    if (times[size_t(i)] < 0 || times[size_t(i)] > (1 << 24)) n.fail("counts of 0 or more", std::to_string(times[size_t(i)]));
-    if (times[size_t(i)] == 1) continue;
-    Ints rows;
-    for (int64_t k = 0; k < times[size_t(i)] * x.dim(i); ++k) rows.push_back(k % x.dim(i));
-    x = miniten::gather(x, ints(rows), i);
-  }
-  return {x};
+  return {miniten::repeat(x, Dims(std::span<const Dim>(times)))};
 }
 Tensors read_trilu(const ForeignNode& n) {
   Tensor x = n.required(0);
@@ -313,9 +206,8 @@ Tensors read_binarizer(const ForeignNode& n) {
 }
 
 constexpr ForeignComposition rules[] = {
-    {"onnx", "GatherElements", read_gather_elements}, {"onnx", "GatherND", read_gather_nd}, {"onnx", "ScatterElements", read_scatter_elements},
-    {"onnx", "Scatter", read_scatter_elements}, {"onnx", "ScatterND", read_scatter_nd}, {"onnx", "TensorScatter", read_tensor_scatter}, {"onnx", "TopK", read_top_k},
-    {"onnx", "CumSum", read_scan_sum<false>}, {"onnx", "CumProd", read_scan_sum<true>}, {"onnx", "Unique", read_unique}, {"onnx", "Compress", read_compress},
+    {"onnx", "GatherND", read_gather_nd}, {"onnx", "Scatter", read_scatter_elements}, {"onnx", "ScatterND", read_scatter_nd}, {"onnx", "TensorScatter", read_tensor_scatter},
+    {"onnx", "CumProd", read_cumprod}, {"onnx", "Unique", read_unique}, {"onnx", "Compress", read_compress},
     {"onnx", "ReverseSequence", read_reverse_sequence}, {"onnx", "Hardmax", read_hardmax}, {"onnx", "Tile", read_tile}, {"onnx", "Trilu", read_trilu},
     {"onnx", "DepthToSpace", read_depth_to_space}, {"onnx", "SpaceToDepth", read_space_to_depth},
     {"onnx", "ai.onnx.ml.ArrayFeatureExtractor", read_array_feature}, {"onnx", "ai.onnx.ml.Binarizer", read_binarizer}};

@@ -68,6 +68,15 @@ Tensors read_conv(const ForeignNode& n) {
   Tensor y = miniten::conv2d(x, weight, bias, {.stride = win.stride, .padding = win.padding, .dilation = win.dilation, .groups = n.integer("group", 1)});
   return {line ? squeeze(y, 2) : y};
 }
+Names write_conv_transpose(ForeignWriter& w, const ForeignCall& f) {
+  const auto& at = f.call.as<Conv2dAttrs>();
+  const Shape &y = f.call.in[0].shape, &weight = f.call.in[1].shape;
+  if (is_symbol(y[2]) || is_symbol(y[3])) throw Error(ErrorKind::unsupported, "export", "known sizes", y.text() + " in layer \"" + std::string(f.node) + "\"", "export with a fixed shape");
+  std::vector<int64_t> extra;
+  for (int i : {0, 1}) extra.push_back(at.extent[i] + at.padding[i] + at.padding[i + 2] - at.dilation[i] * (weight[i + 2] - 1) - 1 - at.stride[i] * (y[i + 2] - 1));
+  return {w.emit_one("ConvTranspose", {f.in.begin(), f.in.end()}, {{"dilations", list(at.dilation)}, {"group", at.groups}, {"kernel_shape", std::vector<int64_t>{weight[2], weight[3]}},
+                     {"output_padding", extra}, {"pads", list(at.padding)}, {"strides", list(at.stride)}})};
+}
 Tensors read_conv_transpose(const ForeignNode& n) {
   Tensor x = n.required(0), weight = n.required(1), bias = n.inputs() > 2 ? n.input(2) : Tensor();
   if (weight.rank() < 3 || weight.rank() > 4 || x.rank() != weight.rank()) n.fail("one or two spatial axes", x.spec().text() + " and " + weight.spec().text());
@@ -288,10 +297,10 @@ Tensors read_clamp(const ForeignNode& n) {
 
 namespace onnx {
 Compositions layer_rules() {
-  static constexpr ForeignComposition rules[] = {{"onnx", "ConvTranspose", read_conv_transpose}, {"onnx", "com.microsoft.FusedConv", read_fused_conv}, {"onnx", "Dropout", read_dropout}};
+  static constexpr ForeignComposition rules[] = {{"onnx", "com.microsoft.FusedConv", read_fused_conv}, {"onnx", "Dropout", read_dropout}};
   return rules;
 }
-constinit const ForeignRules conv2d{write_conv, read_conv}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
+constinit const ForeignRules conv2d{write_conv, read_conv}, conv_transpose{write_conv_transpose, read_conv_transpose}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
     batch_norm{write_batch_norm, read_batch_norm}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
     arithmetic{write_arithmetic, read_arithmetic}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},
     max_pool2d{write_max_pool, [](const ForeignNode& n) { return read_pool(n, true); }},

@@ -216,6 +216,7 @@ Names write_compare(ForeignWriter& w, const ForeignCall& f) {
   DType t = f.call.in[0].dtype;
   std::string_view type = f.call.op.onnx.name;
   int since = type == "Equal" ? (t == DType::boolean || t == DType::i32 || t == DType::i64 ? 7 : 11) : type.ends_with("OrEqual") ? 12 : is_float(t) ? 7 : 9;
+  if (w.version() == 11 && since == 12) return {w.emit_one("Or", {w.emit_one(type.substr(0, type.size() - 7), {f.in[0], f.in[1]}), w.emit_one("Equal", {f.in[0], f.in[1]})})};
   if (w.version() < since)
     throw Error(ErrorKind::unsupported, "export", "opset " + std::to_string(since) + " or later for " + std::string(type) + " of " + std::string(name_of(t)),
                 "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");

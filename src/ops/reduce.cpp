@@ -242,7 +242,7 @@ constinit const OpDef min_op = to_tflite::with(reduce_row("min", "least over axe
 constinit const OpDef count_op{.name = "count", .doc = "how many elements, as float32",
     .infer = [](const Call&, Specs& out) { out.push({}); },
     .eval = [](const Context& c) { *c.out[0].f32() = float(c.in[0].shape().count()); },
-    .traits = {.shape_only = 1, .stops_gradient = true}};
+    .traits = {.shape_only = 1, .stops_gradient = true}, .onnx = {"Size", 1, &onnx::count}};
 Tensor count(const Tensor& x) { return apply(count_op, {x}); }
 
 // ---- argmax, argmin: the first of equals; NaN wins ----

@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -67,7 +68,7 @@ constinit const OpDef cumsum_op{.name = "cumsum", .doc = "sum of the elements so
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 4})}, std::make_shared<ScanAttrs>(ScanAttrs{1})}, {{transpose(sample_values({3, 2}))}, std::make_shared<ScanAttrs>(ScanAttrs{0, true, true})}};
     },
-    .traits = {.out = Layout::dense}, .tflite = {"CUMSUM", 1, &to_tflite::cumsum}, .c = {"cumsum", 0, &c::cumsum}, .attrs = codec<ScanAttrs>};
+    .traits = {.out = Layout::dense}, .onnx = {"CumSum", 11, &onnx::cumsum}, .tflite = {"CUMSUM", 1, &to_tflite::cumsum}, .c = {"cumsum", 0, &c::cumsum}, .attrs = codec<ScanAttrs>};
 
 Tensor cumsum(const Tensor& x, int axis, bool exclusive, bool reverse) {
   axis = normal_axis("cumsum", axis, x.rank());

@@ -4,6 +4,7 @@
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
+#include "ops/onnx_rules.h"
 
 namespace miniten {
 
@@ -83,7 +84,7 @@ constinit const OpDef argsort_op{.name = "argsort", .doc = "indices in the order
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 5})}, std::make_shared<SortAttrs>(SortAttrs{1})}, {{transpose(sample_values({2, 5}))}, std::make_shared<SortAttrs>(SortAttrs{0, true, 3})}};
     },
-    .traits = {.stops_gradient = true, .out = Layout::dense}, .attrs = codec<SortAttrs>};
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .onnx = {"TopK", 11, &onnx::argsort}, .attrs = codec<SortAttrs>};
 
 // ---- functions ----
 static int axis_of(std::string_view op, const Tensor& x, int axis) { return std::max(normal_axis(op, axis, x.rank()), 0); }

@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -70,9 +71,9 @@ constinit const OpDef acosh_op = row("acosh", "inverse hyperbolic cosine", [](au
 constinit const OpDef atanh_op = row("atanh", "inverse hyperbolic tangent", [](auto v) { return std::atanh(v); }, keep_inputs,
     [](const Vjp& v) { v.result[0] = g(v) / (1.0 - square(x(v))); }, "atanhf(a)", {"Atanh", 9}, within_one);
 constinit const OpDef log2_op = to_tflite::with(row("log2", "logarithm to base 2", [](auto v) { return std::log2(v); }, keep_inputs,
-    [](const Vjp& v) { v.result[0] = g(v) / (x(v) * 0.6931471805599453); }, "log2f(a)", {}, positive), {"LOG", 1, &to_tflite::log2});
+    [](const Vjp& v) { v.result[0] = g(v) / (x(v) * 0.6931471805599453); }, "log2f(a)", {"Log", 6, &onnx::log2}, positive), {"LOG", 1, &to_tflite::log2});
 constinit const OpDef trunc_op = to_tflite::with(row("trunc", "the integer towards 0", [](auto v) { return std::trunc(v); }, keep_nothing,
-    [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, "truncf(a)"), {"FLOOR", 1, &to_tflite::trunc});
+    [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, "truncf(a)", {"Floor", 6, &onnx::trunc}), {"FLOOR", 1, &to_tflite::trunc});
 
 constinit const OpDef atan2_op{.name = "atan2", .doc = "the angle of (x, y)", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) {
@@ -107,7 +108,7 @@ constinit const OpDef atan2_op{.name = "atan2", .doc = "the angle of (x, y)", .m
     },
     .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3}), sample_values({3}, 0.4f, 1.9f)}, nullptr}}; },
-    .traits = {.pointwise = true}, .tflite = {"ATAN2", 1, &to_tflite::atan2}, .c = c::as_c("atan2f(a, b)")};
+    .traits = {.pointwise = true}, .onnx = {"Atan", 7, &onnx::atan2}, .tflite = {"ATAN2", 1, &to_tflite::atan2}, .c = c::as_c("atan2f(a, b)")};
 
 static Tensor real(const Tensor& x) { return is_float(x.dtype()) ? x : cast(x, DType::f32); }
 Tensor tan(const Tensor& x) { return apply(tan_op, {real(x)}); }

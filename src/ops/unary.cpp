@@ -112,7 +112,7 @@ constinit const OpDef square_op = to_tflite::with(number_row<K::square>("square"
 constinit const OpDef sign_op = to_tflite::with(number_row<K::sign>("sign", "-1, 0 or 1", keep_nothing, [](const Vjp& v) { v.result[0] = g(v) * 0.0; }, {.onnx = {"Sign", 9}, .c = c::as_c("a > 0.0f ? 1.0f : a < 0.0f ? -1.0f : a")}), {"SIGN", 1, &to_tflite::sign});
 constinit const OpDef exp_op = to_tflite::with(float_row<K::exp>("exp", "e to the x", keep_output, [](const Vjp& v) { v.result[0] = g(v) * y(v); }, {.onnx = {"Exp", 6}, .c = c::as_c("expf(a)")}), {"EXP", 1, &to_tflite::exp});
 constinit const OpDef expm1_op = to_tflite::with(float_row<K::expm1>("expm1", "exp(x) - 1", keep_output, [](const Vjp& v) { v.result[0] = g(v) * (y(v) + 1.0); },
-    {.c = c::as_c("expm1f(a)"), .traits = {.pointwise = true}}), {"EXP", 1, &to_tflite::expm1});
+    {.onnx = {"Exp", 6, &onnx::expm1}, .c = c::as_c("expm1f(a)"), .traits = {.pointwise = true}}), {"EXP", 1, &to_tflite::expm1});
 constinit const OpDef log_op = to_tflite::with(float_row<K::log>("log", "natural logarithm", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) / x(v); },
     {.onnx = {"Log", 6}, .c = c::as_c("logf(a)"), .samples = positive}), {"LOG", 1, &to_tflite::log});
 constinit const OpDef log1p_op = to_tflite::with(float_row<K::log1p>("log1p", "log(1 + x)", keep_inputs, [](const Vjp& v) { v.result[0] = g(v) / (x(v) + 1.0); },

@@ -135,7 +135,8 @@ ForeignAttributes attributes_by_name(const AttrCodec& codec, const void* attrs) 
 
 std::string mark(int constant) { return "\x01" + std::to_string(constant); }
 
-int ir_version_for(int opset) { return opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : opset >= 13 ? 7 : opset >= 11 ? 6 : 4; }
+constexpr int newest_opset = 28;
+int ir_version_for(int opset) { return opset >= 28 ? 14 : opset >= 25 ? 13 : opset >= 23 ? opset - 12 : opset >= 21 ? 10 : opset >= 19 ? 9 : opset >= 15 ? 8 : opset >= 13 ? 7 : opset >= 11 ? 6 : 4; }
 
 int ir_version_of(const OnnxExport& o) {
   if (o.ir_version && o.ir_version < 3) throw Error(ErrorKind::value, "export_onnx", "IR version 3 or later", std::to_string(o.ir_version));
@@ -163,7 +164,7 @@ void check_forms(const Graph& g, int opset) {
 
 OnnxTarget onnx_target(std::string_view runtime) {
   constexpr struct { int minor; OnnxTarget target; } onnxruntime[] = {                 // first release that reads it
-      {1, {11, 6}}, {3, {12, 7}}, {6, {13, 7}}, {8, {14, 7}}, {9, {15, 8}}, {11, {16, 8}}, {12, {17, 8}}, {14, {18, 8}}, {15, {19, 9}}, {17, {20, 9}}, {18, {21, 10}}};
+      {1, {11, 6}}, {3, {12, 7}}, {6, {13, 7}}, {8, {14, 7}}, {9, {15, 8}}, {11, {16, 8}}, {12, {17, 8}}, {14, {18, 8}}, {15, {19, 9}}, {17, {20, 9}}, {18, {21, 10}}, {21, {22, 10}}, {23, {23, 11}}};
   std::string text(runtime);
   int major = 0, minor = 0;
   if (std::sscanf(text.c_str(), "onnxruntime==%d.%d", &major, &minor) == 2 && major == 1 && minor >= 1) {
@@ -179,8 +180,8 @@ std::string OnnxReport::to_text() const {
 }
 
 std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxReport* report) {
-  if (o.opset < 9 || o.opset > 21)
-    throw Error(ErrorKind::unsupported, "export_onnx", "an opset from 9 to 21", std::to_string(o.opset));
+  if (o.opset < 9 || o.opset > newest_opset)
+    throw Error(ErrorKind::unsupported, "export_onnx", "an opset from 9 to " + std::to_string(newest_opset), std::to_string(o.opset));
   bool integers = o.quantization == "qoperator";
   if (!integers && o.quantization != "qdq") throw Error(ErrorKind::value, "export_onnx", "quantization \"qdq\" or \"qoperator\"", "\"" + o.quantization + "\"");
   Graph g = given;
