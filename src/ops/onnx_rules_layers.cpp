@@ -212,7 +212,9 @@ Tensors read_batch_norm(const ForeignNode& n) {
   }
   if (n.version() < 9 && n.integer("spatial", 1) != 1) n.fail("one statistic per channel", "spatial=0");
   BatchStatistics running{n.required(3), n.required(4), {}, 1 - shortest(float(n.number("momentum", 0.9)))};   // 0.9 read as 0.9: 0.1 comes back
-  return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), running, float(n.number("epsilon", 1e-5)))};
+  float eps = float(n.number("epsilon", 1e-5));
+  if (n.training()) return {batch_norm_tracked(n.required(0), running, n.required(1), n.required(2), double(eps))};
+  return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), running, eps)};
 }
 
 Names write_softmax(ForeignWriter& w, const ForeignCall& f) {
@@ -301,7 +303,7 @@ Compositions layer_rules() {
   return rules;
 }
 constinit const ForeignRules conv2d{write_conv, read_conv}, conv_transpose{write_conv_transpose, read_conv_transpose}, matmul{write_matmul, read_matmul}, softmax{write_softmax, read_softmax},
-    batch_norm{write_batch_norm, read_batch_norm}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
+    batch_norm{write_batch_norm, read_batch_norm, 0b11000}, gelu{write_gelu, read_gelu}, silu{write_silu, nullptr}, clamp{write_clamp, read_clamp},
     arithmetic{write_arithmetic, read_arithmetic}, variadic{write_arithmetic, read_variadic}, gate{write_gate, nullptr},
     max_pool2d{write_max_pool, [](const ForeignNode& n) { return read_pool(n, true); }},
     avg_pool2d{write_avg_pool, [](const ForeignNode& n) { return read_pool(n, false); }};

@@ -19,6 +19,7 @@ class ForeignNode {
   virtual int version() const = 0;                        // opset of the node's domain
   virtual int inputs() const = 0;
   virtual int outputs() const = 0;
+  virtual bool training() const { return false; }         // statistics are the batch's, and move
   virtual Tensor input(int i) const = 0;                  // null where it is left out
   virtual bool has(std::string_view attribute) const = 0;
   virtual int64_t integer(std::string_view attribute, int64_t otherwise) const = 0;
@@ -76,6 +77,7 @@ using WriteRule = std::vector<std::string> (*)(ForeignWriter&, const ForeignCall
 struct ForeignRules {
   WriteRule write = nullptr;                              // null: one node, attribute fields by name
   ReadRule read = nullptr;                                // null: attributes by name
+  uint32_t states = 0;                                    // bit i: input i is a state that training moves, no parameter
 };
 
 // Foreign ops that have no op of their own and are read as a composition. type: "com.microsoft.Gelu" where the domain is

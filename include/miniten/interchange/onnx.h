@@ -20,7 +20,7 @@ class OnnxProgram {
   const std::vector<std::pair<Tensor, std::string>>& weights() const { return weights_; }   // float ones are parameters
   const std::string& name() const;
   const std::map<std::string, std::string>& metadata() const;
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs) const;
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, bool training = false) const;
   Graph trace(const std::vector<Spec>& inputs) const;            // throws where a size or a branch depends on values
 
  private:

@@ -13,7 +13,7 @@ from miniten.edge.benchmark import (
     throughput_test,
 )
 from miniten.edge.compression import LowRankApproximation, SharedModel, compress, compress_model, knowledge_distillation, low_rank, weight_sharing
-from miniten.edge.export import diff as diff, export_c, export_check as export_check, export_miniten, export_onnx, export_tflite, load_miniten, load_onnx, load_tflite, package, with_preprocessing
+from miniten.edge.export import diff as diff, export_c, export_check as export_check, export_miniten, export_onnx, export_tflite, from_keras, from_torch, load_miniten, load_onnx, load_tflite, package, with_preprocessing
 from miniten.edge.pruning import GradualPruning, PrunedModel, channel_groups, magnitude_prune, prune_model, rewind, sensitivity_scan, structured_prune
 from miniten.edge.quantization import (
     PreparedModel,
@@ -49,7 +49,7 @@ __all__ = [
     "QuantizedLinear", "QuantizedModel", "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
     "compare_models", "compress", "compare_quantized", "compress_model", "compression", "convert", "count_flops", "count_parameters", "dequantize_tensor", "devices",
     "estimate_latency", "estimate_memory", "estimate_power", "estimate_training_memory", "export", "export_c", "export_miniten", "export_onnx",
-    "export_tflite", "knowledge_distillation", "latency_test", "load_miniten", "load_onnx", "load_tflite", "low_rank", "magnitude_prune", "memory_benchmark",
+    "export_tflite", "from_keras", "from_torch", "knowledge_distillation", "latency_test", "load_miniten", "load_onnx", "load_tflite", "low_rank", "magnitude_prune", "memory_benchmark",
     "model_summary", "package", "prepare_qat", "probe", "profile_by_layer", "prune_model", "pruning", "quantization", "quantize_model", "quantize_tensor", "rewind",
     "sensitivity_scan", "quantize_with_accuracy", "soak_test", "structured_prune", "throughput_test", "utils", "weight_sharing", "with_preprocessing",
 ]

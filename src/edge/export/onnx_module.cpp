@@ -18,12 +18,12 @@ OnnxModule::OnnxModule(OnnxProgram p) : program_(std::move(p)) {
 
 std::vector<Tensor> OnnxModule::forward(const std::vector<Tensor>& inputs) {
   std::vector<Spec> specs;
-  bool wants_grad = training() && mode().grad;
+  bool wants_grad = training();
   for (const Tensor& t : inputs) {
     specs.push_back(t.spec());
     wants_grad |= t.requires_grad() && mode().grad;
   }
-  if (mode().recorder || wants_grad) return program_.run(inputs);
+  if (mode().recorder || wants_grad) return program_.run(inputs, training() && !mode().recorder);
   NoGrad no_grad;
   if (by_node_.empty()) {
     auto known = std::find_if(compiled_.begin(), compiled_.end(), [&](const Compiled& c) { return c.inputs == specs; });

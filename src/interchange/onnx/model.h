@@ -23,7 +23,7 @@ struct Attribute {
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 // How a node is read: by a rule, as an op with the same attribute names, or by a function of the model.
-struct Reader { const OpDef* op = nullptr; ReadRule rule = nullptr; };
+struct Reader { const OpDef* op = nullptr; ReadRule rule = nullptr; uint32_t states = 0; };
 
 struct Node {
   std::string type, name, domain;

@@ -18,7 +18,7 @@ M::Reader reader_of(const std::string& key) {
   for (const OpDef* op : all_ops()) {
     if (op->onnx.name != key) continue;
     auto* rules = static_cast<const ForeignRules*>(op->onnx.rules);
-    if (rules && rules->read) return {op, rules->read};
+    if (rules && rules->read) return {op, rules->read, rules->states};
     if (!rules) return {op, nullptr};
   }
   for (const ForeignComposition& c : foreign_compositions())
@@ -30,6 +30,7 @@ M::Reader reader_of(const std::string& key) {
 struct Scope {
   const M::Model& model;
   const M::Opsets& opsets;
+  bool training = false;
   const Scope* outer = nullptr;
   int depth = 0;
   std::map<std::string, Tensor, std::less<>> values = {};
@@ -61,6 +62,7 @@ class Reading final : public ForeignNode {
   int version() const override { return version_; }
   int inputs() const override { return int(n_.in.size()); }
   int outputs() const override { return int(n_.out.size()); }
+  bool training() const override { return scope_.training; }
   Tensor input(int i) const override {
     const std::string& name = n_.in.at(size_t(i));
     if (name.empty()) return {};
@@ -85,7 +87,7 @@ class Reading final : public ForeignNode {
     const M::Graph& g = graph(a);
     if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
     if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
-    Scope inner{scope_.model, scope_.opsets, &scope_, scope_.depth + 1};
+    Scope inner{scope_.model, scope_.opsets, scope_.training, &scope_, scope_.depth + 1};
     for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
     for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
     run_nodes(g.nodes, inner);
@@ -151,7 +153,7 @@ std::vector<M::Node> filled_in(const std::vector<M::Node>& nodes, const M::Funct
 }
 std::vector<Tensor> call(const M::Function& f, const M::Node& n, const Scope& s) {
   if (s.depth >= deepest_call) M::refuse("functions that do not call themselves", "\"" + f.name + "\"");
-  Scope inner{s.model, f.opsets, nullptr, s.depth + 1};
+  Scope inner{s.model, f.opsets, s.training, nullptr, s.depth + 1};
   for (size_t i = 0; i < f.in.size() && i < n.in.size(); ++i) {
     if (n.in[i].empty()) continue;
     const Tensor* t = s.find(n.in[i]);
@@ -228,9 +230,39 @@ void check_operators(const std::vector<M::Node>& nodes, const M::Model& model, c
   }
 }
 
+void count_readers(const M::Graph& g, std::map<std::string, int>& readers) {
+  for (const std::string& name : g.outputs) ++readers[name];
+  for (const M::Node& n : g.nodes) {
+    for (const std::string& name : n.in) ++readers[name];
+    for (auto& [name, a] : n.attributes) if (a.g) count_readers(*a.g, readers);
+  }
+}
+// Exporters write equal tensors once: a state that others read gets memory of its own. Names of all states.
+std::set<std::string> part_states(M::Graph& g) {
+  std::map<std::string, int> readers;
+  std::set<std::string> states;
+  count_readers(g, readers);
+  for (M::Node& n : g.nodes)
+    for (size_t i = 0; i < n.in.size() && i < 32; ++i) {
+      if (!(n.reader.states >> i & 1)) continue;
+      auto at = std::find_if(g.initializers.begin(), g.initializers.end(), [&](const M::Initializer& v) { return v.name == n.in[i]; });
+      if (at == g.initializers.end()) continue;
+      if (readers[n.in[i]]-- > 1) {
+        std::string own = n.in[i];
+        do own += "_"; while (readers.contains(own));
+        readers[own] = 1;
+        g.initializers.push_back({own, at->tensor.clone()});
+        n.in[i] = own;
+      }
+      states.insert(n.in[i]);
+    }
+  return states;
+}
+
 void add_weights(M::Graph& g, std::vector<std::pair<Tensor, std::string>>& weights) {
+  std::set<std::string> states = part_states(g);
   for (M::Initializer& i : g.initializers) {
-    if (is_float(i.tensor.dtype()) && i.tensor.rank() > 0) i.tensor = parameter(i.tensor);
+    if (is_float(i.tensor.dtype()) && i.tensor.rank() > 0 && !states.contains(i.name)) i.tensor = parameter(i.tensor);
     weights.emplace_back(i.tensor, i.name);
   }
   for (M::Node& n : g.nodes)
@@ -274,9 +306,9 @@ const std::vector<std::string>& OnnxProgram::outputs() const { return model_->gr
 const std::string& OnnxProgram::name() const { return model_->graph.name; }
 const std::map<std::string, std::string>& OnnxProgram::metadata() const { return model_->metadata; }
 
-std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs) const {
+std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs, bool training) const {
   if (inputs.size() != inputs_.size()) throw Error(ErrorKind::value, "onnx", std::to_string(inputs_.size()) + " inputs", std::to_string(inputs.size()));
-  Scope s{*model_, model_->opsets};
+  Scope s{*model_, model_->opsets, training};
   for (const M::Initializer& i : model_->graph.initializers) s.values[i.name] = i.tensor;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Input& want = inputs_[i];

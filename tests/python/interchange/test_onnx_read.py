@@ -210,7 +210,38 @@ def test_folding_batch_norms():
     kept, folded = load_onnx(data), load_onnx(data, fold_batch_norm=True)
     assert "batch_norm" in kept.graph.ops and "batch_norm" not in folded.graph.ops
     np.testing.assert_allclose(kept(x).numpy(), folded(x).numpy(), atol=2e-5)
-    assert len(list(folded.parameters())) == 2 and len(list(kept.parameters())) == 5
+    assert len(list(folded.parameters())) == 2 and len(list(kept.parameters())) == 3
+
+
+@pytest.mark.parametrize("open_sizes", [False, True])
+def test_imported_batch_norms_train_as_batch_norms(open_sizes):
+    torch = judge("torch")
+    own = "" if not open_sizes else "s = Shape(r)  k = ReduceMax<keepdims = 0>(t)  lim = Constant<value_float = 100.0>()  up = Less(k, lim)"
+    last = "y = Identity(t)" if not open_sizes else 'y = If(up)<then_branch = a () => (float[N, 3, 5, 5] p) { p = Identity(t) }, else_branch = b () => (float[N, 3, 5, 5] q) { q = Neg(t) }>'
+    model = parse(f"""net (float[N, 2, 5, 5] x) => (float[N, 3, 5, 5] y) {{
+        c = Conv<pads = [1, 1, 1, 1]>(x, w)  n = BatchNormalization<momentum = 0.8>(c, one, zero, zero, one)  r = Relu(n)  m = BatchNormalization(r, one, zero, zero, one)  t = Tanh(m) {own} {last} }}""",
+        w=rand(3, 2, 3, 3), one=np.ones(3, "float32"), zero=np.zeros(3, "float32"))  # equal tensors are written once
+    net = load_onnx(model.SerializeToString())
+    assert isinstance(net, edge.export.OnnxModule) == open_sizes
+    conv, first, second = torch.nn.Conv2d(2, 3, 3, padding=1, bias=False), torch.nn.BatchNorm2d(3, momentum=0.2), torch.nn.BatchNorm2d(3)
+    conv.weight.data = torch.tensor(onnx.numpy_helper.to_array(model.graph.initializer[0]))
+    parameters = dict(net.named_parameters())
+    assert set(parameters) == {"w", "one", "zero"} and len(list(net.buffers())) == 4
+    theirs = torch.nn.Sequential(conv, first, torch.nn.ReLU(), second, torch.nn.Tanh())
+    x = rand(8, 2, 5, 5)
+    net.train()
+    for _ in range(3):
+        want = theirs(torch.tensor(x))
+        got = net(x)
+        np.testing.assert_allclose(got.numpy() if not got.requires_grad else got.detach().numpy(), want.detach().numpy(), atol=1e-5)
+    (got**2).sum().backward()
+    (want**2).sum().backward()
+    np.testing.assert_allclose(parameters["w"].grad.numpy(), conv.weight.grad.numpy(), atol=1e-3)
+    np.testing.assert_allclose(parameters["one"].grad.numpy(), (first.weight.grad + second.weight.grad).numpy(), atol=1e-3)
+    moved = [b.numpy() for b in net.buffers()]
+    for b in (first.running_mean, first.running_var, second.running_mean, second.running_var):
+        assert min(np.abs(m - b.numpy()).max() for m in moved) < 1e-5
+    np.testing.assert_allclose(net.eval()(x).numpy(), theirs.eval()(torch.tensor(x)).detach().numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(("bounds", "ops"), [(("", "l", "h"), ["clamp"]), (("", "l"), ["clamp"]), (("", '""', "h"), ["clamp"]), (("", "h", "l"), ["maximum", "minimum"])])
