@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_refused():
         edge.diff(net(), net(), X, tolerance=-1)
 
 
-@pytest.mark.parametrize("runtime,opset,ir", [("onnxruntime==1.3", 12, 7), ("onnxruntime==1.14", 18, 8), ("onnxruntime==1.16.3", 19, 9), ("onnxruntime==1.30", 21, 10)])
+@pytest.mark.parametrize("runtime,opset,ir", [("onnxruntime==1.3", 12, 7), ("onnxruntime==1.14", 18, 8), ("onnxruntime==1.16.3", 19, 9), ("onnxruntime==1.18", 21, 10), ("onnxruntime==1.30", 23, 11)])
 def test_a_runtime_picks_opset_and_ir_version(runtime, opset, ir, tmp_path):
     report = export_onnx(net(), X.shape, tmp_path / "m.onnx", target_runtime=runtime)
     assert (report.opset, report.ir_version) == (opset, ir)
