@@ -18,12 +18,24 @@ constexpr int kRows = 8, kVectors = 2;
 constexpr int kRows = 6, kVectors = 4;
 #endif
 constexpr int kOneRowVectors = 4;                // of a lone row: enough sums in flight to hide their latency
+#if defined(__AVX512VNNI__)
+constexpr int64_t kTurnedColumns = 64;  // fewer are not worth it
+constexpr bool kTurns = true;  // signed bytes may be flipped once for all columns: the units of the products have no time for it
+#else
+constexpr bool kTurns = false;
+#endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
+
+template <bool B>
+struct Is {
+  static constexpr bool value = B;
+};
 
 struct Tile {
   const uint8_t* a;
   int64_t a_col, outer, outer_stride, inner, inner_stride, groups;
   I flip;
+  bool flips;              // else A needs none
   const int8_t* b;         // of the tile's first column
   int64_t b_panel;         // bytes between panels
   const int32_t *sums, *bias;
@@ -103,24 +115,30 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
 #if defined(__ARM_FEATURE_MATMUL_INT8)
   if constexpr (1 < MR) return accumulate_pairs(t, acc);
 #endif
-  const int8_t* b = t.b;
-  const I flip = t.flip;
-  const int64_t a_col = t.a_col, b_panel = t.b_panel;
-  for (int64_t o = 0; o < t.outer; ++o)
-    for (int64_t i = 0; i < t.inner; ++i) {
-      const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
-      for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
-        Weight w[NV];
-        MINITEN_UNROLL(4)
-        for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
-        MINITEN_UNROLL(8)
-        for (int r = 0; r < MR; ++r) {
-          const Activation x = activation(set_i(load_as<int32_t>(a + r * a_col)) ^ flip);
+  const auto sum = [&](auto flips) {
+    const int8_t* b = t.b;
+    const int64_t a_col = t.a_col, b_panel = t.b_panel;
+    for (int64_t o = 0; o < t.outer; ++o)
+      for (int64_t i = 0; i < t.inner; ++i) {
+        const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
+        for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
+          Weight w[NV];
           MINITEN_UNROLL(4)
-          for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
+          for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
+          MINITEN_UNROLL(8)
+          for (int r = 0; r < MR; ++r) {
+            I bytes = set_i(load_as<int32_t>(a + r * a_col));
+            if constexpr (flips.value) bytes ^= t.flip;
+            const Activation x = activation(bytes);
+            MINITEN_UNROLL(4)
+            for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
+          }
         }
       }
-    }
+  };
+  if constexpr (kTurns)
+    if (!t.flips) return sum(Is<false>{});
+  sum(Is<true>{});
 }
 
 // A tile of `height` <= MR pixels.
@@ -133,24 +151,58 @@ void run_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, 
   finish(acc, row, col, j0, t.left);
 }
 
-// A row of pixels in the fewest tiles, all about as tall.
-template <int MR, int NV, class Finish>
-void run_pixels(Tile& t, const Finish& finish, const uint8_t* a, int64_t row, int64_t cols, int64_t j0) {
-  int64_t tiles = (cols + MR - 1) / MR;
-  for (int64_t col = 0; tiles > 0; --tiles) {
-    const int64_t height = (cols - col + tiles - 1) / tiles;
-    t.a = a + col * t.a_col;
-    run_tile<MR, NV>(t, finish, height, row, col, j0);
-    col += height;
+template <class Finish>
+struct Product {
+  const QGemmShape& s;
+  const Finish& finish;
+  const int8_t* panels;
+  const int32_t *sums, *bias;
+  int64_t padded;
+  Tile t{};
+
+  // `height` pixels from column `col` on, channels from j0 on, by A at t.a; returns how many channels.
+  int64_t run(int64_t height, int64_t row, int64_t col, int64_t j0) {
+    const int64_t vectors = (padded - j0) / kLanes;                 // vectors past the last panel do not exist
+    t.b = panels + j0 / kPanel * t.b_panel + j0 % kPanel * 4;
+    t.sums = sums + j0;
+    t.bias = bias ? bias + j0 : nullptr;
+    t.left = s.n - j0;
+    if (s.cols == 1 && vectors >= kOneRowVectors) {
+      run_tile<1, kOneRowVectors>(t, finish, 1, row, col, j0);
+      return kOneRowVectors * kLanes;
+    }
+    if (vectors >= kVectors && t.left > kLanes) {
+      run_tile<kRows, kVectors>(t, finish, height, row, col, j0);
+      return kVectors * kLanes;
+    }
+    run_tile<kRows, 1>(t, finish, height, row, col, j0);
+    return kLanes;
+  }
+};
+
+#if defined(__AVX512VNNI__)
+// The segments of `height` pixels, one behind the other, flipped.
+void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t stride, uint8_t* to) {
+  int64_t segment = 4 * t.groups;
+  if (t.a_col == stride && segment == stride) segment *= height, height = 1;  // they follow one another
+  for (int64_t r = 0; r < height; ++r, to += stride) {
+    uint8_t* at = to;
+    for (int64_t o = 0; o < t.outer; ++o)
+      for (int64_t i = 0; i < t.inner; ++i, at += segment) {
+        const uint8_t* from = a + r * t.a_col + o * t.outer_stride + i * t.inner_stride;
+        for (int64_t k = 0; k < segment; k += kWide)
+          store_wide(at + k, load_wide(from + k, segment - k, from + segment) ^ (W)t.flip, segment - k);
+      }
   }
 }
+#endif
 
 template <class Finish>
 void run(const QGemmShape& s, const void* data, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed,
          const Finish& finish) {
   if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
-  const int64_t padded = (s.n + kPanel - 1) / kPanel * kPanel;
-  Tile t{};
+  Product<Finish> p{s, finish, qgemm_panels(s, packed), qgemm_sums(s, packed), bias, (s.n + kPanel - 1) / kPanel * kPanel};
+  Tile& t = p.t;
   t.a_col = s.a_col;
   t.outer = s.outer;
   t.outer_stride = s.outer_stride;
@@ -158,37 +210,46 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
   t.inner_stride = s.inner_stride;
   t.groups = (s.segment + 3) / 4;
   t.flip = flip_of(x_signed);
+  t.flips = x_signed || !kTurns;
   t.correction = x_zero + shift_of(x_signed);
   t.b_panel = t.outer * t.inner * t.groups * kPanel * 4;
   const auto* a = static_cast<const uint8_t*>(data);
-  const int32_t* sums = qgemm_sums(s, packed);
-  const int8_t* panels = qgemm_panels(s, packed);
-
-  // One row, the columns from j0 on; returns how many.
-  const auto columns = [&](int64_t row, int64_t j0) -> int64_t {
-    const int64_t vectors = (padded - j0) / kLanes;                 // vectors past the last panel do not exist
-    t.b = panels + j0 / kPanel * t.b_panel + j0 % kPanel * 4;
-    t.sums = sums + j0;
-    t.bias = bias ? bias + j0 : nullptr;
-    t.left = s.n - j0;
-    if (s.cols == 1 && vectors >= kOneRowVectors) {
-      run_pixels<1, kOneRowVectors>(t, finish, a + row * s.a_row, row, 1, j0);
-      return kOneRowVectors * kLanes;
+  const bool many = p.padded / kPanel * t.b_panel > kManyWeights;
+#if defined(__AVX512VNNI__)
+  const int64_t depth = t.outer * t.inner * t.groups * 4;
+  uint8_t turned[64 * 1024];
+  const bool turns = x_signed && kTurnedColumns <= s.n && 64 <= depth && kRows * depth <= (int64_t)sizeof turned;
+  const Tile as_it_lies = t;
+  if (turns) t.a = turned, t.a_col = depth, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false;
+#else
+  constexpr bool turns = false;
+#endif
+  // A row of pixels in the fewest tiles, all about as tall, channels from j0 on; returns how many were done: all where A is turned
+  // and weights are few.
+  const auto pixels = [&](int64_t row, int64_t j0) -> int64_t {
+    int64_t done = 0, tiles = (s.cols + kRows - 1) / kRows;
+    for (int64_t col = 0; tiles > 0; --tiles) {
+      const int64_t height = (s.cols - col + tiles - 1) / tiles;
+      const uint8_t* from = a + row * s.a_row + col * s.a_col;
+#if defined(__AVX512VNNI__)
+      turns ? turn(as_it_lies, from, height, depth, turned) : (void)(t.a = from);
+#else
+      t.a = from;
+#endif
+      done = 0;
+      do done += p.run(height, row, col, j0 + done);
+      while (turns && !many && j0 + done < s.n);
+      col += height;
     }
-    if (vectors >= kVectors && t.left > kLanes) {
-      run_pixels<kRows, kVectors>(t, finish, a + row * s.a_row, row, s.cols, j0);
-      return kVectors * kLanes;
-    }
-    run_pixels<kRows, 1>(t, finish, a + row * s.a_row, row, s.cols, j0);
-    return kLanes;
+    return done;
   };
-  if (padded / kPanel * t.b_panel > kManyWeights) {
+  if (many) {
     int64_t width = 0;
     for (int64_t j0 = 0; j0 < s.n; j0 += width)
-      for (int64_t row = 0; row < s.rows; ++row) width = columns(row, j0);
+      for (int64_t row = 0; row < s.rows; ++row) width = pixels(row, j0);
   } else {
     for (int64_t row = 0; row < s.rows; ++row)
-      for (int64_t j0 = 0; j0 < s.n;) j0 += columns(row, j0);
+      for (int64_t j0 = 0; j0 < s.n;) j0 += pixels(row, j0);
   }
 }
 

@@ -155,6 +155,13 @@ TEST(QgemmTest, MoreWeightsThanAreReadAgainForEveryRow) {
       .check_on_every_isa(random);
 }
 
+TEST(QgemmTest, TinySegmentsAndLongSums) {
+  Random random(9);
+  Problem(random, {.cols = 3, .n = 33, .a_col = 2, .c_col = 33, .inner = 19000, .inner_stride = 1, .segment = 1}).check_on_every_isa(random);
+  for (const int64_t segment : {4700, 9300, 20001})
+    Problem(random, {.rows = 2, .cols = 11, .n = 65, .a_row = 7, .a_col = 3, .c_row = 65 * 11, .c_col = 65, .segment = segment}).check_on_every_isa(random);
+}
+
 TEST(QgemmTest, LoneRow) {
   Random random(3);
   for (int64_t n : {3, 16, 63, 64, 65, 96, 130})
