@@ -26,11 +26,6 @@ constexpr bool kTurns = false;
 #endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
-template <bool B>
-struct Is {
-  static constexpr bool value = B;
-};
-
 struct Tile {
   const uint8_t* a;
   int64_t a_col, outer, outer_stride, inner, inner_stride, groups;
@@ -103,6 +98,29 @@ MINITEN_INLINE void accumulate_pairs(const Tile& t, I (&acc)[MR][NV]) {
 }
 #endif
 
+template <bool Flips, int MR, int NV>
+MINITEN_INLINE void add_products(const Tile& t, I (&acc)[MR][NV]) {
+  const int8_t* b = t.b;
+  [[maybe_unused]] const I flip = t.flip;
+  const int64_t a_col = t.a_col, b_panel = t.b_panel;
+  for (int64_t o = 0; o < t.outer; ++o)
+    for (int64_t i = 0; i < t.inner; ++i) {
+      const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
+      for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
+        Weight w[NV];
+        MINITEN_UNROLL(4)
+        for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
+        MINITEN_UNROLL(8)
+        for (int r = 0; r < MR; ++r) {
+          const I bytes = set_i(load_as<int32_t>(a + r * a_col));
+          const Activation x = activation(Flips ? bytes ^ flip : bytes);
+          MINITEN_UNROLL(4)
+          for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
+        }
+      }
+    }
+}
+
 template <int MR, int NV>
 MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
   MINITEN_UNROLL(4)
@@ -115,30 +133,9 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
 #if defined(__ARM_FEATURE_MATMUL_INT8)
   if constexpr (1 < MR) return accumulate_pairs(t, acc);
 #endif
-  const auto sum = [&](auto flips) {
-    const int8_t* b = t.b;
-    const int64_t a_col = t.a_col, b_panel = t.b_panel;
-    for (int64_t o = 0; o < t.outer; ++o)
-      for (int64_t i = 0; i < t.inner; ++i) {
-        const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
-        for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
-          Weight w[NV];
-          MINITEN_UNROLL(4)
-          for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
-          MINITEN_UNROLL(8)
-          for (int r = 0; r < MR; ++r) {
-            I bytes = set_i(load_as<int32_t>(a + r * a_col));
-            if constexpr (flips.value) bytes ^= t.flip;
-            const Activation x = activation(bytes);
-            MINITEN_UNROLL(4)
-            for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
-          }
-        }
-      }
-  };
   if constexpr (kTurns)
-    if (!t.flips) return sum(Is<false>{});
-  sum(Is<true>{});
+    if (!t.flips) return add_products<false>(t, acc);
+  add_products<true>(t, acc);
 }
 
 // A tile of `height` <= MR pixels.
