@@ -5,6 +5,7 @@
 namespace miniten::fuzz {
 
 inline constexpr int64_t most_elements = 1 << 16, most_work = 1 << 22;
+inline constexpr size_t most_memory = size_t{1} << 28;
 
 inline void run(Graph g) {
   std::vector<Spec> inputs = g.specs(g.inputs);

@@ -82,18 +82,19 @@ def save(obj: Any, path: Any) -> int:
     return _core._save_file("state_dict", json.dumps({"structure": structure}), tensors, path)
 
 
-def load(source: Any) -> Any:
+def load(source: Any, *, max_memory_mb: float = 4096) -> Any:
     """What save wrote, or any of MiniTen's files, from a path or bytes: a tensor, a dict, or the right class of model.
 
-    A .safetensors file gives a dict of its tensors.
+    A .safetensors file gives a dict of its tensors. Raises ValueError for a file that would need more memory than
+    max_memory_mb, before it does.
     """
     if source[8:9] == b"{" if isinstance(source, bytes) else str(source).endswith(SAFETENSORS):
-        return _core.load_safetensors(source)
-    kind, extra, tensors, has_graph = _core._load_file(source)
+        return _core.load_safetensors(source, max_memory_mb=max_memory_mb)
+    kind, extra, tensors, has_graph = _core._load_file(source, max_memory_mb)
     if has_graph or kind not in ("tensor", "state_dict"):
         from miniten.edge.export import load_miniten
 
-        return load_miniten(source)
+        return load_miniten(source, max_memory_mb=max_memory_mb)
     if kind == "tensor":
         return tensors["value"]
     if not extra:

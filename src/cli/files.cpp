@@ -78,9 +78,15 @@ std::string output_name(const Graph& g, size_t i) {
   return name.empty() ? "output_" + std::to_string(i) : name;
 }
 
+double& load_limit_mb() {
+  static double mb = double(default_max_memory >> 20);
+  return mb;
+}
+static size_t load_limit() { return size_t(load_limit_mb() * 0x1p20); }
+
 // Where a file's open sizes decide how it runs, they are taken as 1.
 static Ref<nn::GraphModule> graph_from_onnx(const std::string& path) {
-  nn::ModuleRef m = edge::load_onnx(path);
+  nn::ModuleRef m = edge::load_onnx(path, {.max_memory = load_limit()});
   if (auto* g = dynamic_cast<nn::GraphModule*>(m.get())) return Ref<nn::GraphModule>(g);
   const OnnxProgram& program = dynamic_cast<edge::OnnxModule&>(*m).program();
   std::vector<Spec> specs;
@@ -96,7 +102,7 @@ Ref<nn::GraphModule> open_model(const std::string& path) {
   std::string ending = ending_of(path);
   if (ending != ".npz" && ending != ".onnx" && ending != ".tflite")
     throw WrongUse{"a model is a .npz, .onnx or .tflite file, got " + in_quotes(path)};
-  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path) : ending == ".onnx" ? graph_from_onnx(path) : edge::load_tflite(path); });
+  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path, nullptr, load_limit()) : ending == ".onnx" ? graph_from_onnx(path) : edge::load_tflite(path, {.max_memory = load_limit()}); });
 }
 edge::Device open_device(const std::string& name) {
   if (ending_of(name) != ".json") {

@@ -7,6 +7,7 @@
 namespace miniten::cli {
 
 Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz, .onnx or .tflite
+double& load_limit_mb();                                         // --load-limit-mb: of open_model
 size_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);

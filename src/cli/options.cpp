@@ -1,3 +1,4 @@
+#include "cli/files.h"
 #include "cli/program.h"
 #include "miniten/edge/devices.h"
 
@@ -11,9 +12,13 @@ Command& Program::begin(const char* name, const char* what, const char* examples
   c.app->add_flag("--json", c.json, "One JSON document instead of text");
   return c;
 }
-void Program::file(std::string& to) { last().add_option("FILE", to, "Model: .npz, .onnx or .tflite")->required(); }
+void Program::file(std::string& to, const char* name, const char* what) {
+  last().add_option(name, to, what)->required();
+  if (!last().get_option_no_throw("--load-limit-mb"))
+    last().add_option("--load-limit-mb", load_limit_mb(), "Refuse a file that needs more memory to be read")->check(CLI::Range(1e-3, 1e9))->capture_default_str();
+}
 void Program::in_out(std::string& in, std::string& out, int& opset) {
-  last().add_option("IN", in, "Model to read: .npz, .onnx or .tflite")->required();
+  file(in, "IN", "Model to read: .npz, .onnx or .tflite");
   last().add_option("OUT", out, "Model to write: .npz, .onnx or .tflite")->required();
   last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(positive());
 }
@@ -128,7 +133,7 @@ void Program::models() {
                               "Whoever gets OUT.zip runs ./check.sh in it.\n\n"
                               "Examples:\n  miniten package int8.npz keyword.zip --name keyword\n"
                               "  miniten package model.onnx out.zip --target c --target onnx --input x.npy --license MIT", package);
-    last().add_option("IN", o.in, "Model to read: .npz, .onnx or .tflite")->required();
+    file(o.in, "IN", "Model to read: .npz, .onnx or .tflite");
     last().add_option("OUT", o.out, "Bundle to write: .zip")->required();
     one_of(last().add_option("--target", o.targets, "onnx, tflite or c, beside the .npz; without: all of them")->allow_extra_args(false), "onnx tflite c");
     last().add_option("--name", o.name, "Of the files and of C's functions")->capture_default_str();
@@ -198,8 +203,8 @@ void Program::models() {
   {
     Diff& o = add<Diff>("diff", "Where two models part, layer by layer. Exit code 1 where they do",
                         "Examples:\n  miniten diff model.onnx model.npz\n  miniten diff float.npz int8.npz --input x.npy --tolerance 0.05", diff);
-    last().add_option("A", o.a, "Model: .npz, .onnx or .tflite")->required();
-    last().add_option("B", o.b, "Another of the same inputs and outputs")->required();
+    file(o.a, "A", "Model: .npz, .onnx or .tflite");
+    file(o.b, "B", "Another of the same inputs and outputs");
     input(o.inputs);
     shape(o.shapes);
     last().add_option("--tolerance", o.tolerance, "Of max|a - b| / max(1, max|a|)")->capture_default_str();

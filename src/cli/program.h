@@ -32,7 +32,7 @@ struct Program {
   CLI::App& last() { return *commands.back()->app; }
 
   // ---- options that many commands have ----
-  void file(std::string& to);
+  void file(std::string& to, const char* name = "FILE", const char* what = "Model: .npz, .onnx or .tflite");
   void in_out(std::string& in, std::string& out, int& opset);
   void shape(std::vector<std::string>& to);
   void input(std::vector<std::string>& to);

@@ -4,6 +4,7 @@
 #include <new>
 #include "core/tape.h"
 #include "miniten/base/half.h"
+#include "miniten/core/memory_limit.h"
 #include "miniten/core/op.h"
 
 namespace miniten {
@@ -14,6 +15,7 @@ static constexpr size_t alignment = 64, slack = 64;
 Ref<Storage> Storage::make(size_t bytes) {
   size_t header = (sizeof(Storage) + alignment - 1) / alignment * alignment;
   size_t total = (header + bytes + slack + alignment - 1) / alignment * alignment;
+  MemoryLimit::take(bytes);
   void* block = total < bytes ? nullptr : std::aligned_alloc(alignment, total);
   if (!block) throw Error(ErrorKind::value, "tensor", "enough memory", std::to_string(bytes) + " bytes wanted");
   auto* s = new (block) Storage;
@@ -30,6 +32,7 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, std::shared_ptr<void> own
   return Ref<Storage>(s);
 }
 void Storage::destroy(Storage* s) {
+  if (!s->owner) MemoryLimit::give_back(s->bytes);
   s->~Storage();
   std::free(s);
 }

@@ -76,6 +76,7 @@ constexpr QuantRule passes{QuantMode::passes_through};
 constinit const OpDef reshape_op{.name = "reshape", .doc = "same elements, other shape",
     .infer = [](const Call& c, Specs& out) {
       const Shape &from = c.in[0].shape, &to = c.as<ShapeAttrs>().shape;
+      check_sizes("reshape", to);
       if (!same_count(from, to)) c.fail("a shape of as many elements as " + from.text(), to.text());
       out.push({c.in[0].dtype, to});
     },
@@ -364,6 +365,8 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
     unknown = i;
   }
   if (unknown >= 0) {
+    to[unknown] = 1;
+    check_sizes("reshape", to);
     to[unknown] = missing_size(x.shape(), to);
     if (to[unknown] == -1)
       throw Error(ErrorKind::value, "reshape", "a shape of as many elements as " + x.shape().text(), shape.text());

@@ -40,6 +40,9 @@ Tensor exact_product(const ForeignNode&);                                 // MUL
 Tensor exact_relu(const ForeignNode&);                                    // RELU and its kin
 Tensor exact_softmax(const ForeignNode&);
 
+// Of what overwrites a variable: refused in a branch that is computed whether it is chosen or not.
+void require_unconditional(const ForeignNode&);
+
 // Windows of two axes by the file's padding, SAME or VALID.
 struct Window { Dims stride, dilation, padding; };
 Window window_of(const ForeignNode&, const Shape& x, int64_t kernel_h, int64_t kernel_w);

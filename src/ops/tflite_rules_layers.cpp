@@ -61,6 +61,7 @@ Whole whole_operands(const ForeignNode& n, int x, const Tensor& w, int w_at, int
 
 Tensors fully_connected(const ForeignNode& n) {
   if (n.integer("weights_format", 0) != 0) n.fail("weights in their order", "shuffled weights");
+  if (n.required(0).rank() < 1) n.fail("rows of inputs", n.required(0).spec().text());
   if (is_exact(n)) {
     auto [x, w, bias] = whole_operands(n, 0, n.required(1), 1, 2);
     if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());

@@ -8,6 +8,7 @@ namespace {
 // A state as floats, and back in its own numbers.
 Tensor state(const ForeignNode& n, int i) { return real(n, i); }
 void keep(const ForeignNode& n, int i, const Tensor& given) {
+  require_unconditional(n);
   Tensor home = n.required(i), value = detach(given);                    // gradients end where a run does
   if (is_float(home.dtype())) return miniten::assign(home, value);
   const Quantized* q = n.quantized_input(i);

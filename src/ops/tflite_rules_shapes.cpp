@@ -13,16 +13,11 @@ Tensor ints(const Ints& v) { return Tensor::of<int64_t>({int64_t(v.size())}, v);
 void require_static(const ForeignNode& n, const Tensor& x) {
   if (!x.shape().is_static()) n.fail("known sizes", x.spec().text());
 }
-// Files are small and may ask for anything.
-void check_size(const ForeignNode& n, const Shape& to) {
-  int64_t limit = int64_t{1} << 28, count = 1;
-  for (Dim d : to) if (d > 0 && (count *= std::min<int64_t>(d, limit + 1)) > limit) n.fail("at most 2^28 elements", to.text());
-}
 Shape sizes_of(const ForeignNode& n, int i) {
   Ints v = n.constant_integers(i);
   if (v.size() > size_t(Dims::capacity)) n.fail("at most 8 axes", std::to_string(v.size()));
   for (int64_t d : v) if (d < 0) n.fail("sizes of 0 or more", std::to_string(d));
-  check_size(n, dims(v));
+  check_sizes("load_tflite", dims(v));
   return dims(v);
 }
 
@@ -219,7 +214,7 @@ Tensors one_hot(const ForeignNode& n) {
   int axis = n.integer("axis", -1) == -1 ? index.rank() : axis_of(n, n.integer("axis", -1), index.rank() + 1);
   Shape to = index.shape();
   to.push(depth);
-  check_size(n, to);
+  check_sizes("load_tflite", to);
   Ints count;
   for (int64_t i = 0; i < depth; ++i) count.push_back(i);
   Shape along = Dims::filled(index.rank() + 1, 1);
@@ -239,7 +234,7 @@ Tensors pad(const ForeignNode& n) {
     if (before[i] < 0 || after[i] < 0 || before[i] > (1 << 28) || after[i] > (1 << 28)) n.fail("padding of 0 or more", before.text() + " and " + after.text());
     to[i] = is_symbol(to[i]) ? to[i] : to[i] + before[i] + after[i];
   }
-  check_size(n, to);
+  check_sizes("load_tflite", to);
   double value = 0;
   if (n.type() == "PADV2") value = n.constant(2).item();
   else if (const Quantized* q = n.quantized_output(0); is_quantized(x.dtype(), q)) value = q->zero[0];
@@ -272,7 +267,7 @@ Tensors tile(const ForeignNode& n) {
     if (times[size_t(i)] < 1 || times[size_t(i)] > (1 << 24)) n.fail("repetitions of 1 or more", std::to_string(times[size_t(i)]));
     to[i] = is_symbol(to[i]) ? to[i] : std::min<int64_t>(to[i], 1 << 28) * times[size_t(i)];
   }
-  check_size(n, to);
+  check_sizes("load_tflite", to);
   return {miniten::repeat(x, dims(times))};
 }
 Tensors broadcast_to(const ForeignNode& n) { return {miniten::copy(miniten::expand(as_output(n, 0), sizes_of(n, 1)))}; }
@@ -424,7 +419,7 @@ Tensors resize(const ForeignNode& n) {
   Tensor x = bilinear ? real(n, 0) : as_output(n, 0);
   Shape size = sizes_of(n, 1);
   if (x.rank() != 4 || size.rank != 2 || size[0] < 1 || size[1] < 1 || size[0] > (1 << 20) || size[1] > (1 << 20)) n.fail("images, and a height and width", x.spec().text() + " and " + size.text());
-  check_size(n, {x.dim(0), size[0], size[1], x.dim(3)});
+  check_sizes("load_tflite", {x.dim(0), size[0], size[1], x.dim(3)});
   for (int axis : {1, 2}) {
     if (is_symbol(x.dim(axis)) || x.dim(axis) < 1) n.fail("known sizes", x.spec().text());
     if (x.dim(axis) == size[axis - 1]) continue;

@@ -8,6 +8,7 @@
 #include "miniten/edge/quantization.h"
 #include "python/bind_edge.h"
 #include "python/bind_quantization.h"
+#include "python/memory_limit.h"
 #include "python/module_type.h"
 
 namespace miniten::python {
@@ -157,14 +158,15 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
 
 namespace {
 
-nb::object load_any(nb::handle source, nb::handle optimizer) {
+nb::object load_any(nb::handle source, nb::handle optimizer, double max_memory_mb) {
+  size_t most = bytes_of_mb("load_miniten", max_memory_mb);
   optim::Optimizer::State state;
   Ref<nn::GraphModule> m;
   if (nb::isinstance<nb::bytes>(source)) {
     nb::bytes b = nb::borrow<nb::bytes>(source);
-    m = edge::load_miniten(std::span(static_cast<const std::byte*>(b.data()), b.size()), &state);
+    m = edge::load_miniten(std::span(static_cast<const std::byte*>(b.data()), b.size()), &state, most);
   } else {
-    m = edge::load_miniten(path_of(source), &state);
+    m = edge::load_miniten(path_of(source), &state, most);
   }
   if (!optimizer.is_none()) {
     if (state.empty()) throw Error(ErrorKind::value, "load_miniten", "a file with an optimizer's state", "one without", "write it with optimizer=");
@@ -315,20 +317,22 @@ void bind_export(nb::module_& m) {
         nb::kw_only(), "inference_output_type"_a = nb::none(), "input_dtypes"_a = nb::none(), "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "keep_layout"_a = false, "unroll"_a = false,
         "Writes a TFLite file. quantize: False, 'int8' (or True), 'int16x8', 'dynamic' or 'float16'; a quantised model keeps its own scales. Pictures are stored (N, H, W, C), inputs and outputs too: "
         "the report's inputs tell. keep_layout=True keeps the model's (N, C, H, W) behind a transpose.");
-  m.def("load_onnx", [](nb::object source, bool fold_batch_norm) {
-          if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), {fold_batch_norm}));
+  m.def("load_onnx", [](nb::object source, bool fold_batch_norm, double max_memory_mb) {
+          OnnxOptions o{fold_batch_norm, bytes_of_mb("load_onnx", max_memory_mb)};
+          if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), o));
           nb::bytes b = nb::borrow<nb::bytes>(source);
-          return module_object(edge::load_onnx(std::span(static_cast<const std::byte*>(b.data()), b.size()), {fold_batch_norm}));
-        }, "source"_a, nb::kw_only(), "fold_batch_norm"_a = false, nb::sig("def load_onnx(source: str | os.PathLike[str] | bytes, *, fold_batch_norm: bool = False) -> GraphModule | OnnxModule"),
-        "A model from a path or bytes: a GraphModule, or an OnnxModule where sizes or branches depend on the inputs.");
-  m.def("load_tflite", [](nb::object source, std::optional<std::string> exact, std::optional<std::string> signature) {
-          TfliteOptions o{exact.value_or(""), signature.value_or("")};
+          return module_object(edge::load_onnx(std::span(static_cast<const std::byte*>(b.data()), b.size()), o));
+        }, "source"_a, nb::kw_only(), "fold_batch_norm"_a = false, "max_memory_mb"_a = default_max_memory_mb,
+        nb::sig("def load_onnx(source: str | os.PathLike[str] | bytes, *, fold_batch_norm: bool = False, max_memory_mb: float = 4096) -> GraphModule | OnnxModule"),
+        "A model from a path or bytes: a GraphModule, or an OnnxModule where sizes or branches depend on the inputs. ValueError for a file that would need more memory than max_memory_mb, before it does.");
+  m.def("load_tflite", [](nb::object source, std::optional<std::string> exact, std::optional<std::string> signature, double max_memory_mb) {
+          TfliteOptions o{exact.value_or(""), signature.value_or(""), bytes_of_mb("load_tflite", max_memory_mb)};
           if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_tflite(path_of(source), o));
           auto b = nb::cast<nb::bytes>(source);
           return module_object(edge::load_tflite(std::span(static_cast<const std::byte*>(b.data()), b.size()), o));
-        }, "source"_a, nb::kw_only(), "exact"_a = nb::none(), "signature"_a = nb::none(),
-        nb::sig("def load_tflite(source: str | os.PathLike[str] | bytes, *, exact: str | None = None, signature: str | None = None) -> GraphModule"),
-        "A model from a path or bytes. exact='tflite': integers rounded as LiteRT's reference kernels round them.");
+        }, "source"_a, nb::kw_only(), "exact"_a = nb::none(), "signature"_a = nb::none(), "max_memory_mb"_a = default_max_memory_mb,
+        nb::sig("def load_tflite(source: str | os.PathLike[str] | bytes, *, exact: str | None = None, signature: str | None = None, max_memory_mb: float = 4096) -> GraphModule"),
+        "A model from a path or bytes. exact='tflite': integers rounded as LiteRT's reference kernels round them. ValueError for a file that would need more memory than max_memory_mb, before it does.");
   using O = edge::OnnxModule;
   nb::class_<O, nn::Module> o(m, "OnnxModule", nb::type_slots(ModuleSlots<O>::slots), "An ONNX model whose sizes or branches depend on its inputs. Called with arrays in order or by name.");
   ModuleSlots<O>::dict_offset = nb::cast<Py_ssize_t>(o.attr("__dictoffset__"));
@@ -339,13 +343,14 @@ void bind_export(nb::module_& m) {
           return write_native(*model, output_path, optimizer, input_shape, input_dtypes);
         }, "model"_a, "output_path"_a, "include_optimizer"_a = false, "optimizer"_a = nb::none(), "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
         "Writes MiniTen's own file, a .npz that NumPy reads.");
-  m.def("load_miniten", [](nb::object source, nb::object optimizer) { return load_any(source, optimizer); }, "source"_a, "optimizer"_a = nb::none(),
-        nb::sig("def load_miniten(source: str | os.PathLike[str] | bytes, optimizer: Optimizer | None = None) -> GraphModule"),
-        "A model from a path or bytes, as what it was: GraphModule, QuantizedModel or PrunedModel. optimizer takes the state that the file holds.");
+  m.def("load_miniten", [](nb::object source, nb::object optimizer, double max_memory_mb) { return load_any(source, optimizer, max_memory_mb); }, "source"_a, "optimizer"_a = nb::none(),
+        nb::kw_only(), "max_memory_mb"_a = default_max_memory_mb,
+        nb::sig("def load_miniten(source: str | os.PathLike[str] | bytes, optimizer: Optimizer | None = None, *, max_memory_mb: float = 4096) -> GraphModule"),
+        "A model from a path or bytes, as what it was: GraphModule, QuantizedModel or PrunedModel. optimizer takes the state that the file holds. ValueError for a file that would need more memory than max_memory_mb, before it does.");
   nb::class_<nn::Module> module = nb::borrow<nb::class_<nn::Module>>(nb::type<nn::Module>());
   module.def("save", [](nn::Module& self, nb::object path, nb::object input_shape) { return write_native(self, path, nb::none(), input_shape, nb::none()).bytes; }, "path"_a, "input_shape"_a = nb::none(),
              nb::sig("def save(self, path: str | os.PathLike[str], input_shape: typing.Any = None) -> int"), "Writes MiniTen's own file -> bytes. Without input_shape the last call tells the shapes.");
-  module.def_static("load", [](nb::object path) { return load_any(path, nb::none()); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str] | bytes) -> GraphModule"), "The model in a file of MiniTen.");
+  module.def_static("load", [](nb::object path) { return load_any(path, nb::none(), default_max_memory_mb); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str] | bytes) -> GraphModule"), "The model in a file of MiniTen.");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include <nanobind/stl/optional.h>
 #include "miniten/interchange/safetensors.h"
 #include "python/bind.h"
+#include "python/memory_limit.h"
 
 namespace miniten::python {
 
@@ -15,6 +16,11 @@ std::string path_of(nb::handle path) {
   }
   if (nb::isinstance<nb::bytes>(text)) return {nb::cast<nb::bytes>(text).c_str()};
   return nb::cast<std::string>(text);
+}
+
+size_t bytes_of_mb(const char* op, double mb) {
+  if (!(mb > 0) || mb > 0x1p40) throw Error(ErrorKind::value, op, "max_memory_mb above 0", std::to_string(mb));
+  return size_t(mb * 0x1p20);
 }
 
 // Calls load with the path or the bytes that a user gave.
@@ -42,8 +48,8 @@ void bind_interchange(nb::module_& m) {
     f.tensors = named_tensors("save", tensors);
     return save_native(f, path_of(path));
   });
-  m.def("_load_file", [](nb::object source) {
-    NativeFile f = from_source(source, [](const auto& from) { return load_native(from); });
+  m.def("_load_file", [](nb::object source, double max_memory_mb) {
+    NativeFile f = from_source(source, [most = bytes_of_mb("load", max_memory_mb)](const auto& from) { return load_native(from, most); });
     return nb::make_tuple(f.kind, f.extra, dict_of(f.tensors), f.has_graph);
   });
   m.def("save_safetensors", [](nb::dict tensors, nb::object path, nb::object metadata) {
@@ -58,14 +64,14 @@ void bind_interchange(nb::module_& m) {
   }, "tensors"_a, "path"_a, "metadata"_a = nb::none(),
   nb::sig("def save_safetensors(tensors: collections.abc.Mapping[str, Tensor | numpy.typing.ArrayLike], path: str | os.PathLike[str], metadata: collections.abc.Mapping[str, str] | None = None) -> int"),
   "Writes arrays by name, a state_dict for one, as a .safetensors file that appears whole or not at all -> bytes. Raises NotImplementedError for int4 and uint4, which the format lacks, OSError where it cannot be written.");
-  m.def("load_safetensors", [](nb::object source, bool with_metadata) -> nb::object {
-    Safetensors f = from_source(source, [](const auto& from) { return load_safetensors(from); });
+  m.def("load_safetensors", [](nb::object source, bool with_metadata, double max_memory_mb) -> nb::object {
+    Safetensors f = from_source(source, [most = bytes_of_mb("load_safetensors", max_memory_mb)](const auto& from) { return load_safetensors(from, most); });
     if (!with_metadata) return dict_of(f.tensors);
     nb::dict metadata;
     for (const auto& [key, value] : f.metadata) metadata[nb::str(key.data(), key.size())] = nb::str(value.data(), value.size());
     return nb::make_tuple(dict_of(f.tensors), metadata);
-  }, "source"_a, nb::kw_only(), "with_metadata"_a = false,
-  nb::sig("def load_safetensors(source: str | os.PathLike[str] | bytes, *, with_metadata: bool = False) -> dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, str]]"),
+  }, "source"_a, nb::kw_only(), "with_metadata"_a = false, "max_memory_mb"_a = default_max_memory_mb,
+  nb::sig("def load_safetensors(source: str | os.PathLike[str] | bytes, *, with_metadata: bool = False, max_memory_mb: float = 4096) -> dict[str, Tensor] | tuple[dict[str, Tensor], dict[str, str]]"),
   "The tensors of a .safetensors file, from a path or bytes, by name; with_metadata=True: and the file's texts. Raises ValueError for a damaged file, NotImplementedError for float8 and complex elements.");
 }
 

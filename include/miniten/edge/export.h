@@ -74,7 +74,7 @@ Ref<nn::GraphModule> load_tflite(std::span<const std::byte>, const TfliteOptions
 ExportReport export_miniten(nn::Module& model, const std::string& path, const std::vector<Spec>& inputs = {}, const optim::Optimizer* = nullptr);
 // The model as what it was: GraphModule, QuantizedModel or PrunedModel, in eval mode. optimizer_state: filled where the file
 // holds one, in the order of the model's parameters(), ready for load_state_dict.
-Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr);
-Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr);
+Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr, size_t max_memory = default_max_memory);
+Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr, size_t max_memory = default_max_memory);
 
 }  // namespace miniten::edge

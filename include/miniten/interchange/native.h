@@ -1,4 +1,5 @@
 #pragma once
+#include "miniten/core/memory_limit.h"
 #include "miniten/graph/graph.h"
 
 namespace miniten {
@@ -18,8 +19,9 @@ struct NativeFile {
   std::vector<NamedTensor> tensors;              // beyond the graph's constants: optimizer state and the like
 };
 size_t save_native(const NativeFile&, const std::string& path);           // atomic: temporary name, then rename; -> bytes
-NativeFile load_native(const std::string& path);                          // throws ErrorKind::io or value; never trusts a length
-NativeFile load_native(std::span<const std::byte>);
+// Throws ErrorKind::io or value; never trusts a length. max_memory: bytes of the file, of what it unpacks to, and of its tensors.
+NativeFile load_native(const std::string& path, size_t max_memory = default_max_memory);
+NativeFile load_native(std::span<const std::byte>, size_t max_memory = default_max_memory);
 std::vector<std::byte> native_bytes(const NativeFile&);
 
 // Writes bytes under a temporary name beside path, flushes, renames. Throws ErrorKind::io; nothing half written stays.

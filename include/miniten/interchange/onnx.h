@@ -1,4 +1,5 @@
 #pragma once
+#include "miniten/core/memory_limit.h"
 #include "miniten/graph/graph.h"
 
 namespace miniten {
@@ -12,8 +13,8 @@ namespace onnx_model { struct Model; }
 // and branches depend on need only be known where it is run.
 class OnnxProgram {
  public:
-  explicit OnnxProgram(std::span<const std::byte>, const std::string& folder = "");   // folder: where external data lies
-  explicit OnnxProgram(const std::string& path);
+  explicit OnnxProgram(std::span<const std::byte>, const std::string& folder = "", size_t max_memory = default_max_memory);   // folder: where external data lies
+  explicit OnnxProgram(const std::string& path, size_t max_memory = default_max_memory);
   struct Input { std::string name; Spec spec; };                 // open sizes are symbols
   const std::vector<Input>& inputs() const { return inputs_; }
   const std::vector<std::string>& outputs() const;
@@ -27,9 +28,13 @@ class OnnxProgram {
   std::shared_ptr<const onnx_model::Model> model_;
   std::vector<Input> inputs_;
   std::vector<std::pair<Tensor, std::string>> weights_;
+  size_t max_memory_;
 };
 
-struct OnnxOptions { bool fold_batch_norm = false; };
+struct OnnxOptions {
+  bool fold_batch_norm = false;
+  size_t max_memory = default_max_memory;        // bytes of each file, and of the tensors they expand to or declare; TooLarge before
+};
 Graph load_onnx(const std::string& path, const OnnxOptions& = {});
 Graph load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 

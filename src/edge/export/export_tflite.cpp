@@ -34,6 +34,8 @@ std::string joined(const std::vector<std::string>& list) {
   return s;
 }
 
+bool has_form(const Node&, const OpDef& form) { return !form.tflite.name.empty(); }
+
 // The graph as the file will have it, and what that is called.
 std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<std::string>& notes) {
   const std::string& q = o.quantize;
@@ -42,9 +44,18 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
   if (is_quantized(g)) {
     if (q == "float16") throw Error(ErrorKind::value, who, "a float model for quantize=\"float16\"", "a quantised one", "leave quantize out: its own scales are written");
     if (!q.empty()) notes.push_back("the model is quantised already: its own scales are written");
+    fold_constants(g);                                 // of a file that was read: float ops between conversions
+    remove_dead(g);
+    recognise(g, tflite_patterns());
+    sink_moves(g);
+    cancel_moves(g);
+    fold_batch_norm(g);
+    fuse(g);
+    lower_quantized_to(g, has_form);
+    remove_dead(g);
     bool integers = false;
     for (const Node& n : g.nodes) for (int id : n.out) integers |= g.values[size_t(id)].spec.dtype == DType::i8 || g.values[size_t(id)].spec.dtype == DType::u8;
-      for (const Node& n : g.nodes) if (n.op == &dynamic_quantize_op) return "dynamic";
+    for (const Node& n : g.nodes) if (n.op == &dynamic_quantize_op) return "dynamic";
     return integers ? "int8" : "weights in int8";
   }
   if (q.empty() || q == "float16") return q.empty() ? "float32" : q;
@@ -75,7 +86,7 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
       return "dynamic";
     }
     quantize_islands(g, DType::i8, o.calibration(), floats);
-    lower_quantized_to(g, [](const Node&, const OpDef& form) { return !form.tflite.name.empty(); });
+    lower_quantized_to(g, has_form);
   }
   if (!floats.empty()) notes.push_back("computed in floats: " + joined(floats));
   return q;
@@ -86,6 +97,7 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
 ExportReport export_tflite(nn::Module& m, const std::vector<Spec>& inputs, const std::string& path, const TfliteSettings& o) {
   std::vector<Spec> specs = known_specs(who, m, inputs);
   Graph g = graph_for(who, m, specs);                      // its batch may be open: calibration data has its own
+  if (is_quantized(g)) g = bind_inputs(g, specs);
   ExportReport r{.path = path};
   r.quantization = quantized_as_asked(g, o, r.notes);
   g = bind_inputs(g, specs);

@@ -59,13 +59,15 @@ static nn::ModuleRef module_of(OnnxProgram p, const OnnxOptions& o) {
     auto m = make<nn::GraphModule>(std::move(g));
     m->eval();
     return m;
+  } catch (const TooLarge&) {
+    throw;
   } catch (const Error& e) {
     if (o.fold_batch_norm)
       throw Error(ErrorKind::unsupported, "load_onnx", "a model whose graph is known without inputs, to fold batch norms", e.what(), "load without fold_batch_norm");
     return make<OnnxModule>(std::move(p));
   }
 }
-nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& o) { return module_of(OnnxProgram(path), o); }
-nn::ModuleRef load_onnx(std::span<const std::byte> bytes, const OnnxOptions& o) { return module_of(OnnxProgram(bytes), o); }
+nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& o) { return module_of(OnnxProgram(path, o.max_memory), o); }
+nn::ModuleRef load_onnx(std::span<const std::byte> bytes, const OnnxOptions& o) { return module_of(OnnxProgram(bytes, "", o.max_memory), o); }
 
 }  // namespace miniten::edge

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include "base/text.h"
 #include "interchange/json_text.h"
+#include "interchange/limits.h"
 #include "interchange/native/sparse.h"
 #include "interchange/native/zip.h"
 
@@ -211,8 +212,9 @@ size_t save_native(const NativeFile& f, const std::string& path) {
   return bytes.size();
 }
 
-NativeFile load_native(std::span<const std::byte> bytes) {
-  auto members = unzip(bytes);
+NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) {
+  auto members = unzip(bytes, max_memory);
+  MemoryLimit limit("native", max_memory);
   NativeFile f;
   const ZipMember* manifest = nullptr;
   for (const ZipMember& m : members) if (m.name == "manifest.json") manifest = &m;
@@ -226,6 +228,7 @@ NativeFile load_native(std::span<const std::byte> bytes) {
   }
   try {
     const char* text = reinterpret_cast<const char*>(manifest->bytes.data());
+    if (manifest->bytes.size() > max_memory / bytes_by_character) MemoryLimit::refuse("native", max_memory, "a manifest of " + std::to_string(manifest->bytes.size()));
     require_shallow("native", manifest->bytes, 200);
     json j = json::parse(text, text + manifest->bytes.size());
     if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
@@ -235,6 +238,7 @@ NativeFile load_native(std::span<const std::byte> bytes) {
     f.extra = j.value("extra", "");
     if (j.contains("graph")) {
       f.graph = graph_of(j["graph"], r);
+      check_declared(f.graph, "native", max_memory);
       f.has_graph = true;
     }
     for (const json& t : j.at("tensors")) {
@@ -247,9 +251,9 @@ NativeFile load_native(std::span<const std::byte> bytes) {
   return f;
 }
 
-NativeFile load_native(const std::string& path) {
-  auto bytes = read_file(path);
-  return load_native(std::span<const std::byte>(bytes));
+NativeFile load_native(const std::string& path, size_t max_memory) {
+  auto bytes = read_file(path, max_memory);
+  return load_native(std::span<const std::byte>(bytes), max_memory);
 }
 
 }  // namespace miniten

@@ -26,6 +26,7 @@ std::pair<std::string, std::string> read_entry(Wire m) {
 
 struct Reading {
   std::string folder;
+  size_t largest_file;
   std::map<std::string, std::vector<std::byte>> files;   // of external data
   int depth = 0;
 
@@ -38,7 +39,7 @@ struct Reading {
     if (!inside) refuse("external data beside the model", "\"" + location->second + "\" for \"" + name + "\"", "the path may not leave the model's folder");
     if (folder.empty()) refuse("weights inside the bytes", "external data for \"" + name + "\"", "load the model by its path");
     auto file = files.find(location->second);
-    if (file == files.end()) file = files.emplace(location->second, read_file((std::filesystem::path(folder) / path).string())).first;
+    if (file == files.end()) file = files.emplace(location->second, read_file((std::filesystem::path(folder) / path).string(), largest_file)).first;
     auto number = [&](const char* key, uint64_t otherwise) {
       auto v = where.find(key);
       return v == where.end() ? otherwise : std::strtoull(v->second.c_str(), nullptr, 10);
@@ -129,7 +130,6 @@ struct Reading {
     Spec spec{values.tensor.dtype(), Shape(std::span<const Dim>(sizes))};
     for (int64_t d : sizes) if (d < 0) refuse("sizes of 0 or more for \"" + values.name + "\"", std::to_string(d));
     check_sizes("load_onnx", spec.shape);
-    if (spec.shape.count() > (int64_t{1} << 28)) refuse("at most 2^28 elements in a sparse tensor", spec.shape.text());
     int64_t n = values.tensor.numel(), rank = int64_t(sizes.size()), width = at.tensor.rank() == 2 ? rank : 1;
     if (at.tensor.numel() != n * width || bits_of(spec.dtype) < 8) refuse("an index for each value of \"" + values.name + "\"", at.tensor.spec().text());
     Initializer dense{values.name, Tensor::zeros(spec.shape, spec.dtype)};
@@ -277,9 +277,9 @@ struct Reading {
 
 }  // namespace
 
-Model parse(std::span<const std::byte> bytes, const std::string& folder) {
+Model parse(std::span<const std::byte> bytes, const std::string& folder, size_t largest_file) {
   try {
-    return Reading{folder, {}, 0}.model(Wire({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+    return Reading{folder, largest_file, {}, 0}.model(Wire({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   } catch (const protozero::exception& e) {
     refuse("an ONNX model", std::string("bytes that are none: ") + e.what(), "the file may be truncated");
   }

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <set>
 #include <stdexcept>
+#include "interchange/limits.h"
 #include "interchange/onnx/model.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
@@ -30,6 +31,7 @@ M::Reader reader_of(const std::string& key) {
 struct Scope {
   const M::Model& model;
   const M::Opsets& opsets;
+  int64_t& nodes_left;
   bool training = false;
   const Scope* outer = nullptr;
   int depth = 0;
@@ -87,7 +89,7 @@ class Reading final : public ForeignNode {
     const M::Graph& g = graph(a);
     if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
     if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
-    Scope inner{scope_.model, scope_.opsets, scope_.training, &scope_, scope_.depth + 1};
+    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
     for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
     for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
     run_nodes(g.nodes, inner);
@@ -153,7 +155,7 @@ std::vector<M::Node> filled_in(const std::vector<M::Node>& nodes, const M::Funct
 }
 std::vector<Tensor> call(const M::Function& f, const M::Node& n, const Scope& s) {
   if (s.depth >= deepest_call) M::refuse("functions that do not call themselves", "\"" + f.name + "\"");
-  Scope inner{s.model, f.opsets, s.training, nullptr, s.depth + 1};
+  Scope inner{s.model, f.opsets, s.nodes_left, s.training, nullptr, s.depth + 1};
   for (size_t i = 0; i < f.in.size() && i < n.in.size(); ++i) {
     if (n.in[i].empty()) continue;
     const Tensor* t = s.find(n.in[i]);
@@ -179,6 +181,7 @@ void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
   for (const M::Node& n : nodes) {
     LayerScope layer(n.name);
     Reading node(n, version_of(s.opsets, n), s);
+    if (mode().recorder && --s.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_onnx", "at most " + std::to_string(most_nodes) + " nodes, loops and calls unrolled", "more");
     auto read = [&]() -> std::vector<Tensor> {
       if (n.reader.rule) return n.reader.rule(node);
       if (n.reader.op) return run_one_to_one(*n.reader.op, node);
@@ -195,6 +198,8 @@ void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
         node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
       } catch (const std::bad_alloc&) {
         node.fail("values that fit into memory", "larger ones");
+      } catch (const TooLarge& e) {
+        throw TooLarge(e.kind(), e.op(), e.want(), e.got() + " by " + n.key() + (n.name.empty() ? "" : " in node \"" + n.name + "\""), e.hint());
       }
     };
     std::vector<Tensor> out;
@@ -276,8 +281,10 @@ void add_weights(M::Graph& g, std::vector<std::pair<Tensor, std::string>>& weigh
 
 }  // namespace
 
-OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& folder) {
-  auto model = std::make_shared<M::Model>(M::parse(bytes, folder));
+OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& folder, size_t max_memory) : max_memory_(max_memory) {
+  if (bytes.size() > max_memory) MemoryLimit::refuse("load_onnx", max_memory, "a file of " + std::to_string(bytes.size()));
+  MemoryLimit limit("load_onnx", max_memory);
+  auto model = std::make_shared<M::Model>(M::parse(bytes, folder, max_memory));
   model_ = model;
   int64_t opset = model->opsets.contains("") ? model->opsets[""] : model->graph.nodes.empty() ? newest_opset : 0;
   if (model->opsets.size() == 1 && !model->opsets.contains("")) opset = newest_opset;      // of another domain alone
@@ -296,11 +303,11 @@ OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& fo
   }
   if (model->graph.outputs.empty()) M::refuse("at least one output", "none");
 }
-OnnxProgram::OnnxProgram(const std::string& path)
-    : OnnxProgram(std::span<const std::byte>(read_file(path)), [&] {
+OnnxProgram::OnnxProgram(const std::string& path, size_t max_memory)
+    : OnnxProgram(std::span<const std::byte>(read_file(path, max_memory)), [&] {
         std::string folder = std::filesystem::path(path).parent_path().string();
         return folder.empty() ? std::string(".") : folder;
-      }()) {}
+      }(), max_memory) {}
 
 const std::vector<std::string>& OnnxProgram::outputs() const { return model_->graph.outputs; }
 const std::string& OnnxProgram::name() const { return model_->graph.name; }
@@ -308,7 +315,8 @@ const std::map<std::string, std::string>& OnnxProgram::metadata() const { return
 
 std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs, bool training) const {
   if (inputs.size() != inputs_.size()) throw Error(ErrorKind::value, "onnx", std::to_string(inputs_.size()) + " inputs", std::to_string(inputs.size()));
-  Scope s{*model_, model_->opsets, training};
+  int64_t nodes_left = most_nodes;
+  Scope s{*model_, model_->opsets, nodes_left, training};
   for (const M::Initializer& i : model_->graph.initializers) s.values[i.name] = i.tensor;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Input& want = inputs_[i];
@@ -323,10 +331,12 @@ std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs, bool tra
 Graph OnnxProgram::trace(const std::vector<Spec>& inputs) const {
   TraceNames names{weights_, {}};
   for (const Input& i : inputs_) names.inputs.push_back(i.name);
+  MemoryLimit limit("load_onnx", max_memory_);
   Graph g = miniten::trace(inputs, [&](const std::vector<Tensor>& in) { return run(in); }, names);
   for (size_t i = 0; i < g.outputs.size(); ++i) g.values[size_t(g.outputs[i])].name = outputs()[i];
   g.name = name();
   g.metadata = metadata();
+  check_declared(g, "load_onnx", max_memory_);
   return g;
 }
 
@@ -335,7 +345,13 @@ static Graph traced(const OnnxProgram& p) {
   for (const OnnxProgram::Input& i : p.inputs()) specs.push_back(i.spec);
   return p.trace(specs);
 }
-Graph load_onnx(std::span<const std::byte> bytes, const OnnxOptions&) { return traced(OnnxProgram(bytes)); }
-Graph load_onnx(const std::string& path, const OnnxOptions&) { return traced(OnnxProgram(path)); }
+Graph load_onnx(std::span<const std::byte> bytes, const OnnxOptions& o) {
+  MemoryLimit limit("load_onnx", o.max_memory);
+  return traced(OnnxProgram(bytes, "", o.max_memory));
+}
+Graph load_onnx(const std::string& path, const OnnxOptions& o) {
+  MemoryLimit limit("load_onnx", o.max_memory);
+  return traced(OnnxProgram(path, o.max_memory));
+}
 
 }  // namespace miniten

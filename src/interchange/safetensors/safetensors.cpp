@@ -85,13 +85,15 @@ size_t save_safetensors(const Safetensors& file, const std::string& path) {
   return bytes.size();
 }
 
-Safetensors load_safetensors(std::span<const std::byte> bytes) {
+Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory) {
+  MemoryLimit limit("safetensors", max_memory);
   uint64_t length = 0;
   if (bytes.size() < 8) unsound("8 bytes of header length", std::to_string(bytes.size()) + " bytes");
   for (int i = 0; i < 8; ++i) length |= uint64_t(bytes[size_t(i)]) << (8 * i);
   if (length > largest_header || length > bytes.size() - 8)
     unsound("a header within the file's " + std::to_string(bytes.size()) + " bytes and 100 MB", std::to_string(length) + " bytes");
   const auto header = bytes.subspan(8, size_t(length)), data = bytes.subspan(8 + size_t(length));
+  if (length > max_memory / bytes_by_character) MemoryLimit::refuse("safetensors", max_memory, "a header of " + std::to_string(length));
   require_shallow("safetensors", header, 200);
 
   Safetensors file;
@@ -138,9 +140,9 @@ Safetensors load_safetensors(std::span<const std::byte> bytes) {
   return file;
 }
 
-Safetensors load_safetensors(const std::string& path) {
-  auto bytes = read_file(path);
-  return load_safetensors(std::span<const std::byte>(bytes));
+Safetensors load_safetensors(const std::string& path, size_t max_memory) {
+  auto bytes = read_file(path, max_memory);
+  return load_safetensors(std::span<const std::byte>(bytes), max_memory);
 }
 
 }  // namespace miniten

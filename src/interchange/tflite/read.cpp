@@ -1,5 +1,6 @@
 #include <set>
 #include <stdexcept>
+#include "interchange/limits.h"
 #include "interchange/tflite/model.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/tflite.h"
@@ -21,6 +22,7 @@ struct TfliteReading {
   const M::Model& model;
   const TfliteOptions& options;
   TfliteProgram::Memory& memory;
+  int64_t nodes_left = most_nodes;
 };
 
 namespace {
@@ -41,6 +43,7 @@ struct Scope {
   int subgraph;
   int depth = 0;
   std::vector<Tensor> values = {};
+  std::vector<bool> weights = {};                // float constants, and what is made of them alone
   const M::Subgraph& graph() const { return reading.model.subgraphs[size_t(subgraph)]; }
 };
 std::vector<Tensor> run_graph(TfliteReading&, int subgraph, std::span<const Tensor> inputs, int depth);
@@ -59,6 +62,7 @@ class Node final : public ForeignNode {
   Tensor input(int i) const override {
     int id = n_.in.at(size_t(i));
     if (id < 0) return {};
+    if (!s_.values[size_t(id)] && info(id).other.empty() && info(id).spec.shape.count() == 0) return Tensor::empty(info(id).spec);   // constants without bytes look computed
     if (!s_.values[size_t(id)]) fail("inputs computed before", "\"" + info(id).name + "\"" + (info(id).other.empty() ? "" : " of " + info(id).other));
     return s_.values[size_t(id)];
   }
@@ -135,11 +139,12 @@ class Node final : public ForeignNode {
   std::string name_;
 };
 
+std::string in_node(const M::Operator& n, std::string_view name) {
+  return (n.type == "CUSTOM" ? "the custom operator " + n.custom : n.type) + ", version " + std::to_string(n.version) + (name.empty() ? "" : ", in node \"" + std::string(name) + "\"");
+}
 [[noreturn]] void unknown(const M::Subgraph& g, const M::Operator& n) {
   std::string name = n.out.empty() ? "" : short_name(g.tensors[size_t(n.out[0])].name);
-  throw Error(ErrorKind::unsupported, "load_tflite", "operators that MiniTen reads",
-              (n.type == "CUSTOM" ? "the custom operator " + n.custom : n.type) + ", version " + std::to_string(n.version) + (name.empty() ? "" : ", in node \"" + name + "\""),
-              "docs/interchange/tflite.md lists them");
+  throw Error(ErrorKind::unsupported, "load_tflite", "operators that MiniTen reads", in_node(n, name), "docs/interchange/tflite.md lists them");
 }
 
 // Inputs, outputs and constants that a rule takes for granted may be missing.
@@ -150,12 +155,15 @@ std::vector<Tensor> applied(const M::Operator& n, const Node& node) {
     node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
   } catch (const std::bad_alloc&) {
     node.fail("values that fit into memory", "larger ones");
+  } catch (const TooLarge& e) {
+    throw TooLarge(e.kind(), e.op(), e.want(), e.got() + " by " + in_node(n, node.name()), e.hint());
   }
 }
 
 void run_node(const M::Operator& n, Scope& s) {
   Node node(n, s);
   LayerScope layer(node.name());
+  if (mode().recorder && --s.reading.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_tflite", "at most " + std::to_string(most_nodes) + " operators, loops and calls unrolled", "more");
   const M::Subgraph& g = s.graph();
   // Of constants alone: computed now, so that shapes follow. What stands for integers stays, and so does what has a memory.
   bool known = mode().recorder && !n.in.empty(), weights = false;
@@ -164,7 +172,7 @@ void run_node(const M::Operator& n, Scope& s) {
     const Tensor& t = s.values[size_t(id)];
     const M::TensorInfo& info = g.tensors[size_t(id)];
     known &= t && t.has_data() && !is_parameter(t) && !info.variable && info.other.empty() && !(info.quantized && !is_float(info.spec.dtype));
-    weights |= bool(info.constant) && is_float(info.spec.dtype);
+    weights |= s.weights[size_t(id)];
   }
   std::vector<Tensor> out;
   if (known) {
@@ -179,7 +187,8 @@ void run_node(const M::Operator& n, Scope& s) {
     if (s.values[id]) node.fail("one writer per value", "two for \"" + info.name + "\"");
     if (!out[i]) continue;
     if (info.other.empty() && out[i].dtype() != info.spec.dtype) node.fail(info.spec.text() + " as output", out[i].spec().text());
-    if (known && weights && is_float(out[i].dtype()) && out[i].rank()) {
+    s.weights[id] = known && weights;
+    if (s.weights[id] && out[i].dtype() == DType::f32 && out[i].rank()) {
       out[i] = parameter(out[i]);
       s.reading.memory.weights.emplace_back(out[i], info.name);
     }
@@ -192,7 +201,11 @@ std::vector<Tensor> run_graph(TfliteReading& r, int subgraph, std::span<const Te
   const M::Subgraph& g = s.graph();
   if (inputs.size() != g.in.size()) M::refuse(std::to_string(g.in.size()) + " inputs for the graph \"" + g.name + "\"", std::to_string(inputs.size()));
   s.values.resize(g.tensors.size());
-  for (size_t i = 0; i < g.tensors.size(); ++i) s.values[i] = g.tensors[i].constant;
+  s.weights.resize(g.tensors.size());
+  for (size_t i = 0; i < g.tensors.size(); ++i) {
+    s.values[i] = g.tensors[i].constant;
+    s.weights[i] = s.values[i] && is_float(g.tensors[i].spec.dtype);
+  }
   for (size_t i = 0; i < inputs.size(); ++i) s.values[size_t(g.in[i])] = inputs[i];
   for (const M::Operator& n : g.operators) {
     for (int id : n.in) {                                        // a state of its operator: zeros at first
@@ -225,6 +238,8 @@ void check_operators(const M::Model& model) {
 
 TfliteProgram::TfliteProgram(std::span<const std::byte> bytes, TfliteOptions options) : options_(std::move(options)), memory_(std::make_shared<Memory>()) {
   if (!options_.exact.empty() && options_.exact != "tflite") throw Error(ErrorKind::value, "load_tflite", "exact=\"tflite\" or none", "\"" + options_.exact + "\"");
+  if (bytes.size() > options_.max_memory) MemoryLimit::refuse("load_tflite", options_.max_memory, "a file of " + std::to_string(bytes.size()));
+  MemoryLimit limit("load_tflite", options_.max_memory);
   auto model = std::make_shared<M::Model>(M::parse(bytes));
   model_ = model;
   check_operators(*model);
@@ -256,7 +271,7 @@ TfliteProgram::TfliteProgram(std::span<const std::byte> bytes, TfliteOptions opt
   for (int id : g.out) outputs_.push_back(name_of(id, named ? &named->out : nullptr));
   if (outputs_.empty()) M::refuse("at least one output", "none");
 }
-TfliteProgram::TfliteProgram(const std::string& path, TfliteOptions options) : TfliteProgram(std::span<const std::byte>(read_file(path)), std::move(options)) {}
+TfliteProgram::TfliteProgram(const std::string& path, TfliteOptions options) : TfliteProgram(std::span<const std::byte>(read_file(path, options.max_memory)), options) {}
 
 std::vector<std::string> TfliteProgram::signatures() const {
   std::vector<std::string> keys;
@@ -279,6 +294,7 @@ std::vector<Tensor> TfliteProgram::run(const std::vector<Tensor>& inputs) const 
 Graph TfliteProgram::trace(const std::vector<Spec>& inputs) const {
   TraceNames names;
   for (const Input& i : inputs_) names.inputs.push_back(i.name);
+  MemoryLimit limit("load_tflite", options_.max_memory);
   Graph g = miniten::trace(inputs, [&](const std::vector<Tensor>& in) { return run(in); }, names);
   auto name_of = [&](const Tensor& t) {
     for (const auto* known : {static_cast<const std::vector<std::pair<Tensor, std::string>>*>(&memory_->weights), &weights_})
@@ -289,6 +305,7 @@ Graph TfliteProgram::trace(const std::vector<Spec>& inputs) const {
   for (size_t i = 0; i < g.outputs.size(); ++i) g.values[size_t(g.outputs[i])].name = outputs_[i];
   g.name = model_->subgraphs[size_t(subgraph_)].name;
   g.metadata = metadata();
+  check_declared(g, "load_tflite", options_.max_memory);
   return g;
 }
 
@@ -298,12 +315,17 @@ static Graph traced(const TfliteProgram& p) {
   if (open != fixed) {
     try {
       return p.trace(open);
+    } catch (const TooLarge&) {
+      throw;
     } catch (const Error&) {                     // sizes that the file writes down as numbers
     }
   }
   return p.trace(fixed);
 }
-Graph load_tflite(std::span<const std::byte> bytes, const TfliteOptions& o) { return traced(TfliteProgram(bytes, o)); }
-Graph load_tflite(const std::string& path, const TfliteOptions& o) { return traced(TfliteProgram(path, o)); }
+Graph load_tflite(std::span<const std::byte> bytes, const TfliteOptions& o) {
+  MemoryLimit limit("load_tflite", o.max_memory);
+  return traced(TfliteProgram(bytes, o));
+}
+Graph load_tflite(const std::string& path, const TfliteOptions& o) { return load_tflite(std::span<const std::byte>(read_file(path, o.max_memory)), o); }
 
 }  // namespace miniten

@@ -73,7 +73,6 @@ Tensor dense_of(const S::Table& sparsity, std::span<const std::byte> values, con
   size_t rank = size_t(spec.shape.rank), count = sparsity.tables(S::dim_metadata);
   if (order.size() != rank + blocks.size() || count != order.size() || blocks.size() > rank || bits_of(spec.dtype) < 8)
     refuse("an order of all axes and blocks of the sparse tensor \"" + name + "\"", std::to_string(order.size()) + " for " + spec.text());
-  if (spec.shape.count() > (int64_t{1} << 28)) refuse("at most 2^28 elements in the sparse tensor \"" + name + "\"", spec.text());
   std::vector<int> seen(order.size(), 0), axes(order.begin(), order.end()), of(blocks.begin(), blocks.end());
   for (int a : axes) if (a < 0 || a >= int(order.size()) || seen[size_t(a)]++) refuse("an order of all axes of \"" + name + "\"", "axis " + std::to_string(a));
   for (int b : of) if (b < 0 || b >= int(rank)) refuse("blocks of the axes of \"" + name + "\"", std::to_string(b));

@@ -130,13 +130,14 @@ std::vector<std::byte> bytes_of(const Model& m) {
   }
   std::map<std::pair<std::string, int>, uint32_t> numbers;
   for (const Operator& op : m.operators) {
-    auto [code, fresh] = numbers.try_emplace({op.type, version_of(m, op)}, uint32_t(codes.size()));
-    if (fresh) codes.push_back(code_table(b, op.type, code->first.second));
+    auto [at, fresh] = numbers.try_emplace({op.type, version_of(m, op)}, uint32_t(codes.size()));
+    const uint32_t code = at->second;            // clang 14 captures no structured bindings
+    if (fresh) codes.push_back(code_table(b, op.type, at->first.second));
     auto in = b.CreateVector(std::vector<int32_t>(op.in.begin(), op.in.end())), out = b.CreateVector(std::vector<int32_t>(op.out.begin(), op.out.end()));
     const S::Options& known = S::options_of(op.type);
     Offset options = known.number ? options_table(b, op, known) : Offset();
     operators.push_back(table(b, [&] {
-      put<uint32_t>(b, S::opcode_index, code->second);
+      put<uint32_t>(b, S::opcode_index, code);
       put_offset(b, S::inputs, in);
       put_offset(b, S::outputs, out);
       put_offset(b, S::builtin_options, options);

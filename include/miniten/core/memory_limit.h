@@ -1,0 +1,27 @@
+#pragma once
+#include "miniten/base/error.h"
+
+namespace miniten {
+
+inline constexpr size_t default_max_memory = size_t{1} << 32;   // of readers: a small file may declare large tensors
+
+struct TooLarge : Error { using Error::Error; };
+
+// While one lives, the tensors that this thread makes hold at most `bytes` together: what goes beyond throws TooLarge
+// before it is allocated. One within another counts for nothing.
+class MemoryLimit {
+ public:
+  MemoryLimit(std::string_view op, size_t bytes);
+  ~MemoryLimit();
+  MemoryLimit(const MemoryLimit&) = delete;
+  static void take(size_t bytes);              // throws where that is too much
+  static void give_back(size_t bytes);
+  [[noreturn]] static void refuse(std::string_view op, size_t limit, const std::string& got);
+
+ private:
+  std::string_view op_;
+  size_t limit_, used_ = 0;
+  bool outermost_;
+};
+
+}  // namespace miniten
