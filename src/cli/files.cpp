@@ -98,11 +98,17 @@ static Ref<nn::GraphModule> graph_from_onnx(const std::string& path) {
   g->eval();
   return g;
 }
+static Ref<nn::GraphModule> graph_from_tflite(const std::string& path) {
+  nn::ModuleRef m = edge::load_tflite(path, {.max_memory = load_limit()});
+  auto* g = dynamic_cast<nn::GraphModule*>(m.get());
+  if (!g) throw Error(ErrorKind::unsupported, "load_tflite", "loops of a known number of turns", "one that values end", "load it in Python");
+  return Ref<nn::GraphModule>(g);
+}
 Ref<nn::GraphModule> open_model(const std::string& path) {
   std::string ending = ending_of(path);
   if (ending != ".npz" && ending != ".onnx" && ending != ".tflite")
     throw WrongUse{"a model is a .npz, .onnx or .tflite file, got " + in_quotes(path)};
-  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path, nullptr, load_limit()) : ending == ".onnx" ? graph_from_onnx(path) : edge::load_tflite(path, {.max_memory = load_limit()}); });
+  return reading(path, [&] { return ending == ".npz" ? edge::load_miniten(path, nullptr, load_limit()) : ending == ".onnx" ? graph_from_onnx(path) : graph_from_tflite(path); });
 }
 edge::Device open_device(const std::string& name) {
   if (ending_of(name) != ".json") {

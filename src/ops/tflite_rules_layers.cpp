@@ -142,6 +142,7 @@ Tensors pool(const ForeignNode& n) {
   if (n.type() == "MAX_POOL_2D") {
     if (is_byte(x.dtype()) && is_quantized(n.output_spec(0).dtype, n.quantized_output(0)) && n.integer("fused_activation_function", 0) < 4) {
       Tensor y = as_output(n, to_nhwc(miniten::max_pool2d(to_nchw(x), a)), 0);
+      if (n.integer("fused_activation_function", 0) == 0) return {y};
       Cut cut = integer_bounds(n);
       return {minimum(maximum(y, Tensor::full({}, double(cut.lo), y.dtype())), Tensor::full({}, double(cut.hi), y.dtype()))};
     }

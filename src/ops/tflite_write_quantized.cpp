@@ -18,6 +18,8 @@ QuantizedRef of(float scale, int64_t zero, DType t) {
 QuantizedRef weights(const TfliteCall& f, int scale, int axis) {
   auto q = std::make_shared<Quantized>();
   q->scale = known(f, scale).to_vector<float>();
+  bool equal = std::all_of(q->scale.begin(), q->scale.end(), [&](float s) { return s == q->scale[0]; });
+  if (equal && f.call.op.tflite.name == "FULLY_CONNECTED") q->scale.resize(1);          // older runtimes know no others of it
   q->zero.assign(q->scale.size(), 0);
   q->axis = q->scale.size() > 1 ? axis : -1;
   return q;

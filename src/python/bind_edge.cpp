@@ -251,6 +251,7 @@ void bind_quantization(nb::module_& m) {
 // As the class it is.
 nb::object module_object(const nn::ModuleRef& m) {
   if (auto* g = dynamic_cast<nn::GraphModule*>(m.get())) return nb::cast(Ref<nn::GraphModule>(g));
+  if (auto* t = dynamic_cast<edge::TfliteModule*>(m.get())) return nb::cast(Ref<edge::TfliteModule>(t));
   return nb::cast(Ref<edge::OnnxModule>(dynamic_cast<edge::OnnxModule*>(m.get())));
 }
 
@@ -331,13 +332,18 @@ void bind_export(nb::module_& m) {
           auto b = nb::cast<nb::bytes>(source);
           return module_object(edge::load_tflite(std::span(static_cast<const std::byte*>(b.data()), b.size()), o));
         }, "source"_a, nb::kw_only(), "exact"_a = nb::none(), "signature"_a = nb::none(), "max_memory_mb"_a = default_max_memory_mb,
-        nb::sig("def load_tflite(source: str | os.PathLike[str] | bytes, *, exact: str | None = None, signature: str | None = None, max_memory_mb: float = 4096) -> GraphModule"),
-        "A model from a path or bytes. exact='tflite': integers rounded as LiteRT's reference kernels round them. ValueError for a file that would need more memory than max_memory_mb, before it does.");
+        nb::sig("def load_tflite(source: str | os.PathLike[str] | bytes, *, exact: str | None = None, signature: str | None = None, max_memory_mb: float = 4096) -> GraphModule | TfliteModule"),
+        "A model from a path or bytes: a GraphModule, or a TfliteModule where values end its loops. exact='tflite': integers rounded as LiteRT's reference kernels round them. ValueError for a file that would need more memory than max_memory_mb, before it does.");
   using O = edge::OnnxModule;
   nb::class_<O, nn::Module> o(m, "OnnxModule", nb::type_slots(ModuleSlots<O>::slots), "An ONNX model whose sizes or branches depend on its inputs. Called with arrays in order or by name.");
   ModuleSlots<O>::dict_offset = nb::cast<Py_ssize_t>(o.attr("__dictoffset__"));
   o.def("forward", [](O& self, nb::args args) { return single_or_tuple(self.O::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
       .def_prop_ro("runs_by_node", [](const O& self) { return self.runs_by_node(); }, "Why the last call ran node by node; empty where it ran as a compiled graph.");
+  using T = edge::TfliteModule;
+  nb::class_<T, nn::Module> t(m, "TfliteModule", nb::type_slots(ModuleSlots<T>::slots), "A TFLite model whose loops end when computed values say so: runs operator by operator, without gradients.");
+  ModuleSlots<T>::dict_offset = nb::cast<Py_ssize_t>(t.attr("__dictoffset__"));
+  t.def("forward", [](T& self, nb::args args) { return single_or_tuple(self.T::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
+      .def("reset", &T::reset, "Variables as the file has them.");
   m.def("export_miniten", [](nn::ModuleRef model, nb::object output_path, bool include_optimizer, nb::object optimizer, nb::object input_shape, nb::object input_dtypes) {
           if (include_optimizer && optimizer.is_none()) throw Error(ErrorKind::value, "export_miniten", "the optimizer to include", "none", "pass optimizer=");
           return write_native(*model, output_path, optimizer, input_shape, input_dtypes);

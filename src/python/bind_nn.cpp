@@ -30,6 +30,8 @@ std::vector<std::string> input_names(const nn::Module& m) {
   std::vector<std::string> names;
   if (auto* program = dynamic_cast<const edge::OnnxModule*>(&m))
     for (const OnnxProgram::Input& i : program->program().inputs()) names.push_back(i.name);
+  if (auto* program = dynamic_cast<const edge::TfliteModule*>(&m))
+    for (const TfliteProgram::Input& i : program->program().inputs()) names.push_back(i.name);
   if (auto* g = dynamic_cast<const nn::GraphModule*>(&m))
     for (int id : g->graph().inputs) names.push_back(g->graph().values[size_t(id)].name);
   return names;
@@ -65,7 +67,7 @@ nb::object call(nb::handle self, nb::args args, nb::kwargs kwargs) {
     nb::object given = run_pre_hooks(self, args);
     return run_hooks(self, given, self.attr("forward")(*nb::borrow<nb::args>(given), **kwargs));
   }
-  if (dynamic_cast<nn::GraphModule*>(&m) || dynamic_cast<edge::OnnxModule*>(&m)) {
+  if (dynamic_cast<nn::GraphModule*>(&m) || dynamic_cast<edge::OnnxModule*>(&m) || dynamic_cast<edge::TfliteModule*>(&m)) {
     std::vector<Tensor> in = named_inputs(m, args, kwargs), out;
     {
       nb::gil_scoped_release release;

@@ -65,9 +65,21 @@ class OnnxModule : public nn::Module {
 nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& = {});
 nn::ModuleRef load_onnx(std::span<const std::byte>, const OnnxOptions& = {});
 
-// A GraphModule, in eval mode; its variables keep their values from call to call.
-Ref<nn::GraphModule> load_tflite(const std::string& path, const TfliteOptions& = {});
-Ref<nn::GraphModule> load_tflite(std::span<const std::byte>, const TfliteOptions& = {});
+// A TFLite model whose loops end when computed values say so: its operators run one by one, without gradients.
+class TfliteModule : public nn::Module {
+ public:
+  explicit TfliteModule(TfliteProgram p) : program_(std::move(p)) { eval(); }
+  std::vector<Tensor> forward(const std::vector<Tensor>& inputs) override;
+  std::string type_name() const override { return "TfliteModule"; }
+  const TfliteProgram& program() const { return program_; }
+  void reset() { program_.reset(); }
+
+ private:
+  TfliteProgram program_;
+};
+// A GraphModule, in eval mode, else a TfliteModule; its variables keep their values from call to call.
+nn::ModuleRef load_tflite(const std::string& path, const TfliteOptions& = {});
+nn::ModuleRef load_tflite(std::span<const std::byte>, const TfliteOptions& = {});
 
 // Native file of any model; with an optimizer its state goes along, by the names of its parameters. Throws for an optimizer
 // of another model.

@@ -25,8 +25,11 @@ class TfliteProgram {
   std::vector<std::string> signatures() const;
   const std::vector<std::pair<Tensor, std::string>>& weights() const { return weights_; }   // float ones are parameters
   const std::map<std::string, std::string>& metadata() const;
+  bool loops() const;                                            // whether it holds WHILE
+  void reset();                                                  // variables are the file's again
   std::vector<Tensor> run(const std::vector<Tensor>& inputs) const;
-  Graph trace(const std::vector<Spec>& inputs) const;            // throws where a size or a branch depends on values
+  Graph trace(const std::vector<Spec>& inputs) const;            // throws where a size or a loop depends on values
+  Graph graph() const;                                           // with open sizes where its operators allow it, else the file's
 
  private:
   std::shared_ptr<const tflite_model::Model> model_;
@@ -40,7 +43,7 @@ class TfliteProgram {
   std::shared_ptr<Memory> memory_;
 };
 
-// Open sizes stay symbols where the graph allows it, else they are the file's.
+// graph() of a program.
 Graph load_tflite(const std::string& path, const TfliteOptions& = {});
 Graph load_tflite(std::span<const std::byte>, const TfliteOptions& = {});
 

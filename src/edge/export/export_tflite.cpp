@@ -116,6 +116,7 @@ ExportReport export_tflite(nn::Module& m, const std::vector<Spec>& inputs, const
     back = miniten::load_tflite(bytes);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::unsupported) throw;           // a form that the reader does not know says nothing
+    r.notes.push_back(std::string("not read again: ") + e.what());
   }
   if (back) check_file(who, g, *back, r, &written);
   write_file(path, bytes);

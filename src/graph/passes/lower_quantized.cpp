@@ -111,7 +111,9 @@ struct Lowerer {
     Source s = *first;
     Node moved = n;
     for (int& id : moved.in) if (const Source* from = source_of(id)) id = from->integers;
-    if (s.q->scale.size() > 1) return pass_constant(n, moved, s);
+    const Shape& to = value(n.out[0]).spec.shape;
+    bool turned = n.op->traits.movement && g.is_constant(s.integers) && to.is_static() && to.count() == value(s.integers).spec.shape.count();
+    if (s.q->scale.size() > 1 || (turned && n.in.size() == 1)) return pass_constant(n, moved, s);
     Spec spec = value(n.out[0]).spec;
     spec.dtype = s.q->dtype;
     moved.out = {g.add_value(spec)};
@@ -119,12 +121,12 @@ struct Lowerer {
     add_source(n.out[0], moved.out[0], s.q, s.node);
     return true;
   }
-  // A constant with scales along an axis: the axis may move.
+  // A constant stays one; the axis along which its scales run may move.
   bool pass_constant(const Node& n, const Node& moved, const Source& s) {
     if (n.in.size() != 1 || !n.op->traits.movement || !g.is_constant(s.integers)) return false;
-    int axis = moved_axis(n, value(s.integers).spec.shape, s.q->axis);
-    if (axis < 0) return false;
     auto q = std::make_shared<Quantized>(*s.q);
+    int axis = q->scale.size() > 1 ? moved_axis(n, value(s.integers).spec.shape, q->axis) : q->axis;
+    if (axis < 0 && q->scale.size() > 1) return false;
     q->axis = axis;
     Node node = s.node;
     auto attrs = node.op->attrs.clone(node.attributes());

@@ -280,6 +280,12 @@ std::vector<std::string> TfliteProgram::signatures() const {
 }
 const std::map<std::string, std::string>& TfliteProgram::metadata() const { return model_->metadata; }
 
+bool TfliteProgram::loops() const {
+  for (const M::Subgraph& g : model_->subgraphs) for (const M::Operator& n : g.operators) if (n.attributes.contains("cond_subgraph_index")) return true;
+  return false;
+}
+void TfliteProgram::reset() { memory_ = std::make_shared<Memory>(); }
+
 std::vector<Tensor> TfliteProgram::run(const std::vector<Tensor>& inputs) const {
   if (inputs.size() != inputs_.size()) throw Error(ErrorKind::value, "tflite", std::to_string(inputs_.size()) + " inputs", std::to_string(inputs.size()));
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -309,22 +315,22 @@ Graph TfliteProgram::trace(const std::vector<Spec>& inputs) const {
   return g;
 }
 
-static Graph traced(const TfliteProgram& p) {
+Graph TfliteProgram::graph() const {
   std::vector<Spec> open, fixed;
-  for (const TfliteProgram::Input& i : p.inputs()) { open.push_back(i.spec); fixed.push_back(i.fixed); }
+  for (const Input& i : inputs_) { open.push_back(i.spec); fixed.push_back(i.fixed); }
   if (open != fixed) {
     try {
-      return p.trace(open);
+      return trace(open);
     } catch (const TooLarge&) {
       throw;
     } catch (const Error&) {                     // sizes that the file writes down as numbers
     }
   }
-  return p.trace(fixed);
+  return trace(fixed);
 }
 Graph load_tflite(std::span<const std::byte> bytes, const TfliteOptions& o) {
   MemoryLimit limit("load_tflite", o.max_memory);
-  return traced(TfliteProgram(bytes, o));
+  return TfliteProgram(bytes, o).graph();
 }
 Graph load_tflite(const std::string& path, const TfliteOptions& o) { return load_tflite(std::span<const std::byte>(read_file(path, o.max_memory)), o); }
 

@@ -97,6 +97,33 @@ TEST(Native, LeavesNothingHalfWritten) {
   EXPECT_NE(error_of([&] { load_native(folder.path + "/absent.npz"); }).find("No such file"), std::string::npos);
 }
 
+TEST(Native, AFileIsWholeWheneverItsWriterIsKilled) {
+  Folder folder;
+  std::string path = folder.path + "/m.npz";
+  auto of = [](double value) { return NativeFile{.kind = "state_dict", .tensors = {{"w", Tensor::full({1 << 18}, value)}}}; };
+  for (int turn = 0; turn < 15; ++turn) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0)
+      for (double v = 2;; v = 5 - v) {                                // 2, 3, 2, ...
+        save_native(of(v), path);
+        if (write(ends[1], "x", 1) != 1) _exit(1);
+      }
+    char one = 0;
+    EXPECT_EQ(read(ends[0], &one, 1), 1);                             // one is written: the kill meets a later one
+    usleep(useconds_t(turn * 1700));
+    kill(child, SIGKILL);
+    int status = 0;
+    waitpid(child, &status, 0);
+    close(ends[0]);
+    close(ends[1]);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    auto values = load_native(path).tensors[0].tensor.to_vector<float>();
+    EXPECT_TRUE(std::all_of(values.begin(), values.end(), [&](float v) { return v == values[0] && v > 1; }));
+  }
+}
+
 TEST(Onnx, ReadsBackWhatItWrote) {
   Graph g = small_graph();
   OnnxReport report;

@@ -170,6 +170,31 @@ def test_convert_there_and_back(files, tmp_path):
     assert doc("inspect", tmp_path / "fixed.onnx")["inputs"][0]["shape"] == [2, 2, 8, 8]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_tflite_files_too(files, tmp_path, form):
+    written = doc("convert", files / "net.npz", tmp_path / "a.tflite", "--quantize", "int8", "--calibration", files / "x.npy", form=form)
+    assert written["checked_by"] == ["miniten"] and written["quantization"] == "int8"
+    j = doc("inspect", tmp_path / "a.tflite", form=form)
+    assert j["inputs"][0]["shape"] == [1, 8, 8, 2] and j["bytes"] == written["bytes"]
+    x = np.load(files / "x.npy")[:1]
+    np.save(tmp_path / "nhwc.npy", x.transpose(0, 2, 3, 1))
+    got = doc("run", tmp_path / "a.tflite", "--input", tmp_path / "nhwc.npy", form=form)["outputs"][0]["values"]
+    assert np.argmax(got) == expected(x).argmax()
+    for name in ("b.tflite", "b.npz", "b.onnx"):  # on from there, in every format
+        ok("convert", tmp_path / "a.tflite", tmp_path / name, form=form)
+    back = doc("run", tmp_path / "b.tflite", "--input", tmp_path / "nhwc.npy", form=form)["outputs"][0]["values"]
+    np.testing.assert_allclose(back, got, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("model", ["net.npz", "net.onnx"])
+def test_load_limit(files, model, form):
+    r = call("inspect", files / model, "--load-limit-mb", "0.001", form=form)
+    assert r.returncode == 2 and b"at most 1048 bytes" in r.stderr, r.stderr
+    ok("inspect", files / model, "--load-limit-mb", "1", form=form)
+    assert call("inspect", files / model, "--load-limit-mb", "0", form=form).returncode == 2
+
+
 @pytest.mark.parametrize("ending", ["npz", "onnx"])
 def test_quantize_is_the_librarys(files, tmp_path, ending):
     out = tmp_path / f"q.{ending}"

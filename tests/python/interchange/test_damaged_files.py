@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from judges import judge
 
 import miniten as mt
 from miniten import edge, nn
@@ -92,6 +93,30 @@ def test_onnx_files(tmp_path):
     edge.export_onnx(net, (1, 2, 6, 6), tmp_path / "a.onnx")
     edge.export_onnx(edge.quantize_model(net, calibration_data=[np.ones((1, 2, 6, 6), "float32")]), (1, 2, 6, 6), tmp_path / "b.onnx")
     try_all(load_onnx, [(tmp_path / f).read_bytes() for f in ("a.onnx", "b.onnx")], 2000, 2)
+
+
+def test_sizes_whose_product_overflows():
+    h, t = judge("onnx").helper, judge("onnx").TensorProto
+    for sizes in ([1 << 31, 1 << 31, 4], [2017612633061982209, 36], [32, (1 << 63) - 1], [-1, 1 << 62, 4]):
+        shape = judge("onnx").numpy_helper.from_array(np.array(sizes, "int64"), "shape")
+        value = lambda name: h.make_tensor_value_info(name, t.FLOAT, (2, 2))
+        graph = h.make_graph([h.make_node("Reshape", ["x", "shape"], ["y"])], "g", [value("x")], [h.make_tensor_value_info("y", t.FLOAT, None)], [shape])
+        with pytest.raises(ValueError, match="reshape"):
+            load_onnx(h.make_model(graph, opset_imports=[h.make_opsetid("", 13)]).SerializeToString())(np.ones((2, 2), "float32"))
+        with pytest.raises(ValueError, match="reshape"):
+            mt.reshape(mt.tensor(np.ones((2, 2), "float32")), sizes)
+
+
+def test_products_of_scalars():
+    files = pytest.importorskip("tflite_files")
+    for keep in (False, True):
+        for dtype, scale in (("float32", None), ("int8", 0.1)):
+            f = files.File()
+            x, y = f.tensor((), dtype, scale=scale), f.tensor((1, 3), dtype, scale=scale)
+            f.op("FULLY_CONNECTED", [x, f.tensor(data=np.ones((3, 1), dtype), scale=scale), -1], [y], "FullyConnectedOptions", version=5, keepNumDims=keep)
+            for exact in (None, "tflite"):
+                with pytest.raises(NotImplementedError, match="FULLY_CONNECTED-5"):
+                    load_tflite(f.bytes([x], [y]), exact=exact)
 
 
 def test_tflite_files():
