@@ -45,6 +45,9 @@ struct Scope {
   }
 };
 void run_nodes(const std::vector<M::Node>&, Scope&);
+void spend_node(const Scope& s) {                 // nodes, and graphs that may have none
+  if (mode().recorder && --s.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_onnx", "at most " + std::to_string(most_nodes) + " nodes, loops and calls unrolled", "more");
+}
 
 std::vector<Tensor> outputs_of(const std::vector<std::string>& names, const Scope& s) {
   std::vector<Tensor> out;
@@ -89,7 +92,8 @@ class Reading final : public ForeignNode {
     const M::Graph& g = graph(a);
     if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
     if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
-    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
+    spend_node(scope_);
+    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
     for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
     for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
     run_nodes(g.nodes, inner);
@@ -181,7 +185,7 @@ void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
   for (const M::Node& n : nodes) {
     LayerScope layer(n.name);
     Reading node(n, version_of(s.opsets, n), s);
-    if (mode().recorder && --s.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_onnx", "at most " + std::to_string(most_nodes) + " nodes, loops and calls unrolled", "more");
+    spend_node(s);
     auto read = [&]() -> std::vector<Tensor> {
       if (n.reader.rule) return n.reader.rule(node);
       if (n.reader.op) return run_one_to_one(*n.reader.op, node);

@@ -47,6 +47,9 @@ struct Scope {
   const M::Subgraph& graph() const { return reading.model.subgraphs[size_t(subgraph)]; }
 };
 std::vector<Tensor> run_graph(TfliteReading&, int subgraph, std::span<const Tensor> inputs, int depth);
+void spend_node(TfliteReading& r) {               // operators, and graphs that may have none
+  if (mode().recorder && --r.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_tflite", "at most " + std::to_string(most_nodes) + " operators, loops and calls unrolled", "more");
+}
 
 // "features/conv/BiasAdd;features/relu" -> "features/conv/BiasAdd"
 std::string short_name(const std::string& s) { return s.substr(0, s.find(';')); }
@@ -163,7 +166,7 @@ std::vector<Tensor> applied(const M::Operator& n, const Node& node) {
 void run_node(const M::Operator& n, Scope& s) {
   Node node(n, s);
   LayerScope layer(node.name());
-  if (mode().recorder && --s.reading.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_tflite", "at most " + std::to_string(most_nodes) + " operators, loops and calls unrolled", "more");
+  spend_node(s.reading);
   const M::Subgraph& g = s.graph();
   // Of constants alone: computed now, so that shapes follow. What stands for integers stays, and so does what has a memory.
   bool known = mode().recorder && !n.in.empty(), weights = false;
@@ -197,6 +200,7 @@ void run_node(const M::Operator& n, Scope& s) {
 }
 
 std::vector<Tensor> run_graph(TfliteReading& r, int subgraph, std::span<const Tensor> inputs, int depth) {
+  spend_node(r);
   Scope s{r, subgraph, depth};
   const M::Subgraph& g = s.graph();
   if (inputs.size() != g.in.size()) M::refuse(std::to_string(g.in.size()) + " inputs for the graph \"" + g.name + "\"", std::to_string(inputs.size()));

@@ -116,6 +116,17 @@ def test_graphs_that_call_graphs_without_end():
         load_onnx(h.make_model(graph, functions=functions, opset_imports=opsets).SerializeToString())
 
 
+def test_a_loop_of_nothing_without_end():
+    onnx = judge("onnx")
+    h, t = onnx.helper, onnx.TensorProto
+    info = h.make_tensor_value_info
+    body = h.make_graph([], "body", [info("i", t.INT64, ()), info("on", t.BOOL, ()), info("a", t.FLOAT, (1, 2))], [info("on", t.BOOL, ()), info("a", t.FLOAT, (1, 2))])
+    turns = onnx.numpy_helper.from_array(np.array(1 << 62, "int64"), "turns")
+    graph = h.make_graph([h.make_node("Loop", ["turns", "", "x"], ["y"], body=body)], "g", [info("x", t.FLOAT, (1, 2))], [info("y", t.FLOAT, (1, 2))], [turns])
+    with pytest.raises(ValueError, match="nodes, loops and calls unrolled"):
+        load_onnx(h.make_model(graph, opset_imports=[h.make_opsetid("", 13)]).SerializeToString())
+
+
 def deflated(members):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
