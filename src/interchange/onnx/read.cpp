@@ -93,7 +93,7 @@ class Reading final : public ForeignNode {
     if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
     if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
     spend_node(scope_);
-    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
+    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
     for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
     for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
     run_nodes(g.nodes, inner);
