@@ -14,6 +14,7 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+#include "base/relax.h"
 #include "miniten/base/error.h"
 
 namespace miniten {
@@ -30,14 +31,6 @@ std::atomic<int>& thread_limit() {
     return n > 0 ? n : available_cores();
   }()};
   return limit;
-}
-
-void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
 }
 
 // Workers watch one word, the gate, which doubles as the futex they sleep on: how many regions there were, whether the
@@ -61,8 +54,7 @@ class Team {
     inside_region = false;
     gate_.fetch_and(~is_open);
     for (int spins = 0; gate_.load(std::memory_order_acquire) & inside; ++spins)
-      if (spins < 4000) relax();
-      else std::this_thread::yield();
+      relax(spins);
   }
 
  private:
@@ -76,7 +68,7 @@ class Team {
     for (uint32_t seen = 0;;) {
       uint32_t gate = gate_.load(std::memory_order_acquire);
       for (int spins = 0; gate / one_region == seen && spins < 6000; ++spins) {
-        relax();
+        relax(0);
         gate = gate_.load(std::memory_order_acquire);
       }
       while (gate / one_region == seen) {

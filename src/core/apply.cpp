@@ -1,4 +1,5 @@
 #include <chrono>
+#include "base/relax.h"
 #include "core/tape.h"
 #include "miniten/base/parallel.h"
 #include "miniten/core/observer.h"
@@ -87,7 +88,7 @@ void work_on(void* argument, int worker) {
     if (ticket >= total) return;
     c.phase = ticket / c.pieces;
     c.piece = ticket % c.pieces;
-    while (r.done.load(std::memory_order_acquire) < c.phase * c.pieces) std::atomic_signal_fence(std::memory_order_seq_cst);
+    for (int spins = 0; r.done.load(std::memory_order_acquire) < c.phase * c.pieces; ++spins) relax(spins);
     c.op.eval(c);
     r.done.fetch_add(1, std::memory_order_release);
   }

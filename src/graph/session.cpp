@@ -1,9 +1,9 @@
 #include "miniten/graph/session.h"
-#include <sched.h>
 #include <chrono>
 #include <mutex>
 #include <unordered_map>
 #include <unordered_set>
+#include "base/relax.h"
 #include "miniten/base/parallel.h"
 #include "miniten/graph/passes.h"
 
@@ -209,7 +209,7 @@ struct Session::Impl {
     const Stage* before = nullptr;
     for (auto& stage : stages) {
       if (before)
-        for (int spins = 0; !before->is_over(); ++spins) if (spins > 4000) sched_yield();
+        for (int spins = 0; !before->is_over(); ++spins) relax(spins);
       before = stage.get();
       const Step& step = *stage->step;
       bool alone = step.work.pieces == 1;              // small steps stay in the caller's cache
@@ -223,7 +223,7 @@ struct Session::Impl {
       }
     }
     if (before && worker == 0)
-      for (int spins = 0; !before->is_over(); ++spins) if (spins > 4000) sched_yield();
+      for (int spins = 0; !before->is_over(); ++spins) relax(spins);
   }
   void run_alone() {
     for (auto& stage : stages) {

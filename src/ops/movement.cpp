@@ -319,6 +319,15 @@ template <class T, class Turn> void copy_elements(const Context& c, Turn turn) {
   });
 }
 void turn_bytes(const uint8_t* x, int64_t x_row, uint8_t* y, int64_t y_row, int64_t n, int64_t m) {
+  if (m == 3 && y_row == 3) {                          // colours: four bytes at a time, the last of which is then overwritten
+    int64_t i = 0;
+    for (; i + 1 < n; ++i, y += 3) {
+      uint32_t pixel = x[i] | uint32_t(x[x_row + i]) << 8 | uint32_t(x[2 * x_row + i]) << 16;
+      for (int k = 0; k < 4; ++k) y[k] = uint8_t(pixel >> 8 * k);
+    }
+    for (int64_t j = 0; i < n && j < 3; ++j) y[j] = x[j * x_row + i];
+    return;
+  }
   constexpr int64_t block = 64;                        // a line of x at a time
   for (int64_t begin = 0; begin < n; begin += block)
     for (int64_t j = 0; j < m; ++j)

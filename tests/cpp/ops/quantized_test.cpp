@@ -306,6 +306,20 @@ TEST(QuantizedOps, GiveTheSameBytesWhereChannelsAreCut) {
   });
 }
 
+TEST(QuantizedOps, TurnBytesToChannelsLastAndBack) {
+  Generator r(9);
+  for (const Shape& shape : {Shape{1, 3, 7, 5}, Shape{2, 3, 1, 1}, Shape{1, 3, 64, 33}, Shape{3, 4, 5, 7}, Shape{2, 65, 9, 8}, Shape{2, 3, 130, 131}, Shape{0, 3, 4, 4}}) {
+    Tensor x = integers(shape, DType::u8, 0, 255, r);
+    for (const OpDef* op : {&to_channels_last_op, &copy_op}) {
+      Tensor from = op == &copy_op ? in_channels_last(x) : x, y = apply(*op, {from});
+      EXPECT_TRUE(op == &copy_op ? y.view().is_contiguous() : y.view().is_channels_last()) << shape.text();
+      EXPECT_EQ(whole(y), whole(x)) << shape.text();
+      Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{apply(*op, {in[0]})}; });
+      for (int threads : {1, 2, 3}) EXPECT_EQ(whole(Session(g, {.threads = threads, .passes = {"none"}}).run(std::vector{x})[0]), whole(x)) << shape.text();
+    }
+  }
+}
+
 TEST(QuantizedOps, PassIntegersThroughEveryRowThatSaysSo) {
   for (const OpDef* op : all_ops()) {
     if (op->quant.mode != QuantMode::passes_through) continue;
