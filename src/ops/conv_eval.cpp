@@ -5,7 +5,7 @@
 namespace miniten::conv {
 
 // Each piece reads all weights once more and is waited for: some microseconds of work make that cheap.
-int pieces_of(const ConvGeometry& g, int64_t units) { return even_pieces(std::min(g.macs() / (g.is_depthwise() ? 131072 : 786432), units)); }
+int pieces_of(const ConvGeometry& g, int64_t units) { return even_pieces(std::min(g.macs() / (g.is_depthwise() ? 131072 : 1310720), units)); }
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
 void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View& w, const View& y, int which) {

@@ -29,8 +29,8 @@ struct ByteCut {
   int pieces;
   bool columns;
   ByteCut(int64_t macs, int64_t units, int64_t n, size_t weight_bytes)
-      : pieces(even_pieces(std::min<int64_t>({macs / 1048576, units, 16}))), columns(weight_bytes > 256 * 1024 && n >= 64) {
-    if (columns) pieces = even_pieces(std::min<int64_t>({std::max(macs, 2 * int64_t(weight_bytes)) / 1048576, n / 32, 16}));
+      : pieces(even_pieces(std::min<int64_t>({macs / 2097152, units, 16}))), columns(weight_bytes > 256 * 1024 && n >= 64) {
+    if (columns) pieces = even_pieces(std::min<int64_t>({std::max(macs, 4 * int64_t(weight_bytes)) / 2097152, n / 32, 16}));
   }
 };
 

@@ -39,7 +39,7 @@ struct Parts {
             .segment = segment};
   }
   ByteCut cut() const {
-    if (g.is_depthwise()) return ByteCut(4 * g.macs(), g.n * g.p, 0, 0);
+    if (g.is_depthwise()) return ByteCut(8 * g.macs(), g.n * g.p, 0, 0);
     return ByteCut(g.macs(), g.n * g.p, g.groups == 1 ? g.o : 0, weight_bytes);
   }
 };
