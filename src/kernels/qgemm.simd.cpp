@@ -215,7 +215,8 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
 #if defined(__AVX512VNNI__)
   const int64_t depth = t.outer * t.inner * t.groups * 4;
   uint8_t turned[64 * 1024];
-  const bool turns = x_signed && kTurnedColumns <= s.n && 64 <= depth && (32 <= s.segment || t.outer * t.inner == 1) && kRows * depth <= (int64_t)sizeof turned;
+  const bool long_runs = 64 <= depth && (32 <= s.segment || t.outer * t.inner == 1);
+  const bool turns = x_signed && long_runs && kTurnedColumns <= s.n && kRows * depth <= (int64_t)sizeof turned;
   const Tile as_it_lies = t;
   if (turns) t.a = turned, t.a_col = depth, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false;
 #else
