@@ -32,7 +32,9 @@ class Table : private flatbuffers::Table {
   template <class T> bool is_number(Verifier& v, int field) const { return VerifyField<T>(v, at(field), sizeof(T)); }
   bool is_text(Verifier& v, int field) const { return VerifyOffset(v, at(field)) && v.VerifyString(GetPointer<const flatbuffers::String*>(at(field))); }
   template <class T> bool is_numbers(Verifier& v, int field) const {
-    return VerifyOffset(v, at(field)) && v.VerifyVector(GetPointer<const flatbuffers::Vector<T>*>(at(field)));
+    if (!VerifyOffset(v, at(field))) return false;
+    auto* numbers = GetPointer<const flatbuffers::Vector<T>*>(at(field));     // the verifier looks at the alignment of its length alone
+    return v.VerifyVector(numbers) && (!numbers || reinterpret_cast<uintptr_t>(numbers->Data()) % alignof(T) == 0);
   }
   bool is_table(Verifier& v, int field, Check check) const {
     if (!VerifyOffset(v, at(field))) return false;

@@ -107,6 +107,26 @@ def test_sizes_whose_product_overflows():
             mt.reshape(mt.tensor(np.ones((2, 2), "float32")), sizes)
 
 
+def test_numbers_that_lie_between_words():
+    files = pytest.importorskip("tflite_files")
+    f = files.File()
+    x, y = f.tensor((2, 3), "int8", scale=0.1, zero=5), f.tensor((2, 3), "int8", scale=0.1, zero=5)
+    f.op("RELU", [x], [y])
+    data = f.bytes([x], [y])
+    load_tflite(data)
+    quantization = files.schema.Model.GetRootAs(data).Subgraphs(0).Tensors(0).Quantization()
+    at = quantization._tab.Pos + quantization._tab.Offset(10)  # of the zero points: 64-bit numbers
+    moved = bytearray(data) + b"\0" * 32
+    place = (len(data) + 7) // 8 * 8  # 8 k: the numbers behind the length are at 8 k + 4
+    moved[place : place + 12] = (1).to_bytes(4, "little") + (5).to_bytes(8, "little")
+    moved[at : at + 4] = (place - at).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="a TFLite model"):
+        load_tflite(bytes(moved))
+    moved[place + 4 : place + 16] = moved[place : place + 12]
+    moved[at : at + 4] = (place + 4 - at).to_bytes(4, "little")
+    load_tflite(bytes(moved))
+
+
 def test_products_of_scalars():
     files = pytest.importorskip("tflite_files")
     for keep in (False, True):
