@@ -67,11 +67,17 @@ struct Nest {
   // Offsets of the index-th combination of the kept or reduced axes, the row's aside.
   std::pair<int64_t, int64_t> at(int64_t index, bool reduced, bool without_row) const {
     int64_t from = 0, to = 0;
-    for (int i = rank - (without_row ? 2 : 1); i >= 0; --i) {
+    int outer = 0;
+    while (outer < rank && axis[outer].reduced != reduced) ++outer;
+    for (int i = rank - (without_row ? 2 : 1); i >= outer; --i) {
       if (axis[i].reduced != reduced) continue;
-      from += index % axis[i].size * axis[i].from;
-      to += index % axis[i].size * axis[i].to;
-      index /= axis[i].size;
+      int64_t rest = index;
+      if (i > outer) {                                           // a division costs more than a short row
+        index /= axis[i].size;
+        rest -= index * axis[i].size;
+      }
+      from += rest * axis[i].from;
+      to += rest * axis[i].to;
     }
     return {from, to};
   }
