@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "examples" / "python"))
 
 import character_model  # noqa: E402
 import digits_autoencoder  # noqa: E402
+import digits_distillation  # noqa: E402
 import digits_mlp  # noqa: E402
 import digits_resnet  # noqa: E402
 import karate_club  # noqa: E402
@@ -32,6 +33,11 @@ def test_the_plain_loop():
 def test_autoencoder():
     error, reference = digits_autoencoder.run(seed=0, epochs=30, verbose=False)
     assert error <= 0.85 * reference
+
+
+def test_a_student_gains_by_a_teacher():
+    teacher, alone, taught = digits_distillation.run(seed=0, count=200)
+    assert teacher > taught > alone > 0.8
 
 
 def test_keywords_in_floats_and_in_bytes():
