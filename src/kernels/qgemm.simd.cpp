@@ -138,11 +138,29 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
   add_products<true>(t, acc);
 }
 
-// A tile of `height` <= MR pixels.
+template <int MR, int NV>
+__attribute__((noinline)) void sum_up(const Tile& t, int64_t height, I (*sums)[NV]) {
+  if constexpr (1 < MR)
+    if (height < MR) return sum_up<MR - 1, NV>(t, height, sums);
+  I acc[MR][NV];
+  accumulate(t, acc);
+  MINITEN_UNROLL(8)
+  for (int r = 0; r < MR; ++r)
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) sums[r][j] = acc[r][j];
+}
+
+// A tile of at most MR pixels, any number: the sums pass through memory, so that one end serves every height.
+template <int MR, int NV, class Finish>
+__attribute__((noinline)) void run_lower_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
+  I sums[MR][NV];
+  sum_up<MR, NV>(t, height, sums);
+  for (int64_t r = 0; r < height; ++r) finish(reinterpret_cast<const I(&)[1][NV]>(sums[r]), row, col + r, j0, t.left);
+}
 template <int MR, int NV, class Finish>
 void run_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
   if constexpr (1 < MR)
-    if (height < MR) return run_tile<MR - 1, NV>(t, finish, height, row, col, j0);
+    if (height < MR) return run_lower_tile<MR - 1, NV>(t, finish, height, row, col, j0);
   I acc[MR][NV];
   accumulate(t, acc);
   finish(acc, row, col, j0, t.left);
