@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kPanel = 16;                    // columns of a packed panel
 constexpr int kPanelVectors = kPanel / kLanes;
+constexpr bool kMasksAreFree = kLanes == 16;  // a part of a vector costs as much as a whole one
 constexpr int64_t kAhead = 64 * kPanel;       // floats of weights asked for in advance: a page
 
 // One tile of the product: a range of K for up to MR pixels and NV vectors of columns.
@@ -105,7 +106,8 @@ void run_tile(const Tile& t) {
       }
     }
   }
-  t.tail == kLanes ? finish_tile<MR, NV, true>(t, acc) : finish_tile<MR, NV, false>(t, acc);
+  if (!kMasksAreFree && t.tail == kLanes) return finish_tile<MR, NV, true>(t, acc);
+  finish_tile<MR, NV, false>(t, acc);
 }
 
 using TileFn = void (*)(const Tile&);
