@@ -1,39 +1,9 @@
 #include "miniten/base/shape.h"
 #include <algorithm>
 #include <limits>
-#include <mutex>
-#include <vector>
+#include "miniten/base/symbol.h"
 
 namespace miniten {
-
-namespace {
-struct Symbols {
-  std::mutex mutex;
-  std::vector<std::string> names;
-};
-Symbols& symbols() {
-  static Symbols s;
-  return s;
-}
-}  // namespace
-
-Dim symbol(std::string_view name) {
-  std::lock_guard lock(symbols().mutex);
-  auto& names = symbols().names;
-  for (size_t i = 0; i < names.size(); ++i)
-    if (names[i] == name) return first_symbol - Dim(i);
-  names.emplace_back(name);
-  return first_symbol - Dim(names.size() - 1);
-}
-
-std::string symbol_name(Dim d) {
-  std::lock_guard lock(symbols().mutex);
-  auto i = size_t(first_symbol - d);
-  if (!is_symbol(d) || i >= symbols().names.size())
-    throw Error(ErrorKind::value, "shape", "a size or a known symbol", std::to_string(d),
-                "arithmetic on a symbolic size is not possible: use -1 in reshape, or trace with a fixed shape");
-  return symbols().names[i];
-}
 
 void Dims::overflow() { throw Error(ErrorKind::value, "shape", "at most 8 dimensions", "more"); }
 
@@ -88,7 +58,7 @@ Shape broadcast(std::string_view op, const Shape& a, const Shape& b) {
   Shape out = Dims::filled(rank, 1);
   for (int i = 1; i <= rank; ++i) {
     Dim x = i <= a.rank ? a[-i] : 1, y = i <= b.rank ? b[-i] : 1;
-    if (x != y && x != 1 && y != 1)
+    if (x != y && x != 1 && y != 1 && !may_equal(x, y))
       throw Error(ErrorKind::value, op, "shapes that broadcast", a.text() + " and " + b.text(),
                   "sizes must be equal or 1, counted from the last axis");
     out[-i] = x == 1 ? y : x;

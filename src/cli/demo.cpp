@@ -109,7 +109,7 @@ int demo(const Demo& o, Output to) {
     j["models"].push_back({{"model", made[k].name}, {"file", made[k].file}, {"bytes", bytes}, {"accuracy", share}, {"macs", macs}, {"ram_kb", ram}, {"median_latency_ms", times[k].percentile(50)}});
     rows.push_back({made[k].name, made[k].file, with_commas(int64_t(bytes)), number("%.1f %%", 100 * share), with_commas(macs), number("%.1f KB", ram), number("%.4f", times[k].percentile(50))});
   }
-  edge::export_onnx(*net, one, path("shapes.onnx"), {}, true);
+  edge::export_onnx(*net, one, path("shapes.onnx"), {}, {{"input", {{0, "batch"}}}});
   save_arrays(path("samples.npz"), "input", samples);
   save_arrays(path("targets.npz"), "target", slice(learn.labels, 0, 0, 128).clone());
   utils::vision::save_image(reshape(slice(test.images, 0, 0, 1), {side, side}).clone(), path("picture.png"));

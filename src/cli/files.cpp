@@ -159,7 +159,7 @@ edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, int o
   if (ending_of(path) == ".tflite") return edge::export_tflite(m, specs.empty() ? specs_for(m, {}) : specs, path);
   OnnxExport o;
   if (opset) o.opset = opset;
-  return edge::export_onnx(m, specs, path, o, specs.empty());
+  return edge::export_onnx(m, specs, path, o);
 }
 
 std::vector<Spec> specs_for(const nn::GraphModule& m, const std::vector<std::string>& shapes) {

@@ -1,6 +1,7 @@
 #include "miniten/core/attrs.h"
 #include <charconv>
 #include <cmath>
+#include "miniten/base/symbol.h"
 
 namespace miniten {
 
@@ -135,7 +136,7 @@ Attrs attrs_bound(const AttrCodec& codec, const void* a, Dim symbol, int64_t siz
   auto bound = codec.clone(a);
   codec.fields(bound.get(), [&](std::string_view, FieldSlot slot) {
     if (auto** dims = std::get_if<Dims*>(&slot))
-      for (Dim& d : **dims) if (d == symbol) d = size;
+      for (Dim& d : **dims) d = miniten::bound(d, symbol, size);
   });
   return bound;
 }

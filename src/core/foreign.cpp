@@ -27,11 +27,17 @@ Tensor ForeignNode::required(int i) const {
 }
 Tensor ForeignNode::constant(int i) const {
   Tensor t = required(i);
+  if (open(i)) fail("known sizes as input " + std::to_string(i), "open ones", "call it with arrays, or fix the sizes");
   if (!t.has_data()) fail("input " + std::to_string(i) + " to be constant", "a computed value", "export the model with fixed shapes");
   return t;
 }
 std::vector<int64_t> ForeignNode::constant_integers(int i) const {
-  Tensor t = constant(i);
+  constant(i);
+  return sizes(i);
+}
+std::vector<int64_t> ForeignNode::sizes(int i) const {
+  Tensor t = required(i);
+  if (!t.has_data()) constant(i);
   if (!is_integer(t.dtype())) fail("integers as input " + std::to_string(i), t.spec().text());
   Tensor wide = Tensor::empty({DType::i64, t.shape()});
   copy_values(t.view(), wide.view());

@@ -22,7 +22,7 @@ Graph graph_for(const char* who, nn::Module& m, const std::vector<Spec>& inputs)
   auto* g = dynamic_cast<nn::GraphModule*>(&m);
   if (!g || g->has_graph()) return nn::graph_of(who, m, inputs);
   auto copy = copy_waiting(*g);
-  copy->materialize(known_specs(who, m, inputs));
+  copy->materialize(inputs.empty() ? known_specs(who, m, inputs) : inputs);
   return copy->graph();
 }
 Graph whole_graph(const char* who, nn::Module& m, const std::vector<Spec>& inputs) {

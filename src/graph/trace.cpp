@@ -1,3 +1,4 @@
+#include "miniten/base/symbol.h"
 #include "miniten/core/observer.h"
 #include "miniten/graph/graph.h"
 
@@ -167,7 +168,7 @@ void infer_all(Graph& g) {
 
 static void bind_symbol(Graph& g, Dim symbol, int64_t size) {
   for (Value& v : g.values)
-    for (Dim& d : v.spec.shape) if (d == symbol) d = size;
+    for (Dim& d : v.spec.shape) d = bound(d, symbol, size);
   for (Node& n : g.nodes) {
     n.attrs = attrs_bound(n.op->attrs, n.attrs.get(), symbol, size);
     for (Graph& sub : n.subgraphs) bind_symbol(sub, symbol, size);

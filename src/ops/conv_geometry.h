@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
+#include "miniten/base/symbol.h"
 #include "miniten/core/op.h"
 #include "miniten/ops/attrs.h"
 
@@ -57,13 +58,16 @@ template <class A> Shape conv_output(const Call& call, const Shape& x, const Sha
     call.fail("groups that divide input and output channels", std::to_string(at.groups) + " for " + x.text() + " and " + weight.text());
   if (x[1] != weight[1] * at.groups)
     call.fail("input of " + std::to_string(weight[1] * at.groups) + " channels", x.text(), "weight is " + weight.text());
-  for (int i : {2, 3})
-    if (is_symbol(x[i])) call.fail("known height and width", x.text(), "trace with a fixed shape", ErrorKind::unsupported);
   if (weight[2] < 1 || weight[3] < 1) call.fail("a kernel of at least 1 x 1", weight.text());
-  Shape y{x[0], weight[0], conv_size(x[2], at.padding[0], at.padding[2], weight[2], at.stride[0], at.dilation[0]),
-          conv_size(x[3], at.padding[1], at.padding[3], weight[3], at.stride[1], at.dilation[1])};
+  Shape y{x[0], weight[0]};
   Dim reach_h = at.dilation[0] * (weight[2] - 1) + 1, reach_w = at.dilation[1] * (weight[3] - 1) + 1;
-  if (x[2] + at.padding[0] + at.padding[2] < reach_h || x[3] + at.padding[1] + at.padding[3] < reach_w)
+  bool fits = true;
+  for (int i : {0, 1}) {
+    Dim room = at.padding[i] + at.padding[i + 2] - (i ? reach_w : reach_h);
+    fits &= is_symbol(x[i + 2]) || x[i + 2] + room >= 0;
+    y.push(derived({x[i + 2], 1, room + at.stride[i], at.stride[i]}));
+  }
+  if (!fits)
     call.fail("an input at least as large as the kernel's reach (" + std::to_string(reach_h) + ", " + std::to_string(reach_w) + ")", x.text(),
               "add padding");
   check_sizes(call.op.name, y);

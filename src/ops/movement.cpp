@@ -1,4 +1,5 @@
 #include "kernels/transpose.h"
+#include "miniten/base/symbol.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
@@ -13,11 +14,18 @@ namespace {
 using MaybeStrides = std::optional<Strides>;
 
 // Symbols cancel by name; what is left must be equal.
+int64_t take_factors(Shape& s) {                               // of sizes that are multiples of a symbol
+  int64_t n = 1;
+  for (Dim& d : s)
+    if (auto how = derivation(d); how && how->plus == 0 && how->over == 1) { n *= how->times; d = how->of; }
+  return n;
+}
 bool same_count(Shape a, Shape b) {
+  int64_t of_a = take_factors(a), of_b = take_factors(b);
   for (Dim& d : a)
     for (Dim& e : b)
       if (is_symbol(d) && d == e) { d = e = 1; break; }
-  return a.is_static() && b.is_static() && a.count() == b.count();
+  return a.is_static() && b.is_static() && a.count() * of_a == b.count() * of_b;
 }
 // Sizes of b's one -1, from a; -1 where it cannot be told.
 Dim missing_size(Shape a, Shape b) {
@@ -30,7 +38,7 @@ Dim missing_size(Shape a, Shape b) {
   Dim left = symbolic >= 0 ? a[symbolic] : 0, n = 1, known = 1;
   for (int i = 0; i < a.rank; ++i) if (i != symbolic) n *= a[i];
   for (Dim e : b) { if (is_symbol(e)) return -1; if (e != -1) known *= e; }
-  if (symbolic >= 0) return n == known ? left : -1;
+  if (symbolic >= 0) return known > 0 && n % known == 0 && n > 0 ? derived({left, n / known}) : -1;
   return known > 0 && n % known == 0 ? n / known : known == 0 && n == 0 ? 0 : -1;
 }
 
@@ -138,7 +146,17 @@ Shape sliced_shape(const Call& c, const Shape& from, const SliceAttrs& at) {
     if (at.step[i] == 0) c.fail("a step other than 0", "0");
     bool whole = at.start[i] == 0 && at.step[i] == 1 && at.stop[i] == from[i];
     if (whole) { out.push(from[i]); continue; }
-    if (is_symbol(from[i])) c.fail("a known size on the sliced axis", from.text(), "trace with a fixed shape", ErrorKind::unsupported);
+    if (is_symbol(at.start[i]) || is_symbol(at.stop[i])) {
+      auto reach = difference(at.stop[i], at.start[i]);
+      if (at.step[i] < 0 || (!reach && is_symbol(at.start[i]))) c.fail("known sizes on the sliced axis", from.text(), "trace with a fixed shape", ErrorKind::unsupported);
+      out.push(reach ? slice_size(0, *reach, at.step[i]) : derived({at.stop[i], 1, at.step[i] - 1 - at.start[i], at.step[i]}));
+      continue;
+    }
+    if (is_symbol(from[i])) {
+      if (at.start[i] < 0 || at.stop[i] < 0 || at.step[i] < 0) c.fail("a known size on the sliced axis", from.text(), "trace with a fixed shape", ErrorKind::unsupported);
+      out.push(slice_size(at.start[i], at.stop[i], at.step[i]));
+      continue;
+    }
     int64_t n = slice_size(at.start[i], at.stop[i], at.step[i]);
     int64_t last = at.start[i] + (n - 1) * at.step[i];
     if (n > 0 && (at.start[i] < 0 || at.start[i] >= from[i] || last < 0 || last >= from[i]))
@@ -221,8 +239,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       for (int i = 0; i < spec.shape.rank; ++i) {
         if (at.before[i] < 0 || at.after[i] < 0) c.fail("borders of 0 or more", at.before.text() + " and " + at.after.text(), "cut with slice");
         if (at.before[i] + at.after[i] == 0) continue;
-        if (is_symbol(spec.shape[i])) c.fail("a known size on the padded axis", spec.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
-        spec.shape[i] += at.before[i] + at.after[i];
+        spec.shape[i] = derived({spec.shape[i], 1, at.before[i] + at.after[i]});
       }
       check_sizes("pad", spec.shape);
       out.push(spec);
@@ -245,7 +262,7 @@ constinit const OpDef pad_op{.name = "pad", .doc = "a constant border",
       const auto& at = v.as<PadAttrs>();
       Dims stop;
       const Shape& in = v.in[0].shape();
-      for (int i = 0; i < in.rank; ++i) stop.push(is_symbol(in[i]) ? in[i] : at.before[i] + in[i]);
+      for (int i = 0; i < in.rank; ++i) stop.push(derived({in[i], 1, at.before[i]}));
       v.result[0] = slice(v.grad[0], SliceAttrs{at.before, stop, Dims::filled(in.rank, 1)});
     },
     .absorb = pad_absorb,
@@ -263,10 +280,14 @@ constinit const OpDef concat_op{.name = "concat", .doc = "parts one after anothe
         if (got.rank != want.rank) c.fail("parts of one rank", want.text() + " and " + got.text());
         Dim size = got[int(axis)];
         want[int(axis)] = got[int(axis)] = 0;
+        for (int k = 0; k < want.rank; ++k) if (may_equal(want[k], got[k])) got[k] = want[k];
         if (want != got) c.fail("parts that differ on axis " + std::to_string(axis) + " only", c.in[0].shape.text() + " and " + c.in[i].shape.text());
-        if (is_symbol(size) || is_symbol(spec.shape[int(axis)]))
-          c.fail("known sizes on the joined axis", spec.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
-        spec.shape[int(axis)] += size;
+        Dim& sum = spec.shape[int(axis)];
+        if (!is_symbol(size)) sum = derived({sum, 1, size});
+        else if (!is_symbol(sum)) sum = derived({size, 1, sum});
+        else if (Derived a = derivation(sum).value_or(Derived{sum}), b = derivation(size).value_or(Derived{size}); a.of == b.of && a.over == 1 && b.over == 1)
+          sum = derived({a.of, a.times + b.times, a.plus + b.plus});
+        else c.fail("known sizes on the joined axis", spec.shape.text(), "trace with a fixed shape", ErrorKind::unsupported);
       }
       out.push(spec);
     },
@@ -434,6 +455,12 @@ Tensor slice(const Tensor& x, int axis, int64_t start, int64_t stop, int64_t ste
   Dim n = x.dim(axis);
   if (is_symbol(n)) {
     if (start == 0 && step == 1 && (stop == n || stop == INT64_MAX)) return x;
+    if (step > 0 && !is_symbol(start) && (stop == INT64_MAX || stop == n || (stop < 0 && !is_symbol(stop)))) {
+      at.start[axis] = start < 0 ? derived({n, 1, start}) : start;
+      at.stop[axis] = stop < 0 && stop != n ? derived({n, 1, stop}) : n;
+      at.step[axis] = step;
+      return apply(slice_op, {x}, at);
+    }
     throw Error(ErrorKind::unsupported, "slice", "a known size on the sliced axis", x.shape().text(), "trace with a fixed shape");
   }
   int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
@@ -449,9 +476,10 @@ Tensor select(const Tensor& x, int axis, int64_t index) {
   Dim n = x.dim(axis);
   if (!is_symbol(n) && (index < -n || index >= n))
     throw Error(ErrorKind::index, "select", "an index in [-" + std::to_string(n) + ", " + std::to_string(n) + ")", std::to_string(index));
-  if (is_symbol(n)) throw Error(ErrorKind::unsupported, "select", "a known size on the axis", x.shape().text(), "trace with a fixed shape");
-  if (index < 0) index += n;
-  Tensor row = slice(x, axis, index, index + 1);
+  SliceAttrs at{Dims::filled(x.rank(), 0), x.shape(), Dims::filled(x.rank(), 1)};
+  at.start[axis] = index < 0 ? derived({n, 1, index}) : index;
+  at.stop[axis] = derived({at.start[axis], 1, 1});
+  Tensor row = slice(x, at);
   Shape to;
   for (int i = 0; i < x.rank(); ++i) if (i != axis) to.push(x.dim(i));
   return reshape(row, to);

@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "miniten/base/symbol.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_windows.h"
 
@@ -71,9 +72,12 @@ Tensors read_conv(const ForeignNode& n) {
 Names write_conv_transpose(ForeignWriter& w, const ForeignCall& f) {
   const auto& at = f.call.as<Conv2dAttrs>();
   const Shape &y = f.call.in[0].shape, &weight = f.call.in[1].shape;
-  if (is_symbol(y[2]) || is_symbol(y[3])) throw Error(ErrorKind::unsupported, "export", "known sizes", y.text() + " in layer \"" + std::string(f.node) + "\"", "export with a fixed shape");
   std::vector<int64_t> extra;
-  for (int i : {0, 1}) extra.push_back(at.extent[i] + at.padding[i] + at.padding[i + 2] - at.dilation[i] * (weight[i + 2] - 1) - 1 - at.stride[i] * (y[i + 2] - 1));
+  for (int i : {0, 1}) {
+    auto rest = difference(at.extent[i], derived({y[i + 2], at.stride[i], at.dilation[i] * (weight[i + 2] - 1) + 1 - at.stride[i] - at.padding[i] - at.padding[i + 2]}));
+    if (!rest) throw Error(ErrorKind::unsupported, "export", "known sizes", y.text() + " in layer \"" + std::string(f.node) + "\"", "export with a fixed shape");
+    extra.push_back(*rest);
+  }
   return {w.emit_one("ConvTranspose", {f.in.begin(), f.in.end()}, {{"dilations", list(at.dilation)}, {"group", at.groups}, {"kernel_shape", std::vector<int64_t>{weight[2], weight[3]}},
                      {"output_padding", extra}, {"pads", list(at.padding)}, {"strides", list(at.stride)}})};
 }
@@ -89,17 +93,17 @@ Tensors read_conv_transpose(const ForeignNode& n) {
   std::vector<int64_t> size(axes);
   for (size_t i = 0; i < axes; ++i) {
     Dim in = x.dim(int(i) + 2);
-    if (is_symbol(in)) n.fail("known sizes", x.spec().text(), "call it with arrays, or fix the sizes");
-    int64_t whole = stride[i] * (in - 1) + extra[i] + dilation[i] * (weight.dim(int(i) + 2) - 1) + 1;
+    int64_t beyond = extra[i] + dilation[i] * (weight.dim(int(i) + 2) - 1) + 1 - stride[i];     // of an output of stride * in and this
+    if (is_symbol(in) && (!wanted.empty() || stride[i] < 1)) n.fail("known sizes", x.spec().text(), "call it with arrays, or fix the sizes");
     bool same = automatic == "SAME_UPPER" || automatic == "SAME_LOWER";
     if (!wanted.empty() || same) {
-      int64_t total = whole - (wanted.empty() ? in * stride[i] : wanted[wanted.size() - axes + i]);
+      int64_t total = wanted.empty() ? beyond : stride[i] * in + beyond - wanted[wanted.size() - axes + i];
       int64_t half = (total - (total & 1)) / 2;                            // downwards
       pads[i] = automatic == "SAME_UPPER" ? half : total - half;
       pads[axes + i] = total - pads[i];
     } else if (automatic == "VALID") pads[i] = pads[axes + i] = 0;
-    size[i] = whole - std::max<int64_t>(pads[i], 0) - std::max<int64_t>(pads[axes + i], 0);
-    if (size[i] < 1) n.fail("an output of at least 1", std::to_string(size[i]));
+    size[i] = derived({in, stride[i], beyond - std::max<int64_t>(pads[i], 0) - std::max<int64_t>(pads[axes + i], 0)});
+    if (!is_symbol(size[i]) && size[i] < 1) n.fail("an output of at least 1", std::to_string(size[i]));
   }
   auto cut = [&](size_t i) { return std::max<int64_t>(pads[i], 0); };
   bool line = axes == 1;

@@ -1,3 +1,4 @@
+#include "miniten/base/symbol.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
 
@@ -83,13 +84,12 @@ Names write_reshape(ForeignWriter& w, const ForeignCall& f) {
     unknown += is_symbol(to[i]) && !copied;
     shape.push_back(copied ? 0 : is_symbol(to[i]) ? -1 : to[i]);
   }
-  if (unknown > 1 || std::count(shape.begin(), shape.end(), 0) > (to.has(0) ? 0 : to.rank))
-    throw Error(ErrorKind::unsupported, "export", "a reshape with one unknown size", to.text() + " in layer \"" + std::string(f.node) + "\"", "export with a fixed shape");
+  if (unknown > 1 || std::count(shape.begin(), shape.end(), 0) > (to.has(0) ? 0 : to.rank)) return {w.emit_one("Reshape", {f.in[0], w.sizes(to)})};
   return {w.emit_one("Reshape", {f.in[0], ints(w, shape, "shape")})};
 }
 Tensors read_reshape(const ForeignNode& n) {
   Tensor x = n.required(0);
-  Ints wanted = n.constant_integers(1);
+  Ints wanted = n.sizes(1);
   Shape to;
   for (size_t i = 0; i < wanted.size(); ++i) {
     bool copies = wanted[i] == 0 && !n.integer("allowzero", 0);
@@ -107,13 +107,18 @@ Tensors read_permute(const ForeignNode& n) {
   return {miniten::permute(x, Dims(std::span<const Dim>(order)))};
 }
 Names write_expand(ForeignWriter& w, const ForeignCall& f) {
+  const Shape &from = f.call.in[0].shape, &to = f.call.out[0].shape;
   Ints shape;
-  for (Dim d : f.call.out[0].shape) shape.push_back(is_symbol(d) ? 1 : d);   // 1 keeps the input's size
+  for (int i = 0; i < to.rank; ++i) {
+    int k = i - (to.rank - from.rank);
+    if (is_symbol(to[i]) && (k < 0 || from[k] != to[i])) return {w.emit_one("Expand", {f.in[0], w.sizes(to)})};
+    shape.push_back(is_symbol(to[i]) ? 1 : to[i]);        // 1 keeps the input's size
+  }
   return {w.emit_one("Expand", {f.in[0], ints(w, shape, "shape")})};
 }
 Tensors read_expand(const ForeignNode& n) {
   Tensor x = n.required(0);
-  Ints shape = n.constant_integers(1);
+  Ints shape = n.sizes(1);
   return {miniten::expand(x, broadcast("Expand", x.shape(), Dims(std::span<const Dim>(shape))))};
 }
 Names write_slice(ForeignWriter& w, const ForeignCall& f) {
@@ -124,21 +129,25 @@ Names write_slice(ForeignWriter& w, const ForeignCall& f) {
     if (at.start[i] == 0 && at.step[i] == 1 && at.stop[i] == x[i]) continue;
     axes.push_back(i);
     start.push_back(at.start[i]);
-    stop.push_back(at.stop[i] < 0 ? INT64_MIN + 1 : at.stop[i]);
+    stop.push_back(at.stop[i] < 0 && !is_symbol(at.stop[i]) ? INT64_MIN + 1 : at.stop[i]);
     step.push_back(at.step[i]);
   }
+  auto open = [](const Ints& v) { return std::any_of(v.begin(), v.end(), [](int64_t d) { return is_symbol(d) && d > INT64_MIN + 1; }); };
+  auto numbers = [&](const Ints& v, std::string_view hint) { return open(v) ? w.sizes(Shape(std::span<const Dim>(v))) : ints(w, v, hint); };
+  if (w.version() < 10 && (open(start) || open(stop)))
+    throw Error(ErrorKind::unsupported, "export", "opset 10 or later for slices to open sizes", "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");
   if (axes.empty()) return {w.emit_one("Identity", {f.in[0]})};
   if (w.version() < 10) {
     if (std::count(step.begin(), step.end(), 1) != int64_t(step.size()))
       throw Error(ErrorKind::unsupported, "export", "opset 10 or later for slices with steps", "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");
     return {w.emit_one("Slice", {f.in[0]}, {{"starts", start}, {"ends", stop}, {"axes", axes}})};
   }
-  return {w.emit_one("Slice", {f.in[0], ints(w, start, "starts"), ints(w, stop, "ends"), ints(w, axes, "axes"), ints(w, step, "steps")})};
+  return {w.emit_one("Slice", {f.in[0], numbers(start, "starts"), numbers(stop, "ends"), ints(w, axes, "axes"), ints(w, step, "steps")})};
 }
 Tensors read_slice(const ForeignNode& n) {
   Tensor x = n.required(0);
   bool old = n.version() < 10;
-  Ints start = old ? n.integers("starts", {}) : n.constant_integers(1), stop = old ? n.integers("ends", {}) : n.constant_integers(2), axes, step;
+  Ints start = old ? n.integers("starts", {}) : n.sizes(1), stop = old ? n.integers("ends", {}) : n.sizes(2), axes, step;
   if (old) axes = n.integers("axes", {});
   else if (n.inputs() > 3 && n.input(3)) axes = n.constant_integers(3);
   if (!old && n.inputs() > 4 && n.input(4)) step = n.constant_integers(4);
@@ -147,6 +156,19 @@ Tensors read_slice(const ForeignNode& n) {
   if (stop.size() != start.size() || axes.size() != start.size() || step.size() != start.size()) n.fail("starts, ends, axes and steps of one length", "others");
   for (size_t i = 0; i < start.size(); ++i) {
     int64_t end = stop[i];
+    int axis = onnx::axis_of(n, axes[i], x.rank());
+    bool far = end > (int64_t{1} << 30), from_open = !old && n.open(1) && is_symbol(start[i]), to_open = !old && n.open(2) && is_symbol(end);
+    if ((is_symbol(x.dim(axis)) || from_open || to_open) && step[i] > 0) {       // open sizes: as they stand, or from the end
+      Dim size = x.dim(axis);
+      auto place = [&](int64_t v, bool open) { return v < 0 && !open ? derived({size, 1, v}) : v; };
+      if (!to_open && !far && (end >= 0 || end < -(int64_t{1} << 30))) n.fail("known sizes on the sliced axis", x.spec().text(), "call it with arrays, or fix the sizes");
+      SliceAttrs at{Dims::filled(x.rank(), 0), x.shape(), Dims::filled(x.rank(), 1)};
+      at.start[axis] = place(start[i], from_open);
+      at.stop[axis] = far ? size : place(end, to_open);
+      at.step[axis] = step[i];
+      x = miniten::slice(x, at);
+      continue;
+    }
     if (step[i] < 0 && !is_symbol(x.dim(0)) && end < -(int64_t{1} << 40)) end = INT64_MIN;
     x = miniten::slice(x, int(axes[i]), start[i], end, step[i]);
   }

@@ -1,5 +1,6 @@
 #include "kernels/qpool.h"
 #include <cmath>
+#include "miniten/base/symbol.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/conv_geometry.h"
@@ -28,9 +29,13 @@ Shape pool_output(const Call& c, const Shape& x) {
   Shape y = x;
   for (int i : {0, 1}) {
     Dim size = x[2 + i], before = at.padding[i], after = at.padding[2 + i], reach = at.dilation[i] * (at.kernel[i] - 1) + 1;
-    if (is_symbol(size)) c.fail("known height and width", x.text(), "trace with a fixed shape", ErrorKind::unsupported);
     if (before < 0 || after < 0 || before >= reach || after >= reach)
       c.fail("paddings from 0 to less than the kernel's reach", at.padding.text() + " for a kernel " + at.kernel.text());
+    if (is_symbol(size)) {
+      if (at.ceil_mode) c.fail("known height and width with ceil_mode", x.text(), "trace with a fixed shape", ErrorKind::unsupported);
+      y[2 + i] = derived({size, 1, before + after - reach + at.stride[i], at.stride[i]});
+      continue;
+    }
     if (size + before + after < reach) c.fail("an input at least as large as the kernel", x.text() + " for a kernel " + at.kernel.text());
     y[2 + i] = pooled_size(size, before, after, at.kernel[i], at.stride[i], at.dilation[i], at.ceil_mode);
   }

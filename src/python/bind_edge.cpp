@@ -281,15 +281,17 @@ void bind_export(nb::module_& m) {
           if (target_runtime && opset_version.value_or(0) > target.opset)
             throw Error(ErrorKind::value, "export_onnx", "an opset that " + *target_runtime + " reads, at most " + std::to_string(target.opset), std::to_string(*opset_version));
           OnnxExport o{.opset = opset_version.value_or(target.opset), .ir_version = target.ir_version, .quantization = quantization, .input_names = input_names.empty() ? s.names : input_names, .output_names = output_names};
-          bool dynamic = false;
-          if (!dynamic_axes.is_none())
-            for (auto [name, axes] : nb::cast<nb::dict>(dynamic_axes))
+          edge::OpenAxes open;
+          if (!dynamic_axes.is_none()) {
+            nb::dict given;
+            if (!nb::try_cast(dynamic_axes, given)) throw Error(ErrorKind::type, "export_onnx", "dynamic_axes as {input: {axis: name}}", type_text(dynamic_axes));
+            for (auto [name, axes] : given)
               for (nb::handle axis : axes) {
-                if (integer_of("export_onnx", axis) != 0)
-                  throw Error(ErrorKind::unsupported, "export_onnx", "dynamic_axes of the first axis, the batch", nb::cast<std::string>(nb::repr(dynamic_axes)));
-                dynamic = true;
+                nb::object symbol_of = nb::isinstance<nb::dict>(axes) ? nb::borrow<nb::dict>(axes)[axis] : nb::object(nb::str(""));
+                open[nb::cast<std::string>(nb::str(name))][integer_of("export_onnx", axis)] = nb::cast<std::string>(nb::str(symbol_of));
               }
-          return edge::export_onnx(*model, s.specs, path_of(output_path), o, dynamic);
+          }
+          return edge::export_onnx(*model, s.specs, path_of(output_path), o, open);
         }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "opset_version"_a = nb::none(), nb::kw_only(), "input_dtypes"_a = nb::none(), "quantization"_a = "qdq",
         "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(), "target_runtime"_a = nb::none(),
         "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
@@ -338,7 +340,8 @@ void bind_export(nb::module_& m) {
   nb::class_<O, nn::Module> o(m, "OnnxModule", nb::type_slots(ModuleSlots<O>::slots), "An ONNX model whose sizes or branches depend on its inputs. Called with arrays in order or by name.");
   ModuleSlots<O>::dict_offset = nb::cast<Py_ssize_t>(o.attr("__dictoffset__"));
   o.def("forward", [](O& self, nb::args args) { return single_or_tuple(self.O::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
-      .def_prop_ro("runs_by_node", [](const O& self) { return self.runs_by_node(); }, "Why the last call ran node by node; empty where it ran as a compiled graph.");
+      .def_prop_ro("runs_by_node", [](const O& self) { return self.runs_by_node(); }, "What the last call found known by value alone: such nodes run one by one, what lies between compiled. Empty where all ran as one compiled graph.")
+      .def_prop_ro("compiled", [](const O& self) { return self.compiled(); }, "Compiled graphs made so far: one for each stretch between such nodes and each set of sizes.");
   using T = edge::TfliteModule;
   nb::class_<T, nn::Module> t(m, "TfliteModule", nb::type_slots(ModuleSlots<T>::slots), "A TFLite model whose loops end when computed values say so: runs operator by operator, without gradients.");
   ModuleSlots<T>::dict_offset = nb::cast<Py_ssize_t>(t.attr("__dictoffset__"));

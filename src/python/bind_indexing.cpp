@@ -63,9 +63,9 @@ Tensor sliced(const Tensor& x, int axis, nb::handle s) {
   bool whole = s.attr("start").is_none() && s.attr("stop").is_none() && s.attr("step").is_none();
   if (whole) return x;
   Dim size = x.dim(axis);
-  if (is_symbol(size)) throw Error(ErrorKind::unsupported, "index", "a known size on the sliced axis", "the open size '" + symbol_name(size) + "'");
   Py_ssize_t start, stop, step;
   if (PySlice_Unpack(s.ptr(), &start, &stop, &step) < 0) throw nb::python_error();
+  if (is_symbol(size)) return slice(x, axis, start, stop, step);
   PySlice_AdjustIndices(size, &start, &stop, step);
   SliceAttrs a;
   for (int i = 0; i < x.rank(); ++i) {

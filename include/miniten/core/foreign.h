@@ -21,6 +21,7 @@ class ForeignNode {
   virtual int outputs() const = 0;
   virtual bool training() const { return false; }         // statistics are the batch's, and move
   virtual Tensor input(int i) const = 0;                  // null where it is left out
+  virtual bool open(int) const { return false; }          // input i holds sizes that are symbols, as a traced Shape gives them
   virtual bool has(std::string_view attribute) const = 0;
   virtual int64_t integer(std::string_view attribute, int64_t otherwise) const = 0;
   virtual double number(std::string_view attribute, double otherwise) const = 0;
@@ -47,8 +48,12 @@ class ForeignNode {
   Tensor required(int i) const;                           // throws naming node and input
   Tensor constant(int i) const;                           // input i, whose values must be known while reading
   std::vector<int64_t> constant_integers(int i) const;    // its values, from int32 or int64
+  std::vector<int64_t> sizes(int i) const;                // the same, where symbols may stand among them
   [[noreturn]] void fail(std::string want, std::string got, std::string hint = "") const;   // unsupported, names type, version and node
 };
+// What a node of such sizes is while tracing: of known values, or traced, as other nodes are; or these outputs.
+struct OpenSizes { enum { none, known, traced, given } how = none; std::vector<Tensor> out; };
+OpenSizes read_open_sizes(const ForeignNode&);            // defined by ops
 using ReadRule = std::vector<Tensor> (*)(const ForeignNode&);
 
 using ForeignAttribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
@@ -63,6 +68,7 @@ class ForeignWriter {
   // type: "com.microsoft.QGemm" where the domain is not the format's own.
   virtual std::vector<std::string> emit(std::string_view type, std::vector<std::string> inputs, ForeignAttributes, int outputs = 1) = 0;
   virtual std::string constant(const Tensor&, std::string_view hint = "constant") = 0;
+  virtual std::string sizes(const Shape&) { throw Error(ErrorKind::unsupported, "export", "known sizes", "open ones", "export with a fixed shape"); }   // as (rank,) int64, reckoned where they are symbols
   std::string emit_one(std::string_view type, std::vector<std::string> inputs, ForeignAttributes attributes = {}) {
     return emit(type, std::move(inputs), std::move(attributes), 1)[0];
   }

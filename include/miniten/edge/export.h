@@ -32,10 +32,14 @@ struct ExportReport {
   std::string to_json() const;
 };
 
-// dynamic_batch keeps the first axis open where the model allows it. Before anything is written the bytes are read again by
+// Sizes left open: name of an input -> axis -> name of the symbol, one name for sizes that are equal. What follows from
+// them (strides, joined or cut axes) stays open too, and the file is checked at twice the sizes of `inputs`.
+using OpenAxes = std::map<std::string, std::map<int64_t, std::string>>;
+
+// Without open axes the sizes are those of `inputs`, or the graph's own. Before anything is written the bytes are read again by
 // MiniTen's own reader and run once beside the model (random inputs): a difference above 1e-3, a step of the output for
 // quantised models, throws. Nothing is written where a layer has no form: the error names it.
-ExportReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, bool dynamic_batch = false);
+ExportReport export_onnx(nn::Module& model, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& = {}, const OpenAxes& = {});
 
 struct TfliteSettings : TfliteExport {
   std::string quantize;                          // "" (as the model is), "int8", "int16x8", "dynamic" or "float16"
@@ -53,13 +57,15 @@ class OnnxModule : public nn::Module {
   std::vector<Tensor> forward(const std::vector<Tensor>&) override;
   std::string type_name() const override { return "OnnxModule"; }
   const OnnxProgram& program() const { return program_; }
-  const std::string& runs_by_node() const { return by_node_; }   // why, after a call; empty: as compiled graphs
+  int compiled() const { return int(compiled_.size()) + islands_.compiled(); }       // graphs made so far
+  const std::string& runs_by_node() const { return by_node_; }   // why, after a call: nodes of that kind run alone, what lies between compiled; empty: as one graph
 
  private:
   OnnxProgram program_;
   std::string by_node_;
   struct Compiled { std::vector<Spec> inputs; Ref<nn::GraphModule> graph; };
   std::vector<Compiled> compiled_;
+  OnnxIslands islands_;
 };
 // A GraphModule where the file's open sizes can stay symbols, else an OnnxModule.
 nn::ModuleRef load_onnx(const std::string& path, const OnnxOptions& = {});

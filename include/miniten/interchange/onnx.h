@@ -1,10 +1,21 @@
 #pragma once
+#include <memory>
 #include "miniten/core/memory_limit.h"
 #include "miniten/graph/graph.h"
 
 namespace miniten {
 
 namespace onnx_model { struct Model; }
+namespace onnx_run { class Islands; }
+
+// What a model has compiled of itself: the stretches between nodes whose sizes or branches follow from values, in its
+// subgraphs too, for each set of sizes met. One run at a time.
+struct OnnxIslands {
+  OnnxIslands();
+  ~OnnxIslands();
+  int compiled() const;                                        // sessions made so far
+  std::unique_ptr<onnx_run::Islands> all;
+};
 
 // ONNX, read and written without the onnx package. Reads opsets 7 and up of what docs/interchange/onnx.md lists; what
 // it does not know is refused by op, version and node name.
@@ -21,7 +32,7 @@ class OnnxProgram {
   const std::vector<std::pair<Tensor, std::string>>& weights() const { return weights_; }   // float ones are parameters
   const std::string& name() const;
   const std::map<std::string, std::string>& metadata() const;
-  std::vector<Tensor> run(const std::vector<Tensor>& inputs, bool training = false) const;
+  std::vector<Tensor> run(const std::vector<Tensor>& inputs, bool training = false, OnnxIslands* = nullptr) const;
   Graph trace(const std::vector<Spec>& inputs) const;            // throws where a size or a branch depends on values
 
  private:
@@ -44,7 +55,6 @@ struct OnnxExport {
   std::string quantization = "qdq";              // qdq: float ops between QuantizeLinear and DequantizeLinear. qoperator: QLinearConv and
                                                  // the like, onnxruntime's where ONNX has none; qdq for what has neither
   std::vector<std::string> input_names, output_names;
-  bool dynamic_batch = true;                     // symbolic sizes stay symbolic
 };
 struct OnnxReport {
   std::string path;

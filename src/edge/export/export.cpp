@@ -68,10 +68,10 @@ Tensor from_port(const Tensor& t, const TflitePort& p, DType wanted) {
 
 }  // namespace
 
-void check_file(const char* who, const Graph& g, const Graph& back, ExportReport& r, const TfliteReport* ports) {
+void check_file(const char* who, const Graph& g, const Graph& back, ExportReport& r, const TfliteReport* ports, const std::vector<Spec>* sizes) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  std::vector<Spec> specs = sizes_for_check(g), theirs = specs;
+  std::vector<Spec> specs = sizes ? *sizes : sizes_for_check(g), theirs = specs;
   std::vector<Tensor> inputs = random_inputs(specs), given = inputs;
   CompileOptions exact{.threads = 1, .exact = true};
   for (size_t i = 0; ports && i < given.size(); ++i) {
@@ -149,10 +149,48 @@ std::string ExportReport::to_json() const {
   return j.dump();
 }
 
-ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& o, bool dynamic_batch) {
-  Graph g = graph_to_export("export_onnx", m, inputs);
-  auto* waits = dynamic_cast<nn::GraphModule*>(&m);
-  if (!dynamic_batch) {
+static std::string text_of(const std::vector<std::string>& names) {
+  std::string s;
+  for (const std::string& n : names) s += (s.empty() ? "" : ", ") + n;
+  return s;
+}
+// The graph with the sizes left open that are named, at any rank and axis. sizes: those to be checked.
+static Graph open_graph(nn::Module& m, std::vector<Spec>& sizes, const OnnxExport& o, const OpenAxes& axes) {
+  Graph closed = bind_inputs(graph_for("export_onnx", m, sizes), sizes);
+  std::vector<std::string> in = o.input_names, out = o.output_names;
+  for (size_t i = in.size(); i < closed.inputs.size(); ++i) in.push_back(closed.values[size_t(closed.inputs[i])].name);
+  for (size_t i = out.size(); i < closed.outputs.size(); ++i) out.push_back(closed.values[size_t(closed.outputs[i])].name);
+  std::vector<Spec> wanted = sizes;
+  for (auto& [name, open] : axes) {
+    auto at = std::find(in.begin(), in.end(), name);
+    if (at == in.end() && std::count(out.begin(), out.end(), name)) continue;               // what outputs leave open follows
+    if (at == in.end()) throw Error(ErrorKind::value, "export_onnx", "dynamic_axes of inputs among " + text_of(in), "\"" + name + "\"");
+    Shape& shape = wanted[size_t(at - in.begin())].shape;
+    for (auto& [axis, symbol_of] : open) {
+      if (axis < -shape.rank || axis >= shape.rank) throw Error(ErrorKind::index, "export_onnx", "axes of \"" + name + "\" below " + std::to_string(shape.rank), std::to_string(axis));
+      shape[int(axis)] = symbol(symbol_of.empty() ? name + "_dim_" + std::to_string(axis) : symbol_of);
+    }
+  }
+  Graph g;
+  try {
+    g = bind_inputs(graph_for("export_onnx", m, wanted), wanted);
+  } catch (const Error& e) {
+    throw Error(e.kind(), "export_onnx", "a model whose sizes can be left open as dynamic_axes says", e.what(), "leave fewer axes open");
+  }
+  for (size_t i = 0; i < sizes.size(); ++i)                    // checked at twice the sizes
+    for (int k = 0; k < sizes[i].shape.rank; ++k) if (is_symbol(wanted[i].shape[k])) sizes[i].shape[k] *= 2;
+  return g;
+}
+
+ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const std::string& path, const OnnxExport& o, const OpenAxes& axes) {
+  std::vector<Spec> sizes;
+  Graph g;
+  if (!axes.empty()) {
+    sizes = known_specs("export_onnx", m, inputs);
+    g = open_graph(m, sizes, o, axes);
+  } else {
+    g = graph_to_export("export_onnx", m, inputs);
+    auto* waits = dynamic_cast<nn::GraphModule*>(&m);
     if (inputs.empty() && !(waits && waits->has_graph() && waits->last_input_specs().empty())) g = bind_inputs(g, known_specs("export_onnx", m, inputs));
     else if (!inputs.empty()) g = bind_inputs(g, inputs);
   }
@@ -164,7 +202,8 @@ ExportReport export_onnx(nn::Module& m, const std::vector<Spec>& inputs, const s
   OnnxReport written;
   std::vector<std::byte> bytes = onnx_bytes(g, form, &written);
   ExportReport r{.path = path, .bytes = bytes.size(), .opset = written.opset, .ir_version = written.ir_version, .nodes = written.nodes};
-  check_file("export_onnx", g, miniten::load_onnx(std::span<const std::byte>(bytes)), r);
+  if (sizes.empty()) sizes = sizes_for_check(g);
+  check_file("export_onnx", g, OnnxProgram(std::span<const std::byte>(bytes)).trace(sizes), r, nullptr, &sizes);
   write_file(path, bytes);
   return r;
 }

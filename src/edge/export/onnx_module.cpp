@@ -41,7 +41,7 @@ std::vector<Tensor> OnnxModule::forward(const std::vector<Tensor>& inputs) {
   }
   std::string reason = std::move(by_node_);
   by_node_.clear();
-  auto out = program_.run(inputs);
+  auto out = program_.run(inputs, false, &islands_);
   by_node_ = std::move(reason);
   return out;
 }

@@ -9,8 +9,8 @@ namespace miniten::edge {
 Graph graph_to_export(const char* who, nn::Module&, const std::vector<Spec>& inputs);
 
 // Runs what a file's bytes were read as beside the graph that was written; the report is told, a difference throws.
-// ports: where the file's inputs and outputs lie otherwise.
-void check_file(const char* who, const Graph&, const Graph& back, ExportReport&, const TfliteReport* ports = nullptr);
+// ports: where the file's inputs and outputs lie otherwise. sizes: of the inputs; without them open ones are 1.
+void check_file(const char* who, const Graph&, const Graph& back, ExportReport&, const TfliteReport* ports = nullptr, const std::vector<Spec>* sizes = nullptr);
 
 // Layers (or ops, where these have no name) whose integer op has no form in a format: what a quantiser is to skip for it.
 std::vector<std::string> layers_without_form(const QuantizationReport&, Foreign OpDef::* format);

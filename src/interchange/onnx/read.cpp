@@ -1,10 +1,8 @@
 #include <filesystem>
-#include <set>
 #include <stdexcept>
 #include "interchange/limits.h"
-#include "interchange/onnx/model.h"
+#include "interchange/onnx/run.h"
 #include "miniten/interchange/native.h"
-#include "miniten/interchange/onnx.h"
 
 namespace miniten {
 
@@ -27,24 +25,12 @@ M::Reader reader_of(const std::string& key) {
   return {};
 }
 
-// Names of one graph; what is not here is looked up in the graph around it.
-struct Scope {
-  const M::Model& model;
-  const M::Opsets& opsets;
-  int64_t& nodes_left;
-  bool training = false;
-  const Scope* outer = nullptr;
-  int depth = 0;
-  std::map<std::string, Tensor, std::less<>> values = {};
-  const Tensor* find(std::string_view name) const {
-    for (const Scope* s = this; s; s = s->outer) {
-      auto v = s->values.find(name);
-      if (v != s->values.end()) return &v->second;
-    }
-    return nullptr;
-  }
-};
-void run_nodes(const std::vector<M::Node>&, Scope&);
+using onnx_run::Scope, onnx_run::run_nodes, onnx_run::run_node;
+bool holds_symbols(const Tensor& t) {
+  if (!t || !t.has_data() || t.dtype() != DType::i64 || t.numel() > 64) return false;
+  for (int64_t d : t.to_vector<int64_t>()) if (is_symbol(d)) return true;
+  return false;
+}
 void spend_node(const Scope& s) {                 // nodes, and graphs that may have none
   if (mode().recorder && --s.nodes_left < 0) throw TooLarge(ErrorKind::value, "load_onnx", "at most " + std::to_string(most_nodes) + " nodes, loops and calls unrolled", "more");
 }
@@ -68,6 +54,7 @@ class Reading final : public ForeignNode {
   int inputs() const override { return int(n_.in.size()); }
   int outputs() const override { return int(n_.out.size()); }
   bool training() const override { return scope_.training; }
+  bool open(int i) const override { return i < inputs() && scope_.is_open(n_.in[size_t(i)]); }
   Tensor input(int i) const override {
     const std::string& name = n_.in.at(size_t(i));
     if (name.empty()) return {};
@@ -93,10 +80,14 @@ class Reading final : public ForeignNode {
     if (in.size() != g.inputs.size()) fail("a graph of " + std::to_string(in.size()) + " inputs as " + std::string(a), std::to_string(g.inputs.size()));
     if (scope_.depth >= deepest_call) fail("at most " + std::to_string(deepest_call) + " calls within calls", "more");
     spend_node(scope_);
-    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.training, &scope_, scope_.depth + 1};
+    for (const Tensor& t : in) if (holds_symbols(t) && scope_.any_open()) fail("known sizes in a loop", "open ones", "call it with arrays, or fix the sizes");
+    Scope inner{scope_.model, scope_.opsets, scope_.nodes_left, scope_.training, scope_.islands, &scope_, scope_.depth + 1};
     for (const M::Initializer& i : g.initializers) inner.values[i.name] = i.tensor;
-    for (size_t i = 0; i < in.size(); ++i) inner.values[g.inputs[i].name] = in[i];
-    run_nodes(g.nodes, inner);
+    for (size_t i = 0; i < in.size(); ++i) {
+      inner.values[g.inputs[i].name] = in[i];
+      inner.computed.insert(g.inputs[i].name);
+    }
+    run_nodes(g.nodes, g.outputs, inner);
     return outputs_of(g.outputs, inner);
   }
 
@@ -159,16 +150,17 @@ std::vector<M::Node> filled_in(const std::vector<M::Node>& nodes, const M::Funct
 }
 std::vector<Tensor> call(const M::Function& f, const M::Node& n, const Scope& s) {
   if (s.depth >= deepest_call) M::refuse("functions that do not call themselves", "\"" + f.name + "\"");
-  Scope inner{s.model, f.opsets, s.nodes_left, s.training, nullptr, s.depth + 1};
+  Scope inner{s.model, f.opsets, s.nodes_left, s.training, nullptr, nullptr, s.depth + 1};
   for (size_t i = 0; i < f.in.size() && i < n.in.size(); ++i) {
     if (n.in[i].empty()) continue;
     const Tensor* t = s.find(n.in[i]);
     if (!t) M::refuse("inputs computed before", "\"" + n.in[i] + "\"");
     inner.values[f.in[i]] = *t;
+    if (s.is_open(n.in[i])) inner.open.insert(f.in[i]);
   }
   for (const std::string& name : f.in) inner.values.try_emplace(name);     // left out: null
-  run_nodes(filled_in(f.nodes, f, n), inner);
   std::vector<std::string> names(f.out.begin(), f.out.begin() + int64_t(std::min(f.out.size(), n.out.size())));
+  run_nodes(filled_in(f.nodes, f, n), names, inner);
   return outputs_of(names, inner);
 }
 
@@ -181,51 +173,68 @@ int version_of(const M::Opsets& opsets, const M::Node& n) {
   return v == opsets.end() ? 1 : int(v->second);
 }
 
-void run_nodes(const std::vector<M::Node>& nodes, Scope& s) {
-  for (const M::Node& n : nodes) {
-    LayerScope layer(n.name);
-    Reading node(n, version_of(s.opsets, n), s);
-    spend_node(s);
-    auto read = [&]() -> std::vector<Tensor> {
-      if (n.reader.rule) return n.reader.rule(node);
-      if (n.reader.op) return run_one_to_one(*n.reader.op, node);
-      if (const M::Function* f = function_of(s.model, n)) return call(*f, n, s);
-      n.reader = reader_of(n.key());
-      if (n.reader.rule) return n.reader.rule(node);
-      if (n.reader.op) return run_one_to_one(*n.reader.op, node);
-      unknown(n, node.version());
-    };
-    auto run = [&] {                                    // what a rule takes for granted may be missing
-      try {
-        return read();
-      } catch (const std::out_of_range&) {
-        node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
-      } catch (const std::bad_alloc&) {
-        node.fail("values that fit into memory", "larger ones");
-      } catch (const TooLarge& e) {
-        throw TooLarge(e.kind(), e.op(), e.want(), e.got() + " by " + n.key() + (n.name.empty() ? "" : " in node \"" + n.name + "\""), e.hint());
-      }
-    };
-    std::vector<Tensor> out;
-    bool known = mode().recorder && !n.in.empty();      // of constants alone: computed now, so shapes follow
-    for (const std::string& name : n.in) {
-      const Tensor* t = known ? s.find(name) : nullptr;
-      known &= name.empty() || (t && *t && t->has_data() && !is_parameter(*t));
+}  // namespace
+
+void onnx_run::run_node(const M::Node& n, Scope& s) {
+  LayerScope layer(n.name);
+  Reading node(n, version_of(s.opsets, n), s);
+  spend_node(s);
+  auto read = [&]() -> std::vector<Tensor> {
+    if (n.reader.rule) return n.reader.rule(node);
+    if (n.reader.op) return run_one_to_one(*n.reader.op, node);
+    if (const M::Function* f = function_of(s.model, n)) return call(*f, n, s);
+    n.reader = reader_of(n.key());
+    if (n.reader.rule) return n.reader.rule(node);
+    if (n.reader.op) return run_one_to_one(*n.reader.op, node);
+    unknown(n, node.version());
+  };
+  auto run = [&] {                                    // what a rule takes for granted may be missing
+    try {
+      return read();
+    } catch (const std::out_of_range&) {
+      node.fail("all its inputs, outputs and numbers", std::to_string(n.in.size()) + " inputs and " + std::to_string(n.out.size()) + " outputs");
+    } catch (const std::bad_alloc&) {
+      node.fail("values that fit into memory", "larger ones");
+    } catch (const TooLarge& e) {
+      throw TooLarge(e.kind(), e.op(), e.want(), e.got() + " by " + n.key() + (n.name.empty() ? "" : " in node \"" + n.name + "\""), e.hint());
     }
-    for (auto& [name, a] : n.attributes) known &= !a.g; // a body sees traced values
-    if (n.reader.op && n.reader.op->traits.converts == Conversion::to_floats) known = false;   // what stands for integers stays
-    if (known) {
-      NoGrad no_grad;
-      Swap<Recorder*> eager(mode().recorder, nullptr);
-      out = run();
-    } else out = run();
-    if (out.size() < n.out.size()) node.fail(std::to_string(out.size()) + " outputs", std::to_string(n.out.size()));
-    for (size_t i = 0; i < n.out.size(); ++i) {
-      if (n.out[i].empty()) continue;
-      if (!s.values.emplace(n.out[i], out[i]).second) node.fail("one writer per value", "two for \"" + n.out[i] + "\"");
-    }
+  };
+  std::vector<Tensor> out;
+  bool known = mode().recorder && !n.in.empty();      // of constants alone: computed now, so shapes follow
+  for (const std::string& name : n.in) {
+    const Tensor* t = known ? s.find(name) : nullptr;
+    known &= name.empty() || (t && *t && t->has_data() && !is_parameter(*t));
+  }
+  for (auto& [name, a] : n.attributes) known &= !a.g; // a body sees traced values
+  if (n.reader.op && n.reader.op->traits.converts == Conversion::to_floats) known = false;   // what stands for integers stays
+  OpenSizes open;
+  bool traced = false;
+  for (int i = 0; i < node.inputs(); ++i) {
+    const Tensor* t = s.find(n.in[size_t(i)]);
+    traced |= mode().recorder && t && *t && !t->has_data();
+  }
+  for (int i = 0; i < node.inputs(); ++i) if (node.open(i)) { open = read_open_sizes(node); break; }
+  if (open.how == OpenSizes::known && !known) node.fail("known sizes", "open ones", "call it with arrays, or fix the sizes");
+  if (open.how == OpenSizes::given) out = open.out;
+  else if (known && open.how != OpenSizes::traced) {
+    NoGrad no_grad;
+    Swap<Recorder*> eager(mode().recorder, nullptr);
+    out = run();
+  } else out = run();
+  if (out.size() < n.out.size()) node.fail(std::to_string(out.size()) + " outputs", std::to_string(n.out.size()));
+  for (size_t i = 0; i < n.out.size(); ++i) {
+    if (n.out[i].empty()) continue;
+    if ((traced || open.how != OpenSizes::none) && holds_symbols(out[i])) s.open.insert(n.out[i]);
+    s.computed.insert(n.out[i]);
+    if (!s.values.emplace(n.out[i], out[i]).second) node.fail("one writer per value", "two for \"" + n.out[i] + "\"");
   }
 }
+void onnx_run::run_nodes(const std::vector<M::Node>& nodes, const std::vector<std::string>& outputs, Scope& s) {
+  if (s.islands && !mode().recorder && !mode().grad) return run_islands(nodes, outputs, s, *s.islands);
+  for (const M::Node& n : nodes) run_node(n, s);
+}
+
+namespace {
 
 // Every operator is known before anything runs.
 void check_operators(const std::vector<M::Node>& nodes, const M::Model& model, const M::Opsets& opsets, int depth = 0) {
@@ -317,18 +326,21 @@ const std::vector<std::string>& OnnxProgram::outputs() const { return model_->gr
 const std::string& OnnxProgram::name() const { return model_->graph.name; }
 const std::map<std::string, std::string>& OnnxProgram::metadata() const { return model_->metadata; }
 
-std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs, bool training) const {
+std::vector<Tensor> OnnxProgram::run(const std::vector<Tensor>& inputs, bool training, OnnxIslands* islands) const {
   if (inputs.size() != inputs_.size()) throw Error(ErrorKind::value, "onnx", std::to_string(inputs_.size()) + " inputs", std::to_string(inputs.size()));
   int64_t nodes_left = most_nodes;
-  Scope s{*model_, model_->opsets, nodes_left, training};
+  Scope s{*model_, model_->opsets, nodes_left, training, islands ? islands->all.get() : nullptr};
   for (const M::Initializer& i : model_->graph.initializers) s.values[i.name] = i.tensor;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Input& want = inputs_[i];
     if (inputs[i].dtype() != want.spec.dtype || inputs[i].rank() != want.spec.shape.rank)
       throw Error(inputs[i].dtype() != want.spec.dtype ? ErrorKind::type : ErrorKind::value, "onnx", "input \"" + want.name + "\" of " + want.spec.text(), inputs[i].spec().text());
     s.values[want.name] = inputs[i];
+    s.computed.insert(want.name);
   }
-  run_nodes(model_->graph.nodes, s);
+  run_nodes(model_->graph.nodes, model_->graph.outputs, s);
+  for (const std::string& name : outputs())
+    if (s.is_open(name)) throw Error(ErrorKind::unsupported, "load_onnx", "known sizes as output \"" + name + "\"", "open ones", "call it with arrays, or fix the sizes");
   return outputs_of(model_->graph.outputs, s);
 }
 

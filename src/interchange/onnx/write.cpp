@@ -1,6 +1,8 @@
 #include <protozero/pbf_writer.hpp>
 #include <set>
+#include <utility>
 #include "interchange/onnx/proto.h"
+#include "miniten/base/symbol.h"
 #include "miniten/core/foreign.h"
 #include "miniten/graph/passes.h"
 #include "miniten/interchange/native.h"
@@ -77,6 +79,34 @@ class Writer : public ForeignWriter {
     constants_.emplace_back(name, t);
     return name;
   }
+  // What inputs tell of their sizes is read from them once; the rest follows by arithmetic.
+  void add_input(const std::string& name, const Shape& shape) {
+    for (int i = 0; i < shape.rank; ++i) if (is_symbol(shape[i])) sources_.try_emplace(shape[i], std::pair{name, i});
+  }
+  std::string size(Dim d) {
+    auto known = sizes_.find(d);
+    if (known != sizes_.end()) return known->second;
+    auto number = [&](int64_t v) { return constant(Tensor::of<int64_t>({1}, {{v}}), "size"); };
+    if (!is_symbol(d)) return sizes_[d] = number(d);
+    auto source = sources_.find(d);
+    if (source != sources_.end()) return sizes_[d] = emit_one("Gather", {emit_one("Shape", {source->second.first}), number(source->second.second)}, {{"axis", int64_t{0}}});
+    auto how = derivation(d);
+    if (!how) throw Error(ErrorKind::unsupported, "export", "sizes that follow from those of the inputs", symbol_name(d), "export with a fixed shape");
+    std::string y = size(how->of);
+    if (how->times != 1) y = emit_one("Mul", {y, number(how->times)});
+    if (how->plus != 0) y = emit_one("Add", {y, number(how->plus)});
+    if (how->over != 1) y = emit_one("Div", {y, number(how->over)});
+    return sizes_[d] = y;
+  }
+  std::string sizes(const Shape& shape) override {
+    if (shape.is_static()) return constant(Tensor::of<int64_t>({shape.rank}, {shape.begin(), size_t(shape.rank)}), "sizes");
+    std::string layer = std::exchange(layer_, "");
+    std::vector<std::string> parts;
+    for (Dim d : shape) parts.push_back(size(d));
+    std::string all = parts.size() == 1 ? parts[0] : emit_one("Concat", parts, {{"axis", int64_t{0}}});
+    layer_ = layer;
+    return all;
+  }
   void set_layer(std::string name) { layer_ = std::move(name); }
   void add_constant(const std::string& name, const Tensor& t) { constants_.emplace_back(name, t); }
   // The outputs of what was emitted take the names the graph's outputs have.
@@ -117,6 +147,8 @@ class Writer : public ForeignWriter {
   std::set<std::string> domains_{""};
   std::string layer_;
   std::set<std::string> names_;
+  std::map<Dim, std::pair<std::string, int>> sources_;   // symbol -> input and axis
+  std::map<Dim, std::string> sizes_;
   std::vector<Pending> pending_;
   std::vector<std::pair<std::string, Tensor>> constants_;
 };
@@ -201,6 +233,7 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
       names[id] = w.unique(i < o.input_names.size() ? o.input_names[i] : g.values[id].name);
       pbf_writer info(out, P::input);
       write_value_info(info, names[id], g.values[id].spec);
+      w.add_input(names[id], g.values[id].spec.shape);
     }
     std::vector<std::string> output_names;
     for (size_t i = 0; i < g.outputs.size(); ++i)

@@ -1,4 +1,5 @@
 #include <cmath>
+#include "miniten/base/symbol.h"
 #include "miniten/nn/functional.h"
 
 namespace miniten::nn::functional {
@@ -40,13 +41,12 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
     if (stride[i] < 1 || dilation[i] < 1 || padding[i] < 0) throw Error(ErrorKind::value, op, "stride and dilation of at least 1, padding of 0 or more", stride.text() + ", " + dilation.text() + ", " + padding.text());
     if (output_padding[i] < 0 || output_padding[i] >= std::max(stride[i], dilation[i]))
       throw Error(ErrorKind::value, op, "output_padding below stride or dilation", output_padding.text());
-    if (is_symbol(x.dim(2 + i))) throw Error(ErrorKind::unsupported, op, "a known height and width", x.shape().text(), "trace with a fixed shape");
-    at.extent.push((x.dim(2 + i) - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight.dim(2 + i) - 1) + output_padding[i] + 1);
-    if (at.extent[i] < 1) throw Error(ErrorKind::value, op, "an input large enough for the padding", x.shape().text());
+    at.extent.push(derived({x.dim(2 + i), stride[i], dilation[i] * (weight.dim(2 + i) - 1) + output_padding[i] + 1 - stride[i] - 2 * padding[i]}));
+    if (!is_symbol(at.extent[i]) && at.extent[i] < 1) throw Error(ErrorKind::value, op, "an input large enough for the padding", x.shape().text());
   }
   Dims beyond;                                                 // rows past what stride reaches: computed apart, as zeros
   for (int i : {0, 1}) beyond.push(std::max<int64_t>(0, output_padding[i] - (stride[i] - 1)));
-  for (int i : {0, 1}) at.extent[i] -= beyond[i];
+  for (int i : {0, 1}) at.extent[i] = derived({at.extent[i], 1, -beyond[i]});
   Tensor y = apply(conv2d_input_op, {cast(x, wide), cast(weight, wide)}, at);
   if (beyond[0] || beyond[1]) y = miniten::pad(y, {0, 0, 0, 0}, {0, 0, beyond[0], beyond[1]});
   if (bias) {

@@ -111,9 +111,36 @@ LAYERS = {
     "Upsample, bilinear": (lambda: nn.Upsample(size=(5, 13), mode="bilinear", align_corners=True), IMAGE),
     "Upsample, bicubic": (lambda: nn.Upsample(scale_factor=2, mode="bicubic"), IMAGE),
     "ZeroPad2d": (lambda: nn.ZeroPad2d((1, 2, 0, 3)), IMAGE),
+    "Bilinear": (lambda: nn.Bilinear(5, 4, 3), NODES),
+    "CircularPad1d": (lambda: nn.CircularPad1d(2), LINE),
+    "CircularPad2d": (lambda: nn.CircularPad2d((1, 2, 0, 3)), IMAGE),
+    "ConstantPad1d": (lambda: nn.ConstantPad1d((2, 1), 0.5), LINE),
+    "ConstantPad2d": (lambda: nn.ConstantPad2d(1, -1.0), IMAGE),
+    "CosineSimilarity": (lambda: nn.CosineSimilarity(), PAIR),
+    "GaussianNLLLoss": (lambda: nn.GaussianNLLLoss(), [(4, 5)] * 3),
+    "Hardshrink": (lambda: nn.Hardshrink(), IMAGE),
+    "LPPool1d": (lambda: nn.LPPool1d(2, 3), LINE),
+    "LPPool2d": (lambda: nn.LPPool2d(2, 3, stride=2), IMAGE),
+    "LocalResponseNorm": (lambda: nn.LocalResponseNorm(2), IMAGE),
+    "MultiLabelSoftMarginLoss": (lambda: nn.MultiLabelSoftMarginLoss(), PAIR),
+    "MultiMarginLoss": (lambda: nn.MultiMarginLoss(), SCORES, ["float32", "int64"]),
+    "PairwiseDistance": (lambda: nn.PairwiseDistance(), PAIR),
+    "PoissonNLLLoss": (lambda: nn.PoissonNLLLoss(), PAIR),
+    "ReflectionPad1d": (lambda: nn.ReflectionPad1d(2), LINE),
+    "ReplicationPad1d": (lambda: nn.ReplicationPad1d((0, 3)), LINE),
+    "SoftMarginLoss": (lambda: nn.SoftMarginLoss(), PAIR),
+    "Softmax2d": (lambda: nn.Softmax2d(), IMAGE),
+    "Softmin": (lambda: nn.Softmin(1), IMAGE),
+    "Softshrink": (lambda: nn.Softshrink(), IMAGE),
+    "Threshold": (lambda: nn.Threshold(0.4, -1.0), IMAGE),
+    "Transformer": (lambda: nn.Transformer(8, 2, 1, 1, 16, batch_first=True), [WORDS, (2, 3, 8)]),
+    "TripletMarginWithDistanceLoss": (lambda: nn.TripletMarginWithDistanceLoss(), [(4, 5)] * 3),
+    "UpsamplingBilinear2d": (lambda: nn.UpsamplingBilinear2d(scale_factor=2), IMAGE),
+    "UpsamplingNearest2d": (lambda: nn.UpsamplingNearest2d(scale_factor=2), IMAGE),
+    "ZeroPad1d": (lambda: nn.ZeroPad1d((1, 2)), LINE),
 }
 # What has no graph of its own: containers, what others derive from, a loss that reads lengths while it runs, a cache between calls.
-WITHOUT = {"CTCLoss", "GraphModule", "HookHandle", "KeyValueCache", "LoadResult", "MessagePassing", "Module", "ModuleDict", "ModuleList", "Parameter", "Sequential"}
+WITHOUT = {"CTCLoss", "GraphModule", "HookHandle", "KeyValueCache", "LoadResult", "MessagePassing", "Module", "ModuleDict", "ModuleList", "Parameter", "ParameterDict", "ParameterList", "Sequential"}
 SINCE = {"Fold": 16}
 
 
