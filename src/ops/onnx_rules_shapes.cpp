@@ -161,7 +161,8 @@ Tensors read_slice(const ForeignNode& n) {
     if ((is_symbol(x.dim(axis)) || from_open || to_open) && step[i] > 0) {       // open sizes: as they stand, or from the end
       Dim size = x.dim(axis);
       auto place = [&](int64_t v, bool open) { return v < 0 && !open ? derived({size, 1, v}) : v; };
-      if (!to_open && !far && (end >= 0 || end < -(int64_t{1} << 30))) n.fail("known sizes on the sliced axis", x.spec().text(), "call it with arrays, or fix the sizes");
+      bool one = start[i] >= 0 && end == start[i] + 1;                        // a single row, which must be there
+      if (!to_open && !far && !one && (end >= 0 || end < -(int64_t{1} << 30))) n.fail("known sizes on the sliced axis", x.spec().text(), "call it with arrays, or fix the sizes");
       SliceAttrs at{Dims::filled(x.rank(), 0), x.shape(), Dims::filled(x.rank(), 1)};
       at.start[axis] = place(start[i], from_open);
       at.stop[axis] = far ? size : place(end, to_open);
