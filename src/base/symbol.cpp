@@ -27,6 +27,11 @@ Dim find_or_add(std::string_view name, const Derived* how) {
   if (how) symbols().derivations[d] = *how;
   return d;
 }
+[[noreturn]] void too_large() { throw Error(ErrorKind::value, "shape", "sizes that fit in memory", "larger ones"); }
+void check(const Derived& d) {                                   // products of two such numbers still fit
+  constexpr int64_t most = int64_t{1} << 30;
+  if (d.times < 1 || d.times > most || d.over < 1 || d.over > most || d.plus > most || d.plus < -most) too_large();
+}
 int64_t floor_of(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0); }
 // "name*2+1/2"; 0 where it is another kind of name.
 Dim parsed(std::string_view text) {
@@ -74,11 +79,17 @@ std::optional<Derived> derivation(Dim d) {
 
 Dim derived(const Derived& given) {
   Derived d = given;
-  if (!is_symbol(d.of)) return floor_of(d.of * d.times + d.plus, d.over);
+  if (!is_symbol(d.of)) {
+    int64_t sum = 0;
+    if (d.over < 1 || __builtin_mul_overflow(d.of, d.times, &sum) || __builtin_add_overflow(sum, d.plus, &sum)) too_large();
+    return floor_of(sum, d.over);
+  }
+  check(d);
   if (auto inner = derivation(d.of)) {
     if (d.times == 1) d = {inner->of, inner->times, inner->plus + d.plus * inner->over, inner->over * d.over};
     else if (inner->over == 1) d = {inner->of, inner->times * d.times, inner->plus * d.times + d.plus, d.over};
   }
+  check(d);
   int64_t common = std::gcd(d.times, d.over);
   d = {d.of, d.times / common, floor_of(d.plus, common), d.over / common};
   if (d.times == 1 && d.plus == 0 && d.over == 1) return d.of;

@@ -14,18 +14,18 @@ namespace {
 using MaybeStrides = std::optional<Strides>;
 
 // Symbols cancel by name; what is left must be equal.
-int64_t take_factors(Shape& s) {                               // of sizes that are multiples of a symbol
-  int64_t n = 1;
+uint64_t take_factors(Shape& s) {                               // of sizes that are multiples of a symbol
+  uint64_t n = 1;
   for (Dim& d : s)
-    if (auto how = derivation(d); how && how->plus == 0 && how->over == 1) { n *= how->times; d = how->of; }
+    if (auto how = derivation(d); how && how->plus == 0 && how->over == 1) { n *= uint64_t(how->times); d = how->of; }
   return n;
 }
 bool same_count(Shape a, Shape b) {
-  int64_t of_a = take_factors(a), of_b = take_factors(b);
+  uint64_t of_a = take_factors(a), of_b = take_factors(b);
   for (Dim& d : a)
     for (Dim& e : b)
       if (is_symbol(d) && d == e) { d = e = 1; break; }
-  return a.is_static() && b.is_static() && a.count() * of_a == b.count() * of_b;
+  return a.is_static() && b.is_static() && uint64_t(a.count()) * of_a == uint64_t(b.count()) * of_b;
 }
 // Sizes of b's one -1, from a; -1 where it cannot be told.
 Dim missing_size(Shape a, Shape b) {

@@ -37,6 +37,9 @@ TEST(Symbol, EqualFormulasAreOneSymbol) {
   EXPECT_EQ(difference(derived({h, 1, 1, 2}), derived({h, 1, 5, 2})), -2);
   EXPECT_EQ(difference(h, symbol("symbol_test_w")), std::nullopt);
   EXPECT_EQ(difference(9, 4), 5);
+  EXPECT_THROW(derived({h, int64_t{1} << 40}), Error);
+  EXPECT_THROW(derived({derived({h, 1 << 20}), 1 << 20}), Error);
+  EXPECT_THROW(derived({int64_t{1} << 60, 64}), Error);
   EXPECT_TRUE(may_equal(h, derived({derived({h, 1, 1, 2}), 2})));
   EXPECT_FALSE(may_equal(h, symbol("symbol_test_w")));
   EXPECT_FALSE(may_equal(h, 4));
