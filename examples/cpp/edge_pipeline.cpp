@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
     nn::Module& m = *variants[i].model;
     std::string path = output + "/variant_" + std::to_string(i);
     auto native = edge::export_miniten(m, path + ".npz", input);
-    edge::export_onnx(m, input, path + ".onnx", {}, true);
+    edge::export_onnx(m, input, path + ".onnx", {}, {{"input", {{0, "batch"}}}});
     std::printf("%-24s%9.2f %%%8zu B%10lld%10lld%8zu B%9.4f ms%9.4f ms%13.0f\n", variants[i].name, accuracy(m, test), native.bytes,
                 static_cast<long long>(edge::count_parameters(m).nonzero), static_cast<long long>(edge::count_flops(m, input).macs),
                 nn::compile(m, input, {.threads = 1}).arena_bytes(), latencies[i].percentile(50), latencies[i].percentile(95), latencies[i].throughput());
