@@ -38,7 +38,8 @@ void require_opset(ForeignWriter& w, const ForeignCall& f, int opset) {
   auto is_new = [](const Spec& x) { return x.dtype == DType::i16 || x.dtype == DType::i4; };
   if (std::any_of(f.call.in.begin(), f.call.in.end(), is_new)) opset = std::max(opset, 21);
   if (w.version() < opset)
-    throw Error(ErrorKind::unsupported, "export", "opset " + std::to_string(opset) + " or later for quantised layers", "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"");
+    throw Error(ErrorKind::unsupported, "export", "opset " + std::to_string(opset) + " or later for quantised layers", "opset " + std::to_string(w.version()) + " in layer \"" + std::string(f.node) + "\"",
+                "give opset_version=" + std::to_string(opset) + (opset == 21 ? "; recurrent layers with overrides {\"recurrent\": {\"activation_dtype\": \"int8\"}} need none of 16 bits" : ""));
 }
 
 // The bias as floats: of int32 by DequantizeLinear, which does not take int64.
@@ -154,13 +155,16 @@ std::string dynamic_floats(ForeignWriter& w, const ForeignCall& f) { return w.em
 Names write_matmul_blocks(ForeignWriter& w, const ForeignCall& f) {
   require_opset(w, f, 21);
   const auto& at = f.call.as<MatmulBlocksAttrs>();
-  std::string weight = w.emit_one("DequantizeLinear", {f.in[1], f.in[2]}, {{"axis", int64_t{1}}, {"block_size", at.block}});
+  const bool zeros = f.in.size() > 3 && f.call.in[3].shape.rank == 2;
+  Names stored{f.in[1], f.in[2]};
+  if (zeros) stored.push_back(f.in[3]);
+  std::string weight = w.emit_one("DequantizeLinear", stored, {{"axis", int64_t{1}}, {"block_size", at.block}});
   if (Dim k = f.call.in[0].shape[-1]; k != f.call.in[1].shape[1]) {
     auto list = [&](int64_t v) { return w.constant(Tensor::of<int64_t>({1}, std::array<int64_t, 1>{v}), "end"); };
     weight = w.emit_one("Slice", {weight, list(0), list(k), list(1)});
   }
   std::string y = w.emit_one("MatMul", {f.in[0], w.emit_one("Transpose", {weight}, {{"perm", std::vector<int64_t>{1, 0}}})});
-  if (f.in.size() == 4) y = w.emit_one("Add", {y, f.in[3]});
+  if (f.in.size() > (zeros ? 4u : 3u)) y = w.emit_one("Add", {y, f.in.back()});
   return {cut_floats(w, y, at.lo, at.hi)};
 }
 

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -37,6 +38,39 @@ std::vector<Tensor> batch_of(nb::handle batch, size_t inputs, const std::vector<
   std::vector<Tensor> out;
   for (size_t i = 0; i < std::min(inputs, items.size()); ++i) out.push_back(tensor(items[i]));
   return out;
+}
+
+}  // namespace
+
+namespace {
+
+// Tells of each batch that was read: a function, or (True, and where standard error is a terminal) a line there.
+edge::Batches shown(edge::Batches batches, nb::handle data, nb::object progress) {
+  nb::object err = nb::module_::import_("sys").attr("stderr");
+  if (progress.is_none()) progress = nb::bool_(!err.is_none() && nb::hasattr(err, "isatty") && nb::cast<bool>(nb::bool_(err.attr("isatty")())));
+  const bool calls = PyCallable_Check(progress.ptr());
+  if (!calls && !PyBool_Check(progress.ptr())) throw Error(ErrorKind::type, "quantize_model", "progress as True, False or a function of (batches, of how many)", type_text(progress));
+  if (!calls && !nb::cast<bool>(progress)) return batches;
+  Py_ssize_t total = nb::isinstance<nb::list>(data) || nb::hasattr(data, "batch_size") ? PyObject_Size(data.ptr()) : -1;
+  if (total < 0) PyErr_Clear();
+  nb::object of = total < 0 ? nb::none() : nb::object(nb::int_(total));
+  const auto start = std::chrono::steady_clock::now();
+  return [=, done = int64_t{0}, told = start]() mutable -> std::vector<Tensor> {
+    std::vector<Tensor> batch = batches();
+    const auto now = std::chrono::steady_clock::now();
+    const bool over = batch.empty();
+    if (!over) ++done;
+    if (calls) {
+      if (!over) progress(done, of);
+    } else if (now - start > std::chrono::seconds(1) && (over || now - told > std::chrono::milliseconds(200))) {
+      told = now;
+      std::string line = "\rcalibrating: " + std::to_string(done) + (total < 0 ? "" : " of " + std::to_string(total)) + " batches, " +
+                         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - start).count()) + " s" + (over ? "\n" : "");
+      err.attr("write")(line);
+      err.attr("flush")();
+    }
+    return batch;
+  };
 }
 
 }  // namespace
@@ -187,7 +221,7 @@ void bind_reports(nb::module_& m) {
       .def_ro("input_scale", &edge::QuantizationRow::input_scale).def_ro("output_scale", &edge::QuantizationRow::output_scale);
   using R = edge::QuantizationReport;
   nb::class_<R>(m, "QuantizationReport", "What quantize_model did, layer by layer.")
-      .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("fallback", &R::fallback).def_ro("calibration_samples", &R::calibration_samples)
+      .def_ro("rows", &R::rows).def_ro("mode", &R::mode).def_ro("config", &R::config).def_ro("notes", &R::notes).def_ro("fallback", &R::fallback).def_ro("requantized", &R::requantized).def_ro("calibration_samples", &R::calibration_samples)
       .def_ro("float_bytes", &R::float_bytes).def_ro("bytes", &R::bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
   using X = edge::ExportedPort;
   nb::class_<X>(m, "ExportedPort", "An input or output of a written file.")
@@ -214,18 +248,18 @@ void bind_quantization(nb::module_& m) {
       .def_rw("optimize", &C::optimize).def_rw("mode", &C::mode).def_rw("skip", &C::skip).def_rw("fallback", &C::fallback)
       .def_prop_rw("overrides", [](const C& c) { return dict_of(c.overrides); }, [](C& c, nb::object given) { c.overrides = overrides_of(given); },
                    nb::for_getter(nb::sig("def overrides(self) -> dict[str, dict[str, typing.Any]]")), nb::for_setter(nb::sig("def overrides(self, value: dict[str | int, dict[str, typing.Any]] | None, /) -> None")));
-  m.def("quantize_tensor", [](ArrayLike tensor, DTypeLike dtype, bool symmetric, std::optional<int> axis) {
-          edge::QuantizedTensor q = edge::quantize_tensor(to_tensor("quantize_tensor", tensor.object), dtype_of("quantize_tensor", dtype.object), symmetric, axis);
+  m.def("quantize_tensor", [](ArrayLike tensor, DTypeLike dtype, bool symmetric, std::optional<int> axis, int64_t block) {
+          edge::QuantizedTensor q = edge::quantize_tensor(to_tensor("quantize_tensor", tensor.object), dtype_of("quantize_tensor", dtype.object), symmetric, axis, block);
           return nb::make_tuple(q.q, q.scale, q.zero_point);
-        }, "tensor"_a, "dtype"_a = "int8", "symmetric"_a = true, "axis"_a = nb::none(),
-        nb::sig("def quantize_tensor(tensor: Tensor | numpy.typing.ArrayLike, dtype: DType | str = 'int8', symmetric: bool = True, axis: int | None = None) -> tuple[Tensor, Tensor, Tensor]"),
+        }, "tensor"_a, "dtype"_a = "int8", "symmetric"_a = true, "axis"_a = nb::none(), "block"_a = 0,
+        nb::sig("def quantize_tensor(tensor: Tensor | numpy.typing.ArrayLike, dtype: DType | str = 'int8', symmetric: bool = True, axis: int | None = None, block: int = 0) -> tuple[Tensor, Tensor, Tensor]"),
         "-> (q, scale, zero_point): q = round_half_even(x / scale) + zero_point, saturated.");
-  m.def("dequantize_tensor", [](ArrayLike q, ArrayLike scale, ArrayLike zero_point, std::optional<int> axis) {
+  m.def("dequantize_tensor", [](ArrayLike q, ArrayLike scale, ArrayLike zero_point, std::optional<int> axis, int64_t block) {
           Tensor t = q.tensor("dequantize_tensor"), s = to_tensor("dequantize_tensor", scale.object, {DType::f32});
-          Tensor z = is_number(zero_point.object) ? number_tensor("dequantize_tensor", zero_point.object, t.dtype()) : zero_point.tensor("dequantize_tensor");
-          return edge::dequantize_tensor(t, s, z, axis);
-        }, "q"_a, "scale"_a, "zero_point"_a = 0, "axis"_a = nb::none(),
-        nb::sig("def dequantize_tensor(q: Tensor | numpy.typing.ArrayLike, scale: Tensor | numpy.typing.ArrayLike, zero_point: Tensor | numpy.typing.ArrayLike = 0, axis: int | None = None) -> Tensor"),
+          Tensor z = is_number(zero_point.object) ? number_tensor("dequantize_tensor", zero_point.object, t.dtype() == DType::i4 ? DType::i8 : t.dtype()) : zero_point.tensor("dequantize_tensor");
+          return edge::dequantize_tensor(t, s, z, axis, block);
+        }, "q"_a, "scale"_a, "zero_point"_a = 0, "axis"_a = nb::none(), "block"_a = 0,
+        nb::sig("def dequantize_tensor(q: Tensor | numpy.typing.ArrayLike, scale: Tensor | numpy.typing.ArrayLike, zero_point: Tensor | numpy.typing.ArrayLike = 0, axis: int | None = None, block: int = 0) -> Tensor"),
         "(q - zero_point) * scale, float32.");
   using Q = edge::QuantizedModel;
   nb::class_<Q, nn::GraphModule> q(m, "QuantizedModel", nb::type_slots(ModuleSlots<Q>::slots), "A model in integers. Takes and gives what the float model does.");
@@ -236,16 +270,23 @@ void bind_quantization(nb::module_& m) {
       .def("save", [](const Q& self, nb::object path) { return self.save(path_of(path)); }, "path"_a, nb::sig("def save(self, path: str | os.PathLike[str]) -> int"), "-> bytes.")
       .def_static("load", [](nb::object path) { return Q::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> QuantizedModel"))
       .def("__deepcopy__", [](const Q& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> QuantizedModel"));
-  m.def("quantize_model", [](nn::ModuleRef model, nb::object config, nb::object calibration_data, nb::kwargs given) {
+  m.def("quantize_model", [](nn::ModuleRef model, nb::object config, nb::object calibration_data, nb::object progress, nb::kwargs given) {
           edge::QuantizationConfig c = config_of(config, given);
-          return edge::quantize_model(*model, c, batches_of(calibration_data, *model));
-        }, "model"_a, "config"_a = nb::none(), nb::kw_only(), "calibration_data"_a = nb::none(), "options"_a,
+          edge::Batches batches = batches_of(calibration_data, *model);
+          if (batches) batches = shown(std::move(batches), calibration_data, progress);
+          auto quantized = edge::quantize_model(*model, c, batches);
+          if (quantized->report().requantized && PyErr_WarnEx(PyExc_UserWarning, "[quantize_model] the model is quantised already: what its first rounding lost stays lost. Quantise the float model where there is one", 1) < 0)
+            throw nb::python_error();
+          return quantized;
+        }, "model"_a, "config"_a = nb::none(), nb::kw_only(), "calibration_data"_a = nb::none(), "progress"_a = nb::none(), "options"_a,
         nb::sig("def quantize_model(model: Module, config: QuantizationConfig | None = None, *, calibration_data: typing.Any = None, dtype: DType | str = 'int8', per_channel: bool = True, "
                 "symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, "
                 "rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, "
-                "skip: collections.abc.Sequence[str | int] = (), overrides: dict[str | int, dict[str, typing.Any]] | None = None, fallback: str | None = None) -> QuantizedModel"),
+                "skip: collections.abc.Sequence[str | int] = (), overrides: dict[str | int, dict[str, typing.Any]] | None = None, fallback: str | None = None, "
+                "progress: bool | collections.abc.Callable[[int, int | None], typing.Any] | None = None) -> QuantizedModel"),
         "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches. overrides: layers -> settings of their own.\n\n"
-        "Without it weights are static and activations get their scales at run time. Keywords override config.");
+        "Without it weights are static and activations get their scales at run time. Keywords override config. progress: called with the number of batches read (and of\n"
+        "how many); True, and by default in a terminal, shows a line.");
 }
 
 // As the class it is.

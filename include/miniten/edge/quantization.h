@@ -12,15 +12,15 @@ namespace miniten::edge {
 // ---- single tensors ----
 // real = (q - zero_point) * scale; q = round_half_even(x / scale) + zero_point, saturated.
 struct QuantizedTensor {
-  Tensor q, scale, zero_point;           // scale float32, zero_point of q's dtype: scalars, or (n,) along axis
-  int axis = -1;                         // -1: one scale for all
+  Tensor q, scale, zero_point;           // scale float32, zero_point of q's dtype (of int4: int8): scalars, (n,) along axis, or, in
+  int axis = -1;                         // blocks, of x's shape with ceil(n / block) along axis. -1: one scale for all
 };
-// float tensors to int8, uint8 or int16. symmetric: zero point 0 (uint8: 128) and a range of equal sides, [-127, 127] for
-// int8; else the whole range of the type for [min(x, 0), max(x, 0)]. Scales are above 0 for any finite x, empty ones too.
+// float tensors to int4 (stored in 4 bits), int8, uint8 or int16; block: so many values along axis share a scale. symmetric: zero point 0 (uint8: 128) and a range of equal sides, [-127, 127] for
+// int8, [-7, 7] for int4; else the whole range of the type for [min(x, 0), max(x, 0)]. Scales are above 0 for any finite x, empty ones too.
 // Throws for NaN and infinities, other dtypes and an axis out of range; negative axes count from the end.
-QuantizedTensor quantize_tensor(const Tensor& x, DType dtype = DType::i8, bool symmetric = true, std::optional<int> axis = {});
+QuantizedTensor quantize_tensor(const Tensor& x, DType dtype = DType::i8, bool symmetric = true, std::optional<int> axis = {}, int64_t block = 0);
 // float32. A null zero_point is 0; a scale of rank 1 needs the axis it belongs to.
-Tensor dequantize_tensor(const Tensor& q, const Tensor& scale, const Tensor& zero_point = {}, std::optional<int> axis = {});
+Tensor dequantize_tensor(const Tensor& q, const Tensor& scale, const Tensor& zero_point = {}, std::optional<int> axis = {}, int64_t block = 0);
 
 // ---- models ----
 // What some layers have of their own; what is not set is the model's. Of activations it tells how the layer's output is
@@ -82,6 +82,7 @@ struct QuantizationReport {
   std::vector<QuantizationRow> rows;
   std::vector<std::string> notes;
   std::vector<std::string> fallback;     // patterns of the layers that were slower in integers: given as skip, they decide the same again
+  bool requantized = false;              // the model given was quantised already; the notes say what that means
   int64_t calibration_samples = 0;
   size_t float_bytes = 0;                // of the float model's file
   size_t bytes = 0;                      // of this model's file when it was made
@@ -110,6 +111,7 @@ class QuantizedModel : public nn::GraphModule {
   Ref<QuantizedModel> clone() const;     // shares nothing
 
  private:
+  friend Ref<QuantizedModel> quantize_model(nn::Module&, const QuantizationConfig&, const std::function<std::vector<Tensor>()>&);
   std::shared_ptr<QuantizationReport> report_;
   size_t own_transform_ = 0;             // which of transforms() quantises
 };
@@ -119,7 +121,8 @@ using Batches = std::function<std::vector<Tensor>()>;
 
 // A quantised copy; the model given is not modified. Shapes are those of the calibration data, else of the model's last
 // call; a model that was never called is quantised at its first call. Batch norm, bias and activations are absorbed into
-// the layer before them. Throws for an unknown mode, method or dtype, a quantised or training graph, NaN and infinities
+// the layer before them. A quantised model, one from a file too, is taken back to the floats that its integers stand for
+// and quantised anew; the report says so. Throws for an unknown mode, method or dtype, a training graph, NaN and infinities
 // in weights or calibration data (naming the layer), calibration data without samples or of wrong shapes, and
 // patterns of skip and overrides that match nothing.
 Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& = {}, const Batches& calibration = nullptr);

@@ -16,7 +16,7 @@ namespace {
 }  // namespace
 
 std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Batches& batches, int64_t& samples,
-                             const std::function<void(int, const Tensor&)>& also) {
+                             const std::function<void(int, const Tensor&)>& also, std::vector<Range>* as_int16) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   std::vector<bool> watched = origins(g, d);
@@ -34,9 +34,12 @@ std::vector<Range> calibrate(const Graph& g, const Decisions& d, const Batches& 
     throw Error(ErrorKind::value, "quantize_model", "calibration data with at least one sample", std::to_string(seen.batches) + " batches without",
                 "leave calibration data out to quantise activations at run time");
   std::vector<Range> ranges(g.values.size());
+  if (as_int16) as_int16->resize(g.values.size());
   for (size_t i = 0; i < observers.size(); ++i)
-    if (const QuantizationConfig& config = d.config_of_value(int(i)); observers[i] && !observers[i]->is_empty())
+    if (const QuantizationConfig& config = d.config_of_value(int(i)); observers[i] && !observers[i]->is_empty()) {
       ranges[i] = observers[i]->range(config.activation_dtype, config.activation_symmetric);
+      if (as_int16) (*as_int16)[i] = observers[i]->range(DType::i16, true);
+    }
   return ranges;
 }
 

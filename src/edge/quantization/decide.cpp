@@ -188,6 +188,7 @@ void regroup(const Graph& g, Decisions& d) {
   for (size_t i = 0; i < d.leads.size(); ++i) if (d.leads[i] < 0) d.leads[i] = std::max(readers_want[i], 0);
   d.quantized.assign(parent.size(), false);
   auto mark = [&](int id) { d.quantized[size_t(d.group[size_t(id)])] = true; };
+  for (int id : d.wanted) mark(id);
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     if (d.nodes[i].form != Decision::integers) continue;
     for_activations(g, g.nodes[i], mark);
@@ -229,8 +230,9 @@ static void decide_static(const Graph& g, Decisions& d, const std::vector<std::s
   }
 }
 
-Decisions decide(const Graph& g, const QuantizationConfig& config, const std::string& mode) {
+Decisions decide(const Graph& g, const QuantizationConfig& config, const std::string& mode, const std::vector<int>& integers) {
   Decisions d;
+  d.wanted = integers;
   d.nodes.resize(g.nodes.size());
   const std::vector<std::string> skipped = configure(g, config, d);
   for (size_t i = 0; i < g.nodes.size(); ++i) {

@@ -77,8 +77,6 @@ Ref<QuantizedModel> QuantizedModel::clone() const {
 
 Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& config, const Batches& calibration) {
   check_config(config);
-  if (dynamic_cast<QuantizedModel*>(&model))
-    throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
   auto finish = [&](Graph g, const Batches& batches) {
     QuantizationReport report = quantize_graph(g, config, batches);
     return model_of(std::move(g), std::move(report));
@@ -94,6 +92,7 @@ Ref<QuantizedModel> quantize_model(nn::Module& model, const QuantizationConfig& 
   if (module && module->has_graph()) return finish(module->graph(), nullptr);
   if (module && module->source()) {
     auto copy = make<QuantizedModel>(module->source(), module->transforms(), config);
+    copy->report_->requantized = dynamic_cast<QuantizedModel*>(module);
     for (auto& [name, t] : module->snapshot()) copy->replace_weight(name, t);
     return copy;
   }

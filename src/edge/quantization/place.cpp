@@ -106,11 +106,13 @@ void Builder::add_stored(size_t i, Node n, const Decisions& d) {
   if (config.block) {
     Question question(from, given);
     auto chosen = given.in.size() > 1 ? d.rounded.find(given.in[1]) : d.rounded.end();
-    if (auto lowered = block_form(question.ask(given, {}, nullptr, nullptr).call, config.dtype, config.block, chosen == d.rounded.end() ? Tensor() : chosen->second)) {
+    if (auto lowered = block_form(question.ask(given, {}, nullptr, nullptr).call, config.dtype, config.block, config.symmetric, chosen == d.rounded.end() ? Tensor() : chosen->second)) {
       for (size_t k = 1; k < given.in.size(); ++k) check_finite(from, given, given.in[k]);
       Node blocks{lowered->op, lowered->attrs, {n.in[0]}, n.out, n.name, {}};
       const std::string weight = from.values[size_t(given.in[1])].name;
-      const std::string names[] = {weight, weight + ".scale", given.in.size() == 3 ? from.values[size_t(given.in[2])].name : ""};
+      std::vector<std::string> names{weight, weight + ".scale"};
+      if (!config.symmetric) names.push_back(weight + ".zero_point");
+      if (given.in.size() == 3) names.push_back(from.values[size_t(given.in[2])].name);
       for (size_t k = 0; k < lowered->constants.size(); ++k) blocks.in.push_back(constant(lowered->constants[k], names[k]));
       g().nodes.push_back(std::move(blocks));
       return;

@@ -69,16 +69,18 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   m.options = o;
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  m.options.config = named(given, o.config);
+  m.options.config = resolved(o.config);
+  if (m.options.config.mode == "static") widen_states(given, m.options.config);
+  m.options.config = named(given, m.options.config);
   const QuantizationConfig& config = m.options.config;
-  compose(given, config);
+  if (config.mode == "static") compose(given, config);
   m.graph = own_copy(given);
   for (size_t i = 0; i < m.graph.values.size(); ++i) {
     Value& v = m.graph.values[i];
     if (v.constant) v.constant = own(*this, v.name.empty() ? "constant_" + std::to_string(i) : v.name, v.constant, v.trainable && is_float(v.spec.dtype));
   }
-  Graph from = folded(m.graph, config);
-  m.decisions = decide(from, config, "static");
+  Graph from = folded(m.graph, config, config.mode);
+  m.decisions = decide(from, config, config.mode);
   std::vector<Range> ranges(from.values.size());
   if (calibration) ranges = calibrate(from, m.decisions, calibration, m.calibration_samples);
   for (size_t i = 0; i < ranges.size(); ++i)
@@ -87,7 +89,7 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   for (Range& r : some) if (r.is_empty()) r = {-1, 1};       // which layers can be integers does not hang on it
   QuantizationReport unused;
   unused.config = config;
-  unused.mode = "static";
+  unused.mode = config.mode;
   place(m.graph, from, m.decisions, [&](const Decisions& d) { return activation_parameters(from, d, some); }, unused);
 
   std::vector<bool> is_origin = origins(from, m.decisions);
@@ -96,10 +98,8 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
     Tensor range = Tensor::of({2}, {ranges[i].lo, ranges[i].hi});
     m.observed.push_back({int(i), label_of(from, int(i)), own(*this, "quantization.ranges." + flat(label_of(from, int(i))), range, false)});
   }
-  if (m.observed.empty()) throw Error(ErrorKind::value, who, "a model with layers that have an integer form", "one without", "see the report of quantize_model");
   m.find_weights(from);
-  m.activation_dtype = o.config.activation_dtype;
-  m.symmetric = o.config.activation_symmetric;
+  if (m.observed.empty() && m.weights.empty()) throw Error(ErrorKind::value, who, "a model with layers that have an integer form", "one without", "see the report of quantize_model");
   if (o.learned_scales) {
     if (!calibration) throw Error(ErrorKind::value, who, "calibration data: learned scales start from ranges", "none", "give calibration_data");
     auto groups = activation_parameters(from, m.decisions, ranges).of;
@@ -110,7 +110,8 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
       if (!l.scale) l = {own(*this, "quantization.scales." + flat(point.label), Tensor::full({}, q.scale[0]), true), q.zero[0]};
     }
     for (WeightPoint& w : m.weights) {
-      Quantized q = quantized_constant(m.operand(w), DType::i8, true, w.axis);
+      if (w.stored) continue;
+      Quantized q = quantized_constant(m.operand(w), w.dtype, true, w.axis);
       w.scale = own(*this, "quantization.scales." + flat(m.graph.nodes[size_t(w.node)].name) + "/weight", scale_tensor(q), true);
     }
   }
@@ -157,13 +158,14 @@ Graph PreparedModel::Impl::lowered(QuantizationReport& report) const {
     throw Error(ErrorKind::value, "convert", "ranges of the activations", "a model that saw no data", "train it, or give prepare_qat calibration_data");
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
-  check_graph(graph);
+  check_graph(graph, true);
   report.config = options.config;
-  report.mode = "static";
-  Graph from = folded(graph, options.config);
+  report.mode = options.config.mode;
+  Graph from = folded(graph, options.config, options.config.mode);
+  round_stored_weights(from);
   Decisions d = decisions;
   d.weights = learned_weights(from);
-  return place(graph, from, d, [&](const Decisions& now) { return GroupParameters{parameters(now, options.config), {}}; }, report);
+  return place(graph, from, d, [&](const Decisions& now) { return GroupParameters{parameters(now), {}}; }, report);
 }
 Ref<QuantizedModel> PreparedModel::convert() const {
   QuantizationReport report;
@@ -188,7 +190,7 @@ const QatOptions& PreparedModel::options() const { return impl_->options; }
 
 std::vector<ObserverRow> PreparedModel::observers() const {
   std::vector<ObserverRow> rows;
-  auto groups = impl_->is_ready() ? impl_->parameters(impl_->decisions, impl_->options.config) : std::vector<Quantized>();
+  auto groups = impl_->is_ready() ? impl_->parameters(impl_->decisions) : std::vector<Quantized>();
   for (const Observed& point : impl_->observed) {
     const float* range = point.range.view().f32();
     ObserverRow row{point.label, range[0], range[1]};
@@ -203,7 +205,7 @@ std::vector<ObserverRow> PreparedModel::observers() const {
 }
 std::string PreparedModel::extra_repr() const {
   return std::to_string(impl_->weights.size()) + " layers with weights, " + std::to_string(impl_->observed.size()) + " activations in " +
-         std::string(name_of(impl_->options.config.activation_dtype)) + (impl_->options.learned_scales ? ", learned scales" : "");
+         std::string(impl_->observed.empty() ? "float32" : name_of(impl_->options.config.activation_dtype)) + (impl_->options.learned_scales ? ", learned scales" : "");
 }
 
 Ref<PreparedModel> PreparedModel::clone() const {
@@ -229,11 +231,11 @@ Ref<PreparedModel> PreparedModel::clone() const {
 Ref<PreparedModel> prepare_qat(nn::Module& model, const QatOptions& o, const Batches& calibration, const std::vector<Spec>& inputs) {
   check_config(o.config);
   const QuantizationConfig& c = o.config;
-  if (c.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + c.mode + "\"");
-  check_plain(who, c);
-  if (c.dtype != DType::i8) throw Error(ErrorKind::unsupported, who, "dtype int8", std::string(name_of(c.dtype)));
-  if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8)
-    throw Error(ErrorKind::unsupported, who, "activation_dtype int8 or uint8", std::string(name_of(c.activation_dtype)));
+  if (c.mode == "dynamic") throw Error(ErrorKind::unsupported, who, "mode static or weight_only", "\"" + c.mode + "\"");
+  check_plain(who, c, true);
+  if (c.fallback != "none") throw Error(ErrorKind::unsupported, who, "fallback None", "\"" + c.fallback + "\"", "quantize_model measures; its report's fallback is a skip for others");
+  if (!c.symmetric) throw Error(ErrorKind::unsupported, who, "symmetric weights", "symmetric=False");
+  if (resolved(c).mode == "weight_only" && o.learned_scales) throw Error(ErrorKind::unsupported, who, "scales that follow the weights in mode weight_only", "learned scales");
   if (!c.per_channel) throw Error(ErrorKind::unsupported, who, "weights quantised by output channel", "per_channel=False", "a folded batch norm scales each channel by itself");
   if (!(o.momentum >= 0 && o.momentum < 1)) throw Error(ErrorKind::value, who, "a momentum from 0 to below 1", std::to_string(o.momentum));
   for (auto at : {o.freeze_observers_at, o.freeze_batch_norm_at})
@@ -249,7 +251,9 @@ Ref<PreparedModel> prepare_qat(nn::Module& model, const QatOptions& o, const Bat
     batches = [&]() { return first.empty() ? calibration() : std::exchange(first, {}); };
   }
   Graph g = whole_graph(who, model, specs);
-  check_graph(g);
+  std::vector<std::string> notes;
+  if (holds_integers(g)) g = floats_of(g, notes);
+  check_graph(g, !notes.empty());
   auto prepared = make<PreparedModel>(std::move(g), o, batches);
   std::vector<Tensor> seen;
   for (const Spec& s : specs.empty() ? model.last_input_specs() : specs) seen.push_back(Tensor::spec_only(s));

@@ -55,9 +55,8 @@ void check_config(const QuantizationConfig& c) {
     throw Error(ErrorKind::unsupported, op, "dtype int4, int8 or int16", std::string(name_of(c.dtype)));
   bool weights_alone = c.mode == "weight_only" || c.dtype == DType::i4;
   if (c.block < 0 || c.block % 16) throw Error(ErrorKind::value, op, "a block of 16, 32, 48 .. weights, or 0", std::to_string(c.block));
-  if (c.block && (!weights_alone || c.dtype == DType::i16 || !c.symmetric))
-    throw Error(ErrorKind::unsupported, op, "blocks of symmetric int4 or int8 weights in mode \"weight_only\"", "block " + std::to_string(c.block), "leave block out");
-  if (c.dtype == DType::i4 && !c.symmetric) throw Error(ErrorKind::unsupported, op, "symmetric int4 weights", "symmetric=False");
+  if (c.block && (!weights_alone || c.dtype == DType::i16))
+    throw Error(ErrorKind::unsupported, op, "blocks of int4 or int8 weights in mode \"weight_only\"", "block " + std::to_string(c.block), "leave block out");
   if (c.activation_dtype != DType::i8 && c.activation_dtype != DType::u8 && c.activation_dtype != DType::i16)
     throw Error(ErrorKind::unsupported, op, "activation_dtype int8, uint8 or int16", std::string(name_of(c.activation_dtype)));
   if (!c.symmetric && !weights_alone)
@@ -93,11 +92,11 @@ void check_plain(const char* who, const QuantizationConfig& c, bool overrides) {
     throw Error(ErrorKind::unsupported, who, "rounding to the nearest without bias correction or equalisation", "others", "quantize_model does these");
 }
 
-void check_graph(const Graph& g) {
+void check_graph(const Graph& g, bool was_quantized) {
   for (const Value& v : g.values)
-    if (v.constant && v.quantized) throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
+    if (v.constant && v.quantized && !was_quantized) throw Error(ErrorKind::value, op, "a float model", "a quantised one", "quantise the float model that it came from");
   for (const Node& n : g.nodes) {
-    if (n.op->traits.converts != Conversion::none)
+    if (n.op->traits.converts != Conversion::none && !was_quantized)
       throw Error(ErrorKind::value, op, "a float model", "one with quantised layers (\"" + layer_of(n) + "\")", "quantise the float model that it came from");
     if (!n.subgraphs.empty() || n.op->traits.writes.n)
       throw Error(ErrorKind::unsupported, op, "a graph without control flow and states", std::string(n.op->name) + " in layer \"" + layer_of(n) + "\"");
@@ -185,9 +184,9 @@ void refine(Graph& g, Decisions& d, const Refiner& refiner) {
     auto values = g.constants(n.in);
     std::vector<Input> known(values.begin(), values.end());
     Call call{*n.op, n.attributes(), specs, out, known};
-    std::vector<float> scales = config.block ? block_scales(call, config.dtype, config.block) : std::vector<float>{};
+    std::vector<BlockScale> scales = config.block ? block_scales(call, config.dtype, config.block, config.symmetric) : std::vector<BlockScale>{};
     if (config.rounding == "adaptive") {
-      Tensor chosen = scales.empty() ? refiner.rounded(int(i), q) : refiner.rounded(int(i), scales, config.block, config.dtype == DType::i4 ? Limits{-8, 7} : Limits{-127, 127});
+      Tensor chosen = scales.empty() ? refiner.rounded(int(i), q) : refiner.rounded(int(i), scales, config.block, limits_of(config.dtype));
       if (chosen) d.rounded[n.in[1]] = chosen;
     }
     if (!config.correct_bias) continue;
@@ -203,6 +202,11 @@ void refine(Graph& g, Decisions& d, const Refiner& refiner) {
       int id = g.add_value(bias.spec(), n.in.size() > 2 ? g.values[size_t(n.in[2])].name : "", bias);
       if (n.in.size() > 2) n.in[2] = id; else n.in.push_back(id);
     }
+  }
+  for (size_t id = d.group.size(); id < g.values.size(); ++id) {             // biases that are new
+    d.group.push_back(int(id));
+    d.quantized.push_back(false);
+    d.leads.push_back(0);
   }
 }
 
@@ -305,10 +309,12 @@ void tell_times(QuantizationReport& report, const std::vector<Slower>& slower) {
 
 QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& given, const Batches& batches) {
   check_config(given);
-  check_graph(g);
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   QuantizationReport report;
+  report.requantized = holds_integers(g);
+  if (report.requantized) g = floats_of(g, report.notes);
+  check_graph(g, report.requantized);
   report.config = resolved(given);
   report.mode = report.config.mode == "static" && !batches ? "dynamic" : report.config.mode;
   if (report.mode == "static" && widen_states(g, report.config)) report.notes.push_back("recurrent layers hand on int16 states; an override with activation_dtype int8 makes them smaller");

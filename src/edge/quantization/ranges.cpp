@@ -53,6 +53,7 @@ bool finite_range(const Tensor& t, Range& r) {
 }
 
 void least_squares(const Tensor& t, Quantized& q) {
+  if (std::any_of(q.zero.begin(), q.zero.end(), [](int32_t z) { return z != 0; })) return;
   auto values = t.to_vector<float>();
   const Limits limits = limits_of(q.dtype);
   const size_t channels = q.scale.size();
@@ -93,10 +94,9 @@ Quantized quantized_constant(const Tensor& t, DType dtype, bool symmetric, int a
 static Shape parameter_shape(const Quantized& q) { return q.axis < 0 ? Shape{} : Shape{int64_t(q.scale.size())}; }
 Tensor scale_tensor(const Quantized& q) { return Tensor::of<float>(parameter_shape(q), q.scale); }
 Tensor zero_tensor(const Quantized& q) {
-  if (q.dtype == DType::i4) return packed_int4(Tensor::zeros(parameter_shape(q), DType::i8));     // always 0
-  Tensor t = Tensor::empty({q.dtype, parameter_shape(q)});
+  Tensor t = Tensor::empty({q.dtype == DType::i4 ? DType::i8 : q.dtype, parameter_shape(q)});
   copy_values(Tensor::of<int32_t>(parameter_shape(q), q.zero).view(), t.view());
-  return t;
+  return q.dtype == DType::i4 ? packed_int4(t) : t;
 }
 
 RangeObserver::RangeObserver(const QuantizationConfig& config) : config_(config) {

@@ -114,18 +114,20 @@ const Refiner::Seen* Refiner::find(int node) const {
 Tensor Refiner::rounded(int node, const Quantized& q) const {
   const Seen* s = find(node);
   if (!s || !s->moments) return {};
-  for (int32_t z : q.zero) if (z) return {};
-  return chosen(*s, [&](int64_t channel, int64_t) { return q.scale[q.scale.size() > 1 ? size_t(channel) : 0]; },
-                q.dtype == DType::i4 ? Limits{-7, 7} : q.dtype == DType::i8 ? Limits{-127, 127} : Limits{-32767, 32767});
+  const bool symmetric = std::all_of(q.zero.begin(), q.zero.end(), [](int32_t z) { return z == 0; });
+  Limits limits = limits_of(q.dtype);
+  if (symmetric) limits.lo = -limits.hi;
+  return chosen(*s, [&](int64_t channel, int64_t) { const size_t c = q.scale.size() > 1 ? size_t(channel) : 0; return BlockScale{q.scale[c], q.zero[c]}; }, limits);
 }
-Tensor Refiner::rounded(int node, const std::vector<float>& scales, int64_t block, Limits limits) const {
+Tensor Refiner::rounded(int node, const std::vector<BlockScale>& scales, int64_t block, Limits limits) const {
   const Seen* s = find(node);
   if (!s || !s->moments) return {};
   int64_t blocks = (s->moments.dim(0) + block - 1) / block;
+  if (limits.hi > 7 && std::all_of(scales.begin(), scales.end(), [](const BlockScale& b) { return b.zero == 0; })) limits.lo = -limits.hi;
   return chosen(*s, [&](int64_t channel, int64_t k) { return scales[size_t(channel * blocks + k / block)]; }, limits);
 }
 
-Tensor Refiner::chosen(const Seen& s, const std::function<float(int64_t, int64_t)>& scale, Limits limits) const {
+Tensor Refiner::chosen(const Seen& s, const std::function<BlockScale(int64_t, int64_t)>& scale, Limits limits) const {
   const Node& n = g_.nodes[size_t(s.node)];
   const Value& value = g_.values[size_t(n.in[1])];
   if (value.mask) return {};                                   // zeros stay zeros: to the nearest
@@ -150,8 +152,8 @@ Tensor Refiner::chosen(const Seen& s, const std::function<float(int64_t, int64_t
   for (int64_t c = 0; c < channels; ++c) {
     for (int64_t i = 0; i < taps; ++i) row[size_t(i)] = w[size_t(c * taps + order[size_t(i)])];
     for (int64_t i = 0; i < taps; ++i) {
-      const double step = scale(c, order[size_t(i)]);
-      const double q = std::clamp(std::nearbyint(row[size_t(i)] / step), double(limits.lo), double(limits.hi)) * step;
+      const auto [step, zero] = scale(c, order[size_t(i)]);
+      const double q = (std::clamp(std::nearbyint(row[size_t(i)] / double(step)) + zero, double(limits.lo), double(limits.hi)) - zero) * double(step);
       const double error = (row[size_t(i)] - q) / u[size_t(i * taps + i)];
       for (int64_t j = i + 1; j < taps; ++j) row[size_t(j)] -= error * u[size_t(j * taps + i)];
       w[size_t(c * taps + order[size_t(i)])] = float(q);

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include "edge/quantization/steps.h"
+#include "ops/quantized/lowering.h"
 
 namespace miniten::edge {
 
@@ -18,7 +19,7 @@ class Refiner {
   // Weights chosen so that what one rounds away the later ones make up for, by the inputs' second moments (Frantar et
   // al., "GPTQ", 2023): floats on the grid of q, or of the scale of each block. Null where nothing was seen.
   Tensor rounded(int node, const Quantized& q) const;
-  Tensor rounded(int node, const std::vector<float>& block_scales, int64_t block, Limits) const;
+  Tensor rounded(int node, const std::vector<BlockScale>&, int64_t block, Limits) const;
 
   // The bias with what quantised weights shift the output by on average taken away; null where nothing was seen.
   Tensor corrected_bias(int node, const Tensor& weight_now) const;
@@ -30,7 +31,7 @@ class Refiner {
     int64_t samples = 0, rows = 0;
     Tensor moments;                                  // (K, K) float64: sum of x^T x
   };
-  Tensor chosen(const Seen&, const std::function<float(int64_t channel, int64_t k)>& scale, Limits) const;
+  Tensor chosen(const Seen&, const std::function<BlockScale(int64_t channel, int64_t k)>& scale, Limits) const;
   const Seen* find(int node) const;
   const Graph& g_;
   const Decisions& d_;

@@ -83,6 +83,7 @@ std::string QuantizationReport::to_json() const {
                          {"input_scale", shortest(r.input_scale)}, {"output_scale", shortest(r.output_scale)}});
   j["notes"] = notes;
   j["fallback"] = fallback;
+  j["requantized"] = requantized;
   j["calibration_samples"] = calibration_samples;
   j["float_bytes"] = float_bytes;
   j["bytes"] = bytes;
@@ -105,6 +106,7 @@ QuantizationReport QuantizationReport::from_json(std::string_view text) {
       r.rows.push_back({row.at("layer"), row.at("op"), row.at("form"), row.at("dtype"), row.at("reason"), row.at("input_scale"), row.at("output_scale")});
     r.notes = j.at("notes").get<std::vector<std::string>>();
     r.fallback = j.value("fallback", std::vector<std::string>{});
+    r.requantized = j.value("requantized", false);
     r.calibration_samples = j.at("calibration_samples");
     r.float_bytes = j.at("float_bytes");
     r.bytes = j.at("bytes");

@@ -18,6 +18,7 @@ struct Decisions {
   std::map<int, Quantized> weights;                // by value: scales that stand already; the others' follow from their values
   std::vector<QuantizationConfig> configs;         // the model's, then those of layers with overrides
   std::vector<int> config;                         // by node: which
+  std::vector<int> wanted;                         // values that are integers whoever reads them
   std::vector<int> leads;                          // by group: which config that says how its integers are stored
   const QuantizationConfig& config_of(size_t node) const { return configs[size_t(config[node])]; }
   const QuantizationConfig& config_of_value(int v) const { return configs[size_t(leads[size_t(group[size_t(v)])])]; }
@@ -45,7 +46,8 @@ void compose(Graph&, const QuantizationConfig&);
 
 // config: resolved and named. mode: what will be done, "static", "dynamic" or "weight_only". Throws for a pattern of skip
 // or overrides that matches nothing.
-Decisions decide(const Graph&, const QuantizationConfig& config, const std::string& mode);
+// integers: values that must be, whoever reads them.
+Decisions decide(const Graph&, const QuantizationConfig& config, const std::string& mode, const std::vector<int>& integers = {});
 void regroup(const Graph&, Decisions&);            // after nodes were turned to floats
 
 // Values that get a quantize node in static mode: those of quantised groups that no movement gives.
@@ -53,7 +55,8 @@ std::vector<bool> origins(const Graph&, const Decisions&);
 
 // Ranges of the origins over all batches, by value. Adds to samples. also: told of every value of every batch.
 std::vector<Range> calibrate(const Graph&, const Decisions&, const Batches&, int64_t& samples,
-                             const std::function<void(int value, const Tensor&)>& also = [](int, const Tensor&) {});
+                             const std::function<void(int value, const Tensor&)>& also = [](int, const Tensor&) {},
+                             std::vector<Range>* as_int16 = nullptr);      // as_int16: the same for int16
 
 // Scales of weight `id` of a node. Throws for NaN and infinities.
 Quantized weight_parameters(const Graph&, const Node&, int id, const QuantizationConfig&);
@@ -76,7 +79,11 @@ struct Slower { std::string layer; double integer_us = 0, float_us = 0; };
 std::vector<Slower> slower_in_integers(const Graph&, const QuantizationConfig&, const std::vector<Tensor>& inputs);
 
 // The steps around them.
-void check_graph(const Graph&);                    // throws for what cannot be quantised
+void check_graph(const Graph&, bool was_quantized = false);            // throws for what cannot be quantised
+// Of a model in integers, its own or from a file: the graph of floats that these stand for. What has no float form stays
+// between conversions. Tells what was lost.
+bool holds_integers(const Graph&);
+Graph floats_of(const Graph&, std::vector<std::string>& notes);
 size_t float_bytes(const Graph&);                  // of a float model's file
 // Ops of parts composed, constants folded, ops fused: what decisions are about. Values keep their ids.
 Graph folded(const Graph&, const QuantizationConfig& = {}, const std::string& mode = "static");

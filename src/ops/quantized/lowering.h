@@ -30,9 +30,17 @@ std::optional<Lowered> dynamic_conv2d(const Lowering&);
 std::optional<Lowered> dynamic_matmul(const Lowering&);
 
 // A float product with constant weights as matmul_blocks: weights of int4 or int8 in blocks along K, each with the scale
-// of least squared error; rounded, if given: the weights on the grid of those scales. None for anything else.
-std::optional<Lowered> block_form(const Call&, DType, int64_t block, const Tensor& rounded = {});
-std::vector<float> block_scales(const Call&, DType, int64_t block);   // by output channel and block; empty for anything else
+// (and zero point, where not symmetric) of least squared error; rounded, if given: the weights on that grid. None for
+// anything else.
+struct BlockScale { float scale = 1; int zero = 0; };
+std::optional<Lowered> block_form(const Call&, DType, int64_t block, bool symmetric, const Tensor& rounded = {});
+std::vector<BlockScale> block_scales(const Call&, DType, int64_t block, bool symmetric);   // by output channel and block; empty for anything else
 Tensor packed_int4(const Tensor& integers);                // of int8, saturated to [-8, 7]
+
+// The way back: float ops, one after the other, for an integer op with known weights; what they read are the floats that
+// the op's inputs stand for, then constants. An op null: the same value. Empty: there is none.
+std::vector<Lowered> float_form(const Call&);
+bool has_float_form(const OpDef&);
+std::optional<Lowered> floats_of_blocks(const Call&);
 
 }  // namespace miniten

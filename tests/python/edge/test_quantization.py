@@ -156,7 +156,6 @@ def test_config_and_keywords_agree():
     ("options", "error", "words"),
     [
         ({"dtype": "int32"}, NotImplementedError, "dtype int4, int8 or int16, got int32"),
-        ({"dtype": "int4", "symmetric": False}, NotImplementedError, "symmetric int4"),
         ({"block": 32}, NotImplementedError, "weight_only"),
         ({"mode": "weight_only", "block": 20}, ValueError, "a block of 16"),
         ({"rounding": "up"}, ValueError, "rounding among nearest"),
@@ -176,12 +175,6 @@ def test_config_and_keywords_agree():
 def test_refuses_by_name(options, error, words):
     with pytest.raises(error, match=words):
         quantize_model(digits_net(), **options)
-
-
-def test_refuses_a_quantised_model():
-    q = quantize_model(digits_net())
-    with pytest.raises(ValueError, match="a float model, got a quantised one"):
-        quantize_model(q)
 
 
 # ---- single tensors ----

@@ -157,6 +157,18 @@ def test_int16_exports_only_where_the_opset_has_it(tmp_path):
     assert noise_db(want, session.run(None, {session.get_inputs()[0].name: x})[0]) > 80
 
 
+def test_recurrent_layers_with_states_of_8_bits_export_below_opset_21(tmp_path):
+    ort = judge("onnxruntime")
+    mt.manual_seed(1)
+    net, x = Recurrent(nn.LSTM).eval(), CASES["lstm"][1]
+    with pytest.raises(NotImplementedError, match="opset_version=21; recurrent layers with overrides"):
+        export_onnx(quantize_model(net, calibration_data=x), x.shape, tmp_path / "q.onnx", opset_version=17)
+    q = quantize_model(net, calibration_data=x, overrides={"recurrent": {"activation_dtype": "int8"}})
+    export_onnx(q, x.shape, tmp_path / "q.onnx", opset_version=17)
+    session = ort.InferenceSession(str(tmp_path / "q.onnx"), providers=["CPUExecutionProvider"])
+    assert noise_db(session.run(None, {session.get_inputs()[0].name: x})[0], q(x).numpy()) > 20
+
+
 # ---- 4 bits ----
 def test_int4_is_stored_packed_and_read_as_it_is(tmp_path):
     mt.manual_seed(0)
