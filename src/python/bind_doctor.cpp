@@ -55,19 +55,19 @@ void bind_mixed(nb::module_& m) {
       .def_ro("layer", &L::layer).def_ro("op", &L::op).def_ro("sqnr_db", &L::sqnr_db, "Of the outputs with this layer alone in integers.").def_ro("saving", &L::saving, "Of the objective.");
   using R = edge::MixedPrecisionRow;
   nb::class_<R>(m, "MixedPrecisionRow", "One mix that was tried.")
-      .def_ro("float_layers", &R::float_layers).def_ro("score", &R::score).def_ro("cost", &R::cost).def_ro("is_float", &R::is_float).def_ro("pareto", &R::pareto).def_ro("chosen", &R::chosen);
+      .def_ro("float_layers", &R::float_layers).def_ro("int16_layers", &R::int16_layers).def_ro("score", &R::score).def_ro("cost", &R::cost).def_ro("is_float", &R::is_float).def_ro("pareto", &R::pareto).def_ro("chosen", &R::chosen);
   using M = edge::MixedPrecision;
   nb::class_<M>(m, "MixedPrecision", "A model partly in integers, and what was tried.")
       .def_ro("model", &M::model).def_ro("float_score", &M::float_score).def_ro("score", &M::score).def_ro("objective", &M::objective).def_ro("layers", &M::layers).def_ro("table", &M::table)
       .def_ro("evaluations", &M::evaluations).def_ro("remembered", &M::remembered).def("to_text", &M::to_text).def("to_json", &M::to_json).def("__str__", &M::to_text);
-  m.def("quantize_with_accuracy", [](nn::ModuleRef model, nb::object calibration_data, nb::callable evaluate, double max_drop, std::string objective, nb::object journal, nb::object config, nb::kwargs given) {
-          edge::MixedPrecisionOptions o{config_of(config, given), max_drop, std::move(objective), journal.is_none() ? "" : path_of(journal)};
+  m.def("quantize_with_accuracy", [](nn::ModuleRef model, nb::object calibration_data, nb::callable evaluate, double max_drop, std::string objective, std::vector<std::string> precisions, nb::object journal, nb::object config, nb::kwargs given) {
+          edge::MixedPrecisionOptions o{config_of(config, given), max_drop, std::move(objective), std::move(precisions), journal.is_none() ? "" : path_of(journal)};
           auto score = [&](nn::Module& tried) { return nb::cast<double>(nb::float_(evaluate(nn::ModuleRef(&tried)))); };
           return edge::quantize_with_accuracy(*model, batches_of(calibration_data, *model), score, o);
-        }, "model"_a, "calibration_data"_a, "evaluate"_a, "max_drop"_a = 0.01, "objective"_a = "latency", "journal"_a = nb::none(), "config"_a = nb::none(), "options"_a,
+        }, "model"_a, "calibration_data"_a, "evaluate"_a, "max_drop"_a = 0.01, "objective"_a = "latency", "precisions"_a = std::vector<std::string>{"int8", "int16", "float"}, "journal"_a = nb::none(), "config"_a = nb::none(), "options"_a,
         nb::sig("def quantize_with_accuracy(model: Module, calibration_data: typing.Any, evaluate: collections.abc.Callable[[Module], float], max_drop: float = 0.01, objective: str = 'latency', "
-                "journal: str | os.PathLike[str] | None = None, config: QuantizationConfig | None = None, " CONFIG_KEYWORDS ") -> MixedPrecision"),
-        "Integers where evaluate(model), a score, drops by no more than max_drop; the layers that harm it most stay float.");
+                "precisions: collections.abc.Sequence[str] = ('int8', 'int16', 'float'), journal: str | os.PathLike[str] | None = None, config: QuantizationConfig | None = None, " CONFIG_KEYWORDS ") -> MixedPrecision"),
+        "int8 where evaluate(model), a score, drops by no more than max_drop; the layers that harm it most become int16 or stay float, whatever costs less.");
 }
 
 edge::ActivationScale scale_of(const char* who, nb::handle scale, nb::handle zero) {
@@ -87,6 +87,35 @@ template <class Q, class L> Ref<Q> from_float(const char* who, L& layer, nb::han
 #define FROM_FLOAT(layer, quantized)                                                                                                            \
   "def from_float(layer: " layer ", *, calibration_data: typing.Any = None, input_scale: float | None = None, input_zero_point: int = 0, "     \
   "output_scale: float | None = None, output_zero_point: int = 0, activation_dtype: DType | str | None = None, config: QuantizationConfig | None = None) -> " quantized
+
+#define FROM_RECURRENT(layer, quantized) \
+  "def from_float(layer: " layer ", *, calibration_data: typing.Any = None, config: QuantizationConfig | None = None, " CONFIG_KEYWORDS ") -> " quantized
+
+std::vector<Tensor> state_tensors(const char* who, nb::handle h) {
+  std::vector<Tensor> out;
+  if (h.is_none()) return out;
+  if (nb::isinstance<nb::tuple>(h) || nb::isinstance<nb::list>(h)) for (nb::handle s : nb::list(h)) out.push_back(to_tensor(who, s));
+  else out.push_back(to_tensor(who, h));
+  return out;
+}
+nb::object with_states(const std::vector<Tensor>& out) {
+  return nb::make_tuple(out[0], out.size() == 2 ? nb::cast(out[1]) : nb::object(nb::make_tuple(out[1], out[2])));
+}
+template <class Layer> void bind_quantized_sequence(nb::module_& m, const char* name, const char* sig) {
+  using Q = edge::QuantizedSequence<Layer>;
+  nb::class_<Q, edge::QuantizedRecurrent> c(m, name, nb::type_slots(ModuleSlots<Q>::slots), "A recurrent layer in integers: int8 weights, states of 16 bits, any number of steps. from_float makes it.");
+  ModuleSlots<Q>::dict_offset = nb::cast<Py_ssize_t>(c.attr("__dictoffset__"));
+  c.def_static("from_float", [name](Layer& l, nb::object data, nb::object config, nb::kwargs given) {
+     edge::QuantizationConfig how = config.is_none() ? edge::QuantizationConfig{.activation_dtype = DType::i16} : nb::cast<edge::QuantizationConfig>(config);
+     return Q::from_float(l, batches_of(data, l), config_of(nb::cast(how), given));
+   }, "layer"_a, nb::kw_only(), "calibration_data"_a = nb::none(), "config"_a = nb::none(), "options"_a, nb::sig(sig),
+   "The layer in integers: ranges from sequences; without, scales are found at each step. Options are quantize_model's; activation_dtype is int16 by default.")
+      .def("__deepcopy__", [](const Q& self, nb::dict) {
+        std::vector<Ref<edge::QuantizedModel>> cells;
+        for (auto& [child_name, cell] : self.children()) cells.push_back(dynamic_cast<const edge::QuantizedModel&>(*cell).clone());
+        return make<Q>(self, std::move(cells));
+      }, "memo"_a);
+}
 
 void bind_quantized_layers(nb::module_& m) {
   auto options = [](const char* who, bool dynamic, nb::handle dtype) { return edge::QuantizedLayerOptions{dynamic, dtype_of(who, dtype)}; };
@@ -114,6 +143,28 @@ void bind_quantized_layers(nb::module_& m) {
         }, "layer"_a, nb::kw_only(), "calibration_data"_a = nb::none(), "input_scale"_a = nb::none(), "input_zero_point"_a = 0, "output_scale"_a = nb::none(), "output_zero_point"_a = 0,
         "activation_dtype"_a = nb::none(), "config"_a = nb::none(), nb::sig(FROM_FLOAT("Conv2d", "QuantizedConv2d")),
         "The layer in integers: ranges from data, or scales as given; with neither the input's scale is found at each call.");
+  using R = edge::QuantizedRecurrent;
+  nb::class_<R, nn::Module> r(m, "QuantizedRecurrent", nb::type_slots(ModuleSlots<R>::slots), "What QuantizedLSTM, QuantizedGRU and QuantizedRNN share.");
+  ModuleSlots<R>::dict_offset = nb::cast<Py_ssize_t>(r.attr("__dictoffset__"));
+  r.def("forward", [](R& self, ArrayLike x, nb::object hx) {
+      const std::string who = self.type_name();
+      std::vector<Tensor> in = state_tensors(who.c_str(), hx);
+      in.insert(in.begin(), x.tensor(who.c_str()));
+      return with_states(self.forward(in));
+    }, "input"_a, "hx"_a = nb::none(), nb::sig("def forward(self, input: Tensor | numpy.typing.ArrayLike, hx: typing.Any = None) -> tuple[Tensor, typing.Any]"), "-> output, state.")
+      .def("step", [](R& self, ArrayLike x, nb::object state) {
+        const std::string who = self.type_name();
+        return with_states(self.step(x.tensor(who.c_str()), state_tensors(who.c_str(), state)));
+      }, "x"_a, "state"_a = nb::none(), nb::sig("def step(self, x: Tensor | numpy.typing.ArrayLike, state: typing.Any = None) -> tuple[Tensor, typing.Any]"),
+      "One step of a stream: x (N, input_size) and the state of the step before -> output (N, hidden_size), state.")
+      .def_ro("input_size", &R::input_size).def_ro("hidden_size", &R::hidden_size)
+      .def_prop_ro("num_layers", [](const R& self) { return self.options.num_layers; })
+      .def_prop_ro("batch_first", [](const R& self) { return self.options.batch_first; })
+      .def_prop_ro("bidirectional", [](const R& self) { return self.options.bidirectional; })
+      .def("extra_repr", &R::extra_repr);
+  bind_quantized_sequence<nn::LSTM>(m, "QuantizedLSTM", FROM_RECURRENT("LSTM", "QuantizedLSTM"));
+  bind_quantized_sequence<nn::GRU>(m, "QuantizedGRU", FROM_RECURRENT("GRU", "QuantizedGRU"));
+  bind_quantized_sequence<nn::RNN>(m, "QuantizedRNN", FROM_RECURRENT("RNN", "QuantizedRNN"));
 }
 
 }  // namespace

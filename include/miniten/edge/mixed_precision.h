@@ -3,13 +3,14 @@
 
 namespace miniten::edge {
 
-// Integers where they cost no more than a given drop, floats elsewhere: docs/edge/quantization_doctor.md.
+// int8 where that costs no more than a given drop, int16 or floats elsewhere: docs/edge/quantization_doctor.md.
 
 struct MixedPrecisionOptions {
   QuantizationConfig config;             // mode static
   double max_drop = 0.01;                // of the score, below that of the float model
   std::string objective = "latency";     // what is made small: latency (ms, measured on the first batch), size (bytes of the
                                          // file), energy (uJ, estimated from multiply-adds and bytes; Horowitz, ISSCC 2014)
+  std::vector<std::string> precisions{"int8", "int16", "float"};       // what a layer may be
   std::string journal;                   // a file that remembers what was tried, so that a stopped search goes on; empty: none
 };
 
@@ -19,7 +20,7 @@ struct LayerSensitivity {
   double saving = 0;                     // of the objective, by this layer in integers; may be negative
 };
 struct MixedPrecisionRow {               // one mix that was tried
-  std::vector<std::string> float_layers;
+  std::vector<std::string> float_layers, int16_layers;
   double score = 0, cost = 0;
   bool is_float = false;                 // the model given
   bool pareto = false;                   // none is both better and cheaper
@@ -37,7 +38,8 @@ struct MixedPrecision {
 };
 
 // evaluate: a score of a model, the greater the better. Layers are ranked by what they add to the outputs' error over
-// what integers save; the most harmful stay float, as few as keep the score. The calibration data are read once.
+// what integers save; the most harmful become int16 where that costs less than floats, else stay float, as few as keep
+// the score. The calibration data are read once.
 // Throws where no mix with a layer in integers keeps the score, and for a journal of another model or other options.
 using Evaluate = std::function<double(nn::Module&)>;
 MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibration, const Evaluate& evaluate, const MixedPrecisionOptions& = {});

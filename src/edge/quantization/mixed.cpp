@@ -15,6 +15,12 @@ namespace {
 
 constexpr const char* who = "quantize_with_accuracy";
 using Names = std::set<std::string>;
+// Layers by precision; all others are as the config says.
+struct Mix {
+  Names floats, wide;                              // wide: int16
+  bool operator==(const Mix&) const = default;
+  void drop(const std::string& layer) { floats.erase(layer); wide.erase(layer); }
+};
 
 // ---- what a mix costs ----
 // Picojoules: a float32 multiply and add 4.6, an int8 multiply with an int32 add 0.3, a byte from a small cache 1.25.
@@ -38,7 +44,8 @@ struct Search {
   const Evaluate& evaluate;
   Graph given, from;
   Decisions all;                                   // everything in integers that can be
-  std::vector<Range> ranges;
+  std::vector<Range> ranges, wide_ranges;          // for the config's activations, and for those of int16
+  std::vector<int> wide_config;                    // by number of a config: that of the same layers in int16
   std::vector<Tensor> first;                       // the first batch
   std::vector<Spec> specs;
   std::vector<Tensor> outputs;                     // of the float model on it
@@ -47,23 +54,40 @@ struct Search {
   MixedPrecision result;
   std::map<std::string, std::pair<double, double>> known;      // key -> score and cost
 
-  Decisions with_floats(const Names& floats) const {
+  void add_wide_configs() {
+    const size_t n = all.configs.size();
+    for (size_t i = 0; i < n; ++i) {
+      wide_config.push_back(int(n + i));
+      all.configs.push_back(resolved(overridden(all.configs[i], {.dtype = "int16"})));
+    }
+  }
+  Decisions decisions(const Mix& mix) const {
     Decisions d = all;
-    for (size_t i = 0; i < from.nodes.size(); ++i)
-      if (d.nodes[i].form == Decision::integers && floats.count(layer_of(from.nodes[i]))) d.nodes[i] = {Decision::floats, "for the score's sake"};
+    for (size_t i = 0; i < from.nodes.size(); ++i) {
+      if (d.nodes[i].form != Decision::integers) continue;
+      const std::string layer = layer_of(from.nodes[i]);
+      if (mix.floats.count(layer)) d.nodes[i] = {Decision::floats, "for the score's sake"};
+      else if (mix.wide.count(layer)) d.config[i] = wide_config[size_t(d.config[i])];
+    }
     regroup(from, d);
     return d;
   }
-  Graph mixed(const Names& floats, QuantizationReport& report) const {
+  Graph mixed(const Mix& mix, QuantizationReport& report) const {
     report.config = options.config;
     report.mode = "static";
     report.calibration_samples = samples;
-    Decisions d = with_floats(floats);
-    return place(given, from, d, [&](const Decisions& now) { return activation_parameters(from, now, ranges); }, report);
+    for (const std::string& layer : mix.wide) report.config.overrides.push_back({.layers = layer, .dtype = "int16"});
+    Decisions d = decisions(mix);
+    return place(given, from, d, [&](const Decisions& now) {
+      GroupParameters groups = activation_parameters(from, now, ranges), wide = activation_parameters(from, now, wide_ranges);
+      for (size_t i = 0; i < groups.of.size(); ++i)
+        if (now.quantized[i] && groups.of[i].dtype == DType::i16) { groups.of[i] = wide.of[i]; groups.ranges[i] = wide.ranges[i]; }
+      return groups;
+    }, report);
   }
-  Ref<QuantizedModel> made(const Names& floats) const {
+  Ref<QuantizedModel> made(const Mix& mix) const {
     QuantizationReport report;
-    Graph g = mixed(floats, report);
+    Graph g = mixed(mix, report);
     report.float_bytes = float_bytes(given);
     return model_of(std::move(g), std::move(report));
   }
@@ -100,7 +124,7 @@ struct Search {
   nlohmann::ordered_json head() const {
     QuantizationReport r;
     r.config = options.config;
-    return {{"model", fingerprint()}, {"objective", options.objective}, {"config", nlohmann::ordered_json::parse(r.to_json())["config"]}};
+    return {{"model", fingerprint()}, {"objective", options.objective}, {"precisions", options.precisions}, {"config", nlohmann::ordered_json::parse(r.to_json())["config"]}};
   }
   void open_journal() {
     if (options.journal.empty()) return;
@@ -128,25 +152,26 @@ struct Search {
     if (!out.flush()) throw Error(ErrorKind::io, who, "a journal that can be written", "\"" + options.journal + "\"");
   }
 
-  static std::string key_of(const Names& floats) { return nlohmann::json(floats).dump(); }
+  static std::string key_of(const Mix& mix) { return nlohmann::json(mix.floats).dump() + (mix.wide.empty() ? "" : " int16 " + nlohmann::json(mix.wide).dump()); }
+  static Mix mix_of(const MixedPrecisionRow& r) { return {{r.float_layers.begin(), r.float_layers.end()}, {r.int16_layers.begin(), r.int16_layers.end()}}; }
   double score_of(nn::Module& m) const {
     double s = evaluate(m);
     if (!std::isfinite(s)) throw Error(ErrorKind::value, who, "a finite score from evaluate", std::to_string(s));
     return s;
   }
-  double try_mix(const Names& floats) {
-    std::string key = key_of(floats);
+  double try_mix(const Mix& mix) {
+    std::string key = key_of(mix);
     for (const MixedPrecisionRow& r : result.table)
-      if (!r.is_float && key_of({r.float_layers.begin(), r.float_layers.end()}) == key) return r.score;
+      if (!r.is_float && mix_of(r) == mix) return r.score;
     auto at = known.find(key);
     result.remembered += at != known.end();
     if (at == known.end()) {
-      auto m = made(floats);
+      auto m = made(mix);
       ++result.evaluations;
       at = known.emplace(key, std::pair(score_of(*m), cost(m->graph(), m->size_bytes()))).first;
       write_line({{"mix", key}, {"score", at->second.first}, {"cost", at->second.second}});
     }
-    result.table.push_back({{floats.begin(), floats.end()}, at->second.first, at->second.second});
+    result.table.push_back({{mix.floats.begin(), mix.floats.end()}, {mix.wide.begin(), mix.wide.end()}, at->second.first, at->second.second});
     return at->second.first;
   }
   void try_float() {
@@ -157,7 +182,7 @@ struct Search {
       at = known.emplace("float", std::pair(score_of(model), cost(from, float_bytes(given)))).first;
       write_line({{"mix", "float"}, {"score", at->second.first}, {"cost", at->second.second}});
     }
-    MixedPrecisionRow row{{}, at->second.first, at->second.second};
+    MixedPrecisionRow row{{}, {}, at->second.first, at->second.second};
     row.is_float = true;
     result.table.push_back(row);
     result.float_score = at->second.first;
@@ -166,12 +191,15 @@ struct Search {
   // ---- what each layer does ----
   void scan() {
     Names everything(layers.begin(), layers.end());
-    auto costs = objective_by_layer(from), integer = objective_by_layer([&] { QuantizationReport r; return mixed({}, r); }());
+    auto cost_with = [&](const Mix& mix) { QuantizationReport r; return objective_by_layer(mixed(mix, r)); };
+    auto costs = objective_by_layer(from), integer = cost_with({});
+    const bool tries_wide = has("int16");
+    auto wide = tries_wide ? cost_with({{}, everything}) : std::map<std::string, double>{};
     for (const std::string& layer : layers) {
       Names others = everything;
       others.erase(layer);
       QuantizationReport unused;
-      Session s(bind_inputs(mixed(others, unused), specs));
+      Session s(bind_inputs(mixed({others, {}}, unused), specs));
       auto got = s.run(first);
       double signal = 0, noise = 0;
       for (size_t o = 0; o < got.size(); ++o) {
@@ -179,6 +207,7 @@ struct Search {
         for (size_t i = 0; i < x.size(); ++i) { signal += double(x[i]) * x[i]; noise += (double(x[i]) - y[i]) * (double(x[i]) - y[i]); }
       }
       LayerSensitivity l{layer, "", noise > 0 && signal > 0 ? 10 * std::log10(signal / noise) : noise > 0 ? -HUGE_VAL : HUGE_VAL, costs[layer] - integer[layer]};
+      if (tries_wide && (!has("float") || wide[layer] < costs[layer])) wide_first.insert(layer);
       for (const Node& n : from.nodes) if (layer_of(n) == layer) { l.op = std::string(n.op->name); break; }
       result.layers.push_back(std::move(l));
     }
@@ -202,44 +231,61 @@ struct Search {
     return by;
   }
 
-  // As few of the most harmful layers in floats as keep the score; then those back that can be.
+  bool has(const char* precision) const { return std::count(options.precisions.begin(), options.precisions.end(), precision) > 0; }
+  Names wide_first;                                // layers that cost less in int16 than in floats
+
+  // The k most harmful layers in what is cheaper than floats, or in floats all.
+  Mix worst(size_t k, bool may_be_wide) const {
+    Mix mix;
+    for (size_t i = 0; i < k; ++i) {
+      const std::string& layer = result.layers[i].layer;
+      (may_be_wide && wide_first.count(layer) ? mix.wide : mix.floats).insert(layer);
+    }
+    return mix;
+  }
+  // As few of the most harmful layers in a higher precision as keep the score. -> how many; more than there are: none does
+  size_t fewest(double wanted, bool may_be_wide) {
+    const size_t n = result.layers.size();
+    auto allowed = [&](size_t k) { return k < n || !worst(n, may_be_wide).wide.empty(); };     // floats alone are no mix
+    size_t fails = 0, keeps = n + 1;
+    for (size_t k = 1; k <= n; k = k < n ? std::min(k * 2, n) : n + 1) {
+      if (!allowed(k)) continue;
+      if (try_mix(worst(k, may_be_wide)) >= wanted) { keeps = k; break; }
+      fails = k;
+    }
+    while (keeps <= n && keeps - fails > 1) {
+      const size_t k = (fails + keeps) / 2;
+      (try_mix(worst(k, may_be_wide)) >= wanted ? keeps : fails) = k;
+    }
+    return keeps;
+  }
+  // Then those back that can be.
   void choose() {
     double wanted = result.float_score - options.max_drop;
-    auto worst = [&](size_t k) {
-      Names floats;
-      for (size_t i = 0; i < k; ++i) floats.insert(result.layers[i].layer);
-      return floats;
-    };
-    size_t n = result.layers.size(), fails = 0, keeps = n;
-    if (try_mix({}) >= wanted) keeps = 0;
-    else {
-      for (size_t k = 1; k < n; k *= 2) {
-        if (try_mix(worst(k)) >= wanted) { keeps = k; break; }
-        fails = k;
-      }
-      while (keeps - fails > 1) {
-        size_t k = (fails + keeps) / 2;
-        if (k >= n) break;
-        (try_mix(worst(k)) >= wanted ? keeps : fails) = k;
-      }
+    const size_t n = result.layers.size();
+    size_t keeps = 0;
+    bool may_be_wide = !wide_first.empty();
+    if (try_mix({}) < wanted) {
+      keeps = fewest(wanted, may_be_wide);
+      if (keeps > n && may_be_wide && has("float")) keeps = fewest(wanted, may_be_wide = false);
     }
-    if (keeps >= n) {
+    if (keeps > n) {
       double best = -HUGE_VAL;
       for (const MixedPrecisionRow& r : result.table) if (!r.is_float) best = std::max(best, r.score);
       throw Error(ErrorKind::value, who, "a mix within " + std::to_string(options.max_drop) + " of the float model's score " + std::to_string(result.float_score), "at best " + std::to_string(best),
                   "allow a greater max_drop, give more calibration data, or train with prepare_qat");
     }
-    Names floats = worst(keeps);
+    Mix mix = worst(keeps, may_be_wide);
     for (size_t i = keeps; i-- > 0;) {
-      Names fewer = floats;
-      fewer.erase(result.layers[i].layer);
-      if (fewer.size() < floats.size() && keeps > 1 && try_mix(fewer) >= wanted) floats = fewer;
+      Mix fewer = mix;
+      fewer.drop(result.layers[i].layer);
+      if (fewer != mix && keeps > 1 && try_mix(fewer) >= wanted) mix = fewer;
     }
     // Of what was tried and keeps the score, the cheapest.
     const MixedPrecisionRow* chosen = nullptr;
     for (const MixedPrecisionRow& r : result.table)
       if (!r.is_float && r.score >= wanted && (!chosen || r.cost < chosen->cost)) chosen = &r;
-    floats = {chosen->float_layers.begin(), chosen->float_layers.end()};
+    mix = mix_of(*chosen);
     result.score = chosen->score;
     for (MixedPrecisionRow& r : result.table) r.chosen = &r == chosen;
     for (MixedPrecisionRow& r : result.table) {
@@ -247,7 +293,7 @@ struct Search {
       for (const MixedPrecisionRow& o : result.table) r.pareto &= !(o.score >= r.score && o.cost <= r.cost && (o.score > r.score || o.cost < r.cost));
     }
     std::stable_sort(result.table.begin(), result.table.end(), [](auto& a, auto& b) { return a.cost < b.cost; });
-    result.model = made(floats);
+    result.model = made(mix);
   }
 };
 
@@ -262,6 +308,10 @@ MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibrat
   if (o.config.mode != "static") throw Error(ErrorKind::unsupported, who, "mode static", "\"" + o.config.mode + "\"");
   if (o.objective != "latency" && o.objective != "size" && o.objective != "energy")
     throw Error(ErrorKind::value, who, "an objective latency, size or energy", "\"" + o.objective + "\"");
+  for (const std::string& p : o.precisions)
+    if (p != "int8" && p != "int16" && p != "float") throw Error(ErrorKind::value, who, "precisions among int8, int16 and float", "\"" + p + "\"");
+  if (!std::count(o.precisions.begin(), o.precisions.end(), "int8") || o.precisions.size() < 2)
+    throw Error(ErrorKind::value, who, "precisions int8 and int16, float or both", std::to_string(o.precisions.size()) + " others");
   if (!(o.max_drop >= 0)) throw Error(ErrorKind::value, who, "a max_drop of 0 or more", std::to_string(o.max_drop));
   if (!calibration || !evaluate) throw Error(ErrorKind::type, who, "calibration data and an evaluate function", "none");
   NoGrad no_grad;
@@ -271,13 +321,14 @@ MixedPrecision quantize_with_accuracy(nn::Module& model, const Batches& calibrat
   if (s.first.empty()) throw Error(ErrorKind::value, who, "at least one calibration batch", "none");
   for (const Tensor& t : s.first) s.specs.push_back(t.spec());
   s.given = own_copy(graph_for(who, model, s.specs));
-  check_graph(s.given);
+  check_graph(s.given);                            // its score and size are those of floats: a quantised one is refused
   widen_states(s.given, o.config);
   const QuantizationConfig config = named(s.given, o.config);
   s.from = folded(s.given, config);
   s.all = decide(s.from, config, "static");
   bool is_first = true;
-  s.ranges = calibrate(s.from, s.all, [&]() { return std::exchange(is_first, false) ? s.first : calibration(); }, s.samples);
+  s.ranges = calibrate(s.from, s.all, [&]() { return std::exchange(is_first, false) ? s.first : calibration(); }, s.samples, [](int, const Tensor&) {}, &s.wide_ranges);
+  s.add_wide_configs();
   QuantizationReport unused;
   unused.config = o.config;
   unused.mode = "static";
@@ -302,14 +353,19 @@ std::string MixedPrecision::to_text() const {
   char line[256];
   std::snprintf(line, sizeof line, "score %.6g, of the float model %.6g; %lld evaluations, %lld remembered\n", score, float_score, static_cast<long long>(evaluations), static_cast<long long>(remembered));
   std::string s = line;
-  std::snprintf(line, sizeof line, "%2s %12s %12s  float layers\n", "", "score", unit_of(objective));
+  std::snprintf(line, sizeof line, "%2s %12s %12s  layers that are not int8\n", "", "score", unit_of(objective));
   s += line;
   for (const MixedPrecisionRow& r : table) {
     std::snprintf(line, sizeof line, "%s%s %12.6g %12.6g  ", r.chosen ? ">" : " ", r.pareto ? "*" : " ", r.score, r.cost);
     s += line;
-    if (r.is_float) s += "all";
-    else if (r.float_layers.empty()) s += "none";
-    for (size_t i = 0; i < r.float_layers.size(); ++i) s += (i ? ", " : "") + r.float_layers[i];
+    auto list = [&](const char* what, const std::vector<std::string>& names) {
+      for (size_t i = 0; i < names.size(); ++i) s += (i ? ", " : std::string(what) + ": ") + names[i];
+    };
+    if (r.is_float) s += "float: all";
+    else if (r.float_layers.empty() && r.int16_layers.empty()) s += "none";
+    list("float", r.float_layers);
+    if (!r.float_layers.empty() && !r.int16_layers.empty()) s += "; ";
+    list("int16", r.int16_layers);
     s += "\n";
   }
   return s + "> chosen, * none is both better and cheaper\n";
@@ -320,7 +376,7 @@ std::string MixedPrecision::to_json() const {
                            {"layers", nlohmann::ordered_json::array()}, {"table", nlohmann::ordered_json::array()}};
   for (const LayerSensitivity& l : layers) j["layers"].push_back({{"layer", l.layer}, {"op", l.op}, {"sqnr_db", finite(l.sqnr_db)}, {"saving", l.saving}});
   for (const MixedPrecisionRow& r : table)
-    j["table"].push_back({{"float_layers", r.float_layers}, {"score", r.score}, {"cost", r.cost}, {"is_float", r.is_float}, {"pareto", r.pareto}, {"chosen", r.chosen}});
+    j["table"].push_back({{"float_layers", r.float_layers}, {"int16_layers", r.int16_layers}, {"score", r.score}, {"cost", r.cost}, {"is_float", r.is_float}, {"pareto", r.pareto}, {"chosen", r.chosen}});
   return j.dump();
 }
 

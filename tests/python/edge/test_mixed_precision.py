@@ -35,7 +35,7 @@ def test_the_harmful_layer_stays_float(objective):
     model = net()
     score = agreement(model)
     assert score(quantize_model(model, calibration_data=X)) < 0.95
-    found = quantize_with_accuracy(model, X, score, max_drop=0.03, objective=objective)
+    found = quantize_with_accuracy(model, X, score, max_drop=0.03, objective=objective, precisions=("int8", "float"))
     assert found.float_score == 1 and found.score >= 0.97 and score(found.model) == found.score
     dtypes = {r.layer: r.dtype for r in found.model.report().rows}
     assert "int8" in dtypes.values()
@@ -45,6 +45,19 @@ def test_the_harmful_layer_stays_float(objective):
     assert "for the score's sake" in str(found.model.report()) and str(found).count(">") == 2
     if objective == "size":
         assert chosen.cost == found.model.size_bytes()
+
+
+def test_int16_is_taken_where_it_costs_less_than_floats():
+    model = net()
+    score = agreement(model)
+    found = quantize_with_accuracy(model, X, score, max_drop=0.06, objective="size")
+    chosen = next(r for r in found.table if r.chosen)
+    assert chosen.int16_layers and not chosen.float_layers and score(found.model) == found.score >= 0.94
+    dtypes = {r.layer: r.dtype for r in found.model.report().rows if r.op == "matmul"}
+    assert {n for n, t in dtypes.items() if t == "int16"} == set(chosen.int16_layers) and "int8" in dtypes.values()
+    assert "int16: " in str(found) and json.loads(found.to_json())["table"][0].keys() >= {"int16_layers", "float_layers"}
+    only = quantize_with_accuracy(model, X, score, max_drop=0.06, objective="latency", precisions=("int8", "int16"))
+    assert only.score >= 0.94 and not any(r.float_layers for r in only.table)
 
 
 def test_everything_is_integers_where_the_score_allows():
@@ -103,6 +116,10 @@ def test_refusals():
         quantize_with_accuracy(net(), X, lambda m: float(not isinstance(m, mt.edge.QuantizedModel)))
     with pytest.raises(ValueError, match="latency, size or energy"):
         quantize_with_accuracy(net(), X, lambda m: 1.0, objective="beauty")
+    with pytest.raises(ValueError, match="precisions among"):
+        quantize_with_accuracy(net(), X, lambda m: 1.0, precisions=("int8", "int3"))
+    with pytest.raises(ValueError, match="precisions int8 and"):
+        quantize_with_accuracy(net(), X, lambda m: 1.0, precisions=("int16", "float"))
     with pytest.raises(ValueError, match="max_drop"):
         quantize_with_accuracy(net(), X, lambda m: 1.0, max_drop=-1)
     with pytest.raises(ValueError, match="finite score"):
