@@ -72,7 +72,8 @@ TEST(QuantizeTensor, RefusesWhatItCannotDo) {
   Tensor x = normal({2, 3}, 1);
   EXPECT_EQ(error_of([] { quantize_tensor(Tensor::of({2}, {1, NAN})); }), "[quantize_tensor] expected finite values, got NaN or infinity (replace them first)");
   EXPECT_NE(error_of([] { quantize_tensor(Tensor::of({2}, {1, INFINITY})); }).find("finite"), std::string::npos);
-  EXPECT_NE(error_of([&] { quantize_tensor(x, DType::i4); }).find("int8, uint8 or int16, got int4"), std::string::npos);
+  EXPECT_NE(error_of([&] { quantize_tensor(x, DType::i32); }).find("int4, int8, uint8 or int16, got int32"), std::string::npos);
+  EXPECT_NE(error_of([&] { quantize_tensor(x, DType::i4, true, {}, 8); }).find("the axis that blocks run along"), std::string::npos);
   EXPECT_NE(error_of([&] { quantize_tensor(x, DType::i8, true, 2); }).find("an axis in [-2, 2), got 2"), std::string::npos);
   EXPECT_NE(error_of([&] { quantize_tensor(cast(x, DType::i32)); }).find("floating-point"), std::string::npos);
   auto q = quantize_tensor(x, DType::i8, true, 0);

@@ -169,7 +169,7 @@ def test_scales_of_an_onnx_file_stand(tmp_path, form):
     with pytest.warns(UserWarning, match="quantised already"):
         anew = quantize_model(model, calibration_data=x)
     assert not set(anew.graph.ops) & {"conv2d", "matmul"}
-    assert noise_db(net(x).numpy(), anew(x).numpy()) > min(noise_db(net(x).numpy(), want) - 4, 45)
+    assert noise_db(net(x).numpy(), anew(x).numpy()) > 24
 
 
 def test_scales_of_a_tflite_file_stand(tmp_path):
@@ -177,7 +177,7 @@ def test_scales_of_a_tflite_file_stand(tmp_path):
     from litert import LiteRT
 
     mt.manual_seed(1)
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.Flatten(), nn.Linear(200, 5)).eval()
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, groups=8), nn.Flatten(), nn.Linear(128, 5)).eval()
     x = NETS["branches"][1]
     path = tmp_path / "q.tflite"
     theirs = LiteRT(path, export_tflite(net, (1, 3, 10, 10), path, quantize="int8", calibration_data=x))
