@@ -174,9 +174,11 @@ def test_errors(net, overrides, error, text):
         quantize_model(net, calibration_data=X, overrides=overrides)
 
 
-def test_training_takes_skip_alone(net):
-    with pytest.raises(NotImplementedError, match="overrides"):
-        prepare_qat(net, calibration_data=X, overrides={"stem": {"dtype": "int16"}})
+def test_training_takes_settings_by_layer(net):
+    prepared = prepare_qat(net, calibration_data=X, overrides={"stem": {"dtype": "int16"}}).eval()
+    integers = prepared.convert()
+    assert next(r.dtype for r in integers.report().rows if r.layer == "stem") == "int16"
+    assert prepared(X).numpy().tobytes() == integers(X).numpy().tobytes()
 
 
 # ---- fallback ----
