@@ -16,7 +16,6 @@ struct Raiser {
   const Graph& from;
   Graph g;
   std::map<int, int> floats;                       // an integer value, or a float one that is gone -> the floats it stands for
-  std::vector<std::string> kept;                   // layers that stay integers
 
   explicit Raiser(const Graph& given) : from(given), g(given) { g.nodes.clear(); }
   const Value& value(int id) const { return g.values[size_t(id)]; }
@@ -73,7 +72,7 @@ struct Raiser {
       g.nodes.push_back(std::move(moved));
       return;
     }
-    keep(n);
+    throw Error(ErrorKind::unsupported, "quantize_model", "layers whose integers have a float form", "\"" + layer_of(n) + "\" (" + std::string(n.op->name) + ")", "quantise the float model that it came from");
   }
   // A range that ends at 0 tells of a ReLU which a file left to the integers; only ops that take cuts in can have given it.
   int cut(const Node& n, int floats_of_it) {
@@ -114,27 +113,6 @@ struct Raiser {
     }
     give(n.out[0], result);
   }
-  // Between conversions, as it was.
-  void keep(const Node& n) {
-    const std::string layer = layer_of(n);
-    if (std::find(kept.begin(), kept.end(), layer) == kept.end()) kept.push_back(layer);
-    Node same = n;
-    auto convert = [&](const OpDef& op, int x, DType to, const Quantized& q, int into) {
-      int scale = g.add_value({DType::f32, scale_tensor(q).shape()}, layer + ".scale", scale_tensor(q)), zero = g.add_value(zero_tensor(q).spec(), layer + ".zero_point", zero_tensor(q));
-      int result = into >= 0 ? into : g.add_value({to, value(x).spec.shape});
-      g.nodes.push_back({&op, std::make_shared<QuantizeAttrs>(QuantizeAttrs{q.dtype, q.axis}), {x, scale, zero}, {result}, n.name, {}});
-      return result;
-    };
-    auto quantized = [&](int id) {
-      if (value(id).quantized) return value(id).quantized;
-      throw Error(ErrorKind::unsupported, "quantize_model", "integers whose scales are known", "layer \"" + layer + "\" (" + std::string(n.op->name) + ") without", "quantise the float model that it came from");
-    };
-    for (int& id : same.in)
-      if (floats.count(id)) id = is_float(value(id).spec.dtype) ? at(id) : convert(quantize_op, at(id), quantized(id)->dtype, *quantized(id), -1);
-    g.nodes.push_back(same);
-    for (int id : n.out)
-      if (!is_float(value(id).spec.dtype)) floats[id] = convert(dequantize_op, id, DType::f32, *quantized(id), -1);
-  }
 };
 
 }  // namespace
@@ -152,7 +130,6 @@ Graph floats_of(const Graph& given, std::vector<std::string>& notes) {
   remove_dead(r.g);
   verify(r.g);
   notes.push_back("the model given was quantised: what its first rounding lost stays lost. Quantise the float model where there is one");
-  for (const std::string& layer : r.kept) notes.push_back("\"" + layer + "\" stays as it was quantised: its integers have no float form");
   return std::move(r.g);
 }
 

@@ -80,8 +80,8 @@ std::vector<Slower> slower_in_integers(const Graph&, const QuantizationConfig&, 
 
 // The steps around them.
 void check_graph(const Graph&, bool was_quantized = false);            // throws for what cannot be quantised
-// Of a model in integers, its own or from a file: the graph of floats that these stand for. What has no float form stays
-// between conversions. Tells what was lost.
+// Of a model in integers, its own or from a file: the graph of floats that these stand for. Throws for what has
+// no float form. Tells what was lost.
 bool holds_integers(const Graph&);
 Graph floats_of(const Graph&, std::vector<std::string>& notes);
 size_t float_bytes(const Graph&);                  // of a float model's file
