@@ -88,6 +88,35 @@ template <class Q, class L> Ref<Q> from_float(const char* who, L& layer, nb::han
   "def from_float(layer: " layer ", *, calibration_data: typing.Any = None, input_scale: float | None = None, input_zero_point: int = 0, "     \
   "output_scale: float | None = None, output_zero_point: int = 0, activation_dtype: DType | str | None = None, config: QuantizationConfig | None = None) -> " quantized
 
+#define FROM_RECURRENT(layer, quantized) \
+  "def from_float(layer: " layer ", *, calibration_data: typing.Any = None, config: QuantizationConfig | None = None, " CONFIG_KEYWORDS ") -> " quantized
+
+std::vector<Tensor> state_tensors(const char* who, nb::handle h) {
+  std::vector<Tensor> out;
+  if (h.is_none()) return out;
+  if (nb::isinstance<nb::tuple>(h) || nb::isinstance<nb::list>(h)) for (nb::handle s : nb::list(h)) out.push_back(to_tensor(who, s));
+  else out.push_back(to_tensor(who, h));
+  return out;
+}
+nb::object with_states(const std::vector<Tensor>& out) {
+  return nb::make_tuple(out[0], out.size() == 2 ? nb::cast(out[1]) : nb::object(nb::make_tuple(out[1], out[2])));
+}
+template <class Layer> void bind_quantized_sequence(nb::module_& m, const char* name, const char* sig) {
+  using Q = edge::QuantizedSequence<Layer>;
+  nb::class_<Q, edge::QuantizedRecurrent> c(m, name, nb::type_slots(ModuleSlots<Q>::slots), "A recurrent layer in integers: int8 weights, states of 16 bits, any number of steps. from_float makes it.");
+  ModuleSlots<Q>::dict_offset = nb::cast<Py_ssize_t>(c.attr("__dictoffset__"));
+  c.def_static("from_float", [name](Layer& l, nb::object data, nb::object config, nb::kwargs given) {
+     edge::QuantizationConfig how = config.is_none() ? edge::QuantizationConfig{.activation_dtype = DType::i16} : nb::cast<edge::QuantizationConfig>(config);
+     return Q::from_float(l, batches_of(data, l), config_of(nb::cast(how), given));
+   }, "layer"_a, nb::kw_only(), "calibration_data"_a = nb::none(), "config"_a = nb::none(), "options"_a, nb::sig(sig),
+   "The layer in integers: ranges from sequences; without, scales are found at each step. Options are quantize_model's; activation_dtype is int16 by default.")
+      .def("__deepcopy__", [](const Q& self, nb::dict) {
+        std::vector<Ref<edge::QuantizedModel>> cells;
+        for (auto& [child_name, cell] : self.children()) cells.push_back(dynamic_cast<const edge::QuantizedModel&>(*cell).clone());
+        return make<Q>(self, std::move(cells));
+      }, "memo"_a);
+}
+
 void bind_quantized_layers(nb::module_& m) {
   auto options = [](const char* who, bool dynamic, nb::handle dtype) { return edge::QuantizedLayerOptions{dynamic, dtype_of(who, dtype)}; };
   using Q = edge::QuantizedLinear;
@@ -114,6 +143,28 @@ void bind_quantized_layers(nb::module_& m) {
         }, "layer"_a, nb::kw_only(), "calibration_data"_a = nb::none(), "input_scale"_a = nb::none(), "input_zero_point"_a = 0, "output_scale"_a = nb::none(), "output_zero_point"_a = 0,
         "activation_dtype"_a = nb::none(), "config"_a = nb::none(), nb::sig(FROM_FLOAT("Conv2d", "QuantizedConv2d")),
         "The layer in integers: ranges from data, or scales as given; with neither the input's scale is found at each call.");
+  using R = edge::QuantizedRecurrent;
+  nb::class_<R, nn::Module> r(m, "QuantizedRecurrent", nb::type_slots(ModuleSlots<R>::slots), "What QuantizedLSTM, QuantizedGRU and QuantizedRNN share.");
+  ModuleSlots<R>::dict_offset = nb::cast<Py_ssize_t>(r.attr("__dictoffset__"));
+  r.def("forward", [](R& self, ArrayLike x, nb::object hx) {
+      const std::string who = self.type_name();
+      std::vector<Tensor> in = state_tensors(who.c_str(), hx);
+      in.insert(in.begin(), x.tensor(who.c_str()));
+      return with_states(self.forward(in));
+    }, "input"_a, "hx"_a = nb::none(), nb::sig("def forward(self, input: Tensor | numpy.typing.ArrayLike, hx: typing.Any = None) -> tuple[Tensor, typing.Any]"), "-> output, state.")
+      .def("step", [](R& self, ArrayLike x, nb::object state) {
+        const std::string who = self.type_name();
+        return with_states(self.step(x.tensor(who.c_str()), state_tensors(who.c_str(), state)));
+      }, "x"_a, "state"_a = nb::none(), nb::sig("def step(self, x: Tensor | numpy.typing.ArrayLike, state: typing.Any = None) -> tuple[Tensor, typing.Any]"),
+      "One step of a stream: x (N, input_size) and the state of the step before -> output (N, hidden_size), state.")
+      .def_ro("input_size", &R::input_size).def_ro("hidden_size", &R::hidden_size)
+      .def_prop_ro("num_layers", [](const R& self) { return self.options.num_layers; })
+      .def_prop_ro("batch_first", [](const R& self) { return self.options.batch_first; })
+      .def_prop_ro("bidirectional", [](const R& self) { return self.options.bidirectional; })
+      .def("extra_repr", &R::extra_repr);
+  bind_quantized_sequence<nn::LSTM>(m, "QuantizedLSTM", FROM_RECURRENT("LSTM", "QuantizedLSTM"));
+  bind_quantized_sequence<nn::GRU>(m, "QuantizedGRU", FROM_RECURRENT("GRU", "QuantizedGRU"));
+  bind_quantized_sequence<nn::RNN>(m, "QuantizedRNN", FROM_RECURRENT("RNN", "QuantizedRNN"));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -43,12 +44,31 @@ std::vector<Tensor> batch_of(nb::handle batch, size_t inputs, const std::vector<
 
 namespace {
 
-// Tells a function of each batch that was read.
-edge::Batches told(edge::Batches batches, nb::object progress) {
-  if (!PyCallable_Check(progress.ptr())) throw Error(ErrorKind::type, "quantize_model", "progress as a function of how many batches were read", type_text(progress));
-  return [=, done = int64_t{0}]() mutable -> std::vector<Tensor> {
+// Tells of each batch that was read: a function, or (True, and where standard error is a terminal) a line there.
+edge::Batches shown(edge::Batches batches, nb::handle data, nb::object progress) {
+  nb::object err = nb::module_::import_("sys").attr("stderr");
+  if (progress.is_none()) progress = nb::bool_(!err.is_none() && nb::hasattr(err, "isatty") && nb::cast<bool>(nb::bool_(err.attr("isatty")())));
+  const bool calls = PyCallable_Check(progress.ptr());
+  if (!calls && !PyBool_Check(progress.ptr())) throw Error(ErrorKind::type, "quantize_model", "progress as True, False or a function of (batches, of how many)", type_text(progress));
+  if (!calls && !nb::cast<bool>(progress)) return batches;
+  Py_ssize_t total = nb::isinstance<nb::list>(data) || nb::hasattr(data, "batch_size") ? PyObject_Size(data.ptr()) : -1;
+  if (total < 0) PyErr_Clear();
+  nb::object of = total < 0 ? nb::none() : nb::object(nb::int_(total));
+  const auto start = std::chrono::steady_clock::now();
+  return [=, done = int64_t{0}, told = start]() mutable -> std::vector<Tensor> {
     std::vector<Tensor> batch = batches();
-    if (!batch.empty()) progress(++done);
+    const auto now = std::chrono::steady_clock::now();
+    const bool over = batch.empty();
+    if (!over) ++done;
+    if (calls) {
+      if (!over) progress(done, of);
+    } else if (now - start > std::chrono::seconds(1) && (over || now - told > std::chrono::milliseconds(200))) {
+      told = now;
+      std::string line = "\rcalibrating: " + std::to_string(done) + (total < 0 ? "" : " of " + std::to_string(total)) + " batches, " +
+                         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - start).count()) + " s" + (over ? "\n" : "");
+      err.attr("write")(line);
+      err.attr("flush")();
+    }
     return batch;
   };
 }
@@ -253,7 +273,7 @@ void bind_quantization(nb::module_& m) {
   m.def("quantize_model", [](nn::ModuleRef model, nb::object config, nb::object calibration_data, nb::object progress, nb::kwargs given) {
           edge::QuantizationConfig c = config_of(config, given);
           edge::Batches batches = batches_of(calibration_data, *model);
-          if (batches && !progress.is_none()) batches = told(std::move(batches), progress);
+          if (batches) batches = shown(std::move(batches), calibration_data, progress);
           auto quantized = edge::quantize_model(*model, c, batches);
           if (quantized->report().requantized && PyErr_WarnEx(PyExc_UserWarning, "[quantize_model] the model is quantised already: what its first rounding lost stays lost. Quantise the float model where there is one", 1) < 0)
             throw nb::python_error();
@@ -263,9 +283,10 @@ void bind_quantization(nb::module_& m) {
                 "symmetric: bool = True, activation_dtype: DType | str = 'int8', activation_symmetric: bool = False, method: str = 'minmax', percentile: float = 99.999, momentum: float = 0.9, "
                 "rounding: str = 'nearest', correct_bias: bool = False, equalize: bool = False, optimize: str = 'none', mode: str = 'static', block: int = 0, "
                 "skip: collections.abc.Sequence[str | int] = (), overrides: dict[str | int, dict[str, typing.Any]] | None = None, fallback: str | None = None, "
-                "progress: collections.abc.Callable[[int], typing.Any] | None = None) -> QuantizedModel"),
+                "progress: bool | collections.abc.Callable[[int, int | None], typing.Any] | None = None) -> QuantizedModel"),
         "A quantised copy; the model given is not modified. calibration_data: an array, or an iterable of batches. overrides: layers -> settings of their own.\n\n"
-        "Without it weights are static and activations get their scales at run time. Keywords override config. progress: called with the number of batches read.");
+        "Without it weights are static and activations get their scales at run time. Keywords override config. progress: called with the number of batches read (and of\n"
+        "how many); True, and by default in a terminal, shows a line.");
 }
 
 // As the class it is.

@@ -1,6 +1,7 @@
 #pragma once
 #include "miniten/edge/quantization.h"
 #include "miniten/nn/layers.h"
+#include "miniten/nn/recurrent.h"
 
 namespace miniten::edge {
 
@@ -62,5 +63,38 @@ class QuantizedConv2d : public QuantizedLayer {
   Tensor run(const Tensor&) const override;
   Tensor run_dynamic(const std::vector<Tensor>&) const override;
 };
+
+// A recurrent layer in integers: int8 weights, states of 16 bits (or as the config's activation_dtype says), any number of
+// steps. Takes and gives what the float layer does. Its cells are quantised models of one step, children "l0", "l0_reverse".
+class QuantizedRecurrent : public nn::Module {
+ public:
+  // Cells of a float layer; the one given is not modified. Without calibration data (inputs of the layer) scales are found
+  // at each step.
+  static std::vector<Ref<QuantizedModel>> cells_of(nn::Recurrent&, const Batches& calibration, const QuantizationConfig&);
+  template <class Shape>                           // of a float layer or another of these; cells by layer, then direction
+  QuantizedRecurrent(const Shape& s, std::vector<Ref<QuantizedModel>> cells) : input_size(s.input_size), hidden_size(s.hidden_size), options(s.options), kind(s.kind) { take(std::move(cells)); }
+  std::vector<Tensor> forward(const std::vector<Tensor>&) override;                            // (x, [h0, [c0]]) -> output, h (and c)
+  std::vector<Tensor> step(const Tensor& x, const std::vector<Tensor>& states);                // see nn::Recurrent::step
+  std::string type_name() const override;                                                      // QuantizedLSTM, QuantizedGRU, QuantizedRNN
+  std::string extra_repr() const override;
+  bool takes_options() const override { return true; }
+  int64_t input_size, hidden_size;
+  nn::RecurrentOptions options;
+  CellKind kind;
+
+ private:
+  void take(std::vector<Ref<QuantizedModel>>);
+  std::vector<Tensor> initial(const std::vector<Tensor>& given, int64_t batch) const;
+  std::vector<Tensor> next(int64_t layer, int64_t direction, const Tensor& x, const std::vector<Tensor>& state);
+};
+template <class Layer> struct QuantizedSequence : QuantizedRecurrent {
+  using QuantizedRecurrent::QuantizedRecurrent;
+  static Ref<QuantizedSequence> from_float(Layer& layer, const Batches& calibration = nullptr, const QuantizationConfig& config = {.activation_dtype = DType::i16}) {
+    return make<QuantizedSequence>(layer, cells_of(layer, calibration, config));
+  }
+};
+using QuantizedLSTM = QuantizedSequence<nn::LSTM>;
+using QuantizedGRU = QuantizedSequence<nn::GRU>;
+using QuantizedRNN = QuantizedSequence<nn::RNN>;
 
 }  // namespace miniten::edge

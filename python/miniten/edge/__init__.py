@@ -19,8 +19,11 @@ from miniten.edge.quantization import (
     PreparedModel,
     QuantizationConfig,
     QuantizedConv2d,
+    QuantizedGRU,
     QuantizedLinear,
+    QuantizedLSTM,
     QuantizedModel,
+    QuantizedRNN,
     compare_quantized,
     convert,
     dequantize_tensor,
@@ -46,7 +49,7 @@ from miniten.edge.utils import (
 
 __all__ = [
     "BenchmarkReport", "Device", "GradualPruning", "LowRankApproximation", "PreparedModel", "PrunedModel", "QuantizationConfig", "QuantizedConv2d",
-    "QuantizedLinear", "QuantizedModel", "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
+    "QuantizedGRU", "QuantizedLSTM", "QuantizedLinear", "QuantizedModel", "QuantizedRNN", "SharedModel", "battery_life", "benchmark", "benchmark_layer", "benchmark_model", "channel_groups", "check_edge_compatibility",
     "compare_models", "compress", "compare_quantized", "compress_model", "compression", "convert", "count_flops", "count_parameters", "dequantize_tensor", "devices",
     "estimate_latency", "estimate_memory", "estimate_power", "estimate_training_memory", "export", "export_c", "export_miniten", "export_onnx",
     "export_tflite", "from_keras", "from_torch", "knowledge_distillation", "latency_test", "load_miniten", "load_onnx", "load_tflite", "low_rank", "magnitude_prune", "memory_benchmark",

@@ -8,8 +8,11 @@ from miniten._core import (
     QuantizationFix,
     QuantizationReport,
     QuantizedConv2d,
+    QuantizedGRU,
     QuantizedLinear,
+    QuantizedLSTM,
     QuantizedModel,
+    QuantizedRNN,
     compare_quantized,
     convert,
     dequantize_tensor,
@@ -22,6 +25,6 @@ from miniten._core import (
 
 __all__ = [
     "MixedPrecision", "PreparedModel", "QuantizationComparison", "QuantizationConfig", "QuantizationFix", "QuantizationReport",
-    "QuantizedConv2d", "QuantizedLinear", "QuantizedModel", "compare_quantized", "convert", "dequantize_tensor", "fake_quantize",
+    "QuantizedConv2d", "QuantizedGRU", "QuantizedLSTM", "QuantizedLinear", "QuantizedModel", "QuantizedRNN", "compare_quantized", "convert", "dequantize_tensor", "fake_quantize",
     "prepare_qat", "quantize_model", "quantize_tensor", "quantize_with_accuracy",
 ]

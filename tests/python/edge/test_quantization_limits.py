@@ -238,10 +238,24 @@ def test_calibration_memory_is_flat_over_ten_thousand_batches():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2048
 
 
-def test_progress_is_told():
+def test_progress_is_told(capsys):
     net = nn.Sequential(nn.Linear(8, 4)).eval()
     batches, told = [normal(4, 8) for _ in range(5)], []
-    quantize_model(net, calibration_data=iter(batches), progress=told.append)
-    assert told == [1, 2, 3, 4, 5]
+    quantize_model(net, calibration_data=batches, progress=lambda done, total: told.append((done, total)))
+    assert told == [(i + 1, 5) for i in range(5)]
+    quantize_model(net, calibration_data=iter(batches), progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (5, None)
+
+    def slow():
+        import time
+
+        for b in batches:
+            time.sleep(0.25)
+            yield b
+
+    quantize_model(net, calibration_data=slow(), progress=True)
+    assert "calibrating: 5 batches, 1 s\n" in capsys.readouterr().err
+    quantize_model(net, calibration_data=slow())                # no terminal: nothing
+    assert capsys.readouterr().err == ""
     with pytest.raises(TypeError, match="progress as"):
         quantize_model(net, calibration_data=batches, progress=3)

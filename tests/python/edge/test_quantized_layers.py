@@ -7,7 +7,7 @@ import pytest
 
 import miniten as mt
 from miniten import nn
-from miniten.edge import QuantizedConv2d, QuantizedLinear, quantize_model
+from miniten.edge import QuantizedConv2d, QuantizedGRU, QuantizedLinear, QuantizedLSTM, QuantizedRNN, quantize_model
 
 RNG = np.random.default_rng(1)
 
@@ -128,3 +128,90 @@ def test_refusals():
     layer.load_state_dict({"weight": np.full((7, 10), np.nan, "float32"), "bias": np.zeros(7, "float32")})
     with pytest.raises(ValueError, match="finite weights"):
         QuantizedLinear.from_float(layer)
+
+
+# ---- recurrent layers ----
+RECURRENT = {
+    "lstm": (QuantizedLSTM, lambda **o: nn.LSTM(6, 12, **o)), "gru": (QuantizedGRU, lambda **o: nn.GRU(6, 12, **o)), "rnn": (QuantizedRNN, lambda **o: nn.RNN(6, 12, **o)),
+    "relu": (QuantizedRNN, lambda **o: nn.RNN(6, 12, nonlinearity="relu", **o)),
+}
+
+
+def states_of(state):
+    return [s.numpy() for s in state] if isinstance(state, tuple) else [state.numpy()]
+
+
+def noise_db(want, got):
+    return 10 * np.log10((want.astype("float64") ** 2).sum() / ((want.astype("float64") - got) ** 2).sum())
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}, {"batch_first": True, "bias": False}], ids=str)
+@pytest.mark.parametrize("name", RECURRENT)
+def test_recurrent_layers_stand_alone(name, options):
+    kind, make = RECURRENT[name]
+    mt.manual_seed(1)
+    layer = make(**options).eval()
+    x = RNG.normal(size=(9, 5, 6)).astype("float32")
+    q = kind.from_float(layer, calibration_data=[x, x * 0.5])
+    assert type(q) is kind and all(t.numpy().dtype == np.int8 for n, t in q.state_dict().items() if "weight_" in n and n.endswith(("_ih", "_hh")))
+    for steps in (9, 4, 1):                                      # any number of steps
+        part = x[:, :steps] if options.get("batch_first") else x[:steps]
+        (want, state), (got, own) = layer(part), q(part)
+        assert got.shape == want.shape and noise_db(want.numpy(), got.numpy()) > 28
+        assert all(noise_db(a, b) > 28 for a, b in zip(states_of(state), states_of(own), strict=True))
+    base, out = mt.cpu_info()["isa"], q(x)[0].numpy().tobytes()
+    try:
+        for isa in mt.cpu_info()["available_isas"]:
+            mt.set_isa(isa)
+            assert q(x)[0].numpy().tobytes() == out
+    finally:
+        mt.set_isa(base)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_streams_equal_whole_sequences(name):
+    kind, make = RECURRENT[name]
+    mt.manual_seed(1)
+    q = kind.from_float(make(num_layers=2).eval(), calibration_data=RNG.normal(size=(7, 4, 6)).astype("float32"))
+    x = RNG.normal(size=(7, 3, 6)).astype("float32")
+    whole, last = q(x)
+    state, outputs = None, []
+    for step in x:
+        y, state = q.step(step, state)
+        outputs.append(y.numpy())
+    assert np.array_equal(np.stack(outputs), whole.numpy())
+    assert all(np.array_equal(a, b) for a, b in zip(states_of(state), states_of(last), strict=True))
+    first, middle = q(x[:4])
+    assert np.array_equal(q(x[4:], middle)[0].numpy(), whole.numpy()[4:])
+
+
+def test_a_recurrent_layer_is_near_the_quantised_models_and_as_small():
+    mt.manual_seed(1)
+    layer = nn.LSTM(32, 64, batch_first=True).eval()
+    x = RNG.normal(size=(16, 10, 32)).astype("float32")
+    want = layer(x)[0].numpy()
+    alone = noise_db(want, QuantizedLSTM.from_float(layer, calibration_data=x)(x)[0].numpy())
+    whole = noise_db(want, quantize_model(layer, dtype="int16x8", calibration_data=x)(x)[0].numpy())
+    assert alone > whole - 1
+    small = noise_db(want, QuantizedLSTM.from_float(layer, calibration_data=x, activation_dtype="int8")(x)[0].numpy())
+    assert small < alone
+    dynamic = QuantizedLSTM.from_float(layer)
+    assert noise_db(want, dynamic(x)[0].numpy()) > 25 and noise_db(layer(x * 3)[0].numpy(), dynamic(x * 3)[0].numpy()) > 25
+    copied = copy.deepcopy(dynamic)
+    assert np.array_equal(copied(x)[0].numpy(), dynamic(x)[0].numpy())
+
+
+def test_recurrent_refusals():
+    mt.manual_seed(1)
+    layer = nn.LSTM(6, 12, bidirectional=True)
+    q = QuantizedLSTM.from_float(layer)
+    with pytest.raises(ValueError, match="QuantizedLSTM.*input"):
+        q(np.zeros((3, 2, 5), "float32"))
+    with pytest.raises(ValueError, match="states h and c"):
+        q(np.zeros((3, 2, 6), "float32"), np.zeros((2, 2, 12), "float32"))
+    with pytest.raises(ValueError, match="one direction"):
+        q.step(np.zeros((2, 6), "float32"))
+    with pytest.raises(ValueError, match="at least one calibration batch"):
+        QuantizedLSTM.from_float(layer, calibration_data=[])
+    with pytest.raises(TypeError):
+        QuantizedLSTM.from_float(nn.GRU(6, 12))
