@@ -149,11 +149,10 @@ def test_keras_is_told_to_be_missing(monkeypatch):
             from_keras(fake.Model())
 
 
-@pytest.mark.skipif(importlib.util.find_spec("keras") is None or importlib.util.find_spec("onnxscript") is None, reason="Keras with its ONNX export is not installed")
 def test_keras_models():
     os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
-
+    judge("onnxscript")
+    keras = judge("keras")
     layers, rng = keras.layers, np.random.default_rng(2)
     pictures = [layers.Input((8, 8, 3)), layers.Conv2D(4, 3, padding="same", activation="relu"), layers.BatchNormalization(), layers.MaxPooling2D(), layers.DepthwiseConv2D(3), layers.Flatten(), layers.Dense(5, activation="softmax")]
     for stack, shape in ((pictures, (2, 8, 8, 3)), ([layers.Input((6, 4)), layers.LSTM(5, return_sequences=True), layers.GRU(3), layers.Dense(2)], (2, 6, 4))):
