@@ -31,7 +31,7 @@ def row(name: str, path: Path, x: np.ndarray, options: argparse.Namespace) -> tu
     given = mt.tensor(np.ascontiguousarray(np.moveaxis(x, 1, -1)) if litert and x.ndim == 4 else x)
     own = mt.compile((load_tflite if litert else load_onnx)(path), given.shape, threads=options.threads, exact=options.exact)
     apart = difference(own.run(given).numpy(), np.array(outputs[0]))
-    c = compare(lambda: own.run(given), run, options.rounds, rest=0.01 if options.threads > 1 else 0)
+    c = compare(lambda: own.run(given), run, options.rounds, rest=0.05 if options.threads > 1 else 0)
     unit, scale = ("us", 1e6) if c.first < 1e-3 else ("ms", 1e3)
     return label, f"| {name} | {c.first * scale:.1f} {unit} | {c.second * scale:.1f} {unit} | {c.ratio:.2f}x | {c.low:.2f} to {c.high:.2f} | {apart:.1e} |"
 

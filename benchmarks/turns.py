@@ -29,13 +29,15 @@ def timed(run: Callable[[], Any], times: int) -> float:
 
 
 def compare(first: Callable[[], Any], second: Callable[[], Any], rounds: int, seconds_a_turn: float = 2e-3, rest: float = 0) -> Comparison:
-    """rest: seconds before each turn, after which its threads are woken by a call that does not count: some pools spin on a core for
-    a while after their last work, and the other side would run beside them."""
+    """rest: seconds before each turn, after which its threads are woken by calls that do not count: onnxruntime's pool spins for 30 ms
+    after its last work, and the other side would run beside it."""
 
     def turn(run: Callable[[], Any], times: int) -> float:
         if rest:
             time.sleep(rest)
-            run()
+            awake = time.perf_counter() + 10e-3
+            while time.perf_counter() < awake:
+                run()
         return timed(run, times)
 
     for run in (first, second):
