@@ -3,6 +3,7 @@
 Names, signatures and docstrings are those of the installed package; C++ twins are those of tests/contract/names.txt, with
 the public header that holds their contract.
 """
+import functools
 import importlib
 import inspect
 import pathlib
@@ -62,7 +63,9 @@ def described(thing):
 
 
 def members(cls):
-    for name, member in sorted(vars(cls).items()):
+    """(head, docstring) of what a class and its private bases define."""
+    own = [c for c in cls.__mro__ if c is cls or c.__name__.startswith("_")]
+    for name, member in sorted({n: m for c in reversed(own) for n, m in vars(c).items()}.items()):
         if name.startswith("_") or name in UNSAID or inspect.isclass(member) or isinstance(member, cls):
             continue
         bound = not isinstance(member, staticmethod)
@@ -79,13 +82,18 @@ def members(cls):
             yield name + (signatures or ["(..)"])[0], doc
 
 
+@functools.cache
+def headers():
+    """(path, text) of the public headers."""
+    return [(p, p.read_text()) for p in sorted(INCLUDE.rglob("*.h")) + sorted(INCLUDE.rglob("*.inc"))]
+
+
 def header_of(twin):
     """The public header that declares a C++ name."""
     space, _, name = twin.rpartition("::")
     holder = space.rpartition("::")[2]
     word = re.escape(name) if name.startswith("operator") else rf"\b{name}\b"
-    for header in sorted(INCLUDE.rglob("*.h")) + sorted(INCLUDE.rglob("*.inc")):
-        text = header.read_text()
+    for header, text in headers():
         opened = re.search(rf"namespace {space}\b", text) or re.search(rf"(class|struct) {holder}\b", text) or (space == "miniten" and "OP(" in text)
         if opened and re.search(word, re.sub(r"//.*", "", text)):
             return header

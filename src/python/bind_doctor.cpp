@@ -91,16 +91,6 @@ template <class Q, class L> Ref<Q> from_float(const char* who, L& layer, nb::han
 #define FROM_RECURRENT(layer, quantized) \
   "def from_float(layer: " layer ", *, calibration_data: typing.Any = None, config: QuantizationConfig | None = None, " CONFIG_KEYWORDS ") -> " quantized
 
-std::vector<Tensor> state_tensors(const char* who, nb::handle h) {
-  std::vector<Tensor> out;
-  if (h.is_none()) return out;
-  if (nb::isinstance<nb::tuple>(h) || nb::isinstance<nb::list>(h)) for (nb::handle s : nb::list(h)) out.push_back(to_tensor(who, s));
-  else out.push_back(to_tensor(who, h));
-  return out;
-}
-nb::object with_states(const std::vector<Tensor>& out) {
-  return nb::make_tuple(out[0], out.size() == 2 ? nb::cast(out[1]) : nb::object(nb::make_tuple(out[1], out[2])));
-}
 template <class Layer> void bind_quantized_sequence(nb::module_& m, const char* name, const char* sig) {
   using Q = edge::QuantizedSequence<Layer>;
   nb::class_<Q, edge::QuantizedRecurrent> c(m, name, nb::type_slots(ModuleSlots<Q>::slots), "A recurrent layer in integers: int8 weights, states of 16 bits, any number of steps. from_float makes it.");
@@ -148,13 +138,15 @@ void bind_quantized_layers(nb::module_& m) {
   ModuleSlots<R>::dict_offset = nb::cast<Py_ssize_t>(r.attr("__dictoffset__"));
   r.def("forward", [](R& self, ArrayLike x, nb::object hx) {
       const std::string who = self.type_name();
-      std::vector<Tensor> in = state_tensors(who.c_str(), hx);
+      std::vector<Tensor> in = states_of(who.c_str(), hx);
       in.insert(in.begin(), x.tensor(who.c_str()));
-      return with_states(self.forward(in));
+      std::vector<Tensor> out = self.forward(in);
+      return nb::make_tuple(out[0], state_object(out, 1));
     }, "input"_a, "hx"_a = nb::none(), nb::sig("def forward(self, input: Tensor | numpy.typing.ArrayLike, hx: typing.Any = None) -> tuple[Tensor, typing.Any]"), "-> output, state.")
       .def("step", [](R& self, ArrayLike x, nb::object state) {
         const std::string who = self.type_name();
-        return with_states(self.step(x.tensor(who.c_str()), state_tensors(who.c_str(), state)));
+        std::vector<Tensor> out = self.step(x.tensor(who.c_str()), states_of(who.c_str(), state));
+        return nb::make_tuple(out[0], state_object(out, 1));
       }, "x"_a, "state"_a = nb::none(), nb::sig("def step(self, x: Tensor | numpy.typing.ArrayLike, state: typing.Any = None) -> tuple[Tensor, typing.Any]"),
       "One step of a stream: x (N, input_size) and the state of the step before -> output (N, hidden_size), state.")
       .def_ro("input_size", &R::input_size).def_ro("hidden_size", &R::hidden_size)

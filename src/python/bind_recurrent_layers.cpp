@@ -5,9 +5,6 @@ namespace miniten::python {
 
 using namespace nb::literals;
 
-namespace {
-
-// None, a tensor, or a pair of them.
 std::vector<Tensor> states_of(const char* layer, nb::handle h) {
   std::vector<Tensor> out;
   if (h.is_none()) return out;
@@ -18,6 +15,9 @@ std::vector<Tensor> states_of(const char* layer, nb::handle h) {
 nb::object state_object(const std::vector<Tensor>& out, size_t first) {
   return out.size() == first + 1 ? nb::cast(out[first]) : nb::object(nb::make_tuple(out[first], out[first + 1]));
 }
+
+namespace {
+
 nn::RecurrentOptions options(int64_t layers, bool bias, bool batch_first, double dropout, bool bidirectional) { return {layers, bias, batch_first, dropout, bidirectional}; }
 
 template <class M> void sequence(auto& c, const char* name) {

@@ -20,6 +20,9 @@ template <class M> void plain(nb::module_& m, const char* name, const char* doc)
 
 nn::Conv2dOptions conv_options(const char* layer, nb::handle kernel, nb::handle stride, nb::handle padding, nb::handle dilation, int64_t groups, bool bias, std::string padding_mode = "zeros");
 
+std::vector<Tensor> states_of(const char* layer, nb::handle);                   // None, a tensor, or a pair of them
+nb::object state_object(const std::vector<Tensor>& out, size_t first);           // what follows the output: a tensor, or a pair
+
 void bind_activation_layers(nb::module_&);
 void bind_normalization_layers(nb::module_&);
 void bind_spatial_layers(nb::module_&);       // after bind_layers' Conv2d

@@ -6,6 +6,7 @@ import math
 from typing import Any, Callable, Sequence
 
 import miniten._core as _c
+from miniten._composed import _tensor
 from miniten._core import (
     Tensor,
     adaptive_avg_pool1d,
@@ -93,10 +94,6 @@ __all__ = [
 ]
 
 
-def _real(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else _c.as_tensor(x)
-
-
 def _reduced(who: str, loss: Tensor, reduction: str) -> Tensor:
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"[{who}] expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
@@ -113,7 +110,7 @@ def _same_shape(who: str, input: Tensor, target: Tensor) -> None:
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """0 inside [-lambd, lambd], x outside."""
-    x = _real(input)
+    x = _tensor(input)
     return _c.where(_c.abs(x) <= lambd, 0.0, x)
 
 
@@ -121,26 +118,26 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
     """x drawn lambd (0 or more) nearer to 0, and 0 inside [-lambd, lambd]."""
     if lambd < 0:
         raise ValueError(f"[softshrink] expected lambd of 0 or more, got {lambd}")
-    x = _real(input)
+    x = _tensor(input)
     return _c.where(x > lambd, x - lambd, _c.where(x < -lambd, x + lambd, x * 0.0))
 
 
 def threshold(input: Any, threshold: float, value: float) -> Tensor:
     """x above threshold, value elsewhere."""
-    x = _real(input)
+    x = _tensor(input)
     return _c.where(x <= threshold, value, x)
 
 
 def softmin(input: Any, dim: int) -> Tensor:
     """softmax(-x) along dim."""
-    return softmax(-_real(input), dim)
+    return softmax(-_tensor(input), dim)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, *, dim: int = -1) -> Tensor:
     """A relaxed draw from softmax(logits) (Jang et al. 2017); hard: one-hot forward, the relaxed gradient backward."""
     if not tau > 0:
         raise ValueError(f"[gumbel_softmax] expected tau above 0, got {tau}")
-    x = _real(logits)
+    x = _tensor(logits)
     noise = -_c.log(_c.clamp(-_c.log(_c.clamp(_c.rand_like(x), min=1e-30)), min=1e-30))
     soft = softmax((x + noise) / tau, dim)
     if not hard:
@@ -154,13 +151,13 @@ def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, *, dim: int 
 
 def lp_pool1d(input: Any, norm_type: float, kernel_size: int, stride: int | None = None, ceil_mode: bool = False) -> Tensor:
     """The norm_type-norm of each window: (N, C, L)."""
-    return _lp_pool(avg_pool1d, _real(input), norm_type, kernel_size, kernel_size, stride, ceil_mode)
+    return _lp_pool(avg_pool1d, _tensor(input), norm_type, kernel_size, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(input: Any, norm_type: float, kernel_size: int | Sequence[int], stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The norm_type-norm of each window: (N, C, H, W)."""
     size = kernel_size * kernel_size if isinstance(kernel_size, int) else math.prod(kernel_size)
-    return _lp_pool(avg_pool2d, _real(input), norm_type, size, kernel_size, stride, ceil_mode)
+    return _lp_pool(avg_pool2d, _tensor(input), norm_type, size, kernel_size, stride, ceil_mode)
 
 
 def _lp_pool(pool: Callable[..., Tensor], x: Tensor, p: float, size: int, kernel: Any, stride: Any, ceil_mode: bool) -> Tensor:
@@ -171,7 +168,7 @@ def _lp_pool(pool: Callable[..., Tensor], x: Tensor, p: float, size: int, kernel
 
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha * mean of x**2 over `size` neighbouring channels)**beta: (N, C, ..), Krizhevsky et al. 2012."""
-    x = _real(input)
+    x = _tensor(input)
     if size < 1 or x.ndim < 3:
         raise ValueError(f"[local_response_norm] expected (N, C, ..) and a size of 1 or more, got {tuple(x.shape)} and {size}")
     squares = pad(_c.square(x), (0, 0) * (x.ndim - 2) + (size // 2, (size - 1) // 2))
@@ -184,7 +181,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
     """x1 @ weight[o] @ x2 + bias[o]: (.., n), (.., m), (O, n, m), (O,) -> (.., O)."""
-    a, b, w = _real(input1), _real(input2), _real(weight)
+    a, b, w = _tensor(input1), _tensor(input2), _tensor(weight)
     if w.ndim != 3 or a.ndim < 1 or b.ndim < 1 or (a.shape[-1], b.shape[-1]) != (w.shape[1], w.shape[2]):
         raise ValueError(f"[bilinear] expected (.., n), (.., m) and a weight of (O, n, m), got {tuple(a.shape)}, {tuple(b.shape)} and {tuple(w.shape)}")
     y = _c.einsum("...n,onm,...m->...o", a, w, b)
@@ -196,14 +193,14 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
 
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target * input)), target in {-1, 1}."""
-    x, t = _real(input), _real(target)
+    x, t = _tensor(input), _tensor(target)
     _same_shape("soft_margin_loss", x, t)
     return _reduced("soft_margin_loss", softplus(-t * x), reduction)
 
 
 def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool = False, eps: float = 1e-8, *, reduction: str = "mean") -> Tensor:
     """exp(input) - target * input (input - target * log(input + eps) unless log_input); full adds Stirling's term for targets above 1."""
-    x, t = _real(input), _real(target)
+    x, t = _tensor(input), _tensor(target)
     _same_shape("poisson_nll_loss", x, t)
     loss = _c.exp(x) - t * x if log_input else x - t * _c.log(x + eps)
     if full:
@@ -214,7 +211,7 @@ def poisson_nll_loss(input: Any, target: Any, log_input: bool = True, full: bool
 
 def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, *, reduction: str = "mean") -> Tensor:
     """(log(var) + (input - target)**2 / var) / 2 with var (0 or more) kept above eps, its clamp without gradient; full adds log(2 pi) / 2."""
-    x, t, v = _real(input), _real(target), _real(var)
+    x, t, v = _tensor(input), _tensor(target), _tensor(var)
     _same_shape("gaussian_nll_loss", x, t)
     if tuple(v.shape) == tuple(x.shape[:-1]) and x.ndim:
         v = v.unsqueeze(-1)
@@ -227,7 +224,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
 
 def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, *, reduction: str = "mean") -> Tensor:
     """sum over the wrong classes of max(0, margin - x[label] + x[class])**p / C: (N, C), labels (N,)."""
-    x, t = _real(input), _real(target)
+    x, t = _tensor(input), _tensor(target)
     if p not in (1, 2) or x.ndim != 2 or tuple(t.shape) != (x.shape[0],):
         raise ValueError(f"[multi_margin_loss] expected p of 1 or 2, (N, C) and (N,), got {p}, {tuple(x.shape)} and {tuple(t.shape)}")
     hot = one_hot(t, x.shape[1]) > 0
@@ -236,13 +233,13 @@ def multi_margin_loss(input: Any, target: Any, p: int = 1, margin: float = 1.0, 
     if p == 2:
         over = _c.square(over)
     if weight is not None:
-        over = over * _real(weight)[t].unsqueeze(1)
+        over = over * _tensor(weight)[t].unsqueeze(1)
     return _reduced("multi_margin_loss", _c.sum(_c.where(hot, 0.0, over), 1) / x.shape[1], reduction)
 
 
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Tensor:
     """The mean over classes of binary cross-entropies with logits: (N, C), targets in {0, 1}."""
-    x, t = _real(input), _real(target)
+    x, t = _tensor(input), _tensor(target)
     _same_shape("multilabel_soft_margin_loss", x, t)
     loss = softplus(x) - t * x
     return _reduced("multilabel_soft_margin_loss", _c.mean(loss if weight is None else loss * weight, -1), reduction)
@@ -252,7 +249,7 @@ def triplet_margin_with_distance_loss(anchor: Any, positive: Any, negative: Any,
                                       margin: float = 1.0, swap: bool = False, reduction: str = "mean") -> Tensor:
     """max(0, d(anchor, positive) - d(anchor, negative) + margin); swap takes the nearer of both negatives' distances."""
     d = distance_function or pairwise_distance
-    a, p, n = _real(anchor), _real(positive), _real(negative)
+    a, p, n = _tensor(anchor), _tensor(positive), _tensor(negative)
     near, far = d(a, p), d(a, n)
     if swap:
         far = _c.minimum(far, d(p, n))
@@ -261,7 +258,7 @@ def triplet_margin_with_distance_loss(anchor: Any, positive: Any, negative: Any,
 
 def pdist(input: Any, p: float = 2.0) -> Tensor:
     """Distances in the p-norm of every pair of rows: (n, d) -> (n (n - 1) / 2,)."""
-    x = _real(input)
+    x = _tensor(input)
     if x.ndim != 2:
         raise ValueError(f"[pdist] expected (n, d), got {tuple(x.shape)}")
     n = x.shape[0]
