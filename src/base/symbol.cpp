@@ -17,11 +17,16 @@ Symbols& symbols() {
   static Symbols s;
   return s;
 }
-Dim find_or_add(std::string_view name, const Derived* how) {
-  std::lock_guard lock(symbols().mutex);
+Dim find(std::string_view name) {                                // under the lock; 0: none of that name
   auto& names = symbols().names;
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i] == name) return first_symbol - Dim(i);
+  return 0;
+}
+Dim find_or_add(std::string_view name, const Derived* how) {
+  std::lock_guard lock(symbols().mutex);
+  if (Dim d = find(name)) return d;
+  auto& names = symbols().names;
   names.emplace_back(name);
   Dim d = first_symbol - Dim(names.size() - 1);
   if (how) symbols().derivations[d] = *how;
@@ -54,8 +59,7 @@ Dim parsed(std::string_view text) {
 Dim symbol(std::string_view name) {
   {
     std::lock_guard lock(symbols().mutex);
-    auto& names = symbols().names;
-    for (size_t i = 0; i < names.size(); ++i) if (names[i] == name) return first_symbol - Dim(i);
+    if (Dim d = find(name)) return d;
   }
   Dim d = parsed(name);
   return d ? d : find_or_add(name, nullptr);

@@ -248,7 +248,8 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
       const int64_t height = (s.cols - col + tiles - 1) / tiles;
       const uint8_t* from = a + row * s.a_row + col * s.a_col;
 #if defined(__AVX512VNNI__)
-      turns ? turn(as_it_lies, from, height, depth, turned) : (void)(t.a = from);
+      if (turns) turn(as_it_lies, from, height, depth, turned);
+      else t.a = from;
 #else
       t.a = from;
 #endif

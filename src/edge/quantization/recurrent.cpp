@@ -24,6 +24,28 @@ Tensor steps_first(const char* who, const Tensor& x, const nn::RecurrentOptions&
   return x.rank() == 2 ? unsqueeze(x, 1) : o.batch_first ? transpose(x, 0, 1) : x;
 }
 
+// Sequences (T, N, ..) through layers of cells, states[cell] from its first to its last: next(layer, direction, step counted from
+// where the direction begins, x, state) gives a cell's next states, the first of which is its output.
+template <class Next>
+Tensor through_cells(Tensor y, const nn::RecurrentOptions& o, std::vector<std::vector<Tensor>>& states, Next next) {
+  const int64_t steps = y.dim(0), directions = directions_of(o);
+  for (int64_t l = 0; l < o.num_layers; ++l) {
+    std::vector<Tensor> sides;
+    for (int64_t d = 0; d < directions; ++d) {
+      std::vector<Tensor>& state = states[size_t(l * directions + d)];
+      std::vector<Tensor> outputs(static_cast<size_t>(steps));
+      for (int64_t k = 0; k < steps; ++k) {
+        const int64_t t = d ? steps - 1 - k : k;
+        state = next(l, d, k, select(y, 0, t), state);
+        outputs[size_t(t)] = state[0];
+      }
+      sides.push_back(stack(outputs, 0));
+    }
+    y = sides.size() == 1 ? sides[0] : concat(sides, 2);
+  }
+  return y;
+}
+
 // One step of every cell as one graph: for each its x and states, then its next states.
 Graph steps_graph(const nn::Recurrent& layer) {
   const Dim batch = symbol("batch");
@@ -70,26 +92,17 @@ struct Walk {
   void walk(const Tensor& given) {
     NoGrad no_grad;
     Tensor x = steps_first("from_float", given, layer.options, layer.input_size);
-    const int64_t steps = x.dim(0), directions = directions_of(layer.options);
+    const int64_t steps = x.dim(0);
     left.assign(size_t(steps), {});
-    for (int64_t l = 0; l < layer.options.num_layers; ++l) {
-      std::vector<Tensor> sides;
-      for (int64_t d = 0; d < directions; ++d) {
-        const Cell cell = cell_of(layer, cell_name(l, d));
-        std::vector<Tensor> state(states_of(layer.kind), Tensor::zeros({x.dim(1), layer.hidden_size})), outputs(static_cast<size_t>(steps));
-        for (int64_t k = 0; k < steps; ++k) {
-          const int64_t t = d ? steps - 1 - k : k;
-          Tensor now = copy(select(x, 0, t));
-          auto& reads = left[size_t(steps - 1 - k)];
-          reads.push_back(now);
-          reads.insert(reads.end(), state.begin(), state.end());
-          state = step_of(layer.kind, cell, now, state);
-          outputs[size_t(t)] = state[0];
-        }
-        sides.push_back(stack(outputs, 0));
-      }
-      x = sides.size() == 1 ? sides[0] : concat(sides, 2);
-    }
+    std::vector<std::vector<Tensor>> states(size_t(layer.options.num_layers * directions_of(layer.options)),
+                                            std::vector<Tensor>(states_of(layer.kind), Tensor::zeros({x.dim(1), layer.hidden_size})));
+    through_cells(x, layer.options, states, [&](int64_t l, int64_t d, int64_t k, const Tensor& given_now, const std::vector<Tensor>& state) {
+      Tensor now = copy(given_now);
+      auto& reads = left[size_t(steps - 1 - k)];
+      reads.push_back(now);
+      reads.insert(reads.end(), state.begin(), state.end());
+      return step_of(layer.kind, cell_of(layer, cell_name(l, d)), now, state);
+    });
   }
 };
 
@@ -176,25 +189,16 @@ std::vector<Tensor> QuantizedRecurrent::forward(const std::vector<Tensor>& in) {
   std::vector<Tensor> given;
   for (size_t i = 1; i < in.size(); ++i) given.push_back(single ? unsqueeze(in[i], 1) : in[i]);
   const std::vector<Tensor> start = initial(given, y.dim(1));
-  const int64_t steps = y.dim(0), directions = directions_of(options);
-  std::vector<std::vector<Tensor>> finals(start.size());
-  for (int64_t l = 0; l < options.num_layers; ++l) {
-    std::vector<Tensor> sides;
-    for (int64_t d = 0; d < directions; ++d) {
-      std::vector<Tensor> state, outputs(static_cast<size_t>(steps));
-      for (const Tensor& s : start) state.push_back(select(s, 0, l * directions + d));
-      for (int64_t k = 0; k < steps; ++k) {
-        const int64_t t = d ? steps - 1 - k : k;
-        state = next(l, d, select(y, 0, t), state);
-        outputs[size_t(t)] = state[0];
-      }
-      sides.push_back(stack(outputs, 0));
-      for (size_t k = 0; k < state.size(); ++k) finals[k].push_back(state[k]);
-    }
-    y = sides.size() == 1 ? sides[0] : concat(sides, 2);
-  }
+  const size_t cells = size_t(options.num_layers * directions_of(options));
+  std::vector<std::vector<Tensor>> states(cells);
+  for (size_t i = 0; i < cells; ++i) for (const Tensor& s : start) states[i].push_back(select(s, 0, int64_t(i)));
+  y = through_cells(y, options, states, [&](int64_t l, int64_t d, int64_t, const Tensor& x, const std::vector<Tensor>& state) { return next(l, d, x, state); });
   std::vector<Tensor> out{single ? squeeze(y, 1) : options.batch_first ? transpose(y, 0, 1) : y};
-  for (auto& rows : finals) out.push_back(single ? squeeze(stack(rows, 0), 1) : stack(rows, 0));
+  for (size_t k = 0; k < start.size(); ++k) {
+    std::vector<Tensor> rows;
+    for (auto& state : states) rows.push_back(state[k]);
+    out.push_back(single ? squeeze(stack(rows, 0), 1) : stack(rows, 0));
+  }
   return out;
 }
 std::vector<Tensor> QuantizedRecurrent::step(const Tensor& x, const std::vector<Tensor>& given) {
