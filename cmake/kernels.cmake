@@ -29,6 +29,13 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   set(base_neon_i8mm neon)
 endif()
 
+# A wheel is for machines whose least has vectors; the tests of the library compare every set with the scalar one.
+list(LENGTH float_targets sets)
+if(SKBUILD AND sets GREATER 1)
+  list(REMOVE_ITEM float_targets scalar)
+  list(REMOVE_ITEM int8_targets scalar)
+endif()
+
 # Unrolled further, these are up to twice as large.
 file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/*16.simd.cpp ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels/*sparse.simd.cpp)
 set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS -O2)
