@@ -300,7 +300,7 @@ void bind_export_c(nb::module_& m) {
   using R = edge::ExportCReport;
   nb::class_<R>(m, "ExportCReport", "What export_c wrote, and what it needs.")
       .def_ro("directory", &R::directory).def_ro("files", &R::files).def_ro("arena_bytes", &R::arena_bytes).def_ro("state_bytes", &R::state_bytes).def_ro("weight_bytes", &R::weight_bytes)
-      .def_ro("macs", &R::macs).def_ro("steps", &R::steps).def_ro("input_dtypes", &R::input_dtypes).def_ro("output_dtypes", &R::output_dtypes).def_ro("verified_by", &R::verified_by)
+      .def_ro("dense_weight_bytes", &R::dense_weight_bytes).def_ro("macs", &R::macs).def_ro("steps", &R::steps).def_ro("input_dtypes", &R::input_dtypes).def_ro("output_dtypes", &R::output_dtypes).def_ro("verified_by", &R::verified_by)
       .def_ro("code_bytes", &R::code_bytes).def_ro("stack_bytes", &R::stack_bytes).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
   m.def("export_c", [](nn::ModuleRef model, nb::object input_shape, nb::object output_dir, std::string name, nb::object calibration_data, std::optional<double> max_ram_kb, std::optional<std::string> verify, bool streaming, nb::object input_dtypes) {
           if (output_dir.is_none()) throw Error(ErrorKind::type, "export_c", "output_dir", "none");

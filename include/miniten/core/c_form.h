@@ -24,6 +24,7 @@ class CWriter {
   virtual std::string constant(const Tensor&, std::string_view hint) = 0;  // a const array, row-major; equal ones are one
   virtual std::string record(std::string_view type, std::string_view hint, std::string_view fields) = 0;   // a const struct's address
   virtual std::string scratch(std::string_view type) = 0;                  // the step's own memory, as a pointer to type
+  virtual void saved(size_t bytes) = 0;                                    // that constants take less than their values as they are
 };
 struct CCall {
   Call call;                             // call.known gives constants

@@ -23,6 +23,7 @@ struct ExportCReport {
   std::string verified_by;               // "cc", "qemu-system-arm (mps2-an386)"; empty: not
   std::optional<size_t> code_bytes;      // of the functions, for Cortex-M4 with -Os, where arm-none-eabi-gcc was asked
   std::optional<size_t> stack_bytes;     // the deepest of the call's frames there, without libm
+  size_t dense_weight_bytes = 0;         // of weights, were clustered and block-sparse ones written as they are
   std::string to_text() const;
   std::string to_json() const;
 };

@@ -17,6 +17,7 @@ struct CSource {
   std::vector<CPort> inputs, outputs;
   size_t arena_bytes = 0;                        // the planner's figure
   size_t state_bytes = 0, weight_bytes = 0;      // static variables; const arrays
+  size_t dense_weight_bytes = 0;                 // const arrays, were clustered and block-sparse weights not packed
   int64_t macs = 0;
   int steps = 0;
   bool streams = false;                          // <name>_step and <name>_reset instead of <name>_run

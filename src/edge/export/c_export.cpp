@@ -92,7 +92,7 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
     out.push_back(session.run(in.back()));
   }
   std::string self_test = c_self_test(s, in, out);
-  ExportCReport r{.directory = directory, .arena_bytes = s.arena_bytes, .state_bytes = s.state_bytes, .weight_bytes = s.weight_bytes, .macs = s.macs, .steps = s.steps};
+  ExportCReport r{.directory = directory, .arena_bytes = s.arena_bytes, .state_bytes = s.state_bytes, .weight_bytes = s.weight_bytes, .macs = s.macs, .steps = s.steps, .dense_weight_bytes = s.dense_weight_bytes};
   for (const CPort& p : s.inputs) r.input_dtypes.emplace_back(name_of(p.spec.dtype));
   for (const CPort& p : s.outputs) r.output_dtypes.emplace_back(name_of(p.spec.dtype));
   if (!o.verify.empty()) {
@@ -115,12 +115,12 @@ std::string ExportCReport::to_text() const {
   };
   std::string s = directory + ":";
   for (const std::string& f : files) s += " " + f;
-  s += "\nweights " + kb(weight_bytes) + (code_bytes ? "\ncode " + kb(*code_bytes) + " on Cortex-M4, -Os" : "") + "\narena " + kb(arena_bytes) + (state_bytes ? "\nstate " + kb(state_bytes) : "") +
+  s += "\nweights " + kb(weight_bytes) + (dense_weight_bytes > weight_bytes ? ", packed; " + kb(dense_weight_bytes) + " as they are" : "") + (code_bytes ? "\ncode " + kb(*code_bytes) + " on Cortex-M4, -Os" : "") + "\narena " + kb(arena_bytes) + (state_bytes ? "\nstate " + kb(state_bytes) : "") +
        (stack_bytes ? "\nstack " + kb(*stack_bytes) + " without libm" : "") + "\n" + std::to_string(macs) + " MACs in " + std::to_string(steps) + " steps";
   return s + (verified_by.empty() ? "\nnot compiled here: build the self-test, or ask for verify" : "\nself-test passed under " + verified_by);
 }
 std::string ExportCReport::to_json() const {
-  nlohmann::ordered_json j{{"directory", directory}, {"files", files}, {"weight_bytes", weight_bytes}, {"arena_bytes", arena_bytes}, {"state_bytes", state_bytes}, {"macs", macs}, {"steps", steps},
+  nlohmann::ordered_json j{{"directory", directory}, {"files", files}, {"weight_bytes", weight_bytes}, {"dense_weight_bytes", dense_weight_bytes}, {"arena_bytes", arena_bytes}, {"state_bytes", state_bytes}, {"macs", macs}, {"steps", steps},
                            {"input_dtypes", input_dtypes}, {"output_dtypes", output_dtypes}, {"verified_by", verified_by}};
   j["code_bytes"] = code_bytes ? nlohmann::ordered_json(*code_bytes) : nullptr;
   j["stack_bytes"] = stack_bytes ? nlohmann::ordered_json(*stack_bytes) : nullptr;

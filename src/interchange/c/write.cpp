@@ -47,6 +47,7 @@ class Writer : public CWriter {
     size_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
     return c::join({"(", type, " *)(void *)(arena.bytes + ", offset, ")"});
   }
+  void saved(size_t bytes) override { saved_bytes_ += bytes; }
 
   void begin_step(int step, const Node& n, std::string comment) {
     step_ = step;
@@ -63,6 +64,16 @@ class Writer : public CWriter {
       if (graph_.values[size_t(id)].spec.shape.count() == 0) continue;                // nothing is written there
       if (output >= 0) line(c::join({type, " *const ", name, " = ", (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]"), ";"}));
       else line(c::join({type, " *const ", name, " = (", type, " *)(void *)(arena.bytes + ", plan_.buffers[size_t(p.root)].offset, ");"}));
+      if (n.out.size() > 1) optional_.push_back(name);
+    }
+  }
+  // Outputs that a step did not write need no name.
+  void drop_unused() {
+    for (const std::string& name : optional_) {
+      size_t first = body_.find(name + " = "), line = body_.rfind('\n', first) + 1, end = body_.find('\n', first) + 1;
+      bool used = false;
+      for (size_t at = first; !used && (at = body_.find(name, at + 1)) != body_.npos;) used = !std::isalnum(static_cast<unsigned char>(body_[at + name.size()])) && body_[at + name.size()] != '_';
+      if (!used) body_.erase(line, end - line);
     }
   }
   // A value's first element, as an identifier or in parentheses.
@@ -123,6 +134,7 @@ class Writer : public CWriter {
   const std::string& reset() const { return reset_; }
   const std::set<std::string>& includes() const { return includes_; }
   size_t weight_bytes() const { return weight_bytes_; }
+  size_t saved_bytes() const { return saved_bytes_; }
   size_t state_bytes() const { return state_bytes_; }
 
  private:
@@ -132,9 +144,10 @@ class Writer : public CWriter {
   std::vector<std::string> names_;                 // of owners: a C expression
   std::set<std::string> defined_, includes_, taken_{"input", "output", "inputs", "outputs", "arena"};
   std::map<std::string, std::string> arrays_, records_;
+  std::vector<std::string> optional_;
   std::string functions_, constants_, body_, reset_, layer_;
   int depth_ = 1, step_ = 0;
-  size_t weight_bytes_ = 0, state_bytes_ = 0;
+  size_t weight_bytes_ = 0, state_bytes_ = 0, saved_bytes_ = 0;
 };
 
 std::string where(const Node& n) { return n.name.empty() ? "" : " in layer \"" + n.name + "\""; }
@@ -262,12 +275,15 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming) {
       std::string constant(const Tensor& t, std::string_view h) override { return w.constant(t, h); }
       std::string record(std::string_view t, std::string_view h, std::string_view f) override { return w.record(t, h, f); }
       std::string scratch(std::string_view t) override { return w.scratch(t); }
+      void saved(size_t bytes) override { w.saved(bytes); }
     } copied(w, to, id);
     COperand from{spec, w.strides(id), {}, id}, target{spec, contiguous(spec.shape), {}, -1};
     std::vector<Spec> specs{spec};
     static_cast<const CRules*>(op.c.rules)->write(copied, {{op, op.attrs.defaults, specs, specs}, {&from, 1}, {&target, 1}, ""});
   }
+  w.drop_unused();
   s.weight_bytes = w.weight_bytes();
+  s.dense_weight_bytes = s.weight_bytes + w.saved_bytes();
   s.state_bytes = w.state_bytes();
   s.header = header_of(s);
 

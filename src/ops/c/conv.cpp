@@ -73,21 +73,21 @@ namespace {
 void require_f32(const CCall& c) {
   for (const COperand& x : c.in) if (x.spec.dtype != DType::f32) c.refuse("float32", x.spec.text(), "export a float32 or a quantised model");
 }
-std::string define_conv_f32(CWriter& w) {
+std::string define_conv_f32(CWriter& w, const WeightForm& form) {
   define_window(w, DType::f32);
-  define_dense(w);
-  w.define("conv_f32", R"(static void conv_f32(const struct conv *c, const float *x, const float *w, const float *bias, float *y, float lo, float hi, float *window) {
+  std::string dense = define_dense(w, form), name = "conv_f32" + form.suffix();
+  w.define(name, join({"static void ", name, "(const struct conv *c, const float *x, const ", form.type(DType::f32), R"( *w, const float *bias, float *y, float lo, float hi, float *window) {
   const int32_t n = c->channels / c->groups, outputs = c->out_channels / c->groups, inputs = c->kernel_height * c->kernel_width * n;
   for (int32_t b = 0; b < c->batch; ++b, x += c->height * c->width * c->channels)
     for (int32_t oy = 0; oy < c->out_height; ++oy)
       for (int32_t ox = 0; ox < c->out_width; ++ox, y += c->out_channels)
         for (int32_t g = 0; g < c->groups; ++g) {
           window_f32(c, x + g * n, n, oy, ox, 0.0f, window);
-          dense_f32(window, w + g * outputs * inputs, bias + g * outputs, y + g * outputs, inputs, outputs, lo, hi);
+          )", dense, "(window, w", form.packed() ? "" : " + g * outputs * inputs", R"(, bias + g * outputs, y + g * outputs, inputs, outputs, lo, hi);
         }
 }
-)");
-  return "conv_f32";
+)"}));
+  return name;
 }
 std::string define_depthwise_f32(CWriter& w) {
   return define_depthwise(w, "f32", DType::f32, "const float *w, const float *bias, float *y, float lo, float hi", "0.0f", R"(        for (int32_t k = 0; k < n; ++k) {
@@ -116,19 +116,20 @@ const CRules conv2d{
         w.line(call(name, {shape, x, f, b, y, lo, hi, w.scratch("float")}));
         return;
       }
-      std::vector<float> packed;
-      for (int64_t k = 0; k < g.groups; ++k) {
-        auto first = weight.begin() + k * g.o_group() * g.taps();
-        auto part = blocks_of_four({first, first + g.o_group() * g.taps()}, g.o_group(), g.taps());
-        packed.insert(packed.end(), part.begin(), part.end());
+      const WeightForm form = g.groups == 1 ? choose_form(weight, g.o, g.taps(), DType::f32) : WeightForm{};
+      std::string f;
+      if (form.packed()) f = store_dense(w, form, weight, g.o, g.taps(), "weight");
+      else {
+        std::vector<float> packed;
+        for (int64_t k = 0; k < g.groups; ++k) {
+          auto first = weight.begin() + k * g.o_group() * g.taps();
+          auto part = blocks_of_four({first, first + g.o_group() * g.taps()}, g.o_group(), g.taps());
+          packed.insert(packed.end(), part.begin(), part.end());
+        }
+        f = w.constant(Tensor::of<float>({g.o, g.taps()}, packed), "weight");
       }
-      std::string f = w.constant(Tensor::of<float>({g.o, g.taps()}, packed), "weight");
-      if (is_product(g)) {
-        define_dense_rows(w);
-        w.line(call("dense_rows_f32", {x, f, b, y, g.n * g.p * g.q, g.c, g.o, lo, hi}));
-        return;
-      }
-      std::string name = define_conv_f32(w), shape = conv_record(w, g);
+      if (is_product(g)) return w.line(call(define_dense_rows(w, form), {x, f, b, y, g.n * g.p * g.q, g.c, g.o, lo, hi}));
+      std::string name = define_conv_f32(w, form), shape = conv_record(w, g);
       w.line(call(name, {shape, x, f, b, y, lo, hi, w.scratch("float")}));
     },
     [](const Call& c) {

@@ -14,8 +14,36 @@ std::vector<float> blocks_of_four(const std::vector<float>& w, int64_t n, int64_
   to.insert(to.end(), w.begin() + whole * k, w.end());
   return to;
 }
-std::string define_dense(CWriter& w) {
+std::string store_dense(CWriter& w, const WeightForm& f, const std::vector<float>& weight, int64_t n, int64_t k, const char* hint) {
+  return f.packed() ? store_packed(w, f, weight, n, k, DType::f32) : w.constant(Tensor::of<float>({n, k}, blocks_of_four(weight, n, k)), hint);
+}
+namespace {
+std::string define_dense_packed(CWriter& w, const WeightForm& f) {
+  define_packed(w, f, DType::f32);
+  std::string name = "dense_f32" + f.suffix(), sums[] = {"a", "b", "c", "d"}, unit, last;
+  auto add = [&](std::string& to, int input) {
+    for (int i = 0; i < 4; ++i) to += join({"      ", sums[i], " += v[", input, "] * ", f.bits ? "p" + (i ? text(i) : "") + "[" + index_text(f.bits, 4 * input + i) + "]" : "u[" + text(i) + "]", ";\n"});
+  };
+  add(unit, 0);
+  last = unit;
+  if (f.bits) add(unit, 1);
+  const int inputs = f.bits ? 2 : 1, step = f.bits ? f.bits : 4;
+  std::string next = join({f.bits ? "v += 2" : "++v", ", u += ", step}), source = join({"static void ", name, "(const float *x, const ", f.type(DType::f32), R"( *w, const float *bias, float *y, int32_t inputs, int32_t outputs, float lo, float hi) {
+  const )", f.bits ? "uint8_t" : "float", " *u = w->units;\n", f.bits ? "  const float *p = w->codes;\n" : "", f.skips ? "  const uint8_t *skip = w->skips;\n  const uint16_t *left = w->left;\n" : "",
+      "  for (int32_t o = 0; o < outputs; o += 4", f.bits ? ", p += 4 * w->step" : "", R"() {
+    float a = bias[o], b = o + 1 < outputs ? bias[o + 1] : 0.0f, c = o + 2 < outputs ? bias[o + 2] : 0.0f, d = o + 3 < outputs ? bias[o + 3] : 0.0f;
+    const float *v = x;
+)", f.bits ? "    const float *const p1 = p + w->step, *const p2 = p1 + w->step, *const p3 = p2 + w->step;\n" : "",
+      f.skips ? join({"    for (int32_t n = *left++; n > 0; --n, ", next, ") {\n      v += ", f.bits ? "2 * " : "", "*skip++;\n"}) : join({"    for (int32_t k = inputs; k >= ", inputs, "; k -= ", inputs, ", ", next, ") {\n"}), unit, "    }\n",
+      f.bits ? join({"    if (inputs & 1) {\n", f.skips ? "      v = x + inputs - 1;\n" : "", last, "      u += ", step, ";\n    }\n"}) : "", f.skips && !f.bits ? "    (void)inputs;\n" : ""});
+  for (int i = 0; i < 4; ++i) source += join({i ? "    if (o + " + text(i) + " < outputs) y[o + " + text(i) + "]" : "    y[o]", " = ", sums[i], " < lo ? lo : ", sums[i], " > hi ? hi : ", sums[i], ";\n"});
+  w.define(name, "/* dense_f32 with packed weights, in units of four outputs x " + text(inputs) + " of k. */\n" + source + "  }\n}\n");
+  return name;
+}
+}  // namespace
+std::string define_dense(CWriter& w, const WeightForm& form) {
   w.include("stdint.h");
+  if (form.packed()) return define_dense_packed(w, form);
   w.define("dense_f32", R"(/* y[o] = sum over k of x[k] * w[o][k] + bias[o], within [lo, hi]. Weights in blocks of four outputs, w[o / 4][k][o % 4];
    those left over one output after another. */
 static void dense_f32(const float *x, const float *w, const float *bias, float *y, int32_t inputs, int32_t outputs, float lo, float hi) {
@@ -43,13 +71,14 @@ static void dense_f32(const float *x, const float *w, const float *bias, float *
 )");
   return "dense_f32";
 }
-void define_dense_rows(CWriter& w) {
-  define_dense(w);
-  w.define("dense_rows_f32", R"(static void dense_rows_f32(const float *x, const float *w, const float *bias, float *y, int32_t rows, int32_t inputs, int32_t outputs,
+std::string define_dense_rows(CWriter& w, const WeightForm& form) {
+  std::string dense = define_dense(w, form), name = "dense_rows_f32" + form.suffix();
+  w.define(name, join({"static void ", name, "(const float *x, const ", form.type(DType::f32), R"( *w, const float *bias, float *y, int32_t rows, int32_t inputs, int32_t outputs,
                            float lo, float hi) {
-  for (int32_t r = 0; r < rows; ++r) dense_f32(x + r * inputs, w, bias, y + r * outputs, inputs, outputs, lo, hi);
+  for (int32_t r = 0; r < rows; ++r) )", dense, R"((x + r * inputs, w, bias, y + r * outputs, inputs, outputs, lo, hi);
 }
-)");
+)"}));
+  return name;
 }
 std::string bound(CWriter& w, float v) {
   if (!std::isfinite(v)) w.include("math.h");
@@ -126,11 +155,11 @@ const CRules matmul{[](CWriter& w, const CCall& c) {
   for (int64_t i = 0; i < k; ++i) for (int64_t j = 0; j < n; ++j) weight[size_t(j * k + i)] = values[size_t(i * n + j)];
   if (bias) shift = bias->to_vector<float>();
   const auto& at = c.call.as<ClampAttrs>();
-  std::string f = w.constant(Tensor::of<float>({n, k}, blocks_of_four(weight, n, k)), "weight"), s = w.constant(Tensor::of<float>({n}, shift), "bias");
+  const WeightForm form = choose_form(weight, n, k, DType::f32);
+  std::string f = store_dense(w, form, weight, n, k, "weight"), s = w.constant(Tensor::of<float>({n}, shift), "bias");
   std::string tail = join({k, ", ", n, ", ", bound(w, at.lo), ", ", bound(w, at.hi), ");"}), head = join({"(", w.pointer(c.in[0]), ", ", f, ", ", s, ", ", w.pointer(c.out[0]), ", "});
-  if (rows == 1) { w.line(join({define_dense(w), head, tail})); return; }
-  define_dense_rows(w);
-  w.line(join({"dense_rows_f32", head, rows, ", ", tail}));
+  if (rows == 1) w.line(join({define_dense(w, form), head, tail}));
+  else w.line(join({define_dense_rows(w, form), head, rows, ", ", tail}));
 }};
 
 // ---- along the last axis ----

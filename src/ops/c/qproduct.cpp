@@ -13,8 +13,9 @@ namespace {
 // int8 and uint8 with int8 weights sum in 32 bits; int16 with int8 or int16 weights in 64.
 struct Kinds {
   DType x, w, y;
+  WeightForm form = {};
   bool wide() const { return x == DType::i16; }
-  std::string suffix() const { return short_name(x) + (x == y ? "" : "_" + short_name(y)) + (wide() && w == DType::i8 ? "x8" : ""); }
+  std::string suffix() const { return short_name(x) + (x == y ? "" : "_" + short_name(y)) + (wide() && w == DType::i8 ? "x8" : "") + form.suffix(); }
   std::string in(std::string_view source) const {
     std::string s(source);
     // @4(a,v,n): a += four products of v with w[n ..]; of int16 two fit 32 bits
@@ -27,7 +28,7 @@ struct Kinds {
     }
     std::string_view sum = wide() ? "int64_t" : "int32_t", scaling = wide() ? "wide_scaling" : "scaling", requantize = wide() ? "requantize_wide" : "requantize";
     for (auto& [key, value] : {std::pair<std::string_view, std::string_view>{"@S", suffix()}, {"@A", sum}, {"@F", scaling}, {"@R", requantize}}) s = replaced(s, key, value);
-    return replaced(replaced(replaced(s, "@T", c_type(x)), "@Q", c_type(w)), "@Y", c_type(y));
+    return replaced(replaced(replaced(replaced(s, "@T", c_type(x)), "@P", form.type(w)), "@Q", c_type(w)), "@Y", c_type(y));
   }
 };
 
@@ -40,9 +41,22 @@ void define_scaling(CWriter& w, const Kinds& t) {
 };
 )"));
 }
+// Packed weights of a unit, four of an output and four of the next, become w[8]; q is where the next unit begins.
+std::string unpacked_unit(const Kinds& t) {
+  if (!t.form.bits) return t.in("      const @Q *const w = q;\n");
+  std::string s = t.in("      const @Q w[8] = {");
+  for (int i = 0; i < 8; ++i) s += join({i ? ", " : "", i < 4 ? "p[" : "p2[", index_text(t.form.bits, i, "q"), "]"});
+  return s + "};\n";
+}
+std::string head_of_packed(const Kinds& t, bool two) {
+  std::string next = join({"v += 4, ", two ? "u += 4, " : "", "q += ", t.form.bits ? t.form.bits : 8, ") {\n"});
+  return join({t.form.skips ? join({"    for (int32_t n = *left++; n > 0; --n, ", next, "      v += 4 * *skip;\n", two ? "      u += 4 * *skip;\n" : "", "      ++skip;\n"}) : "    for (; k >= 4; k -= 4, " + next, unpacked_unit(t)});
+}
 // Four k at a time of one row v or of two, v and u, by SMLAD where a chip has it.
 std::string loop_of_fours(CWriter& w, const Kinds& t, bool two) {
-  std::string head = join({"    for (; k >= 4; k -= 4, v += 4, ", two ? "u += 4, " : "", "w += 8) {\n"}), plain = t.in(two ? "      @4(a,v,0)\n      @4(b,v,4)\n      @4(c,u,0)\n      @4(d,u,4)\n    }\n" : "      @4(a,v,0)\n      @4(b,v,4)\n    }\n");
+  std::string head = join({"    for (; k >= 4; k -= 4, v += 4, ", two ? "u += 4, " : "", "w += 8) {\n"}), plain;
+  if (t.form.packed()) head = head_of_packed(t, two);
+  plain = t.in(two ? "      @4(a,v,0)\n      @4(b,v,4)\n      @4(c,u,0)\n      @4(d,u,4)\n    }\n" : "      @4(a,v,0)\n      @4(b,v,4)\n    }\n");
   if (t.wide()) return head + plain;
   w.include("string.h");
   w.define("DSP", R"(/* ARM's DSP instructions where the compiler has them; define PLAIN_C to do without. */
@@ -79,10 +93,31 @@ static int32_t add_products(int32_t even, int32_t odd, const int8_t *w, int32_t 
   }
   return join({"#ifdef DSP\n", head, dsp, rest, "    }\n#else\n", head, plain, "#endif\n"});
 }
+// What is left of k after a loop of fours.
+std::string rest_of(const Kinds& t, bool two) {
+  if (!t.form.packed())
+    return two ? "    for (; k > 0; --k, ++v, ++u, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n      c += *u * w[0];\n      d += *u * w[1];\n    }\n"
+               : "    for (; k > 0; --k, ++v, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n    }\n";
+  return join({"    k = inputs & 3;\n    if (k) {\n", unpacked_unit(t), t.form.skips ? "      v = x + inputs - k;\n" : "", t.form.skips && two ? "      u = x2 + inputs - k;\n" : "",
+      "      for (int32_t i = 0; i < k; ++i) {\n        a += v[i] * w[i];\n        b += v[i] * w[4 + i];\n", two ? "        c += u[i] * w[i];\n        d += u[i] * w[4 + i];\n" : "", "      }\n      q += ",
+      t.form.bits ? t.form.bits : 8, ";\n    }\n"});
+}
+// A function of rows with its weights in a form of their own.
+std::string rows_text(const Kinds& t, std::string_view source, std::string_view loop, bool two) {
+  const WeightForm& f = t.form;
+  std::string s(source);
+  if (f.packed()) {
+    s = replaced(s, "const @Q *w,", "const @P *m,");
+    s = replaced(s, "  for (int32_t o", t.in(join({"  const ", f.bits ? "uint8_t" : "@Q", " *q = m->units;\n", f.bits ? "  const @Q *p = m->codes;\n" : "", f.skips ? "  const uint8_t *skip = m->skips;\n  const uint16_t *left = m->left;\n" : "", "  for (int32_t o"})));
+    if (f.bits) s = replaced(s, "o += 2) {\n", "o += 2, p += 2 * m->step) {\n    const @Q *const p2 = p + m->step;\n");
+    if (f.skips) s = replaced(s, "    int32_t k = inputs;\n", "    int32_t k;\n");
+  }
+  return replaced(replaced(t.in(s), "@LOOP", loop), "@LEFT", rest_of(t, two));
+}
 void define_row(CWriter& w, const Kinds& t) {
   define_scaling(w, t);
   std::string loop = loop_of_fours(w, t, false);
-  w.define("row_" + t.suffix(), replaced(t.in(R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other, ..; what is left of k alternates. An odd
+  w.define("row_" + t.suffix(), rows_text(t, R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other, ..; what is left of k alternates. An odd
    last output is paired with zeros. */
 static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, @Y *y, int32_t inputs, int32_t outputs) {
   const @A *bias = f->bias + first;
@@ -91,20 +126,16 @@ static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, 
     @A a = bias[o], b = bias[o + 1];
     int32_t k = inputs;
     const @T *v = x;
-@LOOP    for (; k > 0; --k, ++v, w += 2) {
-      a += *v * w[0];
-      b += *v * w[1];
-    }
-    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
+@LOOP@LEFT    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
     if (o + 1 < outputs) y[o + 1] = (@Y)@R(b, multiplier[o + 1], f->zero, f->lo, f->hi);
   }
 }
-)"), "@LOOP", loop));
+)", loop, false));
 }
 void define_rows(CWriter& w, const Kinds& t) {
   define_row(w, t);
   std::string loop = loop_of_fours(w, t, true);
-  w.define("two_rows_" + t.suffix(), replaced(t.in(R"(/* The same for two rows at once: each weight is read once for both. */
+  w.define("two_rows_" + t.suffix(), rows_text(t, R"(/* The same for two rows at once: each weight is read once for both. */
 static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F *f, int32_t first, @Y *y, @Y *y2, int32_t inputs,
                         int32_t outputs) {
   const @A *bias = f->bias + first;
@@ -113,13 +144,7 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
     @A a = bias[o], b = bias[o + 1], c = a, d = b;
     int32_t k = inputs;
     const @T *v = x, *u = x2;
-@LOOP    for (; k > 0; --k, ++v, ++u, w += 2) {
-      a += *v * w[0];
-      b += *v * w[1];
-      c += *u * w[0];
-      d += *u * w[1];
-    }
-    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
+@LOOP@LEFT    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
     y2[o] = (@Y)@R(c, multiplier[o], f->zero, f->lo, f->hi);
     if (o + 1 < outputs) {
       y[o + 1] = (@Y)@R(b, multiplier[o + 1], f->zero, f->lo, f->hi);
@@ -127,7 +152,7 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
     }
   }
 }
-)"), "@LOOP", loop));
+)", loop, true));
 }
 void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, int64_t rows, int64_t k, int64_t n) {
   std::string s = t.suffix(), from = w.pointer(x), to = w.pointer(y);
@@ -137,7 +162,7 @@ void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperan
     return;
   }
   define_rows(w, t);
-  w.define("dense_" + s, t.in(R"(static void dense_@S(const @T *x, const @Q *w, const struct @F *f, @Y *y, int32_t rows, int32_t inputs, int32_t outputs) {
+  w.define("dense_" + s, t.in(R"(static void dense_@S(const @T *x, const @P *w, const struct @F *f, @Y *y, int32_t rows, int32_t inputs, int32_t outputs) {
   for (; rows > 1; rows -= 2, x += 2 * inputs, y += 2 * outputs) two_rows_@S(x, x + inputs, w, f, 0, y, y + outputs, inputs, outputs);
   if (rows) row_@S(x, w, f, 0, y, inputs, outputs);
 }
@@ -148,10 +173,10 @@ void write_conv(CWriter& w, const Kinds& t, const std::string& f, const COperand
   std::string s = t.suffix();
   define_rows(w, t);
   std::string window = define_window(w, t.x);
-  w.define("conv_" + s, replaced(t.in(R"(/* The windows of two outputs at a time are copied side by side, then they are rows. */
-static void conv_@S(const struct conv *c, const @T *x, const @Q *w, const struct @F *f, @Y *y, @T *windows) {
+  std::string source = replaced(t.in(R"(/* The windows of two outputs at a time are copied side by side, then they are rows. */
+static void conv_@S(const struct conv *c, const @T *x, const @P *w, const struct @F *f, @Y *y, @T *windows) {
   const int32_t n = c->channels / c->groups, outputs = c->out_channels / c->groups, inputs = c->kernel_height * c->kernel_width * n;
-  const int32_t width = c->out_width, count = c->out_height * width, step = (outputs + 1) / 2 * 2 * inputs;
+  const int32_t width = c->out_width, count = c->out_height * width@NEXT;
   for (int32_t b = 0; b < c->batch; ++b, x += c->height * c->width * c->channels)
     for (int32_t i = 0; i < count; i += 2) {
       const int32_t two = i + 1 < count;
@@ -159,15 +184,16 @@ static void conv_@S(const struct conv *c, const @T *x, const @Q *w, const struct
         @W(c, x + g * n, n, i / width, i % width, (@T)c->x_zero, windows);
         if (two) {
           @W(c, x + g * n, n, (i + 1) / width, (i + 1) % width, (@T)c->x_zero, windows + inputs);
-          two_rows_@S(windows, windows + inputs, w + g * step, f, g * outputs, y + g * outputs, y + c->out_channels + g * outputs, inputs, outputs);
+          two_rows_@S(windows, windows + inputs, @GROUP, f, g * outputs, y + g * outputs, y + c->out_channels + g * outputs, inputs, outputs);
         } else {
-          row_@S(windows, w + g * step, f, g * outputs, y + g * outputs, inputs, outputs);
+          row_@S(windows, @GROUP, f, g * outputs, y + g * outputs, inputs, outputs);
         }
       }
       y += (1 + two) * c->out_channels;
     }
 }
-)"), "@W", window));
+)"), "@W", window);
+  w.define("conv_" + s, replaced(replaced(source, "@NEXT", t.form.packed() ? "" : ", step = (outputs + 1) / 2 * 2 * inputs"), "@GROUP", t.form.packed() ? "w" : "w + g * step"));
   w.line(call("conv_" + s, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }
 void write_depthwise(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, const std::string& shape) {
@@ -231,7 +257,14 @@ Tensor folded_bias(const CCall& c, const Kinds& t, const std::vector<int16_t>& w
   b.push_back(0);                                         // the pair of an odd last output
   return miniten::cast(Tensor::of<int64_t>({n + 1}, b), t.wide() ? DType::i64 : DType::i32);
 }
-Kinds kinds_of(const CCall& c) { return {c.in[0].spec.dtype, weight_of(c, 1).dtype(), c.out[0].spec.dtype}; }
+std::string store(CWriter& w, const Kinds& t, const std::vector<int16_t>& values) { return w.constant(miniten::cast(Tensor::of<int16_t>({int64_t(values.size())}, values), t.w), "weight"); }
+// n rows of k, packed where that is worth it.
+std::string store_rows(CWriter& w, Kinds& t, const std::vector<int16_t>& weight, int64_t n, int64_t k) {
+  std::vector<float> values(weight.begin(), weight.end());
+  t.form = choose_form(values, n, k, t.w);
+  return t.form.packed() ? store_packed(w, t.form, values, n, k, t.w) : store(w, t, in_pairs(weight.data(), n, k));
+}
+Kinds kinds_of(const CCall& c) { return {c.in[0].spec.dtype, weight_of(c, 1).dtype(), c.out[0].spec.dtype, {}}; }
 template <class A> std::string scaling_record(CWriter& w, const CCall& c, const Kinds& t, const A& at, const std::vector<int16_t>& weight, int64_t n, int64_t k) {
   std::vector<float> scale = weight_of(c, 2).to_vector<float>(), multiplier(size_t(n + 1), 0.0f);
   multipliers_of(at.x_scale, Tensor::of<float>({n}, scale).view(), at.y_scale, multiplier.data());
@@ -239,7 +272,6 @@ template <class A> std::string scaling_record(CWriter& w, const CCall& c, const 
   define_scaling(w, t);
   return w.record(t.in("struct @F"), "scaling", join({{"bias", bias}, {"multiplier", bits}, {"zero", at.y_zero}, {"lo", at.lo}, {"hi", at.hi}}));
 }
-std::string store(CWriter& w, const Kinds& t, const std::vector<int16_t>& values) { return w.constant(miniten::cast(Tensor::of<int16_t>({int64_t(values.size())}, values), t.w), "weight"); }
 
 }  // namespace
 
@@ -250,9 +282,16 @@ const CRules qconv2d{
       Kinds t = kinds_of(c);
       std::vector<int16_t> weight = channels_last_values<int16_t>(miniten::cast(weight_of(c, 1), DType::i16)), packed;
       std::string f = scaling_record(w, c, t, at, weight, g.o, g.taps());
-      if (is_product(g)) return write_dense(w, t, f, c.in[0], store(w, t, in_pairs(weight.data(), g.o, g.c)), c.out[0], g.n * g.p * g.q, g.c, g.o);
+      if (is_product(g)) {
+        std::string stored = store_rows(w, t, weight, g.o, g.c);
+        return write_dense(w, t, f, c.in[0], stored, c.out[0], g.n * g.p * g.q, g.c, g.o);
+      }
       std::string shape = conv_record(w, g, ".x_zero = " + text(at.x_zero));
       if (g.is_depthwise()) return write_depthwise(w, t, f, c.in[0], store(w, t, taps_first(weight, g.c, g.r * g.s)), c.out[0], shape);
+      if (g.groups == 1) {
+        std::string stored = store_rows(w, t, weight, g.o, g.taps());
+        return write_conv(w, t, f, c.in[0], stored, c.out[0], shape);
+      }
       for (int64_t k = 0; k < g.groups; ++k) {
         auto part = in_pairs(weight.data() + k * g.o_group() * g.taps(), g.o_group(), g.taps());
         packed.insert(packed.end(), part.begin(), part.end());
@@ -270,12 +309,13 @@ const CRules qmatmul{[](CWriter& w, const CCall& c) {
   int64_t k = b.dim(0), n = b.dim(1);
   std::vector<int16_t> weight = taps_first(miniten::cast(b, DType::i16).to_vector<int16_t>(), k, n);
   std::string f = scaling_record(w, c, t, c.call.as<QMatmulAttrs>(), weight, n, k);
-  write_dense(w, t, f, c.in[0], store(w, t, in_pairs(weight.data(), n, k)), c.out[0], c.out[0].spec.shape.count() / std::max<int64_t>(n, 1), k, n);
+  std::string stored = store_rows(w, t, weight, n, k);
+  write_dense(w, t, f, c.in[0], stored, c.out[0], c.out[0].spec.shape.count() / std::max<int64_t>(n, 1), k, n);
 }};
 
 const CRules qmatmul_pair{[](CWriter& w, const CCall& c) {
   const auto& at = c.call.as<QAddAttrs>();
-  Kinds t{c.in[0].spec.dtype, c.in[1].spec.dtype, c.out[0].spec.dtype};
+  Kinds t{c.in[0].spec.dtype, c.in[1].spec.dtype, c.out[0].spec.dtype, {}};
   int64_t k = c.in[0].spec.shape[-1];
   if (!t.wide() && k > INT32_MAX / (255 * 255)) c.refuse("sums that fit int32", text(k) + " products");
   t.wide() ? define_requantize_wide(w) : define_requantize(w);

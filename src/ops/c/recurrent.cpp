@@ -39,17 +39,23 @@ constexpr Cell cells[] = {
 )", 6}};
 const Cell& cell_in_c(const Call& c) { return cells[size_t(cell_of(c.as<RecurrentAttrs>()))]; }
 
-std::string define_cell(CWriter& w, const Cell& cell, CellKind kind, int gates) {
+// The forms of the weights of input and state.
+struct Forms {
+  WeightForm input, hidden;
+  std::string suffix() const { return input.packed() || hidden.packed() ? (input.packed() ? input.suffix() : "_dense") + (hidden == input ? "" : hidden.packed() ? hidden.suffix() : "_dense") : ""; }
+};
+std::string define_cell(CWriter& w, const Cell& cell, CellKind kind, int gates, const Forms& forms) {
   w.include("math.h");
-  define_dense(w);
-  w.define("struct recurrent", R"(struct recurrent {
+  std::string input = define_dense(w, forms.input), hidden = define_dense(w, forms.hidden), type = "struct recurrent" + forms.suffix(), name = cell.name + forms.suffix();
+  w.define(type, type + R"( {
   int32_t steps, batch, inputs, hidden, reverse;
-  const float *input_weight, *input_bias, *hidden_weight, *hidden_bias; /* without hidden_bias the gates add up */
+  const )" + forms.input.type(DType::f32) + " *input_weight;\n  const " + forms.hidden.type(DType::f32) + R"( *hidden_weight;
+  const float *input_bias, *hidden_bias; /* without hidden_bias the gates add up */
 };
 )");
   bool lstm = kind == CellKind::lstm, apart = kind == CellKind::gru;
   std::string to = apart ? "gates + 3 * n" : "gates", add = apart ? "r->hidden_bias" : "gates";
-  w.define(cell.name, std::string(cell.gates) + "static void " + cell.name + "(const struct recurrent *r, const float *x, const int64_t *lengths, const float *h0, " + (lstm ? "const float *c0, " : "") +
+  w.define(name, std::string(cell.gates) + "static void " + name + "(const " + type + " *r, const float *x, const int64_t *lengths, const float *h0, " + (lstm ? "const float *c0, " : "") +
       "float *y, float *h,\n    " + (lstm ? "float *c, " : "") + R"(float *gates) {
   const int32_t n = r->hidden;
   for (int32_t b = 0; b < r->batch; ++b) {
@@ -62,10 +68,10 @@ std::string define_cell(CWriter& w, const Cell& cell, CellKind kind, int gates) 
         for (int32_t j = 0; j < n; ++j) out[j] = 0.0f;
         continue;
       }
-      dense_f32(x + row * r->inputs, r->input_weight, r->input_bias, gates, r->inputs, )" + text(gates) + R"( * n, -INFINITY, INFINITY);
-      dense_f32(state, r->hidden_weight, )" + add + ", " + to + ", n, " + text(gates) + R"( * n, -INFINITY, INFINITY);
+      )" + input + R"((x + row * r->inputs, r->input_weight, r->input_bias, gates, r->inputs, )" + text(gates) + R"( * n, -INFINITY, INFINITY);
+      )" + hidden + R"((state, r->hidden_weight, )" + add + ", " + to + ", n, " + text(gates) + R"( * n, -INFINITY, INFINITY);
 )" + cell.update + "    }\n  }\n}\n");
-  return cell.name;
+  return name;
 }
 
 }  // namespace
@@ -79,17 +85,18 @@ const CRules recurrent{
       CellKind kind = cell_of(at);
       const int64_t rows = hh[0], hidden = hh[1], inputs = x[2];
       bool apart = kind == CellKind::gru;
-      auto weight = [&](int i, int64_t k, const char* hint) { return w.constant(Tensor::of<float>({rows, k}, blocks_of_four(ordered(weight_of(c, i), at), rows, k)), hint); };
+      const std::vector<float> w_ih = ordered(weight_of(c, in.w_ih), at), w_hh = ordered(weight_of(c, in.w_hh), at);
+      const Forms forms{choose_form(w_ih, rows, inputs, DType::f32), choose_form(w_hh, rows, hidden, DType::f32)};
       std::vector<float> from_x(size_t(rows), 0.0f), from_h = from_x;
       if (at.bias) {
         from_x = ordered(weight_of(c, in.b_ih), at);
         from_h = ordered(weight_of(c, in.b_hh), at);
       }
       for (int64_t i = 0; i < rows && !apart; ++i) from_x[size_t(i)] += from_h[size_t(i)];
-      std::string f = define_cell(w, cell_in_c(c.call), kind, recurrent_gates(kind));
-      std::string record = w.record("struct recurrent", "cell", join({{"steps", x[0]}, {"batch", x[1]}, {"inputs", inputs}, {"hidden", hidden}, {"reverse", int(at.reverse)}, "\n  ",
-          {"input_weight", weight(in.w_ih, inputs, "input_weight")}, {"input_bias", w.constant(Tensor::of<float>({rows}, from_x), "input_bias")}, "\n  ",
-          {"hidden_weight", weight(in.w_hh, hidden, "hidden_weight")}, {"hidden_bias", apart ? w.constant(Tensor::of<float>({rows}, from_h), "hidden_bias") : "0"}}));
+      std::string f = define_cell(w, cell_in_c(c.call), kind, recurrent_gates(kind), forms);
+      std::string record = w.record("struct recurrent" + forms.suffix(), "cell", join({{"steps", x[0]}, {"batch", x[1]}, {"inputs", inputs}, {"hidden", hidden}, {"reverse", int(at.reverse)}, "\n  ",
+          {"input_weight", store_dense(w, forms.input, w_ih, rows, inputs, "input_weight")}, {"input_bias", w.constant(Tensor::of<float>({rows}, from_x), "input_bias")}, "\n  ",
+          {"hidden_weight", store_dense(w, forms.hidden, w_hh, rows, hidden, "hidden_weight")}, {"hidden_bias", apart ? w.constant(Tensor::of<float>({rows}, from_h), "hidden_bias") : "0"}}));
       auto given = [&](int i) { return i < 0 ? std::string("0") : w.pointer(c.in[size_t(i)]); };
       std::string from = w.pointer(c.in[0]), h0 = given(in.h0), y = w.pointer(c.out[0]), h = w.pointer(c.out[1]);
       if (kind == CellKind::lstm) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <functional>
 #include "core/c_loops.h"
+#include "ops/c/packed.h"
 #include "ops/conv_geometry.h"
 
 namespace miniten::c {
@@ -16,9 +17,10 @@ std::string conv_record(CWriter&, const ConvGeometry&, std::string_view more = "
 bool is_product(const ConvGeometry&);                                                 // 1 x 1, stride 1, no padding, one group: rows times weights
 
 // Products of rows with constant weights, float32.
-std::string define_dense(CWriter&);
-void define_dense_rows(CWriter&);
+std::string define_dense(CWriter&, const WeightForm& = {});
+std::string define_dense_rows(CWriter&, const WeightForm&);
 std::vector<float> blocks_of_four(const std::vector<float>& w, int64_t n, int64_t k);
+std::string store_dense(CWriter&, const WeightForm&, const std::vector<float>& w, int64_t n, int64_t k, const char* hint);   // as dense_f32 of that form reads it
 void write_batches(CWriter&, const CCall&, const std::string& head, const std::string& tail);   // head a, b, y tail for each product of a batch
 std::string bound(CWriter&, float);                                                   // a literal, infinite ones too
 const Tensor& weight_of(const CCall&, int i);                                         // the values of input i, or refuses
