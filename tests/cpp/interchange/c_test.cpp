@@ -1,5 +1,6 @@
 #include "miniten/interchange/c.h"
 #include <gmock/gmock.h>
+#include <cmath>
 #include "miniten/ops/ops.h"
 
 namespace miniten {
@@ -10,7 +11,7 @@ using testing::Not;
 
 Tensor ramp(const Shape& shape) {
   Tensor t = Tensor::empty({DType::f32, shape});
-  for (int64_t i = 0; i < t.numel(); ++i) t.view().f32()[i] = float(i % 7) * 0.25f - 0.5f;
+  for (int64_t i = 0; i < t.numel(); ++i) t.view().f32()[i] = std::sin(float(i));
   return t;
 }
 Graph small_net() {
@@ -38,6 +39,21 @@ TEST(CSource, OnlyCodeThatIsUsedAndTheSameEachTime) {
   EXPECT_THAT(s.source, Not(HasSubstr("depthwise")));
   EXPECT_THAT(s.source, Not(HasSubstr("malloc")));
   EXPECT_EQ(s.source, c_source(small_net()).source);
+}
+TEST(CSource, WeightsOfFewValuesOrWithZerosInUnitsArePacked) {
+  auto source = [](auto value) {
+    Tensor w = Tensor::empty({DType::f32, {16, 24}});
+    for (int64_t i = 0; i < w.numel(); ++i) w.view().f32()[i] = value(i / 24, i % 24);
+    return c_source(trace({{DType::f32, {1, 24}}}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{linear(in[0], w, {})}; }));
+  };
+  CSource few = source([](int64_t o, int64_t i) { return float((o * 5 + i) % 7); });
+  EXPECT_THAT(few.source, HasSubstr("static void dense_f32_3bit("));
+  EXPECT_EQ(few.dense_weight_bytes - few.weight_bytes, 16u * 24 * 4 - (16 * 24 * 3 / 8 + 7 * 4));
+  CSource blocks = source([](int64_t o, int64_t i) { return (i + o / 4) % 3 ? 0.0f : std::sin(float(o * 24 + i)); });
+  EXPECT_THAT(blocks.source, HasSubstr("static void dense_f32_skip("));
+  EXPECT_EQ(blocks.dense_weight_bytes - blocks.weight_bytes, 16u * 24 * 4 - (32 * 4 * 4 + 32 + 4 * 2));
+  CSource dense = source([](int64_t o, int64_t i) { return std::sin(float(o * 24 + i)); });
+  EXPECT_EQ(dense.dense_weight_bytes, dense.weight_bytes);
 }
 TEST(CSource, StatesAreKeptFromStepToStep) {
   Tensor state = Tensor::full({2}, 3);
