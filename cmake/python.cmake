@@ -16,7 +16,7 @@ set(CMAKE_REQUIRED_LINK_OPTIONS -fuse-ld=gold -Wl,--icf=all)
 check_cxx_source_compiles("int main() {}" MINITEN_CAN_FOLD_CODE)
 unset(CMAKE_REQUIRED_LINK_OPTIONS)
 if(MINITEN_CAN_FOLD_CODE)
-  target_link_options(_core PRIVATE -fuse-ld=gold -Wl,--icf=all)
+  target_link_options(_core PRIVATE -fuse-ld=gold -Wl,--icf=all,-O2)  # -O2: strings that end others lie in them
 endif()
 # The stub tells what the module says of itself, so another processor's is imported under emulation, beside
 # a NumPy of that processor in MINITEN_EMULATED_PACKAGES.
@@ -31,4 +31,7 @@ add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DEPENDS _core ${
 add_custom_target(_core_stub ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi)
 install(TARGETS _core LIBRARY DESTINATION miniten)
 install(FILES src/viz/assets/inter_license.txt DESTINATION miniten/viz)  # of the typeface in it
+if(MINITEN_CODECS)
+  install(FILES ${MINITEN_CODECS}/licenses.txt DESTINATION miniten/utils/vision)
+endif()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/_core.pyi DESTINATION miniten)

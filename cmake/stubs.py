@@ -27,6 +27,17 @@ def added_methods():
             yield "    " + re.sub(r"\bAny\b", "typing.Any", re.sub(r"\bSequence\b", "collections.abc.Sequence", text))
 
 
+def without_repeats(text):
+    """Layers without what they have from Module word by word: the binding's slots, and what shows or copies them."""
+    module = re.search(r"^class Module:\n(?:(?: .*)?\n)*", text, flags=re.M)
+    declared = re.findall(r"^    def (?:__\w+__|extra_repr)\(.*(?:\n(?:        .*)?)*?\n(?=\n    \S)", module.group(), flags=re.M)
+    rest = text[module.end():]
+    for slot in declared:
+        if re.match(r"    def (__(get|set|del)attr(ibute)?__|__deepcopy__|extra_repr)\b", slot):
+            rest = rest.replace(slot.rstrip() + "\n\n", "")
+    return text[:module.end()] + rest
+
+
 def main(folder, output):
     sys.path.insert(0, folder)
     generator = StubGen(importlib.import_module("_core"), include_private=True, quiet=True)
@@ -34,6 +45,7 @@ def main(folder, output):
     text = generator.get()
     text = text.replace("numpy.typing.ArrayLike", "ArrayLike").replace("numpy.ndarray", "ndarray_type").replace("numpy.dtype", "dtype_type")
     text = re.sub(r"^import numpy(\.typing)?\n", "", text, flags=re.M)
+    text = without_repeats(text)
     tensor = re.search(r"^class Tensor\b.*\n(?:(?: .*)?\n)*", text, flags=re.M)
     text = text[:tensor.end()].rstrip() + "\n\n" + "\n\n".join(added_methods()) + "\n\n" + text[tensor.end():]
     lines, inside = [], False

@@ -9,7 +9,7 @@ rm -rf $work
 mkdir -p $work
 
 holds_what_it_needs() { # FOLDER
-  find "$1/miniten" "$1/miniten.libs" -name '*.so*' | while read -r file; do
+  find "$1" -path '*/miniten*' -name '*.so*' | while read -r file; do
     readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r needed; do
       case $needed in
         libc.so.6 | libm.so.6 | libstdc++.so.6 | libgcc_s.so.1 | libz.so.1 | ld-linux-*) ;;  # what manylinux names as everywhere
@@ -24,6 +24,11 @@ check() { # FOLDER PYTHON...
   [[ -e $work/models ]] || PYTHONPATH=$folder "$@" -S tests/support/wheels/check.py write $work/models
   PYTHONPATH=$folder "$@" -S tests/support/wheels/check.py compare $work/models
 }
+
+for wheel in dist/wheels/*.whl; do # is what its name promises, as auditwheel sees it
+  name=$(basename "$wheel" .whl)
+  .venv/bin/auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"${name##*-}\"" || { echo "auditwheel does not find ${name##*-} in $wheel"; exit 1; }
+done
 
 folder=$work/here
 .venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$folder" dist/wheels/miniten-*_"$(uname -m)".whl
@@ -40,4 +45,9 @@ for wheel in dist/wheels/miniten-*_aarch64.whl; do
   for processor in max cortex-a53; do
     check "$work/$name" qemu-aarch64 -cpu $processor -L "$root" "$root/usr/bin/python$version"
   done
+done
+
+for wheel in dist/wheels/*.whl; do # last, since all else can hold in one that is too large
+  bytes=$(.venv/bin/python -c 'import sys, zipfile; print(sum(m.file_size for m in zipfile.ZipFile(sys.argv[1]).infolist()))' "$wheel")
+  ((bytes < 10000000)) || { echo "$(basename "$wheel") takes $bytes bytes unpacked, 10 MB are promised"; exit 1; }
 done

@@ -7,11 +7,12 @@ export PATH=$PWD/.venv/bin:$PATH
 rm -rf dist/wheels build/wheels
 mkdir -p dist/wheels build/wheels
 pip=(-m pip --disable-pip-version-check wheel --quiet --no-deps)
-repair() { # repair WHEEL OPTION...: with the libraries it needs in it
+repair() { # repair WHEEL OPTION...: named after the Linux it needs
   auditwheel repair --wheel-dir dist/wheels "$@" >/dev/null 2>build/wheels/auditwheel.log || { cat build/wheels/auditwheel.log; exit 1; }
 }
 
-python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/here .
+tools/codecs.sh native
+python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/here -Cbuild-dir=build/python_wheel -Ccmake.define.MINITEN_CODECS="$PWD/.venv/codecs/native" .
 repair build/wheels/here/miniten-*.whl
 
 if [[ $(uname -m) == x86_64 ]]; then
@@ -20,10 +21,11 @@ if [[ $(uname -m) == x86_64 ]]; then
   [[ -e $root/usr/bin/python$version ]] || { echo "the root folder of 64-bit ARM has $(basename "$root"/usr/bin/python3.*[0-9]), .venv has Python $version"; exit 1; }
   python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target build/wheels/numpy --only-binary=:all: --python-version "$version" --implementation cp \
     --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 'numpy>=1.24'
+  tools/codecs.sh aarch64
   _PYTHON_HOST_PLATFORM=linux-aarch64 SETUPTOOLS_EXT_SUFFIX=.cpython-${version/./}-aarch64-linux-gnu.so \
     python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/aarch64 -Cbuild-dir=build/python_aarch64 -Ccmake.python-hints=false \
     -Ccmake.define.CMAKE_TOOLCHAIN_FILE="$PWD/cmake/toolchains/aarch64.cmake" -Ccmake.define.Python_EXECUTABLE="$PWD/.venv/bin/python" \
-    -Ccmake.define.MINITEN_EMULATED_PACKAGES="$PWD/build/wheels/numpy" -Ccmake.define.Python_INCLUDE_DIR="$root/usr/include/python$version" .
+    -Ccmake.define.MINITEN_CODECS="$PWD/.venv/codecs/aarch64" -Ccmake.define.MINITEN_EMULATED_PACKAGES="$PWD/build/wheels/numpy" -Ccmake.define.Python_INCLUDE_DIR="$root/usr/include/python$version" .
   repair build/wheels/aarch64/miniten-*.whl --ldpaths "$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu"
 fi
 python -c 'from scikit_build_core.build import build_sdist; build_sdist("dist/wheels")' >/dev/null
@@ -36,6 +38,6 @@ import os, sys, tarfile, zipfile
 path = sys.argv[1]
 is_wheel = path.endswith(".whl")
 sizes = [m.file_size for m in zipfile.ZipFile(path).infolist()] if is_wheel else [m.size for m in tarfile.open(path)]
-print(f"| `{os.path.basename(path)}` | {os.path.getsize(path) / 2**20:.2f} MB | {sum(sizes) / 2**20:.2f} MB |")
+print(f"| `{os.path.basename(path)}` | {os.path.getsize(path) / 1e6:.2f} MB | {sum(sizes) / 1e6:.2f} MB |")
 END
 done

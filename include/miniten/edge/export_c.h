@@ -7,7 +7,7 @@ namespace miniten::edge {
 // A model as C99 for what has no operating system: docs/edge/export_c.md.
 struct ExportCOptions {
   std::string name = "model";            // of the files and functions
-  Batches calibration = nullptr;         // quantises the model to int8 with it first
+  Batches calibration = nullptr;         // quantises the model to int8 with it first; of a stream: whole sequences, read call by call
   std::optional<double> max_ram_kb;      // refuses where arena and states need more (1 kB = 1024 bytes)
   bool streaming = false;                // <name>_step and <name>_reset: recurrent layers go on where the call before ended
   std::string verify;                    // "": not compiled here; "host": by cc, run here; "qemu": by arm-none-eabi-gcc, run by qemu-system-arm

@@ -27,7 +27,14 @@ struct CSource {
 // scale and zero point. Elementwise functions of one 8-bit value become tables of 256 entries. Throws, naming layer and
 // mend, for symbolic sizes, ops without a C form and names that C cannot have. streaming: recurrent layers go on where the
 // call before ended; throws where nothing does.
-CSource c_source(const Graph&, const std::string& name = "model", bool streaming = false);
+// carried: ports of the graph that become states, by carrying_graph.
+struct CarriedValue { int input, output; Tensor first; };  // numbers of its ports, and what the first call begins with
+CSource c_source(const Graph&, const std::string& name = "model", bool streaming = false, const std::vector<CarriedValue>& carried = {});
+
+// A stream with what its recurrent layers hand on as further inputs and outputs: as it can be quantised. Throws where no layer
+// begins with constants.
+struct CarryingGraph { Graph graph; std::vector<CarriedValue> carried; };
+CarryingGraph carrying_graph(const Graph&);
 
 // <name>_self_test.c: runs given inputs (one list a call, in order) and compares with given outputs: integers must be equal,
 // floats within tolerance * max(1, largest output).

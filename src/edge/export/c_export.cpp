@@ -6,6 +6,7 @@
 #include "edge/export/c_toolchain.h"
 #include "edge/export/steps.h"
 #include "edge/models.h"
+#include "edge/quantization/steps.h"
 #include "miniten/base/random.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/export_c.h"
@@ -67,16 +68,24 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
   if (o.max_ram_kb && !(*o.max_ram_kb > 0)) throw Error(ErrorKind::value, "export_c", "max_ram_kb above 0", std::to_string(*o.max_ram_kb));
   Ref<QuantizedModel> quantized;
   nn::Module* model = &given;
-  if (o.calibration) {
-    std::vector<std::vector<Tensor>> batches;
-    for (std::vector<Tensor> b = o.calibration(); !b.empty(); b = o.calibration()) batches.push_back(std::move(b));
+  std::vector<std::vector<Tensor>> batches;
+  if (o.calibration) for (std::vector<Tensor> b = o.calibration(); !b.empty(); b = o.calibration()) batches.push_back(std::move(b));
+  CarryingGraph stream;
+  if (o.calibration && o.streaming) {
+    stream = carrying_graph(own_copy(bound_graph("export_c", given, inputs)));
+    QuantizationReport report;
+    auto again = [&] { return [&batches, k = size_t{0}]() mutable { return k < batches.size() ? batches[k++] : std::vector<Tensor>{}; }; };
+    Graph g = quantize_stream(stream, again(), report, {});
+    if (auto floats = layers_without_form(report, &OpDef::c); !floats.empty()) g = quantize_stream(stream, again(), report = {}, floats);
+    stream.graph = std::move(g);
+  } else if (o.calibration) {
     QuantizationConfig config;
     quantized = quantize_model(given, config, batches);
     config.skip = layers_without_form(quantized->report(), &OpDef::c);   // these stay in floats
     if (!config.skip.empty()) quantized = quantize_model(given, config, batches);
     model = quantized.get();
   }
-  CSource s = c_source(own_copy(bound_graph("export_c", *model, inputs)), o.name, o.streaming);
+  CSource s = c_source(stream.carried.empty() ? own_copy(bound_graph("export_c", *model, inputs)) : stream.graph, o.name, o.streaming, stream.carried);
   if (size_t ram = s.arena_bytes + s.state_bytes; o.max_ram_kb && double(ram) > *o.max_ram_kb * 1024) {
     char limit[32], text[32];
     std::snprintf(limit, sizeof limit, "%.6g kB", *o.max_ram_kb);

@@ -2,6 +2,7 @@
 #include <map>
 #include "edge/quantization/ranges.h"
 #include "miniten/edge/quantization.h"
+#include "miniten/interchange/c.h"
 
 // The steps of quantize_graph: decide what each node becomes, calibrate, place conversions, lower.
 namespace miniten::edge {
@@ -93,5 +94,9 @@ using Parameters = std::function<GroupParameters(const Decisions&)>;
 // Places integers where it was decided, takes decisions back where it cannot be done, lowers. `from`: folded(given).
 Graph place(const Graph& given, const Graph& from, Decisions&, const Parameters&, QuantizationReport&);
 Ref<QuantizedModel> model_of(Graph, QuantizationReport);     // the report told of the file
+
+
+// int8 with states of 16 bits, by whole sequences; states and ports stay where they are. report: told of config and layers.
+Graph quantize_stream(const CarryingGraph&, const Batches& sequences, QuantizationReport& report, const std::vector<std::string>& skip);
 
 }  // namespace miniten::edge

@@ -8,7 +8,7 @@ struct PreparedForC {
   Graph graph;
   std::vector<CPort> inputs, outputs;
 };
-PreparedForC prepare_for_c(const Graph&, bool streaming);
+PreparedForC prepare_for_c(const Graph&, bool streaming, std::vector<CarriedValue> carried);
 
 void make_tables(Graph&);                       // dequantize -> elementwise functions of one value -> quantize becomes a look-up
 

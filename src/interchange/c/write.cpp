@@ -204,9 +204,9 @@ std::string header_of(const CSource& s) {
 
 }  // namespace
 
-CSource c_source(const Graph& given, const std::string& name, bool streaming) {
+CSource c_source(const Graph& given, const std::string& name, bool streaming, const std::vector<CarriedValue>& carried) {
   check_c_name(name);
-  PreparedForC prepared = prepare_for_c(given, streaming);
+  PreparedForC prepared = prepare_for_c(given, streaming, carried);
   CSource s;
   s.name = name;
   s.graph = std::move(prepared.graph);
