@@ -25,12 +25,13 @@ void check_c_name(std::string_view name) {
       "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while",
       "bool", "true", "false", "alignas", "alignof", "constexpr", "nullptr", "static_assert", "thread_local", "typeof",
       "asm", "catch", "class", "delete", "explicit", "export", "friend", "mutable", "namespace", "new", "operator", "private", "protected", "public", "template", "this",
-      "throw", "try", "typename", "using", "virtual", "main"};
+      "throw", "try", "typename", "using", "virtual", "main",
+      "arm_acle", "assert", "complex", "ctype", "errno", "fenv", "inttypes", "limits", "locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar", "wctype"};
   bool valid = !name.empty() && name.size() <= 40 && !std::isdigit(static_cast<unsigned char>(name[0])) && name[0] != '_';
   for (char c : name) valid = valid && (c == '_' || (static_cast<unsigned char>(c) < 128 && std::isalnum(static_cast<unsigned char>(c))));
   for (std::string_view t : taken) valid = valid && name != t;
   if (!valid)
-    throw Error(ErrorKind::value, "export_c", "a name that C can have: letters, digits and _, a letter first, at most 40, no keyword", "\"" + std::string(name) + "\"", "as name=\"keywords\"");
+    throw Error(ErrorKind::value, "export_c", "a name that C can have: letters, digits and _, a letter first, at most 40, no keyword and no header of C's", "\"" + std::string(name) + "\"", "as name=\"keywords\"");
 }
 
 std::vector<std::byte> bytes_in_memory_order(const Tensor& t, int64_t& count) {

@@ -29,7 +29,7 @@ class Writer : public CWriter {
     if (code.ends_with("{")) ++depth_;
   }
   std::string pointer(const COperand& x) override {
-    if (x.constant) return stored(x.constant, graph_.values[size_t(x.value)].name);
+    if (x.constant) return stored(x.constant, array_name(graph_.values[size_t(x.value)].name));
     return place(x.value);
   }
   std::string constant(const Tensor& t, std::string_view hint) override { return stored(t.view().is_contiguous() ? t : t.clone(), layer_ + "_" + std::string(hint)); }
@@ -80,11 +80,16 @@ class Writer : public CWriter {
   std::string place(int id) {
     int owner = layouts_.owner[size_t(id)];
     const Value& v = graph_.values[size_t(owner)];
-    std::string name = v.constant && !graph_.is_state(owner) ? stored(v.constant, v.name) : names_[size_t(owner)];
+    std::string name = v.constant && !graph_.is_state(owner) ? stored(v.constant, array_name(v.name)) : names_[size_t(owner)];
     int64_t offset = layouts_.offset[size_t(id)];
     return offset ? "(" + name + " + " + number(offset) + ")" : name;
   }
   const Strides& strides(int id) const { return layouts_.strides[size_t(id)]; }
+  // No keyword, function or variable ends so.
+  static std::string array_name(const std::string& value) {
+    std::string name = value.empty() ? "" : c_identifier(value);
+    return name.empty() || name.ends_with("_weight") || name.ends_with("_bias") ? name : name + "_values";
+  }
   // A known constant in the order its elements lie in.
   std::string stored(const Tensor& t, const std::string& hint) {
     int64_t count = 0;

@@ -58,7 +58,7 @@ const CRules max_pool2d{[](CWriter& w, const CCall& c) {
   if (t == DType::f32) w.include("math.h");
   std::string shape = pool_record(w, c.in[0].spec.shape, c.out[0].spec.shape, c.call.as<Pool2dAttrs>());
   w.define(name, pool_source(name, t, "", "          @T best = " + least + ";", "", "              const @T v = x[(r * p->width + s) * n + k];\n              " +
-      std::string(t == DType::f32 ? "best = best != best || v <= best ? best : v;" : "best = v > best ? v : best;"), "          y[k] = best;"));
+      std::string(t == DType::f32 ? "best = best != best || v <= best ? best : v;" : "if (v > best) best = v;"), "          y[k] = best;"));
   w.line(call(name, {shape, w.pointer(c.in[0]), w.pointer(c.out[0])}));
 }};
 const CRules avg_pool2d{[](CWriter& w, const CCall& c) {
