@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "kernels/ftable.h"
+#include "kernels/gemm_bf16.h"
 #if __has_include("kernels/qtable.h")
 #include "kernels/qtable.h"
 #define MINITEN_HAS_QTABLE 1
@@ -12,7 +13,7 @@
 #endif
 
 // targets.inc, written by the build, lists the targets compiled in: MINITEN_FLOAT_TARGET(name) for those of the float
-// kernels, MINITEN_INT8_TARGET(name) for those of the int8 kernels.
+// kernels, MINITEN_INT8_TARGET(name) for those of the int8 kernels, MINITEN_BF16_TARGET(name) for products in bfloat16.
 #define MINITEN_ADDRESS(name, result, parameters) &name,
 #define MINITEN_FLOAT_TARGET(target)                                               \
   namespace miniten::kernels::target {                                             \
@@ -27,9 +28,14 @@
 #else
 #define MINITEN_INT8_TARGET(target)
 #endif
+#define MINITEN_BF16_TARGET(target)      \
+  namespace miniten::kernels::target {   \
+  extern const Bf16Table bf16_table;     \
+  }
 #include "kernels/targets.inc"
 #undef MINITEN_FLOAT_TARGET
 #undef MINITEN_INT8_TARGET
+#undef MINITEN_BF16_TARGET
 
 namespace miniten::kernels {
 namespace {
@@ -47,7 +53,8 @@ constexpr Isa kIsas[] = {
     {"avx_vnni", "avx2", "avx2 fma f16c avxvnni"},
     {"avx512", "avx2", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq"},
     {"avx512_vnni", "avx512", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni"},
-    {"avx512_amx", "avx512_vnni", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni amx_tile amx_int8"},
+    {"avx512_bf16", "avx512_vnni", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni avx512bf16"},
+    {"avx512_amx", "avx512_bf16", "avx2 fma f16c avx512f avx512bw avx512vl avx512dq avx512vnni avx512bf16 amx_tile amx_int8 amx_bf16"},
 #elif defined(__aarch64__)
     {"neon", "scalar", "asimd"},
     {"neon_dotprod", "neon", "asimd asimddp"},
@@ -60,9 +67,11 @@ const FloatTable* own_float_table(std::string_view name) {
 #define MINITEN_FLOAT_TARGET(target) \
   if (name == #target) return &target::float_table;
 #define MINITEN_INT8_TARGET(target)
+#define MINITEN_BF16_TARGET(target)
 #include "kernels/targets.inc"
 #undef MINITEN_FLOAT_TARGET
 #undef MINITEN_INT8_TARGET
+#undef MINITEN_BF16_TARGET
   return nullptr;
 }
 
@@ -74,9 +83,23 @@ const QTable* own_qtable([[maybe_unused]] std::string_view name) {
 #else
 #define MINITEN_INT8_TARGET(target)
 #endif
+#define MINITEN_BF16_TARGET(target)
 #include "kernels/targets.inc"
 #undef MINITEN_FLOAT_TARGET
 #undef MINITEN_INT8_TARGET
+#undef MINITEN_BF16_TARGET
+  return nullptr;
+}
+
+const Bf16Table* own_bf16_table(std::string_view name) {
+#define MINITEN_FLOAT_TARGET(target)
+#define MINITEN_INT8_TARGET(target)
+#define MINITEN_BF16_TARGET(target) \
+  if (name == #target) return &target::bf16_table;
+#include "kernels/targets.inc"
+#undef MINITEN_FLOAT_TARGET
+#undef MINITEN_INT8_TARGET
+#undef MINITEN_BF16_TARGET
   return nullptr;
 }
 
@@ -110,6 +133,7 @@ struct Choice {
   std::string_view name;
   const FloatTable* floats = nullptr;
   const QTable* quantised = nullptr;
+  const Bf16Table* bf16 = nullptr;
 };
 
 struct Choices {
@@ -123,8 +147,8 @@ const Choices& choices() {
   static const Choices found = [] {
     Choices c;
     for (const Isa& isa : kIsas)
-      if ((own_float_table(isa.name) || own_qtable(isa.name)) && supported(isa))
-        c.all[c.count++] = {isa.name, inherited(&isa, own_float_table), inherited(&isa, own_qtable)};
+      if ((own_float_table(isa.name) || own_qtable(isa.name) || own_bf16_table(isa.name)) && supported(isa))
+        c.all[c.count++] = {isa.name, inherited(&isa, own_float_table), inherited(&isa, own_qtable), inherited(&isa, own_bf16_table)};
     return c;
   }();
   return found;
@@ -164,6 +188,7 @@ inline const Choice* in_use() {
 
 const FloatTable& ftable() { return *in_use()->floats; }
 const QTable& qtable() { return *in_use()->quantised; }
+const Bf16Table& bf16_table() { return *in_use()->bf16; }
 std::string_view isa() { return in_use()->name; }
 
 std::vector<std::string_view> available_isas() {

@@ -6,9 +6,10 @@
 
 // Choice of the instruction set every kernel runs on.
 //
-// Names, lowest first: scalar sse2 avx2 avx_vnni avx512 avx512_vnni avx512_amx on x86-64, scalar neon neon_dotprod
-// neon_i8mm on aarch64. One name governs float and int8 kernels; where a name has no table of its own for one of the two, the table
-// of the name it extends is used (avx_vnni -> avx2, avx512_amx -> avx512_vnni -> avx512, neon_i8mm -> neon_dotprod -> neon).
+// Names, lowest first: scalar sse2 avx2 avx_vnni avx512 avx512_vnni avx512_bf16 avx512_amx on x86-64, scalar neon
+// neon_dotprod neon_i8mm on aarch64. One name governs all kernels; where a name has no table of its own for some of them, the table
+// of the name it extends is used (avx_vnni -> avx2, avx512_amx -> avx512_bf16 -> avx512_vnni -> avx512, neon_i8mm ->
+// neon_dotprod -> neon).
 namespace miniten::kernels {
 
 // What the machine is, asked of the processor itself. 0 or empty where not known.
@@ -37,7 +38,9 @@ std::string_view requested_isa_error();
 
 struct FloatTable;  // kernels/ftable.h
 struct QTable;      // kernels/qtable.h
+struct Bf16Table;   // kernels/gemm_bf16.h
 const FloatTable& ftable();
 const QTable& qtable();
+const Bf16Table& bf16_table();
 
 }  // namespace miniten::kernels

@@ -40,7 +40,7 @@ TEST(Dispatch, EveryNameHasEveryFloatKernel) {
 
 TEST(Dispatch, AnExtensionSharesTheFloatKernelsOfWhatItExtends) {
   const std::string before(isa());
-  for (const auto& [name, base] : {std::pair{"avx512_vnni", "avx512"}, {"avx512_amx", "avx512"}, {"avx_vnni", "avx2"}, {"neon_dotprod", "neon"}, {"neon_i8mm", "neon"}}) {
+  for (const auto& [name, base] : {std::pair{"avx512_vnni", "avx512"}, {"avx512_bf16", "avx512"}, {"avx512_amx", "avx512"}, {"avx_vnni", "avx2"}, {"neon_dotprod", "neon"}, {"neon_i8mm", "neon"}}) {
     if (!set_isa(name)) continue;
     const auto kernel = ftable().gemm;
     ASSERT_TRUE(set_isa(base));
