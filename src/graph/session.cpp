@@ -98,7 +98,11 @@ struct Session::Impl {
   bool parallel = false;
 
   explicit Impl(Graph g, const CompileOptions& o) : graph(std::move(g)), options(o) {
+    const bool narrower = options.precision != Precision::float32;
+    if (narrower && options.exact) throw Error(ErrorKind::value, "compile", "exact or a narrower precision", "both", "exact results need float32");
     optimize(graph, options.passes);
+    if (narrower && !graph.is_static()) throw Error(ErrorKind::unsupported, "compile", "sizes that are known, for a narrower precision", "open ones", "bind them, or compile in float32");
+    narrow(graph, options.precision);
     finish(nullptr);
   }
   Impl(const Impl& other) : graph(other.graph), options(other.options) {

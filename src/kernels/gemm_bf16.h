@@ -19,12 +19,13 @@ int64_t bf16_packed_bytes(int64_t k, int64_t n);
 void bf16_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* packed);
 
 // How many times as fast as float32 the instruction set in use multiplies what is rounded: 1 where it has no
-// instructions for it.
+// instructions for it, or slow ones. And up to how many rows keep_a gains.
 int bf16_speed();
+int bf16_few_rows();
 
 struct Bf16Table {
   void (*gemm)(const GemmShape&, const float*, const std::byte*, float*, const Epilogue&, bool);
-  int speed;
+  int speed, few_rows;
 };
 
 }  // namespace miniten::kernels

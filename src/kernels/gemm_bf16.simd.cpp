@@ -46,17 +46,25 @@ void lay_out(const float* from, int64_t step, int64_t n, Element* to, bool keep)
   });
 }
 
-// Values [begin, end) of K of one pixel, then zeros up to a multiple of 32.
-void lay_out_pixel(const GemmShape& s, const float* a, int64_t begin, int64_t end, Element* to, bool keep) {
-  int64_t run = begin / s.segment, at = begin - run * s.segment, o = run / s.inner, i = run - o * s.inner, p = begin;
-  while (p < end) {
-    const int64_t n = s.segment - at < end - p ? s.segment - at : end - p;
-    lay_out(a + o * s.outer_stride + i * s.inner_stride + at * s.a_k, s.a_k, n, to + (p - begin), keep);
-    p += n;
-    at = 0;
+// A range of K, and where it begins: in which segment, and how far in.
+struct Range {
+  int64_t begin, end, outer, inner, at;
+  Range(const GemmShape& s, int64_t begin, int64_t end) : begin(begin), end(end) {
+    const int64_t run = begin / s.segment;
+    at = begin - run * s.segment, outer = run / s.inner, inner = run - outer * s.inner;
+  }
+};
+// Those values of one pixel, then zeros up to a multiple of 32.
+MINITEN_INLINE void lay_out_pixel(const GemmShape& s, const float* a, const Range& range, Element* to, bool keep) {
+  int64_t o = range.outer, i = range.inner, at = range.at, left = range.end - range.begin;
+  Element* stop = to + padded(left);
+  while (0 < left) {
+    const int64_t n = s.segment - at < left ? s.segment - at : left;
+    lay_out(a + o * s.outer_stride + i * s.inner_stride + at * s.a_k, s.a_k, n, to, keep);
+    to += n, left -= n, at = 0;
     if (++i == s.inner) i = 0, ++o;
   }
-  for (int64_t z = end - begin; z < padded(end - begin); ++z) to[z] = 0;
+  for (; to < stop; ++to) *to = 0;
 }
 
 // sums[r][j] of `height` rows of A, a_step elements apart, by `panels` panels, b_panel bytes apart; sums' rows are
@@ -183,6 +191,8 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
   for (int64_t k0 = 0; k0 == 0 || k0 < k_all; k0 += kChunk) {
     const int64_t k1 = k_all < k0 + kChunk ? k_all : k0 + kChunk, width = padded(k1 - k0);
     const bool first = k0 == 0, last = k1 == k_all, load_c = !first || e.accumulate;
+    const V lo = set(last ? e.lo : -__builtin_inff()), hi = set(last ? e.hi : __builtin_inff());
+    const Range range(s, k0, k1);
     int64_t step = width + kGap, most = (int64_t)(sizeof(block) / sizeof(Element)) / step / kTall * kTall;
     if (as_it_is) step = s.a_col, most = pixels;
     for (int64_t p0 = 0; p0 < pixels; p0 += most) {
@@ -192,7 +202,7 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
       if (as_it_is) rows = a + p0 * step + k0;
 #endif
       for (int64_t i = 0, row = p0 / s.cols, col = p0 - row * s.cols; !as_it_is && i < count; ++i) {
-        lay_out_pixel(s, a + row * s.a_row + col * s.a_col, k0, k1, block + i * step, keep);
+        lay_out_pixel(s, a + row * s.a_row + col * s.a_col, range, block + i * step, keep);
         if (++col == s.cols) col = 0, ++row;
       }
 #if defined(__AMX_BF16__)
@@ -214,8 +224,7 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
               if (load_c) v += load_n(to + l, m);
               if (first && e.bias) v += load_n(e.bias + j + l, m);
               if (residual) v += load_n(residual + l, m);
-              if (last) v = clamp(v, set(e.lo), set(e.hi));
-              store_n(to + l, v, m);
+              store_n(to + l, clamp(v, lo, hi), m);
             });
             if (++col == s.cols) col = 0, ++row;
           }
@@ -236,6 +245,6 @@ constexpr int kSpeed = 2;
 constexpr int kSpeed = 1;
 #endif
 extern const Bf16Table bf16_table;
-const Bf16Table bf16_table = {&gemm_bf16, kSpeed};
+const Bf16Table bf16_table = {&gemm_bf16, kSpeed, kLanes == 16 ? 4 : kLanes == 8 ? 2 : 1};
 
 }  // namespace miniten::kernels::MINITEN_TARGET

@@ -4,6 +4,7 @@
 #include "ops/conv_chain.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
+#include "ops/narrow.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
 #include "ops/tflite_write.h"
@@ -122,11 +123,16 @@ std::vector<Sample> weight_samples() {
 
 }  // namespace
 
-constinit const OpDef conv2d_op{.name = "conv2d", .doc = "convolution, with bias, residual and clamp", .min_inputs = 2, .max_inputs = 4,
+static consteval OpDef conv2d_row(std::string_view name) {
+  return {.name = name, .doc = "convolution, with bias, residual and clamp", .min_inputs = 2, .max_inputs = 4,
     .infer = conv_infer, .eval = conv2d_eval, .work = conv2d_work, .vjp = conv_vjp, .keep = {3, 0}, .cost = conv_cost, .absorb = conv_absorb,
     .prepare = conv2d_prepare, .samples = forward_samples, .quant = {QuantMode::has_integer_form, 1, lower_conv2d, dynamic_conv2d},
     .traits = {.dense = 4, .channels_last = 11, .out = Layout::channels_last, .weights = 2, .channel_axis = 0},
     .onnx = {"Conv", 1, &onnx::conv2d}, .tflite = {"CONV_2D", 1, &to_tflite::conv2d}, .c = {"conv2d", 0, &c::conv2d}, .attrs = codec<Conv2dAttrs>, .self = &from_xw};
+}
+constinit const OpDef conv2d_op = conv2d_row("conv2d");
+constinit const OpDef conv2d_bf16_op = conv2d_row("conv2d_bf16");
+constinit const OpDef conv2d_bf16_weights_op = conv2d_row("conv2d_bf16_weights");
 constinit const OpDef conv2d_input_op{.name = "conv2d_input", .doc = "gradient of conv2d's input from y and w", .min_inputs = 2, .max_inputs = 2,
     .infer = conv_infer, .eval = conv2d_input_eval, .work = conv2d_input_work, .vjp = conv_vjp, .keep = keep_inputs, .cost = conv_cost,
     .samples = input_samples, .traits = {.channels_last = 3, .out = Layout::channels_last}, .onnx = {"ConvTranspose", 1, &onnx::conv_transpose}, .tflite = {"TRANSPOSE_CONV", 1, &to_tflite::conv2d_input}, .c = {"conv2d_input", 0, &c::conv2d_input}, .attrs = codec<Conv2dAttrs>, .self = &from_yw};

@@ -2,6 +2,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/conv_parts.h"
 #include "ops/loops.h"
+#include "ops/narrow.h"
 #include "ops/sparse.h"
 
 namespace miniten {
@@ -19,10 +20,13 @@ int bias_of(int stage) { return 2 + 2 * stage; }
 struct Chain {
   int stages;
   ConvGeometry g[most];
+  bool bf16 = false;
+  bool narrow(int i) const { return bf16 && g[i].groups == 1 && g[i].taps() >= 24 && g[i].taps() * g[i].o >= 1024; }
+  size_t packed(int i) const { return narrow(i) ? size_t(kernels::bf16_packed_bytes(g[i].taps(), g[i].o)) : conv::floats(int64_t(conv::packed_floats(g[i]))); }
   const ConvGeometry& last() const { return g[stages - 1]; }
 };
-template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape) {
-  Chain c{int(at.stages), {}};
+template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape, bool bf16 = false) {
+  Chain c{int(at.stages), {}, bf16};
   Shape x = shape(0);
   for (int i = 0; i < c.stages; ++i) {
     const Shape& w = shape(weight_of(i));
@@ -34,7 +38,9 @@ template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape)
   }
   return c;
 }
-Chain chain_of(const Call& c) { return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }); }
+Chain chain_of(const Call& c, bool packs) {
+  return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }, packs && bf16_kind(c.op));
+}
 
 int64_t row_floats(const ConvGeometry& g) { return g.padded_w() * g.c; }
 
@@ -53,7 +59,7 @@ Rows rows_of(const Chain& c, int64_t rows) {
 // Weights are read once for each band: the larger they are, the fewer bands.
 int64_t band_of(const Chain& c) {
   size_t weights = 0;
-  for (int i = 0; i < c.stages; ++i) weights += conv::floats(int64_t(conv::packed_floats(c.g[i])));
+  for (int i = 0; i < c.stages; ++i) weights += c.packed(i);
   int64_t p = c.last().p, rows = 1;
   while (rows < p && rows_of(c, rows + 1).total <= std::max(cache_bytes, weights)) ++rows;
   int64_t bands = (p + rows - 1) / rows;
@@ -62,7 +68,7 @@ int64_t band_of(const Chain& c) {
 
 class Bands {
  public:
-  Bands(const Context& c, const Chain& chain, const float* packed) : c_(c), chain_(chain), band_(band_of(chain)) {
+  Bands(const Context& c, const Chain& chain, const std::byte* packed) : c_(c), chain_(chain), band_(band_of(chain)) {
     Rows rows = rows_of(chain, band_);
     std::byte* at = c.scratch;
     for (int i = 1; i < chain.stages; ++i) {
@@ -72,7 +78,7 @@ class Bands {
     padding_ = reinterpret_cast<float*>(at);
     for (int i = 0; i < chain.stages; ++i) {
       stage_[i].packed = packed;
-      packed += conv::packed_floats(chain.g[i]);
+      packed += chain.packed(i);
     }
   }
   // Output rows [begin, end) of n * p.
@@ -92,7 +98,7 @@ class Bands {
 
  private:
   struct Stage {
-    const float* packed = nullptr;
+    const std::byte* packed = nullptr;
     float* rows = nullptr;                   // of its padded input: [first, end)
     int64_t first = 0, end = 0;
   };
@@ -102,10 +108,12 @@ class Bands {
     ConvGeometry g = chain_.g[i];
     const auto& at = c_.as<ConvChainAttrs>().stage[size_t(i)];
     kernels::Epilogue finish{.bias = c_.in[size_t(bias_of(i))].f32(), .residual = residual, .lo = at.lo, .hi = at.hi};
+    auto* packed = reinterpret_cast<const float*>(stage_[i].packed);
+    conv::SparsePanels narrow{stage_[i].packed, chain_.narrow(i) ? bf16_both : not_bf16};
     if (i == 0) {
       y.data -= begin * y.row;
       y.image = 0;
-      return conv::convolve(g, c_.in[0].f32(), stage_[0].packed, finish, y, n * g.p + begin, n * g.p + end, padding_);
+      return conv::convolve(g, c_.in[0].f32(), packed, finish, y, n * g.p + begin, n * g.p + end, padding_, 0, narrow);
     }
     int64_t first = begin * g.stride_h;
     fill(i, n, first, first + conv::band_reach(g, end - begin));
@@ -114,7 +122,7 @@ class Bands {
     g.w = g.padded_w();
     g.p = end - begin;
     g.top = g.bottom = g.left = g.right = 0;
-    conv::convolve(g, stage_[i].rows, stage_[i].packed, finish, y, 0, g.p, nullptr);
+    conv::convolve(g, stage_[i].rows, packed, finish, y, 0, g.p, nullptr, 0, narrow);
   }
   // Padded rows [first, end) in front of stage i; what the last band left of them is kept.
   void fill(int i, int64_t n, int64_t first, int64_t end) {
@@ -147,13 +155,15 @@ class Bands {
 
 size_t packed_bytes(const Chain& c) {
   size_t n = 0;
-  for (int i = 0; i < c.stages; ++i) n += conv::packed_floats(c.g[i]);
-  return n * sizeof(float);
+  for (int i = 0; i < c.stages; ++i) n += c.packed(i);
+  return n;
 }
-template <class DataOf> void pack(const Chain& c, DataOf weight, float* to) {
+template <class DataOf> void pack(const Chain& c, DataOf weight, std::byte* to) {
   for (int i = 0; i < c.stages; ++i) {
-    conv::pack_weights(c.g[i], weight(weight_of(i)), to, 0, 1);
-    to += conv::packed_floats(c.g[i]);
+    const ConvGeometry& g = c.g[i];
+    if (c.narrow(i)) kernels::bf16_pack(weight(weight_of(i)), g.taps(), g.o, 1, g.taps(), to);
+    else conv::pack_weights(g, weight(weight_of(i)), reinterpret_cast<float*>(to), 0, 1);
+    to += c.packed(i);
   }
 }
 
@@ -174,7 +184,7 @@ void chain_infer(const Call& c, Specs& out) {
   out.push({DType::f32, x});
 }
 Work chain_work(const Call& c) {
-  Chain chain = chain_of(c);
+  Chain chain = chain_of(c, c.prepared);
   int64_t macs = 0, rows = chain.last().n * chain.last().p;
   for (int i = 0; i < chain.stages; ++i) macs += chain.g[i].macs();
   // Each piece computes the rows that reach over its edge again: not more of them than threads where they are few.
@@ -185,22 +195,22 @@ Work chain_work(const Call& c) {
   return w;
 }
 size_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  Chain chain = chain_of(c);
+  Chain chain = chain_of(c, true);
   for (int i = 0; i < chain.stages; ++i) if (!in[size_t(weight_of(i))].data) return 0;
-  if (to) pack(chain, [&](int i) { return in[size_t(i)].f32(); }, reinterpret_cast<float*>(to));
+  if (to) pack(chain, [&](int i) { return in[size_t(i)].f32(); }, to);
   return packed_bytes(chain);
 }
 void chain_eval(const Context& c) {
-  Chain chain = chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape(); });
+  Chain chain = chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape(); }, c.prepared && bf16_kind(c.op));
   if (!c.prepared && c.phase == 0) {
-    if (c.piece == 0) pack(chain, [&](int i) { return c.in[size_t(i)].f32(); }, reinterpret_cast<float*>(c.shared));
+    if (c.piece == 0) pack(chain, [&](int i) { return c.in[size_t(i)].f32(); }, c.shared);
     return;
   }
   auto [begin, end] = c.slice(chain.last().n * chain.last().p);
-  Bands(c, chain, reinterpret_cast<const float*>(c.prepared ? c.prepared : c.shared)).run(begin, end);
+  Bands(c, chain, c.prepared ? c.prepared : c.shared).run(begin, end);
 }
 Cost chain_cost(const Call& c) {
-  Chain chain = chain_of(c);
+  Chain chain = chain_of(c, false);
   Cost cost;
   for (int i = 0; i < chain.stages; ++i) {
     cost.macs += chain.g[i].macs();
@@ -265,9 +275,13 @@ std::optional<Absorbed> absorb_stage(const Fusion& f) {
   return a;
 }
 
-constinit const OpDef conv_chain_op{.name = "conv_chain", .doc = "two or three convolutions in turn, by bands of rows", .min_inputs = 5, .max_inputs = 8,
+static consteval OpDef conv_chain_row(std::string_view name) {
+  return {.name = name, .doc = "two or three convolutions in turn, by bands of rows", .min_inputs = 5, .max_inputs = 8,
     .infer = chain_infer, .eval = chain_eval, .work = chain_work, .cost = chain_cost,
     .absorb = [](const Fusion& f) { return f.chains ? absorb_stage(f) : std::nullopt; }, .prepare = chain_prepare, .samples = chain_samples,
     .traits = {.dense = 0b1010100, .channels_last = 0b10101011, .out = Layout::channels_last, .weights = 0b101010, .channel_axis = 0}, .attrs = codec<ConvChainAttrs>};
+}
+constinit const OpDef conv_chain_op = conv_chain_row("conv_chain");
+constinit const OpDef conv_chain_bf16_op = conv_chain_row("conv_chain_bf16");
 
 }  // namespace miniten

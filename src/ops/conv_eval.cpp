@@ -1,11 +1,12 @@
 #include "kernels/depthwise.h"
 #include "ops/conv_parts.h"
+#include "ops/narrow.h"
 #include "ops/sparse.h"
 
 namespace miniten::conv {
 
 // Each piece reads all weights once more and is waited for: some microseconds of work make that cheap.
-int pieces_of(const ConvGeometry& g, int64_t units) { return even_pieces(std::min(g.macs() / (g.is_depthwise() ? 131072 : 1310720), units)); }
+int pieces_of(const ConvGeometry& g, int64_t units, int speed) { return even_pieces(std::min(g.macs() / (g.is_depthwise() ? 131072 : 1310720 * speed), units)); }
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
 void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View& w, const View& y, int which) {
@@ -107,6 +108,7 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
                             .residual = finish.residual ? finish.residual + (to - y.data) + k * g.o_group() : nullptr, .lo = finish.lo, .hi = finish.hi};
         if (sparse.kind == 1) kernels::sparse_gemm(shape, from, sparse.packed, sparse.first / 16, to, e);
         else if (sparse.kind == 2) kernels::csr_gemm(shape, from, sparse.packed, sparse.first, to, e);
+        else if (sparse.kind) kernels::gemm_bf16(shape, from, sparse.packed + sparse.first * kernels::bf16_column_bytes(g.taps()), to, e, sparse.kind == bf16_weights);
         else kernels::gemm(shape, from + k * g.c_group(), packed + k * each, to + k * g.o_group(), e);
       }
     }
@@ -132,7 +134,12 @@ static int64_t winograd_tile(const ConvGeometry& g, bool exact, double& share) {
   share = double(least) / double(std::max<int64_t>(direct, 1));
   return best;
 }
-Choice choose(const ConvGeometry& g, bool exact) {
+// What the rows of bfloat16 do is direct.
+static Choice choose(const ConvGeometry& g, const OpDef& op, bool exact) {
+  BF16Kind kind = bf16_kind(op);
+  return choose(g, exact || kind, kind == bf16_both ? kernels::bf16_speed() : 1);
+}
+Choice choose(const ConvGeometry& g, bool exact, int speed) {
   Choice c;
   c.winograd = winograd_shape(g, winograd_tile(g, exact, c.share));
   int64_t pairs = g.o / 32;                                    // of panels
@@ -147,10 +154,10 @@ Choice choose(const ConvGeometry& g, bool exact) {
   } else {
     c.packed = packed_floats(g) * sizeof(float);
     c.scratch = band_bytes(g);
-    c.pieces = pieces_of(g, g.n * g.p);
-    if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs)) && pairs > 1) {
+    c.pieces = pieces_of(g, g.n * g.p, speed);
+    if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs, speed)) && pairs > 1) {
       c.by_columns = true;
-      c.pieces = pieces_of(g, pairs);
+      c.pieces = pieces_of(g, pairs, speed);
     }
   }
   return c;
@@ -212,7 +219,7 @@ using namespace conv;
 Work conv2d_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  Choice choice = choose(g, c.exact);
+  Choice choice = choose(g, c.op, c.exact);
   if (!c.prepared) return work_of(choice, choice.packed, 2);
   choice.scratch = std::max(choice.scratch, band_bytes(g));    // sparse weights are multiplied directly
   return work_of(choice, 0, 1);
@@ -220,9 +227,13 @@ Work conv2d_work(const Call& c) {
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  Choice choice = choose(g, c.exact);
+  Choice choice = choose(g, c.op, c.exact);
   std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
-  PreparedForm form;
+  PreparedForm form{.sparse = bf16_kind(c.op)};
+  if (form.sparse) {
+    if (to) kernels::bf16_pack(in[1].f32(), g.taps(), g.o, 1, g.taps(), (new (to) PreparedForm(form), weights));
+    return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
+  }
   size_t sparse = conv::pack_sparse(g, choice, in[1].f32(), form, weights);
   if (to) new (to) PreparedForm(form);
   if (to && !sparse) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
@@ -232,7 +243,7 @@ void conv2d_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
   ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
-  Choice choice = choose(g, c.exact);
+  Choice choice = choose(g, c.op, c.exact);
   auto* packing = reinterpret_cast<float*>(c.shared);
   auto* inputs = reinterpret_cast<float*>(c.shared + (c.prepared ? 0 : aligned(choice.packed)));
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;

@@ -9,7 +9,7 @@ namespace miniten::conv {
 
 inline size_t floats(int64_t n) { return size_t(n) * sizeof(float); }
 inline size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
-int pieces_of(const ConvGeometry&, int64_t units);
+int pieces_of(const ConvGeometry&, int64_t units, int speed = 1);
 
 // In double precision, the formula as it stands: `which` is the operand computed (0 x, 1 weight, 2 y).
 void conv_f64(const Context&, const ConvGeometry&, const View& x, const View& w, const View& y, int which);
@@ -25,7 +25,7 @@ void pack_weights(const ConvGeometry&, const float* w, float* to, int piece, int
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);
 inline int64_t band_reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }      // of output rows: the padded input's
-// sparse: of one group, what kernels/sparse.h packs in place of `packed`.
+// sparse: of one group, what kernels/sparse.h or gemm_bf16.h packs in place of `packed`.
 struct SparsePanels { const std::byte* packed = nullptr; int64_t kind = 0, first = 0; };      // kind: of PreparedForm; first: column
 void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,
               int64_t columns = 0, SparsePanels sparse = {});
@@ -40,7 +40,7 @@ struct Choice {
   bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
   explicit operator bool() const { return winograd.tile > 0; }
 };
-Choice choose(const ConvGeometry&, bool exact);
+Choice choose(const ConvGeometry&, bool exact, int speed = 1);    // speed: of direct products over float32
 // The inputs, if any, lie behind `shared` bytes of the caller's and are transformed in phase 0, with what else has to be done there.
 Work work_of(const Choice&, size_t shared, int phases);
 void transform(const Choice&, const Context&, const float* x, float* inputs);

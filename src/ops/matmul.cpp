@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/narrow.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
 #include "ops/sparse.h"
@@ -52,6 +53,7 @@ Work matmul_work(const Call& c) {
   int64_t rows = p.batches * p.m, by_size = std::max<int64_t>(1, rows * p.n * p.k / 65536);
   if (c.in[0].dtype != DType::f32) return {};
   if (!p.one_b) return {.pieces = int(std::min({by_size, p.batches, int64_t{64}})), .scratch = packed_bytes(p)};
+  if (bf16_kind(c.op) == bf16_both) by_size /= kernels::bf16_speed();
   int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
   int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, 32));
   return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
@@ -64,7 +66,11 @@ size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
   if (!in[1].data || !p.one_b || c.in[0].dtype != DType::f32) return 0;
   std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
-  PreparedForm form;
+  PreparedForm form{.sparse = bf16_kind(c.op)};
+  if (form.sparse) {
+    if (to) kernels::bf16_pack(in[1].f32(), p.k, p.n, in[1].strides[-2], in[1].strides[-1], (new (to) PreparedForm(form), weights));
+    return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(p.k, p.n));
+  }
   size_t sparse = 0;
   bool filled = std::abs(in[1].strides[-1] * (p.n - 1)) + std::abs(in[1].strides[-2] * (p.k - 1)) == p.n * p.k - 1;   // no element twice
   SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m, 1, p.n};
@@ -142,6 +148,7 @@ void matmul_eval(const Context& c) {
     kernels::Epilogue e = epilogue_of(c, bias ? bias + left : nullptr);
     if (sparse == 1) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
     if (sparse == 2) return kernels::csr_gemm(s, from, weights, left, y + at * p.n + left, e);
+    if (sparse) return kernels::gemm_bf16(s, from, weights + left * kernels::bf16_column_bytes(p.k), y + at * p.n + left, e, sparse == bf16_weights);
     kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
   };
   if (flattens(c.in[0])) return run(c.in[0], first, last, first);
@@ -205,10 +212,15 @@ std::vector<Sample> matmul_samples() {
 
 }  // namespace
 
-constinit const OpDef matmul_op{.name = "matmul", .doc = "matrix product", .min_inputs = 2, .max_inputs = 3, .infer = matmul_infer,
+static consteval OpDef matmul_row(std::string_view name) {
+  return {.name = name, .doc = "matrix product", .min_inputs = 2, .max_inputs = 3, .infer = matmul_infer,
     .eval = matmul_eval, .work = matmul_work, .vjp = matmul_vjp, .keep = {3, 0}, .cost = matmul_cost, .absorb = matmul_absorb,
     .prepare = matmul_prepare, .samples = matmul_samples, .quant = {QuantMode::has_integer_form, 0, lower_matmul, dynamic_matmul, 3},
     .traits = {.dense = 4, .out = Layout::dense, .weights = 2, .channel_axis = 1}, .onnx = {"MatMul", 1, &onnx::matmul}, .tflite = {"FULLY_CONNECTED", 1, &to_tflite::matmul}, .c = {"matmul", 0, &c::matmul}, .attrs = codec<ClampAttrs>};
+}
+constinit const OpDef matmul_op = matmul_row("matmul");
+constinit const OpDef matmul_bf16_op = matmul_row("matmul_bf16");
+constinit const OpDef matmul_bf16_weights_op = matmul_row("matmul_bf16_weights");
 
 static void require_real(std::string_view op, const Tensor& x) {
   if (!is_float(x.dtype())) throw Error(ErrorKind::type, op, "floating-point tensors", x.spec().text(), "convert with cast first");

@@ -3,6 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
+#include "ops/narrow.h"
 #include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
 
@@ -230,7 +231,8 @@ RecurrentBackwardInputs::RecurrentBackwardInputs(const RecurrentAttrs& at) {
   count = next;
 }
 
-constinit const OpDef recurrent_op{.name = "recurrent", .doc = "a recurrent layer in one direction over a sequence", .min_inputs = 3, .max_inputs = 8, .outputs = 4,
+static consteval OpDef recurrent_row(std::string_view name) {
+  return {.name = name, .doc = "a recurrent layer in one direction over a sequence", .min_inputs = 3, .max_inputs = 8, .outputs = 4,
     .infer = recurrent_infer, .eval = recurrent_eval, .work = recurrent_work, .vjp = recurrent_vjp, .keep = {~0u, 0b1001},
     .cost = [](const Call& c) {
       const Shape &x = c.in[0].shape, &w = c.in[2].shape;
@@ -243,6 +245,10 @@ constinit const OpDef recurrent_op{.name = "recurrent", .doc = "a recurrent laye
     }},
     .traits = {.dense = 0xff, .out = Layout::dense, .weights = 0b110},
     .onnx = {"LSTM", 7, &onnx::recurrent}, .tflite = {"UNIDIRECTIONAL_SEQUENCE_LSTM", 1, &to_tflite::recurrent}, .c = {"recurrent", 0, &c::recurrent}, .attrs = codec<RecurrentAttrs>};
+}
+constinit const OpDef recurrent_op = recurrent_row("recurrent");
+constinit const OpDef recurrent_bf16_op = recurrent_row("recurrent_bf16");
+constinit const OpDef recurrent_bf16_weights_op = recurrent_row("recurrent_bf16_weights");
 constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc = "gradients of a recurrent layer's gates and first states", .min_inputs = 5, .max_inputs = 9, .outputs = 4,
     .infer = backward_infer, .eval = recurrent_backward_eval, .work = recurrent_backward_work,
     .cost = [](const Call& c) {

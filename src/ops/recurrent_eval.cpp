@@ -1,6 +1,7 @@
 #include "kernels/gemm.h"
 #include "kernels/recurrent.h"
 #include "kernels/unary.h"
+#include "ops/narrow.h"
 #include "ops/recurrent.h"
 
 namespace miniten {
@@ -11,8 +12,10 @@ constexpr int64_t grain = 8;                                  // sequences that 
 
 struct Sizes {
   int64_t steps, batch, inputs, hidden, rows;                 // rows: all gates
-  size_t packed_ih() const { return size_t(kernels::gemm_packed_floats(inputs, rows)) * sizeof(float); }
-  size_t packed_hh() const { return size_t(kernels::gemm_packed_floats(hidden, rows)) * sizeof(float); }
+  BF16Kind kind = not_bf16;                                   // with weights alone, x meets float32: it is multiplied for all steps at once
+  size_t packed_ih() const { return packed(inputs, kind == bf16_both); }
+  size_t packed_hh() const { return packed(hidden, kind); }
+  size_t packed(int64_t k, bool bf16) const { return bf16 ? size_t(kernels::bf16_packed_bytes(k, rows)) : size_t(kernels::gemm_packed_floats(k, rows)) * sizeof(float); }
   size_t packed_back() const { return size_t(kernels::gemm_packed_floats(rows, hidden)) * sizeof(float); }
 };
 size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -23,11 +26,14 @@ const int* order_of(CellKind cell, bool onnx) {
 }
 
 // rows x k times the transpose of a weight (n, k), or with `plain` a weight (k, n) as it stands.
-template <class T> struct Weight { const T* values; const float* packed; int64_t n, k; bool plain = false; };
+template <class T> struct Weight { const T* values; const void* packed; int64_t n, k; bool plain = false; BF16Kind kind = not_bf16; };
 template <class T> void multiply(const T* a, int64_t rows, const Weight<T>& w, const T* bias, bool accumulate, T* c, int64_t c_step) {
   kernels::GemmShape s{.rows = 1, .cols = rows, .n = w.n, .a_col = w.k, .a_k = 1, .c_col = c_step, .segment = w.k};
-  if constexpr (std::is_same_v<T, float>) kernels::gemm(s, a, w.packed, c, {.bias = bias, .accumulate = accumulate});
-  else kernels::gemm_f64(s, a, w.values, w.plain ? w.n : 1, w.plain ? 1 : w.k, c, {.bias = bias, .accumulate = accumulate});
+  if constexpr (std::is_same_v<T, float>) {
+    kernels::Epilogue e{.bias = bias, .accumulate = accumulate};
+    if (w.kind) kernels::gemm_bf16(s, a, static_cast<const std::byte*>(w.packed), c, e, w.kind == bf16_weights);
+    else kernels::gemm(s, a, static_cast<const float*>(w.packed), c, e);
+  } else kernels::gemm_f64(s, a, w.values, w.plain ? w.n : 1, w.plain ? 1 : w.k, c, {.bias = bias, .accumulate = accumulate});
 }
 
 // The walk over the steps: in what order, and which sequences take part.
@@ -40,7 +46,7 @@ struct Walk {
   int64_t before(int64_t t) const { return reverse ? t + 1 : t - 1; }
 };
 
-template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x, T* from_h, const float* packed_hh, int64_t begin, int64_t end) {
+template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x, T* from_h, const void* packed_hh, int64_t begin, int64_t end) {
   const auto& attrs = c.as<RecurrentAttrs>();
   RecurrentInputs in(attrs);
   CellKind cell = cell_of(attrs);
@@ -48,7 +54,7 @@ template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x
   const int* order = order_of(cell, attrs.onnx_gates);
   const int64_t n = z.hidden, count = end - begin;
   const T* bias = attrs.bias ? c.in[size_t(in.b_hh)].template as<T>() : nullptr;
-  Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), packed_hh, z.rows, n};
+  Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), packed_hh, z.rows, n, false, z.kind};
   T *h = c.out[1].template as<T>(), *state = cell == CellKind::lstm ? c.out[2].template as<T>() : nullptr;
   auto start = [&](T* to, int given) {
     if (given < 0) std::fill_n(to + begin * n, count * n, T(0));
@@ -118,17 +124,21 @@ template <class T> void backward_rows(const Context& c, const Sizes& z, const fl
   }
 }
 
-Sizes forward_sizes(const Shape& x, const Shape& w_hh) { return {x[0], x[1], x[2], w_hh[1], w_hh[0]}; }
+Sizes forward_sizes(const Shape& x, const Shape& w_hh, BF16Kind kind) { return {x[0], x[1], x[2], w_hh[1], w_hh[0], kind}; }
 Sizes backward_sizes(const Shape& y, const Shape& w_hh) { return {y[0], y[1], 0, w_hh[1], w_hh[0]}; }
 void pack(const View& w, int64_t rows, int64_t k, int64_t begin, int64_t end, float* to) {   // columns [begin, end) of the transpose
   if (begin < end) kernels::gemm_pack(w.f32() + begin * k, k, std::min(end, rows) - begin, 1, k, to + begin * k);
+}
+void pack_all(const View& w, int64_t rows, int64_t k, bool bf16, std::byte* to) {
+  if (bf16) kernels::bf16_pack(w.f32(), k, rows, 1, k, to);
+  else pack(w, rows, k, 0, rows, reinterpret_cast<float*>(to));
 }
 
 }  // namespace
 
 Work recurrent_work(const Call& c) {
   const auto& attrs = c.as<RecurrentAttrs>();
-  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape);
+  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape, not_bf16);
   size_t item = bytes_of(c.in[0].dtype, 1);
   Work w{.shared = lines(size_t(z.steps * z.batch * z.rows) * item), .phases = 2};
   if (cell_of(attrs) == CellKind::gru) w.shared += size_t(z.batch * z.rows) * item;
@@ -142,10 +152,10 @@ Work recurrent_work(const Call& c) {
 }
 size_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || !in[2].data || c.in[0].dtype != DType::f32) return 0;
-  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape);
+  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape, bf16_kind(c.op));
   if (to) {
-    pack(in[1], z.rows, z.inputs, 0, z.rows, reinterpret_cast<float*>(to));
-    pack(in[2], z.rows, z.hidden, 0, z.rows, reinterpret_cast<float*>(to + lines(z.packed_ih())));
+    pack_all(in[1], z.rows, z.inputs, z.kind == bf16_both, to);
+    pack_all(in[2], z.rows, z.hidden, z.kind, to + lines(z.packed_ih()));
   }
   return lines(z.packed_ih()) + lines(z.packed_hh());
 }
@@ -153,7 +163,7 @@ size_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to)
 void recurrent_eval(const Context& c) {
   const auto& attrs = c.as<RecurrentAttrs>();
   RecurrentInputs in(attrs);
-  Sizes z = forward_sizes(c.in[0].shape(), c.in[2].shape());
+  Sizes z = forward_sizes(c.in[0].shape(), c.in[2].shape(), c.prepared ? bf16_kind(c.op) : not_bf16);
   auto run = [&]<class T>(T) {
     constexpr bool packs = std::is_same_v<T, float>;
     std::byte *weights = nullptr, *rest = c.shared;
@@ -174,7 +184,7 @@ void recurrent_eval(const Context& c) {
       auto [begin, end] = c.slice(z.steps * z.batch, 14);
       const T* bias = attrs.bias ? c.in[size_t(in.b_ih)].template as<T>() : nullptr;
       if (begin < end)
-        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs}, bias, false, from_x + begin * z.rows, z.rows);
+        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs, false, z.kind == bf16_both ? bf16_both : not_bf16}, bias, false, from_x + begin * z.rows, z.rows);
     } else {
       auto [begin, end] = c.slice(z.batch, grain);
       if (begin < end) forward_rows<T>(c, z, from_x, from_h, packed_hh, begin, end);

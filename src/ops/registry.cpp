@@ -1,5 +1,6 @@
 #include <mutex>
 #include "miniten/ops/ops.h"
+#include "ops/narrow.h"
 
 namespace miniten {
 
@@ -7,6 +8,7 @@ namespace miniten {
 static constexpr const OpDef* built_in[] = {
 #define OP(name) &name##_op,
 #include "miniten/ops/all_ops.inc"
+MINITEN_BF16_OPS(OP)
 #undef OP
 };
 

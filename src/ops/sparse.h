@@ -6,7 +6,8 @@ namespace miniten {
 
 // In front of what prepare packs: which form follows.
 struct alignas(64) PreparedForm {
-  int64_t sparse = 0;                      // 2: what csr_pack writes; 1: sums of integer weights (64 bytes a panel), then what kernels/sparse.h packs
+  int64_t sparse = 0;                      // 2: what csr_pack writes; 1: sums of integer weights (64 bytes a panel), then what kernels/sparse.h packs;
+                                           // more: a BF16Kind
   int64_t bytes = 0;                       // of the weights behind it, aligned
 };
 inline const PreparedForm& form_of(const std::byte* prepared) { return *reinterpret_cast<const PreparedForm*>(prepared); }

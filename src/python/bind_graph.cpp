@@ -88,6 +88,12 @@ std::vector<std::string> pass_names(nb::handle passes) {
   return out;
 }
 
+Precision precision_of(std::string_view name) {
+  constexpr std::string_view names[] = {"float32", "bf16", "bf16_weights", "int8_weights"};
+  for (int i = 0; i < 4; ++i) if (name == names[i]) return Precision(i);
+  throw Error(ErrorKind::value, "compile", "precision 'float32', 'bf16', 'bf16_weights' or 'int8_weights'", "'" + std::string(name) + "'");
+}
+
 std::vector<Tensor> session_inputs(const Session& s, const nb::args& args, const nb::kwargs& kwargs) {
   std::vector<std::string> names = s.input_names();
   std::vector<Tensor> in(names.size());
@@ -214,13 +220,17 @@ void bind_graph(nb::module_& m) {
       .def("to_text", &Session::to_text)
       .def("__repr__", [](const Session& s) { return "<miniten Session of " + std::to_string(s.graph().nodes.size()) + " nodes, arena " + std::to_string(s.arena_bytes()) + " bytes>"; });
 
-  m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes) {
+  m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision) {
           if (threads && *threads < 1) throw Error(ErrorKind::value, "compile", "at least 1 thread", std::to_string(*threads));
-          return Session(traced("compile", model, input_shape, input_dtypes, true), {threads.value_or(0), exact, pass_names(passes)});
+          return Session(traced("compile", model, input_shape, input_dtypes, true), {threads.value_or(0), exact, pass_names(passes), precision_of(precision)});
         }, nb::arg("model"), nb::arg("input_shape") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("exact") = false, nb::arg("passes") = "all", nb::arg("input_dtypes") = nb::none(),
+        nb::arg("precision") = "float32",
         nb::sig("def compile(model: Module | Graph | collections.abc.Callable[..., typing.Any], input_shape: " SHAPE_TYPE " = None, threads: int | None = None, exact: bool = False, "
-                "passes: str | collections.abc.Sequence[str] = 'all', input_dtypes: typing.Any = None) -> Session"),
-        "Traces, optimises and plans a model. exact refuses algorithms that round differently from the direct form.");
+                "passes: str | collections.abc.Sequence[str] = 'all', input_dtypes: typing.Any = None, "
+                "precision: typing.Literal['float32', 'bf16', 'bf16_weights', 'int8_weights'] = 'float32') -> Session"),
+        "Traces, optimises and plans a model. exact refuses algorithms that round differently from the direct form. precision: of products with constant weights. 'bf16' rounds "
+        "them and their inputs to bfloat16 where the processor multiplies those faster, and elsewhere does as 'bf16_weights'; that and 'int8_weights' narrow only the weights of "
+        "products of few rows, such as recurrent and linear layers at batch 1. profile() and to_text() name the ops that changed.");
 }
 
 }  // namespace miniten::python

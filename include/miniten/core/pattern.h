@@ -30,6 +30,12 @@ std::span<const Pattern> function_patterns();
 std::span<const Pattern> session_patterns();
 std::span<const Pattern> tflite_patterns();
 
+// What products with constant weights are computed in. bf16: x and weights rounded to bfloat16, float32 sums, where the
+// processor has instructions for it, else as bf16_weights. bf16_weights, int8_weights: only weights, of products of few
+// rows, where reading them is what takes the time; int8 in blocks of 32 with a scale each.
+enum class Precision : uint8_t { float32, bf16, bf16_weights, int8_weights };
+std::optional<Lowered> narrow_form(const Call&, Precision);    // defined by ops; none: as it is
+
 // Ops told by where their attributes point. A permute's order; none: another op.
 std::optional<Axes> turn_of(const OpDef&, const void* attrs);
 // What op on x needs in order to give permute(op(permute(x, order)), inverse) with these attributes; null: it cannot.

@@ -1,4 +1,5 @@
 #pragma once
+#include "miniten/core/pattern.h"
 #include "miniten/graph/graph.h"
 
 namespace miniten {
@@ -23,6 +24,7 @@ struct CompileOptions {
   int threads = 0;                                               // 0: get_num_threads()
   bool exact = false;                                            // no algorithm that rounds differently from the direct form
   std::vector<std::string> passes{"all"};
+  Precision precision = Precision::float32;                      // of products with constant weights; profiles and to_text name the ops that changed
 };
 
 struct StepProfile { std::string name, op; std::vector<Spec> in, out; Cost cost; double nanoseconds = 0; };

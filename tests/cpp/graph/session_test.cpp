@@ -38,6 +38,21 @@ TEST(Session, FusesAndEqualsEager) {
   EXPECT_LT(difference(s.run(std::vector{x})[0], m(x)), 1e-6);
 }
 
+TEST(Session, NarrowerProductsSayWhatTheyAre) {
+  Mlp m;
+  Tensor x = normal({1, 16}, 1);
+  Session full(m.graph(1), {.threads = 1}), half(m.graph(1), {.threads = 1, .precision = Precision::bf16_weights});
+  for (const Node& n : half.graph().nodes) EXPECT_EQ(n.op->name, "matmul_bf16_weights");
+  double error = difference(half.run(std::vector{x})[0], full.run(std::vector{x})[0]);
+  EXPECT_LT(error, 0.005);
+  EXPECT_GT(error, 0);
+  EXPECT_LT(half.weight_bytes(), full.weight_bytes());
+  Session blocks(m.graph(1), {.threads = 1, .precision = Precision::int8_weights});
+  EXPECT_EQ(blocks.graph().nodes[0].op->name, "matmul_blocks");
+  EXPECT_LT(difference(blocks.run(std::vector{x})[0], full.run(std::vector{x})[0]), 0.01);
+  EXPECT_NE(error_of([&] { Session(m.graph(1), {.exact = true, .precision = Precision::bf16}); }).find("exact"), std::string::npos);
+}
+
 TEST(Session, PlannedArenaIsMeasuredArena) {
   Mlp m;
   Tensor x = normal({64, 16}, 1);

@@ -1,0 +1,48 @@
+#include "ops/narrow.h"
+#include "miniten/core/pattern.h"
+#include "miniten/ops/ops.h"
+#include "ops/conv_chain.h"
+#include "ops/conv_parts.h"
+#include "ops/quantized/lowering.h"
+
+namespace miniten {
+
+BF16Kind bf16_kind(const OpDef& op) {
+  for (const OpDef* both : {&matmul_bf16_op, &conv2d_bf16_op, &conv_chain_bf16_op, &recurrent_bf16_op}) if (&op == both) return bf16_both;
+  for (const OpDef* weights : {&matmul_bf16_weights_op, &conv2d_bf16_weights_op, &recurrent_bf16_weights_op}) if (&op == weights) return bf16_weights;
+  return not_bf16;
+}
+bool bf16_pays(int64_t taps, int64_t outputs) {              // measured: below, laying out x takes what the product saves
+  int speed = kernels::bf16_speed();
+  return speed > 1 && taps >= 24 && taps * outputs >= 8192 / speed;
+}
+
+std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
+  auto as = [&](const OpDef& op) {
+    Lowered same{&op, nullptr, {}, {}};
+    for (size_t i = 0; i < c.in.size(); ++i) same.inputs.push_back(int(i));
+    return same;
+  };
+  if (c.in.empty() || c.in[0].dtype != DType::f32) return {};
+  const bool both = precision == Precision::bf16;
+  if (&c.op == &conv_chain_op) return both && kernels::bf16_speed() > 2 ? std::optional(as(conv_chain_bf16_op)) : std::nullopt;
+  if (c.in.size() < 2 || !c.value(1)) return {};
+  const Shape &x = c.in[0].shape, &w = c.in[1].shape, &y = c.out[0].shape;
+  if (&c.op == &recurrent_op) {
+    if (!c.value(2)) return {};
+    if (both && bf16_pays(c.in[2].shape[1], w[0])) return as(recurrent_bf16_op);
+    return x[1] <= kernels::bf16_few_rows() ? std::optional(as(recurrent_bf16_weights_op)) : std::nullopt;
+  }
+  const bool matmul = &c.op == &matmul_op;
+  if (!matmul && (&c.op != &conv2d_op || c.as<Conv2dAttrs>().groups != 1)) return {};
+  const int64_t n = matmul ? w[-1] : w[0], taps = w.count() / std::max<int64_t>(n, 1), rows = y.count() / std::max<int64_t>(n, 1);
+  if (matmul && (w.rank != 2 || taps != x[-1])) return {};
+  if (precision == Precision::int8_weights) return matmul && rows <= 8 ? block_form(c, DType::i8, 32, true) : std::nullopt;
+  // Winograd's float32 may be faster than direct products in bfloat16.
+  if (!matmul && conv::choose(conv_geometry(x, w, y, c.as<Conv2dAttrs>()), false).share * kernels::bf16_speed() < 1) return {};
+  if (both && bf16_pays(taps, n)) return as(matmul ? matmul_bf16_op : conv2d_bf16_op);
+  if (rows <= kernels::bf16_few_rows()) return as(matmul ? matmul_bf16_weights_op : conv2d_bf16_weights_op);
+  return {};
+}
+
+}  // namespace miniten
