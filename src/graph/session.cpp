@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 #include "base/relax.h"
+#include "graph/tune.h"
 #include "miniten/base/parallel.h"
 #include "miniten/graph/passes.h"
 
@@ -80,6 +81,7 @@ struct ByteCounter : Observer {
 struct Session::Impl {
   Graph graph;
   CompileOptions options;
+  TuningReport tuning;
   int workers = 1;
   bool planned = false;                    // else sizes are known at run time: replay
   Plan plan;
@@ -103,9 +105,11 @@ struct Session::Impl {
     optimize(graph, options.passes);
     if (narrower && !graph.is_static()) throw Error(ErrorKind::unsupported, "compile", "sizes that are known, for a narrower precision", "open ones", "bind them, or compile in float32");
     narrow(graph, options.precision);
+    if (!options.tune.empty() && graph.is_static()) tuning = tune(graph, options.tune, team(), options.exact);
     finish(nullptr);
   }
-  Impl(const Impl& other) : graph(other.graph), options(other.options) {
+  int team() const { return std::min(options.threads > 0 ? options.threads : get_num_threads(), 255); }
+  Impl(const Impl& other) : graph(other.graph), options(other.options), tuning(other.tuning) {
     for (const State& s : graph.states) {
       Value& home = graph.values[size_t(s.entry)];
       Tensor own = Tensor::empty(home.spec, home.constant.strides());
@@ -117,7 +121,7 @@ struct Session::Impl {
 
   void finish(std::shared_ptr<Prepared> shared) {
     running.push_back(std::make_unique<std::mutex>());
-    workers = std::min(options.threads > 0 ? options.threads : get_num_threads(), 255);
+    workers = team();
     planned = graph.is_static();
     for (const Node& n : graph.nodes) planned &= n.op->eval != nullptr || n.op->view != nullptr;
     if (!planned) return;
@@ -357,6 +361,7 @@ Session Session::clone() const {
   return s;
 }
 const Graph& Session::graph() const { return impl_->graph; }
+const TuningReport& Session::tuning() const { return impl_->tuning; }
 const Plan& Session::plan() const { return impl_->plan; }
 std::string Session::to_text() const { return impl_->graph.to_text() + (impl_->planned ? impl_->plan.to_text(impl_->graph) : "sizes known at run time: no plan\n"); }
 

@@ -17,10 +17,11 @@ MINITEN_INLINE D polynomial(D x, D p, double next, Rest... rest) {
   return polynomial(x, fma(p, x, set_d(next)), rest...);
 }
 
-// exp(x) = (1 + p) * 2^n: p for |r| <= log(2)/2 and the integer n. x must lie within +-200 or be NaN.
+// exp(x) = (1 + p) * 2^n: p for |r| <= log(2)/2 and the integer n, also as a float. x must lie within +-200 or be NaN.
 struct ExpParts {
   V p;
   I n;
+  V n_float;
 };
 MINITEN_INLINE ExpParts exp_parts(V x) {
   const float shift = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
@@ -28,7 +29,7 @@ MINITEN_INLINE ExpParts exp_parts(V x) {
   V r = fma(n, set(-0.693359375f), x);
   r = fma(n, set(2.12194440e-4f), r);
   V q = polynomial(r, set(1.3814466e-03f), 8.368781e-03f, 4.1668393e-02f, 1.666652e-01f, 4.9999994e-01f);
-  return {fma(r * r, q, r), (I)((U)t - 0x4b400000u)};
+  return {fma(r * r, q, r), (I)((U)t - 0x4b400000u), n};
 }
 
 MINITEN_INLINE V power_of_two(I n) { return (V)(((U)n + 127u) << 23); }  // -126 <= n <= 127
@@ -36,6 +37,9 @@ MINITEN_INLINE V power_of_two(I n) { return (V)(((U)n + 127u) << 23); }  // -126
 // Over the whole range: denormal results, infinities and NaN included.
 MINITEN_INLINE V exp(V x) {
   const ExpParts e = exp_parts(clamp(x, set(-105.0f), set(90.0f)));
+#if MINITEN_LANES == 16
+  return (V)_mm512_scalef_ps((__m512)(e.p + 1.0f), (__m512)e.n_float);
+#endif
   const I half = e.n >> 1;
   return (e.p + 1.0f) * power_of_two(half) * power_of_two(e.n - half);
 }
@@ -43,6 +47,9 @@ MINITEN_INLINE V exp(V x) {
 // For x within +-87, or NaN.
 MINITEN_INLINE V exp_normal(V x) {
   const ExpParts e = exp_parts(x);
+#if MINITEN_LANES == 16
+  return (V)_mm512_scalef_ps((__m512)(e.p + 1.0f), (__m512)e.n_float);
+#endif
   return (e.p + 1.0f) * power_of_two(e.n);
 }
 

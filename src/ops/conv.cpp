@@ -4,7 +4,7 @@
 #include "ops/conv_chain.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
 #include "ops/tflite_write.h"
@@ -133,6 +133,10 @@ static consteval OpDef conv2d_row(std::string_view name) {
 constinit const OpDef conv2d_op = conv2d_row("conv2d");
 constinit const OpDef conv2d_bf16_op = conv2d_row("conv2d_bf16");
 constinit const OpDef conv2d_bf16_weights_op = conv2d_row("conv2d_bf16_weights");
+constinit const OpDef conv2d_rows_op = conv2d_row("conv2d_rows");
+constinit const OpDef conv2d_columns_op = conv2d_row("conv2d_columns");
+constinit const OpDef conv2d_winograd2_op = conv2d_row("conv2d_winograd2");
+constinit const OpDef conv2d_winograd4_op = conv2d_row("conv2d_winograd4");
 constinit const OpDef conv2d_input_op{.name = "conv2d_input", .doc = "gradient of conv2d's input from y and w", .min_inputs = 2, .max_inputs = 2,
     .infer = conv_infer, .eval = conv2d_input_eval, .work = conv2d_input_work, .vjp = conv_vjp, .keep = keep_inputs, .cost = conv_cost,
     .samples = input_samples, .traits = {.channels_last = 3, .out = Layout::channels_last}, .onnx = {"ConvTranspose", 1, &onnx::conv_transpose}, .tflite = {"TRANSPOSE_CONV", 1, &to_tflite::conv2d_input}, .c = {"conv2d_input", 0, &c::conv2d_input}, .attrs = codec<Conv2dAttrs>, .self = &from_yw};

@@ -2,7 +2,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/conv_parts.h"
 #include "ops/loops.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "ops/sparse.h"
 
 namespace miniten {

@@ -1,6 +1,5 @@
 #include "kernels/depthwise.h"
 #include "ops/conv_parts.h"
-#include "ops/narrow.h"
 #include "ops/sparse.h"
 
 namespace miniten::conv {
@@ -121,9 +120,11 @@ static kernels::WinogradShape winograd_shape(const ConvGeometry& g, int64_t tile
   return {.tile = tile, .channels = g.c, .n = g.o, .images = g.n, .height = g.h, .width = g.w, .out_h = g.p, .out_w = g.q, .top = g.top, .left = g.left};
 }
 // In multiplications that take as long: products, transforms and the traffic of weights beyond the first cache.
+bool may_winograd(const ConvGeometry& g) {
+  return g.groups == 1 && g.r == 3 && g.s == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 && g.dilation_w == 1 && g.c >= 8 && g.o >= 8;
+}
 static int64_t winograd_tile(const ConvGeometry& g, bool exact, double& share) {
-  if (exact || g.groups != 1 || g.r != 3 || g.s != 3 || g.stride_h != 1 || g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1) return 0;
-  if (g.c < 8 || g.o < 8) return 0;
+  if (exact || !may_winograd(g)) return 0;
   auto traffic = [&](int64_t products) { return products * g.c * g.o * (products * g.c * g.o > 262144 ? 13 : 4); };
   int64_t best = 0, direct = g.macs() + traffic(9), least = direct;
   for (int64_t tile : {2, 4}) {
@@ -137,11 +138,11 @@ static int64_t winograd_tile(const ConvGeometry& g, bool exact, double& share) {
 // What the rows of bfloat16 do is direct.
 static Choice choose(const ConvGeometry& g, const OpDef& op, bool exact) {
   BF16Kind kind = bf16_kind(op);
-  return choose(g, exact || kind, kind == bf16_both ? kernels::bf16_speed() : 1);
+  return choose(g, exact || kind, kind == bf16_both ? kernels::bf16_speed() : 1, fixed_form(op));
 }
-Choice choose(const ConvGeometry& g, bool exact, int speed) {
+Choice choose(const ConvGeometry& g, bool exact, int speed, FixedForm fixed) {
   Choice c;
-  c.winograd = winograd_shape(g, winograd_tile(g, exact, c.share));
+  c.winograd = winograd_shape(g, fixed.split == FixedForm::by_model ? winograd_tile(g, exact, c.share) : fixed.winograd);
   int64_t pairs = g.o / 32;                                    // of panels
   if (c) {
     c.packed = floats(kernels::winograd_packed_floats(c.winograd));
@@ -155,7 +156,8 @@ Choice choose(const ConvGeometry& g, bool exact, int speed) {
     c.packed = packed_floats(g) * sizeof(float);
     c.scratch = band_bytes(g);
     c.pieces = pieces_of(g, g.n * g.p, speed);
-    if (g.groups == 1 && g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs, speed)) && pairs > 1) {
+    bool few = g.n * g.p * g.q < 28 * int64_t(pieces_of(g, pairs, speed));
+    if (g.groups == 1 && (fixed.split == FixedForm::by_model ? few : fixed.split == FixedForm::columns) && pairs > 1) {
       c.by_columns = true;
       c.pieces = pieces_of(g, pairs, speed);
     }
@@ -234,7 +236,8 @@ size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
     if (to) kernels::bf16_pack(in[1].f32(), g.taps(), g.o, 1, g.taps(), (new (to) PreparedForm(form), weights));
     return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
   }
-  size_t sparse = conv::pack_sparse(g, choice, in[1].f32(), form, weights);
+  bool dense = fixed_form(c.op).split != FixedForm::by_model;
+  size_t sparse = dense ? 0 : conv::pack_sparse(g, choice, in[1].f32(), form, weights);
   if (to) new (to) PreparedForm(form);
   if (to && !sparse) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
   return sizeof(PreparedForm) + (sparse ? sparse : choice.packed);

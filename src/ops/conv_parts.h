@@ -2,6 +2,7 @@
 #include "kernels/gemm.h"
 #include "kernels/winograd.h"
 #include "ops/conv_geometry.h"
+#include "ops/forms.h"
 
 // What the three faces of the convolution share: conv_eval.cpp. All operands are channels-last: x (n, h, w, c), weight
 // (o, r, s, c / groups), y (n, p, q, o) in memory.
@@ -40,7 +41,8 @@ struct Choice {
   bool by_columns = false;                                     // few pixels: pieces share out the output channels, not the rows
   explicit operator bool() const { return winograd.tile > 0; }
 };
-Choice choose(const ConvGeometry&, bool exact, int speed = 1);    // speed: of direct products over float32
+Choice choose(const ConvGeometry&, bool exact, int speed = 1, FixedForm = {});    // speed: of direct products over float32
+bool may_winograd(const ConvGeometry&);
 // The inputs, if any, lie behind `shared` bytes of the caller's and are transformed in phase 0, with what else has to be done there.
 Work work_of(const Choice&, size_t shared, int phases);
 void transform(const Choice&, const Context&, const float* x, float* inputs);

@@ -3,7 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
 #include "ops/sparse.h"
@@ -72,9 +72,10 @@ size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
     return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(p.k, p.n));
   }
   size_t sparse = 0;
+  bool dense = fixed_form(c.op).split != FixedForm::by_model;
   bool filled = std::abs(in[1].strides[-1] * (p.n - 1)) + std::abs(in[1].strides[-2] * (p.k - 1)) == p.n * p.k - 1;   // no element twice
   SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m, 1, p.n};
-  if (p.k == int32_t(p.k) && may_be_sparse(q)) {
+  if (!dense && p.k == int32_t(p.k) && may_be_sparse(q)) {
     std::vector<float> panels(packed_bytes(p) / sizeof(float));
     pack_panels(in[1], p.k, p.n, 0, p.n, panels.data());
     sparse = pack_sparse(q, {.n = p.n, .segment = p.k}, {in[1].f32(), p.k, p.n, in[1].strides[-2], in[1].strides[-1]}, reinterpret_cast<const std::byte*>(panels.data()), form, weights);
@@ -137,7 +138,8 @@ void matmul_eval(const Context& c) {
     auto [begin, end] = c.slice(p.n, 16);
     return pack_panels(c.in[1], p.k, p.n, begin, end, reinterpret_cast<float*>(c.shared));
   }
-  bool by_columns = p.n > p.batches * p.m;             // few rows: each piece takes columns
+  FixedForm form = fixed_form(c.op);
+  bool by_columns = form.split == FixedForm::by_model ? p.n > p.batches * p.m : form.split == FixedForm::columns;     // few rows: each piece takes columns
   auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 14);
   auto [left, right] = by_columns ? c.slice(p.n, 16) : std::pair<int64_t, int64_t>{0, p.n};
   if (first >= last || left >= right) return;
@@ -221,6 +223,8 @@ static consteval OpDef matmul_row(std::string_view name) {
 constinit const OpDef matmul_op = matmul_row("matmul");
 constinit const OpDef matmul_bf16_op = matmul_row("matmul_bf16");
 constinit const OpDef matmul_bf16_weights_op = matmul_row("matmul_bf16_weights");
+constinit const OpDef matmul_rows_op = matmul_row("matmul_rows");
+constinit const OpDef matmul_columns_op = matmul_row("matmul_columns");
 
 static void require_real(std::string_view op, const Tensor& x) {
   if (!is_float(x.dtype())) throw Error(ErrorKind::type, op, "floating-point tensors", x.spec().text(), "convert with cast first");

@@ -3,7 +3,7 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/loops.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "ops/onnx_rules.h"
 #include "ops/tflite_write.h"
 

@@ -1,7 +1,7 @@
 #include "kernels/gemm.h"
 #include "kernels/recurrent.h"
 #include "kernels/unary.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "ops/recurrent.h"
 
 namespace miniten {

@@ -1,6 +1,6 @@
 #include <mutex>
 #include "miniten/ops/ops.h"
-#include "ops/narrow.h"
+#include "ops/forms.h"
 
 namespace miniten {
 
@@ -8,7 +8,12 @@ namespace miniten {
 static constexpr const OpDef* built_in[] = {
 #define OP(name) &name##_op,
 #include "miniten/ops/all_ops.inc"
-MINITEN_BF16_OPS(OP)
+#undef OP
+};
+// In saved graphs of sessions; nobody else asks for them.
+static constexpr const OpDef* forms[] = {
+#define OP(name) &name##_op,
+MINITEN_FORMS(OP)
 #undef OP
 };
 
@@ -20,6 +25,7 @@ static std::vector<const OpDef*>& registered() {
 
 const OpDef* find_op(std::string_view name) {
   for (const OpDef* op : built_in) if (op->name == name) return op;
+  for (const OpDef* op : forms) if (op->name == name) return op;
   std::lock_guard lock(mutex);
   for (const OpDef* op : registered()) if (op->name == name) return op;
   return nullptr;

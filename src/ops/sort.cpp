@@ -27,8 +27,11 @@ struct Ranked {
   int64_t at;
   bool operator<(const Ranked& o) const { return key != o.key ? key < o.key : at < o.at; }
 };
-// The first k of n in order.
-void rank(Ranked* item, int64_t n, int64_t k) {
+// The first k of n behind `skipped` in order.
+void rank(Ranked* item, int64_t n, int64_t k, int64_t skipped) {
+  if (skipped) std::nth_element(item, item + skipped, item + n);
+  item += skipped, n -= skipped;
+  if (k == 1) return std::iter_swap(item, std::min_element(item, item + n));
   if (k < n / 16) return std::partial_sort(item, item + k, item + n);
   if (k < n) std::nth_element(item, item + k, item + n);
   std::sort(item, item + k);
@@ -39,7 +42,7 @@ template <class T> void keys_of(const std::byte* x, int64_t at, int64_t step, in
   for (int64_t i = 0; i < n; ++i) item[i] = {order_key(from[i * step]) ^ turn, i};
 }
 
-void argsort_eval(const Context& c) {
+void order_eval(const Context& c, int64_t skipped) {
   const auto& at = c.as<SortAttrs>();
   const View &x = c.in[0], &y = c.out[0];
   int axis = int(at.axis);
@@ -56,11 +59,12 @@ void argsort_eval(const Context& c) {
     for (int64_t r = 0; r < rows; ++r) {
       int64_t* to = y.i64() + start[0] + r * s[0];
       keys(x.data, start[1] + r * s[1], step, n, turn, item);
-      rank(item, n, k);
-      for (int64_t i = 0; i < k; ++i) to[i * to_step] = item[i].at;
+      rank(item, n, k, skipped);
+      for (int64_t i = 0; i < k; ++i) to[i * to_step] = item[skipped + i].at;
     }
   });
 }
+void argsort_eval(const Context& c) { order_eval(c, 0); }
 
 }  // namespace
 
@@ -143,8 +147,17 @@ Tensor median(const Tensor& x, int axis, bool keepdim) {
   int64_t n = line.dim(axis);
   if (n == 0) throw Error(ErrorKind::value, "median", "an axis of at least one element", x.shape().text());
   const int64_t half = (n - 1) / 2;
-  Tensor order = apply(argsort_op, {line}, SortAttrs{axis, false, half + 1});
-  Tensor middle = gather_elements(line, slice(order, axis, half, half + 1), axis);
+  Tensor at;
+  if (line.has_data()) {                                      // nothing needs the order of those before it
+    Shape shape = line.shape();
+    shape[axis] = 1;
+    at = Tensor::empty({DType::i64, shape});
+    SortAttrs attrs{axis, false, 1};
+    View in = line.view(), out = at.view();
+    std::vector<Ranked> memory(static_cast<size_t>(n));
+    order_eval({.op = argsort_op, .attrs = &attrs, .in = {&in, 1}, .out = {&out, 1}, .scratch = reinterpret_cast<std::byte*>(memory.data())}, half);
+  } else at = slice(apply(argsort_op, {line}, SortAttrs{axis, false, half + 1}), axis, half, half + 1);
+  Tensor middle = gather_elements(line, at, axis);
   if (is_float(x.dtype())) {                                  // NaN wins
     Tensor greatest = max(line, {axis}, true);
     middle = where(not_equal(greatest, greatest), greatest, middle);

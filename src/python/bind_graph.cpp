@@ -213,6 +213,16 @@ void bind_graph(nb::module_& m) {
       .def_prop_ro("dynamic_bytes", &Session::dynamic_bytes, "Bytes of values whose size is known only at run time, in the last run.")
       .def("measured_arena_bytes", [](Session& s, nb::args args) { return s.measured_arena_bytes(given_or_zeros(s, args)); },
            nb::sig("def measured_arena_bytes(self, *inputs: Tensor | numpy.typing.ArrayLike) -> int"), "High-water mark of the arena in a run; zeros stand in for inputs not given.")
+      .def_prop_ro("tuning", [](const Session& s) {
+          const TuningReport& t = s.tuning();
+          nb::dict d;
+          d["path"] = t.path;
+          d["timed"] = t.timed;
+          d["remembered"] = t.remembered;
+          d["changed"] = t.changed;
+          return d;
+        }, nb::sig("def tuning(self) -> dict[str, typing.Any]"), "Of compile(tune=): path of the file of choices, how many layers were timed, how many the file knew, and how many "
+        "changed from what the cost model chose.")
       .def("clone", &Session::clone, "Shares the weights, has its own arena and states.")
       .def("profile", profile, nb::arg("inputs"), nb::kw_only(), nb::arg("runs") = 10,
            nb::sig("def profile(self, *inputs: Tensor | numpy.typing.ArrayLike, runs: int = 10) -> list[dict[str, typing.Any]]"), "A row for each step: op, shapes, macs, flops, latency_ms (median).")
@@ -220,17 +230,22 @@ void bind_graph(nb::module_& m) {
       .def("to_text", &Session::to_text)
       .def("__repr__", [](const Session& s) { return "<miniten Session of " + std::to_string(s.graph().nodes.size()) + " nodes, arena " + std::to_string(s.arena_bytes()) + " bytes>"; });
 
-  m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision) {
+  m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision, nb::object tune) {
           if (threads && *threads < 1) throw Error(ErrorKind::value, "compile", "at least 1 thread", std::to_string(*threads));
-          return Session(traced("compile", model, input_shape, input_dtypes, true), {threads.value_or(0), exact, pass_names(passes), precision_of(precision)});
+          bool tunes = !nb::isinstance<nb::bool_>(tune) || nb::cast<bool>(tune);
+          std::string choices = !tunes ? "" : nb::isinstance<nb::bool_>(tune) ? default_tuning_file() : path_of(tune);
+          Session s(traced("compile", model, input_shape, input_dtypes, true), {threads.value_or(0), exact, pass_names(passes), choices, precision_of(precision)});
+          if (const std::string& warning = s.tuning().warning; !warning.empty() && PyErr_WarnEx(PyExc_RuntimeWarning, ("[compile] " + warning).c_str(), 1) < 0) throw nb::python_error();
+          return s;
         }, nb::arg("model"), nb::arg("input_shape") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("exact") = false, nb::arg("passes") = "all", nb::arg("input_dtypes") = nb::none(),
-        nb::arg("precision") = "float32",
+        nb::arg("precision") = "float32", nb::arg("tune") = false,
         nb::sig("def compile(model: Module | Graph | collections.abc.Callable[..., typing.Any], input_shape: " SHAPE_TYPE " = None, threads: int | None = None, exact: bool = False, "
                 "passes: str | collections.abc.Sequence[str] = 'all', input_dtypes: typing.Any = None, "
-                "precision: typing.Literal['float32', 'bf16', 'bf16_weights', 'int8_weights'] = 'float32') -> Session"),
+                "precision: typing.Literal['float32', 'bf16', 'bf16_weights', 'int8_weights'] = 'float32', tune: bool | str | os.PathLike[str] = False) -> Session"),
         "Traces, optimises and plans a model. exact refuses algorithms that round differently from the direct form. precision: of products with constant weights. 'bf16' rounds "
         "them and their inputs to bfloat16 where the processor multiplies those faster, and elsewhere does as 'bf16_weights'; that and 'int8_weights' narrow only the weights of "
-        "products of few rows, such as recurrent and linear layers at batch 1. profile() and to_text() name the ops that changed.");
+        "products of few rows, such as recurrent and linear layers at batch 1. profile() and to_text() name the ops that changed. tune: times the ways of doing each layer once and keeps the fastest in a file, by machine and shape, for "
+        "the next time: True for ~/.cache/miniten/choices, or its path.");
 }
 
 }  // namespace miniten::python

@@ -36,6 +36,10 @@ std::span<const Pattern> tflite_patterns();
 enum class Precision : uint8_t { float32, bf16, bf16_weights, int8_weights };
 std::optional<Lowered> narrow_form(const Call&, Precision);    // defined by ops; none: as it is
 
+// Ops that do the same by other means, for a session to time: algorithms, splits between threads, dense for sparse.
+// Defined by ops; exact ones alone where the call is exact. Only constant weights are read.
+std::vector<const OpDef*> other_forms(const Call&);
+
 // Ops told by where their attributes point. A permute's order; none: another op.
 std::optional<Axes> turn_of(const OpDef&, const void* attrs);
 // What op on x needs in order to give permute(op(permute(x, order)), inverse) with these attributes; null: it cannot.

@@ -24,8 +24,14 @@ struct CompileOptions {
   int threads = 0;                                               // 0: get_num_threads()
   bool exact = false;                                            // no algorithm that rounds differently from the direct form
   std::vector<std::string> passes{"all"};
+  std::string tune;                                              // empty: choices by the cost model
   Precision precision = Precision::float32;                      // of products with constant weights; profiles and to_text name the ops that changed
 };
+
+// tune: a file of choices by machine and shape. What it does not know is timed when the session is made and added to it; a
+// file that cannot be read or written is told in `warning`, and the session works without.
+std::string default_tuning_file();                               // choices in XDG_CACHE_HOME/miniten or ~/.cache/miniten
+struct TuningReport { std::string path, warning; int timed = 0, remembered = 0, changed = 0; };   // nodes; changed: not what the cost model chose
 
 struct StepProfile { std::string name, op; std::vector<Spec> in, out; Cost cost; double nanoseconds = 0; };
 
@@ -51,6 +57,7 @@ class Session {
   size_t dynamic_bytes() const;                                  // of the last run, outside the arena
   size_t weight_bytes() const;                                   // constants, packed forms included
   std::vector<StepProfile> profile(std::span<const Tensor> inputs, int runs = 10);   // medians
+  const TuningReport& tuning() const;
   Session clone() const;                                         // shares weights, has its own arena and states
   const Graph& graph() const;
   const Plan& plan() const;

@@ -1,6 +1,8 @@
 #include "check.h"
+#include <fstream>
 #include <thread>
 #include "miniten/base/parallel.h"
+#include "miniten/base/temporary.h"
 #include "miniten/graph/passes.h"
 
 namespace miniten {
@@ -51,6 +53,24 @@ TEST(Session, NarrowerProductsSayWhatTheyAre) {
   EXPECT_EQ(blocks.graph().nodes[0].op->name, "matmul_blocks");
   EXPECT_LT(difference(blocks.run(std::vector{x})[0], full.run(std::vector{x})[0]), 0.01);
   EXPECT_NE(error_of([&] { Session(m.graph(1), {.exact = true, .precision = Precision::bf16}); }).find("exact"), std::string::npos);
+}
+
+TEST(Session, RemembersWhatItTimed) {
+  TemporaryFolder folder("tune");
+  Tensor w = normal({32, 16, 3, 3}, 2) * 0.1, x = normal({1, 16, 12, 12}, 3);
+  Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{relu(conv2d(in[0], w, {}, {.padding = {1, 1, 1, 1}}))}; });
+  CompileOptions options{.threads = 1, .tune = folder.file("choices")};
+  Session plain(g, {.threads = 1}), first(g, options), again(g, options);
+  EXPECT_EQ(first.tuning().timed, 1);
+  EXPECT_EQ(first.tuning().warning, "");
+  EXPECT_EQ(again.tuning().timed, 0);
+  EXPECT_EQ(again.tuning().remembered, 1);
+  EXPECT_EQ(again.graph().to_text(), first.graph().to_text());
+  EXPECT_EQ(difference(again.run(std::vector{x})[0], first.run(std::vector{x})[0]), 0);
+  EXPECT_LE(difference(first.run(std::vector{x})[0], plain.run(std::vector{x})[0]), 1e-5);
+  std::ofstream(options.tune) << "something else";
+  EXPECT_NE(Session(g, options).tuning().warning.find("ignored"), std::string::npos);
+  EXPECT_EQ(Session(g, options).tuning().remembered, 1);
 }
 
 TEST(Session, PlannedArenaIsMeasuredArena) {

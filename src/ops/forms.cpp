@@ -1,9 +1,10 @@
-#include "ops/narrow.h"
+#include "ops/forms.h"
 #include "miniten/core/pattern.h"
 #include "miniten/ops/ops.h"
 #include "ops/conv_chain.h"
 #include "ops/conv_parts.h"
 #include "ops/quantized/lowering.h"
+#include "ops/sparse.h"
 
 namespace miniten {
 
@@ -12,6 +13,32 @@ BF16Kind bf16_kind(const OpDef& op) {
   for (const OpDef* weights : {&matmul_bf16_weights_op, &conv2d_bf16_weights_op, &recurrent_bf16_weights_op}) if (&op == weights) return bf16_weights;
   return not_bf16;
 }
+FixedForm fixed_form(const OpDef& op) {
+  if (&op == &matmul_rows_op || &op == &conv2d_rows_op) return {FixedForm::rows};
+  if (&op == &matmul_columns_op || &op == &conv2d_columns_op) return {FixedForm::columns};
+  if (&op == &conv2d_winograd2_op) return {FixedForm::rows, 2};
+  if (&op == &conv2d_winograd4_op) return {FixedForm::rows, 4};
+  return {};
+}
+std::vector<const OpDef*> other_forms(const Call& c) {
+  if (c.in.size() < 2 || c.in[0].dtype != DType::f32 || !c.value(1)) return {};
+  const bool conv = &c.op == &conv2d_op || &c.op == &conv2d_bf16_op, matmul = &c.op == &matmul_op || &c.op == &matmul_bf16_op;
+  if (!conv && !(matmul && c.in[1].shape.rank == 2)) return {};
+  const Shape& w = c.in[1].shape;
+  const int64_t n = conv ? w[0] : w[1], rows = c.out[0].shape.count() / std::max<int64_t>(n, 1);
+  const View weight = c.value(1)->view();
+  const bool sparse = may_be_sparse({weight.data, w.count(), false, (n + 15) / 16, w.count() / std::max<int64_t>(n, 1), rows});
+  std::vector<const OpDef*> forms;
+  if (bf16_kind(c.op)) forms.push_back(conv ? &conv2d_op : &matmul_op);
+  if (matmul && (c.workers > 1 || sparse)) forms.insert(forms.end(), {&matmul_rows_op, &matmul_columns_op});
+  if (!conv || c.as<Conv2dAttrs>().groups != 1) return forms;
+  const ConvGeometry g = conv_geometry(c.in[0].shape, w, c.out[0].shape, c.as<Conv2dAttrs>());
+  if (conv::may_winograd(g) || c.workers > 1 || sparse) forms.push_back(&conv2d_rows_op);
+  if (c.workers > 1 && n >= 64) forms.push_back(&conv2d_columns_op);
+  if (conv::may_winograd(g) && !c.exact) forms.insert(forms.end(), {&conv2d_winograd2_op, &conv2d_winograd4_op});
+  return forms;
+}
+
 bool bf16_pays(int64_t taps, int64_t outputs) {              // measured: below, laying out x takes what the product saves
   int speed = kernels::bf16_speed();
   return speed > 1 && taps >= 24 && taps * outputs >= 8192 / speed;

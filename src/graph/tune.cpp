@@ -1,0 +1,185 @@
+#include "graph/tune.h"
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+#include "graph/layout.h"
+#include "miniten/base/cpu.h"
+
+namespace miniten {
+
+std::string default_tuning_file() {
+  const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  std::string folder = cache && *cache ? cache : std::string(home && *home ? home : ".") + "/.cache";
+  return folder + "/miniten/choices";
+}
+
+namespace {
+
+// A file of lines: key, tab, the op that was the fastest. A key is the machine, the node and what it is applied to.
+class Choices {
+ public:
+  Choices(std::string path, TuningReport& report) : path_(std::move(path)) {
+    if (!read(known_)) report.warning = "ignored " + path_ + ": not a file of choices";
+  }
+  const std::string* find(const std::string& key) const {
+    auto at = known_.find(key);
+    return at == known_.end() ? nullptr : &at->second;
+  }
+  void add(const std::string& key, std::string_view op) { made_[key] = op; }
+  // What others wrote meanwhile stays. Readers see the old file or the new one, never a part.
+  std::string save() {
+    if (made_.empty()) return "";
+    std::map<std::string, std::string> all;
+    if (!read(all)) all.clear();
+    for (auto& [key, op] : made_) all[key] = op;
+    std::error_code failed;
+    std::filesystem::path path(path_), part(path_ + "." + std::to_string(getpid()));
+    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
+    std::ofstream out(part, std::ios::binary);
+    out << first_line << '\n';
+    for (auto& [key, op] : all) out << key << '\t' << op << '\n';
+    out.close();
+    if (out) std::filesystem::rename(part, path, failed);
+    if (out && !failed) return "";
+    std::filesystem::remove(part, failed);
+    return "could not write " + path_;
+  }
+
+ private:
+  static constexpr std::string_view first_line = "miniten choices 1";
+  bool read(std::map<std::string, std::string>& to) const {
+    std::ifstream in(path_, std::ios::binary);
+    std::string line;
+    if (!in) return true;
+    if (!std::getline(in, line) || line != first_line) return false;
+    while (std::getline(in, line)) {
+      size_t tab = line.rfind('\t');
+      if (in.eof() || tab == line.npos || tab == 0 || line.size() > 4096) return to.clear(), false;
+      to[line.substr(0, tab)] = line.substr(tab + 1);
+    }
+    return true;
+  }
+  std::string path_;
+  std::map<std::string, std::string> known_, made_;
+};
+
+// Memory for a value as it lies in a session; numbers without meaning, constants as they are.
+struct Operand {
+  Tensor memory;
+  View view;
+};
+Operand operand(const Value& v, const Strides& strides) {
+  if (v.constant) {
+    View view = v.constant.view();
+    return {v.constant, view};
+  }
+  int64_t extent = 1;
+  for (int i = 0; i < v.spec.shape.rank; ++i) extent += (v.spec.shape[i] - 1) * std::abs(strides[i]);
+  Tensor memory = Tensor::zeros({std::max<int64_t>(extent, v.spec.shape.count())}, v.spec.dtype);
+  if (v.spec.dtype == DType::f32)
+    for (int64_t i = 0, n = memory.numel(); i < n; ++i) memory.view().f32()[i] = float(i % 31 - 15) * 0.1f;
+  return {memory, {memory.view().data, v.spec, strides}};
+}
+
+struct Trial {
+  const OpDef* op;
+  Tensor prepared;
+  Work work;
+  std::vector<double> seconds;
+  double median() {
+    std::nth_element(seconds.begin(), seconds.begin() + long(seconds.size()) / 2, seconds.end());
+    return seconds[seconds.size() / 2];
+  }
+};
+
+// In turn, so that a busy machine is busy for all; the first stays unless another is clearly faster.
+const OpDef* fastest(const Graph& g, const Layouts& l, const Node& n, std::span<const OpDef* const> forms, int workers, bool exact) {
+  std::vector<Operand> memory;
+  std::vector<View> in, out, constants;
+  auto add = [&](int id) {
+    memory.push_back(operand(g.values[size_t(id)], l.strides[size_t(id)]));
+    return memory.back().view;
+  };
+  for (int id : n.in) {
+    in.push_back(add(id));
+    constants.push_back(g.is_constant(id) ? in.back() : View{});
+  }
+  for (int id : n.out) out.push_back(add(id));
+  auto in_specs = g.specs(n.in), out_specs = g.specs(n.out);
+  std::vector<Trial> trials;
+  for (const OpDef* op : forms) {
+    Trial t{op, {}, {}, {}};
+    Call call{.op = *op, .attrs = n.attributes(), .in = in_specs, .out = out_specs, .exact = exact, .workers = workers};
+    if (size_t bytes = op->prepare ? op->prepare(call, constants, nullptr) : 0) {
+      t.prepared = Tensor::zeros({int64_t(bytes)}, DType::u8);
+      op->prepare(call, constants, t.prepared.view().data);
+      call.prepared = true;
+    }
+    t.work = op->work ? op->work(call) : Work{};
+    trials.push_back(std::move(t));
+  }
+  auto run = [&](const Trial& t) {
+    run_pieces({*t.op, n.attributes(), in, out, 0, 1, 0, nullptr, nullptr, t.prepared ? t.prepared.view().data : nullptr, exact}, t.work, workers);
+  };
+  auto seconds = [&](const Trial& t, int times) {
+    auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < times; ++i) run(t);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
+  };
+  constexpr int rounds = 15;
+  for (Trial& t : trials) run(t);
+  const int times = int(std::clamp(100e-6 / seconds(trials[0], 3), 1.0, 1000.0));
+  for (int r = 0; r < rounds; ++r) for (Trial& t : trials) t.seconds.push_back(seconds(t, times));
+  Trial* best = &trials[0];
+  double least = 0.97 * best->median();
+  for (Trial& t : trials)
+    if (double s = t.median(); s < least) { best = &t; least = s; }
+  return best->op;
+}
+
+std::string key_of(const Graph& g, const Node& n, const std::string& machine) {
+  std::string key = machine + " " + std::string(n.op->name) + "(" + attrs_to_text(n.op->attrs, n.attributes()) + ")";
+  for (int id : n.in) {
+    const Value& v = g.values[size_t(id)];
+    key += " " + v.spec.text();
+    if (!g.is_constant(id) || v.spec.dtype != DType::f32) continue;
+    std::vector<float> w = v.constant.to_vector<float>();
+    size_t zeros = size_t(std::count(w.begin(), w.end(), 0.0f));
+    key += ":" + std::to_string(w.empty() ? 0 : 100 * zeros / w.size());          // how sparse, in percent
+  }
+  for (char& c : key) if (c == '\t' || c == '\n') c = ' ';
+  return key;
+}
+
+}  // namespace
+
+TuningReport tune(Graph& g, const std::string& path, int workers, bool exact) {
+  TuningReport report{.path = path};
+  Choices choices(path, report);
+  const CpuInfo cpu = cpu_info();
+  const std::string machine = cpu.brand + " " + cpu.isa + " " + std::to_string(workers) + (exact ? " exact" : "");
+  const Layouts layouts = layouts_of(g);
+  for (Node& n : g.nodes) {
+    auto in = g.specs(n.in), out = g.specs(n.out);
+    std::vector<Tensor> constants = g.constants(n.in);
+    std::vector<Input> known(constants.begin(), constants.end());
+    std::vector<const OpDef*> forms = other_forms({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .known = known, .exact = exact, .workers = workers});
+    if (forms.empty()) continue;
+    forms.insert(forms.begin(), n.op);
+    const std::string key = key_of(g, n, machine), *said = choices.find(key);
+    auto known_form = std::find_if(forms.begin(), forms.end(), [&](const OpDef* op) { return said && op->name == *said; });
+    const OpDef* best = known_form != forms.end() ? *known_form : fastest(g, layouts, n, forms, workers, exact);
+    ++(known_form != forms.end() ? report.remembered : report.timed);
+    report.changed += best != n.op;
+    if (known_form == forms.end()) choices.add(key, best->name);
+    n.op = best;
+  }
+  if (std::string failed = choices.save(); !failed.empty()) report.warning += (report.warning.empty() ? "" : "; ") + failed;
+  return report;
+}
+
+}  // namespace miniten
