@@ -36,9 +36,9 @@ int64_t gemm_packed_floats(int64_t k, int64_t n);
 // B[i, j] at b[i*b_k + j*b_n]; any strides.
 void gemm_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, float* packed);
 
-// An element depends on its inputs, K and whether its column is the only one of the last panel, never on rows or cols:
-// work may be cut anywhere, columns at multiples of 16, without changing a bit. To compute columns [j0, j0+n), pass
-// packed + j0*K, c + j0, and bias and residual + j0. K = 0 is allowed. C may not overlap A or packed.
+// The value of an element depends on its inputs and K alone, never on rows, cols or n of the call: work may be cut
+// anywhere without changing a bit. To compute columns [j0, j0+n) with j0 a multiple of 16, pass packed + j0*K, c + j0,
+// and bias and residual + j0. K = 0 is allowed. C may not overlap A or packed.
 void gemm(const GemmShape& shape, const float* a, const float* packed, float* c, const Epilogue& epilogue);
 
 struct EpilogueF64 {

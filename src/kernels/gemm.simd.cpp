@@ -1,4 +1,3 @@
-#include "kernels/fold-inl.h"
 #include "kernels/ftable.h"
 #include "kernels/gemm-inl.h"
 #include "kernels/simd-inl.h"
@@ -111,47 +110,6 @@ void run_tile(const Tile& t) {
   finish_tile<MR, NV, false>(t, acc);
 }
 
-// A last column that stands alone: a vector of B would be padding but for one lane, so K goes along the lanes.
-constexpr int64_t kLongest = 2048;  // K of a column that is laid out
-bool along_k(const Tile& t) {
-  const int64_t runs = t.outer * t.inner, k = runs * t.segment, steps = runs * ((t.segment + kLanes - 1) / kLanes);
-  return kMasksAreFree && t.tail == 1 && t.a_k == 1 && k <= kLongest && 2 * steps + 16 <= k;
-}
-__attribute__((noinline)) void run_column(const Tile& t, const float* column, int64_t height) {
-  constexpr int kRows = 8;
-  for (int64_t r0 = 0; r0 < height; r0 += kRows) {
-    const int64_t rows = height - r0 < kRows ? height - r0 : kRows;
-    V acc[kRows] = {};
-    const float* b = column;
-    for (int64_t o = 0; o < t.outer; ++o)
-      for (int64_t i = 0; i < t.inner; ++i, b += t.segment) {
-        const float* a[kRows];
-        for (int r = 0; r < kRows; ++r) a[r] = t.a + (r0 + (r < rows ? r : 0)) * t.a_col + o * t.outer_stride + i * t.inner_stride;
-        int64_t k = 0;
-        for (; k + kLanes <= t.segment; k += kLanes) {
-          const V w = load(b + k);
-          MINITEN_UNROLL(8)
-          for (int r = 0; r < kRows; ++r) acc[r] = fma(load(a[r] + k), w, acc[r]);
-        }
-        if (t.segment <= k) continue;
-        const V w = load_part(b + k, t.segment - k);
-        MINITEN_UNROLL(8)
-        for (int r = 0; r < kRows; ++r) acc[r] = fma(load_part(a[r] + k, t.segment - k), w, acc[r]);
-      }
-    float sums[kRows];
-    MINITEN_UNROLL(8)
-    for (int r = 0; r < kRows; ++r) sums[r] = fold_lanes(acc[r], [](V p, V q) { return p + q; });
-    MINITEN_UNROLL(1)
-    for (int64_t r = 0; r < rows; ++r) {
-      float *to = t.c + (r0 + r) * t.c_col, sum = sums[r];
-      if (t.first && t.bias) sum += *t.bias;
-      if (t.load_c) sum += *to;
-      if (t.residual) sum += t.residual[(r0 + r) * t.r_col];
-      *to = t.last ? clamp(set(sum), set(t.lo), set(t.hi))[0] : sum;
-    }
-  }
-}
-
 using TileFn = void (*)(const Tile&);
 
 constexpr int kUsual = kLanes == 16 ? 2 : kLanes == 1 ? 4 : kPanelVectors;  // vectors across a tile of many pixels
@@ -229,7 +187,6 @@ Cuts cuts_of(const GemmShape& s, int64_t k) {
 // All pixels and columns for one range of K, of which t.a and packed point at the first element.
 void run_range(const GemmShape& s, const Cuts& cuts, Tile t, const float* packed, float* c, const Epilogue& e) {
   const float* a = t.a;
-  float column[kMasksAreFree ? kLongest : 1];
   for (int64_t begin = 0; begin < cuts.total; begin += cuts.block) {
     const int64_t end = begin + cuts.block < cuts.total ? begin + cuts.block : cuts.total;
     const int64_t first_row = begin ? begin / cuts.across : 0, first_at = begin - first_row * cuts.across;
@@ -243,16 +200,13 @@ void run_range(const GemmShape& s, const Cuts& cuts, Tile t, const float* packed
       t.tail = width - (nv - 1) * kLanes;
       t.b = packed + j / kPanel * t.b_panel + j % kPanel;
       t.bias = e.bias ? e.bias + j : nullptr;
-      const bool alone = nv == 1 && along_k(t);
-      for (int64_t k = 0; alone && k < t.outer * t.inner * t.segment; ++k) column[k] = t.b[k * kPanel];
       int64_t row = first_row, at = first_at;
       for (int64_t index = begin; index < end; ++index) {
         const int64_t x = at * cuts.each + (at < cuts.longer ? at : cuts.longer);
         t.a = a + row * s.a_row + x * s.a_col;
         t.c = c + row * s.c_row + x * s.c_col + j;
         if (t.last && e.residual) t.residual = e.residual + row * s.r_row + x * s.r_col + j;
-        const int64_t height = cuts.each + (at < cuts.longer);
-        alone ? run_column(t, column, height) : fn[height](t);
+        fn[cuts.each + (at < cuts.longer)](t);
         if (++at == cuts.across) {
           at = 0;
           ++row;
