@@ -212,8 +212,7 @@ size_t save_native(const NativeFile& f, const std::string& path) {
   return bytes.size();
 }
 
-NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) {
-  auto members = unzip(bytes, max_memory);
+static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
   MemoryLimit limit("native", max_memory);
   NativeFile f;
   const ZipMember* manifest = nullptr;
@@ -251,9 +250,10 @@ NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) {
   return f;
 }
 
+NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) { return file_of(unzip(bytes, max_memory), max_memory); }
 NativeFile load_native(const std::string& path, size_t max_memory) {
-  auto bytes = read_file(path, max_memory);
-  return load_native(std::span<const std::byte>(bytes), max_memory);
+  auto members = unzip(read_file(path, max_memory), max_memory);       // the file's bytes go before tensors come
+  return file_of(std::move(members), max_memory);
 }
 
 }  // namespace miniten
