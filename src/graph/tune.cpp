@@ -158,7 +158,8 @@ std::string key_of(const Graph& g, const Node& n, const std::string& machine) {
 }  // namespace
 
 TuningReport tune(Graph& g, const std::string& path, int workers, bool exact) {
-  TuningReport report{.path = path};
+  TuningReport report;
+  report.path = path;
   Choices choices(path, report);
   const CpuInfo cpu = cpu_info();
   const std::string machine = cpu.brand + " " + cpu.isa + " " + std::to_string(workers) + (exact ? " exact" : "");

@@ -64,7 +64,8 @@ std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
   if (!matmul && (&c.op != &conv2d_op || c.as<Conv2dAttrs>().groups != 1)) return {};
   const int64_t n = matmul ? w[-1] : w[0], taps = w.count() / std::max<int64_t>(n, 1), rows = y.count() / std::max<int64_t>(n, 1);
   if (matmul && (w.rank != 2 || taps != x[-1])) return {};
-  if (precision == Precision::int8_weights) return matmul && rows <= 8 ? block_form(c, DType::i8, 32, true) : std::nullopt;
+  // Below a megabyte of float32 they are in the caches, and integers cost more than they save.
+  if (precision == Precision::int8_weights) return matmul && rows <= 8 && taps * n >= 262144 ? block_form(c, DType::i8, 32, true) : std::nullopt;
   // Winograd's float32 may be faster than direct products in bfloat16.
   if (!matmul && conv::choose(conv_geometry(x, w, y, c.as<Conv2dAttrs>()), false).share * kernels::bf16_speed() < 1) return {};
   if (both && bf16_pays(taps, n)) return as(matmul ? matmul_bf16_op : conv2d_bf16_op);

@@ -24,7 +24,7 @@ struct CompileOptions {
   int threads = 0;                                               // 0: get_num_threads()
   bool exact = false;                                            // no algorithm that rounds differently from the direct form
   std::vector<std::string> passes{"all"};
-  std::string tune;                                              // empty: choices by the cost model
+  std::string tune = {};                                         // empty: choices by the cost model
   Precision precision = Precision::float32;                      // of products with constant weights; profiles and to_text name the ops that changed
 };
 
