@@ -8,14 +8,19 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+#include "base/quota.h"
 #include "base/relax.h"
 #include "miniten/base/error.h"
+#ifdef MINITEN_OPENMP
+#include <omp.h>
+#endif
 
 namespace miniten {
 
@@ -33,6 +38,19 @@ std::atomic<int>& thread_limit() {
   return limit;
 }
 
+#ifdef MINITEN_OPENMP
+class Team {
+ public:
+  void run(int threads, void (*region)(void*, int), void* argument) {
+#pragma omp parallel num_threads(threads)
+    {
+      inside_region = true;
+      region(argument, omp_get_thread_num());
+      inside_region = false;
+    }
+  }
+};
+#else
 // Workers watch one word, the gate, which doubles as the futex they sleep on: how many regions there were, whether the
 // current one is open, and how many workers are inside. A worker that comes late finds the gate shut: the caller never
 // waits for a thread that the system has put aside.
@@ -95,6 +113,7 @@ class Team {
   std::atomic<int> wanted_{0};
   std::atomic<bool> stop_{false};
 };
+#endif
 
 // One region at a time. After a fork the child has none of the parent's workers: it starts a team of its own.
 struct Shared {
@@ -126,12 +145,8 @@ int available_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
-  if (FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-    long long quota = 0, period = 0;
-    if (std::fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0)
-      cores = std::min(cores, int(std::ceil(double(quota) / double(period))));
-    std::fclose(f);
-  }
+  std::ifstream self("/proc/self/cgroup");
+  if (double quota = cpu_quota({std::istreambuf_iterator<char>(self), {}}, "/sys/fs/cgroup"); quota > 0) cores = std::min(cores, int(std::ceil(quota)));
   return std::max(cores, 1);
 }
 

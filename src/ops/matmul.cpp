@@ -56,6 +56,7 @@ Work matmul_work(const Call& c) {
   if (bf16_kind(c.op) == bf16_both) by_size /= kernels::bf16_speed();
   int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
   int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, 32));
+  if (c.workers > 1 && pieces > 1) pieces = std::min(pieces / 2 * 2, 2 * c.workers);       // each reads all of b or a again, and all threads end together
   return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
 }
 
@@ -140,7 +141,7 @@ void matmul_eval(const Context& c) {
   }
   FixedForm form = fixed_form(c.op);
   bool by_columns = form.split == FixedForm::by_model ? p.n > p.batches * p.m : form.split == FixedForm::columns;     // few rows: each piece takes columns
-  auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 14);
+  auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 2);
   auto [left, right] = by_columns ? c.slice(p.n, 16) : std::pair<int64_t, int64_t>{0, p.n};
   if (first >= last || left >= right) return;
   auto run = [&, left = left, right = right](const View& a, int64_t begin, int64_t end, int64_t at) {   // rows [begin, end) of a matrix to rows at.. of y

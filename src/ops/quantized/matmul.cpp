@@ -25,6 +25,10 @@ struct Parts {
     multiplier_bytes = aligned(size_t(n) * sizeof(float));
   }
   ByteCut cut() const { return ByteCut(rows * n * k, rows, n, weight_bytes); }
+  int pieces(const Call& c) const {                      // of rows at least two tiles high, where there are tiles
+    int most = cut().pieces;
+    return c.workers > 1 && !cut().columns ? std::min(most, 2 * c.workers) : most;
+  }
   kernels::QGemmShape shape() const { return {.cols = rows, .n = n, .a_col = k, .c_col = n, .segment = k, .packed_n = n}; }
 };
 void pack(const Parts& p, const View& w, std::byte* to) { kernels::qgemm_pack(w.as<int8_t>(), 1, p.k, p.n, 0, w.strides[0], w.strides[1], to); }
@@ -67,7 +71,7 @@ Work static_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_work(c);
   Parts p(c.in[0].shape, c.in[1].shape);
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
-  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
+  return {.pieces = p.pieces(c), .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_prepare(c, in, to);
@@ -104,7 +108,7 @@ void static_eval(const Context& c) {
 Work dynamic_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
-  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  return {.pieces = p.pieces(c), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
