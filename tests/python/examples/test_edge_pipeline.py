@@ -62,7 +62,7 @@ assert np.median(drops) <= 0.5, drops
 
 def instruction_sets():
     """Those this machine can run: asking for another is an error that lists them."""
-    tried = ["scalar", "sse2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_amx", "neon", "neon_dotprod", "neon_i8mm"]
+    tried = ["scalar", "sse2", "avx2", "avx_vnni", "avx512", "avx512_vnni", "avx512_bf16", "avx512_amx", "neon", "neon_dotprod", "neon_i8mm"]
     code = "import miniten as mt; mt.matmul(mt.ones(2, 2), mt.ones(2, 2))"
     runs = lambda isa: subprocess.run([sys.executable, "-c", code], env={**os.environ, "MINITEN_ISA": isa}, capture_output=True).returncode == 0  # noqa: E731
     return [isa for isa in tried if runs(isa)]
