@@ -67,7 +67,7 @@ double measure_bytes(std::string_view isa) {
   if (isa == "avx2") return rate(kSums * 16 * 2, AVX_LOOP(AVX2_BYTES));
   if (isa == "avx_vnni") return rate(kSums * 32 * 2, AVX_LOOP(AVX_VNNI_BYTES));
   if (isa == "avx512") return rate(kSums * 32 * 2, AVX_LOOP(AVX512_BYTES));
-  if (isa == "avx512_vnni") return rate(kSums * 64 * 2, AVX_LOOP(AVX512_VNNI_BYTES));
+  if (isa == "avx512_vnni" || isa == "avx512_bf16") return rate(kSums * 64 * 2, AVX_LOOP(AVX512_VNNI_BYTES));
   if (isa == "avx512_amx") {
     const TileConfig config;
     asm volatile("ldtilecfg %0" ::"m"(config));
