@@ -1,6 +1,7 @@
 #include "ops/sparse.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "kernels/dispatch.h"
@@ -41,10 +42,26 @@ double gain_of_singles(const SparseQuestion& q, int64_t nonzero) {
   double each = wide ? (inputs > 512 ? 5 : inputs > 256 ? 3.4 : 1.85) : medium ? (inputs > 512 ? 2.6 : inputs > 256 ? 2.1 : 1.9) : 1.2;
   return weights * q.dense_share / (each * double(nonzero) + (wide ? 16 : 10) * (inputs + outputs));
 }
-int64_t count_nonzero(const SparseQuestion& q) {
-  int64_t n = 0;
-  if (q.integers) for (int64_t i = 0; i < q.numel; ++i) n += reinterpret_cast<const int8_t*>(q.weight)[i] != 0;
-  else for (int64_t i = 0; i < q.numel; ++i) n += reinterpret_cast<const float*>(q.weight)[i] != 0;
+int64_t count_nonzero(const SparseQuestion& q) {                  // all weights of a model pass here as it is compiled: some at a time
+  typedef float Floats __attribute__((vector_size(16)));
+  typedef int32_t Counts __attribute__((vector_size(16)));
+  int64_t n = 0, i = 0;
+  if (q.integers) for (; i < q.numel; ++i) n += reinterpret_cast<const int8_t*>(q.weight)[i] != 0;
+  else {
+    const auto* w = reinterpret_cast<const float*>(q.weight);
+    while (i + 4 <= q.numel) {
+      Counts zeros{};
+      int64_t first = i;
+      for (; i + 4 <= q.numel && i - first < (int64_t{1} << 30); i += 4) {
+        Floats some;
+        std::memcpy(&some, w + i, sizeof some);
+        zeros += some == 0.0f;                                       // -1 each
+      }
+      for (int l = 0; l < 4; ++l) n += zeros[l];
+      n += i - first;
+    }
+    for (; i < q.numel; ++i) n += w[i] != 0;
+  }
   return n;
 }
 bool has_singles(const SparseQuestion& q) { return q.outputs > 0 && q.numel > 0 && (q.pixels == 1 || q.steps <= kernels::csr_most); }

@@ -109,7 +109,7 @@ struct Reader {
   Tensor get(const std::string& name, const Spec* spec) const {
     for (const ZipMember& m : members) {
       if (m.name != name + ".npy") continue;
-      Tensor t = from_npy(m.bytes, name);
+      Tensor t = from_npy(m.content(), name);
       if (!spec || t.spec() == *spec) return t;
       if (t.spec().bytes() != spec->bytes() || !spec->shape.is_static())
         throw Error(ErrorKind::value, "native", "\"" + name + "\" of " + spec->text(), t.spec().text());
@@ -221,15 +221,16 @@ static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
   if (!manifest) {                                     // a plain .npz: named arrays
     f.kind = "state_dict";
     for (const ZipMember& m : members)
-      if (m.name.ends_with(".npy")) f.tensors.push_back({m.name.substr(0, m.name.size() - 4), from_npy(m.bytes, m.name)});
+      if (m.name.ends_with(".npy")) f.tensors.push_back({m.name.substr(0, m.name.size() - 4), from_npy(m.content(), m.name)});
     if (f.tensors.empty()) throw Error(ErrorKind::value, "native", "a manifest or arrays", "neither");
     return f;
   }
   try {
-    const char* text = reinterpret_cast<const char*>(manifest->bytes.data());
-    if (manifest->bytes.size() > max_memory / bytes_by_character) MemoryLimit::refuse("native", max_memory, "a manifest of " + std::to_string(manifest->bytes.size()));
-    require_shallow("native", manifest->bytes, 200);
-    json j = json::parse(text, text + manifest->bytes.size());
+    std::span<const std::byte> bytes = manifest->content();
+    const char* text = reinterpret_cast<const char*>(bytes.data());
+    if (bytes.size() > max_memory / bytes_by_character) MemoryLimit::refuse("native", max_memory, "a manifest of " + std::to_string(bytes.size()));
+    require_shallow("native", bytes, 200);
+    json j = json::parse(text, text + bytes.size());
     if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
     if (int version = j.at("version").get<int>(); version < 1 || version > 1)
       throw Error(ErrorKind::unsupported, "native", "version 1", std::to_string(version), "update MiniTen");
@@ -250,10 +251,10 @@ static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
   return f;
 }
 
-NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) { return file_of(unzip(bytes, max_memory), max_memory); }
+NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) { return file_of(unzip(bytes, max_memory, true), max_memory); }
 NativeFile load_native(const std::string& path, size_t max_memory) {
-  auto members = unzip(read_file(path, max_memory), max_memory);       // the file's bytes go before tensors come
-  return file_of(std::move(members), max_memory);
+  auto bytes = read_file(path, max_memory);
+  return load_native(std::span<const std::byte>(bytes), max_memory);
 }
 
 }  // namespace miniten

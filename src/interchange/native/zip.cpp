@@ -1,6 +1,7 @@
 #include "interchange/native/zip.h"
 #include <minizip/unzip.h>
 #include <minizip/zip.h>
+#include <zlib.h>
 #include <cstring>
 
 namespace miniten {
@@ -58,7 +59,7 @@ static bool is_whole(std::span<const std::byte> bytes) {
   return false;
 }
 
-std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limit) {
+std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limit, bool in_place) {
   if (!is_whole(bytes)) refuse("bytes that do not end as one");
   Memory m{bytes, {}, false, 0};
   auto f = functions(m);
@@ -76,8 +77,17 @@ std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limi
     if (info.uncompressed_size > total_limit - total || info.uncompressed_size / 1100 > bytes.size() || members.size() > 100000)
       refuse("member \"" + std::string(name) + "\" of " + std::to_string(info.uncompressed_size) + " bytes");
     total += size_t(info.uncompressed_size);
-    ZipMember member{name, std::vector<std::byte>(size_t(info.uncompressed_size))};
+    ZipMember member{name, {}};
     if (unzOpenCurrentFile(z) != UNZ_OK) refuse("member \"" + member.name + "\" that cannot be opened");
+    if (ZPOS64_T at = unzGetCurrentFileZStreamPos64(z); in_place && info.compression_method == 0 && info.compressed_size == info.uncompressed_size && info.uncompressed_size) {
+      if (at > bytes.size() || info.uncompressed_size > bytes.size() - at) refuse("member \"" + member.name + "\" that ends early");
+      member.stored = bytes.subspan(size_t(at), size_t(info.uncompressed_size));
+      if (crc32_z(0, reinterpret_cast<const Bytef*>(member.stored.data()), member.stored.size()) != info.crc) refuse("member \"" + member.name + "\" with a wrong checksum");
+      unzCloseCurrentFile(z);
+      members.push_back(std::move(member));
+      continue;
+    }
+    member.bytes.resize(size_t(info.uncompressed_size));
     size_t at = 0;
     while (at < member.bytes.size()) {
       int n = unzReadCurrentFile(z, member.bytes.data() + at, unsigned(std::min<size_t>(member.bytes.size() - at, 1 << 26)));
