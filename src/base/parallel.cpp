@@ -8,9 +8,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -145,8 +144,13 @@ int available_cores() {
   cpu_set_t set;
   CPU_ZERO(&set);
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::thread::hardware_concurrency());
-  std::ifstream self("/proc/self/cgroup");
-  if (double quota = cpu_quota({std::istreambuf_iterator<char>(self), {}}, "/sys/fs/cgroup"); quota > 0) cores = std::min(cores, int(std::ceil(quota)));
+  std::string self;
+  if (FILE* f = std::fopen("/proc/self/cgroup", "r")) {
+    char some[4096];
+    while (size_t n = std::fread(some, 1, sizeof some, f)) self.append(some, n);
+    std::fclose(f);
+  }
+  if (double quota = cpu_quota(self, "/sys/fs/cgroup"); quota > 0) cores = std::min(cores, int(std::ceil(quota)));
   return std::max(cores, 1);
 }
 

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <unistd.h>
 #include "graph/layout.h"
 #include "miniten/base/cpu.h"
@@ -22,49 +21,59 @@ namespace {
 // A file of lines: key, tab, the op that was the fastest. A key is the machine, the node and what it is applied to.
 class Choices {
  public:
-  Choices(std::string path, TuningReport& report) : path_(std::move(path)) {
-    if (!read(known_)) report.warning = "ignored " + path_ + ": not a file of choices";
+  Choices(std::string path, TuningReport& report) : path_(std::move(path)), text_(read()) {
+    if (!is_sound(text_)) {
+      report.warning = "ignored " + path_ + ": not a file of choices";
+      text_ = first_line;
+    }
   }
-  const std::string* find(const std::string& key) const {
-    auto at = known_.find(key);
-    return at == known_.end() ? nullptr : &at->second;
+  std::string find(const std::string& key) const {                 // "": not known
+    size_t at = text_.find("\n" + key + "\t");
+    return at == text_.npos ? "" : text_.substr(at + key.size() + 2, text_.find('\n', at + 1) - at - key.size() - 2);
   }
-  void add(const std::string& key, std::string_view op) { made_[key] = op; }
+  void add(std::string key, std::string_view op) { made_.emplace_back(std::move(key), op); }
   // What others wrote meanwhile stays. Readers see the old file or the new one, never a part.
   std::string save() {
     if (made_.empty()) return "";
-    std::map<std::string, std::string> all;
-    if (!read(all)) all.clear();
-    for (auto& [key, op] : made_) all[key] = op;
+    text_ = read();
+    if (!is_sound(text_)) text_ = first_line;
+    for (auto& [key, op] : made_) {
+      if (size_t at = text_.find("\n" + key + "\t"); at != text_.npos) text_.erase(at + 1, text_.find('\n', at + 1) - at);
+      text_ += key + "\t" + op + "\n";
+    }
     std::error_code failed;
-    std::filesystem::path path(path_), part(path_ + "." + std::to_string(getpid()));
-    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
-    std::ofstream out(part, std::ios::binary);
-    out << first_line << '\n';
-    for (auto& [key, op] : all) out << key << '\t' << op << '\n';
-    out.close();
-    if (out) std::filesystem::rename(part, path, failed);
-    if (out && !failed) return "";
-    std::filesystem::remove(part, failed);
+    std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), failed);
+    std::string part = path_ + "." + std::to_string(getpid());
+    FILE* f = std::fopen(part.c_str(), "wb");
+    bool whole = f && std::fwrite(text_.data(), 1, text_.size(), f) == text_.size();
+    whole = f && std::fclose(f) == 0 && whole;
+    if (whole && std::rename(part.c_str(), path_.c_str()) == 0) return "";
+    std::remove(part.c_str());
     return "could not write " + path_;
   }
 
  private:
-  static constexpr std::string_view first_line = "miniten choices 1";
-  bool read(std::map<std::string, std::string>& to) const {
-    std::ifstream in(path_, std::ios::binary);
-    std::string line;
-    if (!in) return true;
-    if (!std::getline(in, line) || line != first_line) return false;
-    while (std::getline(in, line)) {
-      size_t tab = line.rfind('\t');
-      if (in.eof() || tab == line.npos || tab == 0 || line.size() > 4096) return to.clear(), false;
-      to[line.substr(0, tab)] = line.substr(tab + 1);
+  static constexpr const char* first_line = "miniten choices 1\n";
+  std::string read() const {                                       // the first line where there is no file
+    FILE* f = std::fopen(path_.c_str(), "rb");
+    if (!f) return first_line;
+    std::string text;
+    char some[4096];
+    while (size_t n = std::fread(some, 1, sizeof some, f)) text.append(some, n);
+    std::fclose(f);
+    return text;
+  }
+  static bool is_sound(const std::string& text) {
+    if (!text.starts_with(first_line)) return false;
+    for (size_t at = std::string_view(first_line).size(); at < text.size();) {
+      size_t end = text.find('\n', at), tab = text.find('\t', at);
+      if (end == text.npos || tab >= end || tab == at) return false;
+      at = end + 1;
     }
     return true;
   }
-  std::string path_;
-  std::map<std::string, std::string> known_, made_;
+  std::string path_, text_;
+  std::vector<std::pair<std::string, std::string>> made_;
 };
 
 // Memory for a value as it lies in a session; numbers without meaning, constants as they are.
@@ -171,8 +180,8 @@ TuningReport tune(Graph& g, const std::string& path, int workers, bool exact) {
     std::vector<const OpDef*> forms = other_forms({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .known = known, .exact = exact, .workers = workers});
     if (forms.empty()) continue;
     forms.insert(forms.begin(), n.op);
-    const std::string key = key_of(g, n, machine), *said = choices.find(key);
-    auto known_form = std::find_if(forms.begin(), forms.end(), [&](const OpDef* op) { return said && op->name == *said; });
+    const std::string key = key_of(g, n, machine), said = choices.find(key);
+    auto known_form = std::find_if(forms.begin(), forms.end(), [&](const OpDef* op) { return op->name == said; });
     const OpDef* best = known_form != forms.end() ? *known_form : fastest(g, layouts, n, forms, workers, exact);
     ++(known_form != forms.end() ? report.remembered : report.timed);
     report.changed += best != n.op;
