@@ -56,6 +56,27 @@ Graph own_copy(const Graph& from) {
   return g;
 }
 
+void drop_unread(Graph& g) {
+  std::vector<bool> read(g.values.size());
+  auto mark = [&](const std::vector<int>& ids) { for (int id : ids) read[size_t(id)] = true; };
+  for (const Node& n : g.nodes) { mark(n.in); mark(n.out); }
+  mark(g.inputs);
+  mark(g.outputs);
+  for (State& s : g.states) read[size_t(s.entry)] = read[size_t(s.exit)] = true;
+  std::vector<int> moved(g.values.size());
+  std::vector<Value> values;
+  for (size_t i = 0; i < read.size(); ++i) {
+    moved[i] = int(values.size());
+    if (read[i]) values.push_back(std::move(g.values[i]));
+  }
+  g.values = std::move(values);
+  auto rename = [&](auto& ids) { for (int& id : ids) id = moved[size_t(id)]; };
+  for (Node& n : g.nodes) { rename(n.in); rename(n.out); }
+  rename(g.inputs);
+  rename(g.outputs);
+  for (State& s : g.states) s = {moved[size_t(s.entry)], moved[size_t(s.exit)]};
+}
+
 std::map<std::string, std::string> layer_types(nn::Module& m) {
   std::map<std::string, std::string> types;
   if (!dynamic_cast<nn::GraphModule*>(&m))

@@ -20,6 +20,12 @@ Ref<nn::GraphModule> copy_waiting(const nn::GraphModule&);
 // The same graph with constants of its own.
 Graph own_copy(const Graph&);
 
+// Values that no node, input or output names; the others get new ids.
+void drop_unread(Graph&);
+
+// What a product or convolution multiplies by its weights, a row for each output pixel: its input, or its patches.
+Tensor read_rows(const Node&, const std::vector<Tensor>& in);
+
 // Layer name -> class of the module; of a GraphModule nothing.
 std::map<std::string, std::string> layer_types(nn::Module&);
 

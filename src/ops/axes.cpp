@@ -1,5 +1,6 @@
 #include "ops/axes.h"
 #include "miniten/ops/ops.h"
+#include "ops/recurrent.h"
 
 namespace miniten {
 
@@ -177,7 +178,53 @@ Attrs shrink_conv2d(const Call& c, const KeptIndices& kept) {
   return std::make_shared<Conv2dAttrs>(at);
 }
 
+// The same backwards: w (C, O / groups, R, S).
+void link_transposed(const Call& c, AxisLinks& l) {
+  int64_t groups = c.as<Conv2dAttrs>().groups, inputs = c.in[0].shape[1], outputs = c.in[1].shape[1];
+  l.join({0, 0}, {y, 0});
+  for (int a : {2, 3}) { l.keep({0, a}); l.keep({1, a}); l.keep({y, a}); }
+  l.join({0, 1}, {1, 0});
+  if (groups == 1) { l.join({1, 1}, {y, 1}); return; }
+  if (groups == inputs) {
+    l.keep({1, 1});
+    for (int64_t i = 0; i < inputs; ++i)
+      for (int64_t j = 0; j < outputs; ++j) l.join({0, 1}, i, {y, 1}, i * outputs + j);
+    return;
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t j = 0; j < inputs / groups; ++j) l.join({0, 1}, g * (inputs / groups) + j, {0, 1}, j);
+    for (int64_t j = 0; j < outputs; ++j) l.join({y, 1}, g * outputs + j, {1, 1}, j);
+  }
+}
+
+// A unit is its rows of every gate, its column of the states' weights, and what it gives.
+void link_recurrent(const Call& c, AxisLinks& l) {
+  const auto& at = c.as<RecurrentAttrs>();
+  RecurrentInputs in(at);
+  int64_t units = c.in[size_t(in.w_hh)].shape[1], gates = c.in[size_t(in.w_hh)].shape[0] / units;
+  l.keep({in.x, 0});
+  l.join({in.x, 1}, {y, 1});
+  l.join({in.x, 2}, {in.w_ih, 1});
+  for (int64_t u = 0; u < units; ++u) {
+    Axis unit{in.w_hh, 1};
+    for (int64_t g = 0; g < gates; ++g)
+      for (int k : {in.w_ih, in.w_hh, in.b_ih, in.b_hh}) if (k >= 0) l.join(unit, u, {k, 0}, g * units + u);
+    for (int k : {in.h0, in.c0}) if (k >= 0) l.join(unit, u, {k, 1}, u);
+    l.join(unit, u, {y, 2}, u);
+    l.join(unit, u, {y - 1, 1}, u);
+    if (at.cell == "lstm") l.join(unit, u, {y - 2, 1}, u);
+  }
+  for (int k : {in.h0, in.c0}) if (k >= 0) l.join({k, 0}, {y, 1});
+  if (in.lengths >= 0) l.keep({in.lengths, 0});
+}
+
 // ---- the rest ----
+void link_gather(const Call& c, AxisLinks& l) {              // of a table's rows: its other axes stay as they are
+  int axis = int(c.as<AxisAttrs>().axis), rows = c.in[1].shape.rank;
+  l.keep({0, axis});
+  for (int a = 0; a < rows; ++a) l.keep({1, a});
+  for (int a = 0; a < c.in[0].shape.rank; ++a) if (a != axis) l.join({0, a}, {y, a < axis ? a : a - 1 + rows});
+}
 void link_pool2d(const Call&, AxisLinks& l) {
   for (int a : {0, 1}) l.join({0, a}, {y, a});
   for (int a : {2, 3}) { l.keep({0, a}); l.keep({y, a}); }
@@ -201,13 +248,13 @@ template <class A> void link_reduce(const Call& c, AxisLinks& l) {
 }
 
 constexpr AxisRule pointwise{link_pointwise}, movement{link_movement}, permuted{link_permute}, reshaped{link_movement, shrink_shape}, sliced{link_slice, shrink_slice}, concatenated{link_concat},
-    matrix{link_matmul}, convolved{link_conv2d, shrink_conv2d}, pooled{link_pool2d}, normalised{link_batch_norm, nullptr, 1}, shares{link_softmax}, reduced{link_reduce<ReduceAttrs>};
+    matrix{link_matmul}, convolved{link_conv2d, shrink_conv2d}, pooled{link_pool2d}, normalised{link_batch_norm, nullptr, 1}, shares{link_softmax}, recurrence{link_recurrent}, transposed{link_transposed, shrink_conv2d, 0, 1, 1}, gathered{link_gather, nullptr, 0, 0, 1}, reduced{link_reduce<ReduceAttrs>};
 
 }  // namespace
 
 const AxisRule* axis_rule(const OpDef& op) {
   static constexpr std::pair<const OpDef*, const AxisRule*> rules[]{
-      {&permute_op, &permuted}, {&reshape_op, &reshaped}, {&expand_op, &reshaped}, {&slice_op, &sliced}, {&concat_op, &concatenated}, {&matmul_op, &matrix}, {&conv2d_op, &convolved},
+      {&permute_op, &permuted}, {&reshape_op, &reshaped}, {&expand_op, &reshaped}, {&slice_op, &sliced}, {&concat_op, &concatenated}, {&matmul_op, &matrix}, {&conv2d_op, &convolved}, {&conv2d_input_op, &transposed}, {&recurrent_op, &recurrence}, {&gather_op, &gathered},
       {&max_pool2d_op, &pooled}, {&avg_pool2d_op, &pooled}, {&batch_norm_op, &normalised}, {&softmax_op, &shares}, {&log_softmax_op, &shares},
       {&sum_op, &reduced}, {&mean_op, &reduced}, {&max_op, &reduced}, {&min_op, &reduced}};
   for (auto& [known, rule] : rules) if (known == &op) return rule;

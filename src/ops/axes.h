@@ -6,7 +6,7 @@ namespace miniten {
 // Which indices along the axes of one application's operands exist only together: what cutting channels out of a graph
 // takes away at once. A row's rule says so for its op.
 struct Axis {
-  int operand, axis;                         // operand: input i, or the result
+  int operand, axis;                         // operand: input i, or result - i for output i
   static constexpr int result = -1;
 };
 struct AxisLinks {
@@ -26,6 +26,7 @@ struct AxisRule {
   void (*link)(const Call&, AxisLinks&) = nullptr;                      // axes of the result that it says nothing of stay as they are
   Attrs (*shrink)(const Call&, const KeptIndices&) = nullptr;           // attributes once indices are gone; null: as they were
   int scale = 0;                                                        // the input that multiplies each channel; 0: none
+  int weight = -1, weight_axis = 0;                                     // the input, and its axis, that gives the result its channels; where traits.weights names none
 };
 const AxisRule* axis_rule(const OpDef&);     // null: everything that it reads and gives has to stay
 

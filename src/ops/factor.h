@@ -3,13 +3,16 @@
 
 namespace miniten {
 
-// An op with a weight as two ops of the same kind with smaller ones between which `rank` values pass.
+// An op with a weight (its input 1) as a chain of smaller ones.
+enum class Factors { svd, spatial, tucker, cp };
 struct FactorRule {
-  Tensor (*matrix)(const Call&, const Tensor& weight);       // the weight as a matrix; null: it has no such form
+  // What is factorised: a matrix of outputs x inputs (svd, spatial), or outputs x inputs x taps of a window (tucker, cp); null: it has no such form.
+  Tensor (*unfold)(const Call&, const Tensor& weight, Factors);
   struct Step { const OpDef* op; Attrs attrs; Tensor weight; };
-  // matrix = left (m, r) right (r, n). The first step reads x and its weight, the second what it gives, its weight and what the
-  // op reads besides.
-  std::pair<Step, Step> (*steps)(const Call&, const Tensor& left, const Tensor& right);
+  // svd, spatial: left (m, r), right (r, n). tucker: outputs (o, p), inputs (i, q), core (p, q, taps). cp: outputs (o, r),
+  // inputs (i, r), taps (t, r). The first step reads x, each other what the one before it gives; the last also what the op
+  // reads behind its weight.
+  std::vector<Step> (*steps)(const Call&, Factors, const std::vector<Tensor>& factors);
 };
 const FactorRule* factor_rule(const OpDef&);                 // null: none
 

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 #include "miniten/edge/compression.h"
 #include "python/bind_edge.h"
+#include "python/bind_quantization.h"
 #include "python/module_type.h"
 
 // miniten.edge.compression.
@@ -82,33 +83,39 @@ void bind_low_rank(nb::module_& m) {
           return nb::make_tuple(s.u, s.s, s.v);
         }, "w"_a, nb::sig("def svd(w: Tensor | numpy.typing.ArrayLike) -> tuple[Tensor, Tensor, Tensor]"), "-> (u, s, v): w = u diag(s) v^T, s descending. No gradient.");
   nb::class_<edge::LowRankRow>(m, "LowRankRow", "What became of one layer.")
-      .def_ro("layer", &edge::LowRankRow::layer).def_ro("op", &edge::LowRankRow::op).def_ro("rank", &edge::LowRankRow::rank).def_ro("full_rank", &edge::LowRankRow::full_rank)
+      .def_ro("layer", &edge::LowRankRow::layer).def_ro("op", &edge::LowRankRow::op).def_ro("form", &edge::LowRankRow::form).def_ro("rank", &edge::LowRankRow::rank)
+      .def_ro("input_rank", &edge::LowRankRow::input_rank).def_ro("dense_us", &edge::LowRankRow::dense_us).def_ro("factored_us", &edge::LowRankRow::factored_us).def_ro("full_rank", &edge::LowRankRow::full_rank)
       .def_ro("before", &edge::LowRankRow::before).def_ro("after", &edge::LowRankRow::after).def_ro("error", &edge::LowRankRow::error).def_ro("reason", &edge::LowRankRow::reason);
   using R = edge::LowRankReport;
   nb::class_<R>(m, "LowRankReport", "What low_rank did, layer by layer.").def_ro("rows", &R::rows).def("to_text", &R::to_text).def("to_json", &R::to_json).def("__str__", &R::to_text);
-  m.def("low_rank", [](nn::ModuleRef model, std::optional<int64_t> rank, std::optional<double> energy, double rank_ratio, nb::object skip, bool report, nb::object shape, nb::object dtypes) -> nb::object {
-          if (rank && *rank < 1) throw Error(ErrorKind::value, "low_rank", "a rank of at least 1", std::to_string(*rank));
-          if (energy && !(*energy > 0)) throw Error(ErrorKind::value, "low_rank", "an energy in (0, 1]", std::to_string(*energy));
-          if (rank && energy) throw Error(ErrorKind::value, "low_rank", "a rank or an energy", "both");
+  m.def("vbmf_rank", [](nb::object w) { return edge::vbmf_rank(floats("vbmf_rank", w)); }, "w"_a, nb::sig("def vbmf_rank(w: Tensor | numpy.typing.ArrayLike) -> int"),
+        "The rank that variational Bayes finds in a matrix, of what is not noise; at least 1.");
+  m.def("low_rank", [](nn::ModuleRef model, nb::object rank, std::optional<double> energy, double rank_ratio, std::optional<double> budget, std::string method, nb::object data, bool measure, nb::object skip, bool report,
+                       nb::object shape, nb::object dtypes) -> nb::object {
+          edge::LowRankOptions o{.method = std::move(method), .rank_ratio = rank_ratio, .data = batches_of(data, *model), .measure = measure, .skip = skip_patterns(skip)};
+          if (nb::isinstance<nb::str>(rank)) {
+            if (nb::cast<std::string>(rank) != "vbmf") throw Error(ErrorKind::value, "low_rank", "a rank of at least 1 or \"vbmf\"", "\"" + nb::cast<std::string>(rank) + "\"");
+            o.vbmf = true;
+          } else if (!rank.is_none() && (o.rank = nb::cast<int64_t>(rank)) < 1) throw Error(ErrorKind::value, "low_rank", "a rank of at least 1", std::to_string(o.rank));
+          for (auto [name, given, to] : {std::tuple{"an energy in (0, 1]", energy, &o.energy}, {"a budget in (0, 1)", budget, &o.budget}})
+            if (given && !((*to = *given) > 0)) throw Error(ErrorKind::value, "low_rank", name, std::to_string(*given));
           edge::LowRankReport made;
-          Ref<nn::GraphModule> g = edge::low_rank(*model, {.rank = rank.value_or(0), .energy = energy.value_or(0), .rank_ratio = rank_ratio, .skip = skip_patterns(skip)},
-                                                  specs_of("low_rank", shape, dtypes).specs, &made);
+          Ref<nn::GraphModule> g = edge::low_rank(*model, o, specs_of("low_rank", shape, dtypes).specs, &made);
           if (!report) return nb::cast(g);
           return nb::make_tuple(g, made);
-        }, "model"_a, "rank"_a = nb::none(), "energy"_a = nb::none(), nb::kw_only(), "rank_ratio"_a = 0.5, "skip"_a = nb::none(), "report"_a = false, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::sig("def low_rank(model: Module, rank: int | None = None, energy: float | None = None, *, rank_ratio: float = 0.5, skip: str | collections.abc.Sequence[str] | None = None, report: bool = False, "
-                "input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> typing.Any"),
-        "A copy whose layers are products of low rank where that is smaller; with report=True (model, report).");
+        }, "model"_a, "rank"_a = nb::none(), "energy"_a = nb::none(), nb::kw_only(), "rank_ratio"_a = 0.5, "budget"_a = nb::none(), "method"_a = "svd", "data"_a = nb::none(), "measure"_a = true, "skip"_a = nb::none(),
+        "report"_a = false, "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
+        nb::sig("def low_rank(model: Module, rank: int | str | None = None, energy: float | None = None, *, rank_ratio: float = 0.5, budget: float | None = None, method: str = 'svd', data: typing.Any = None, "
+                "measure: bool = True, skip: str | collections.abc.Sequence[str] | None = None, report: bool = False, input_shape: typing.Any = None, input_dtypes: typing.Any = None) -> typing.Any"),
+        "A copy whose layers are products of low rank where that is smaller and measured faster; with report=True (model, report). rank: a number or 'vbmf'. budget: the share of the weights that stays.\n\n"
+        "method, of convolutions: 'svd', 'spatial' (k x 1, 1 x k), 'tucker', 'cp'. data: inputs, by whose activations errors count. measure=False: wherever it is smaller.");
 }
 
-// A batch of `fit`: inputs and labels.
-std::pair<std::vector<Tensor>, Tensor> batch_of(nb::handle batch) {
-  if (!nb::isinstance<nb::tuple>(batch) && !nb::isinstance<nb::list>(batch)) throw Error(ErrorKind::type, "fit", "batches (inputs, labels)", type_text(batch));
-  nb::tuple items = nb::steal<nb::tuple>(PySequence_Tuple(batch.ptr()));
-  if (items.size() < 2) throw Error(ErrorKind::value, "fit", "batches (inputs, labels)", std::to_string(items.size()) + " entries");
+std::vector<Tensor> lesson_inputs(nb::handle x) {
   std::vector<Tensor> inputs;
-  for (size_t i = 0; i + 1 < items.size(); ++i) inputs.push_back(to_tensor("fit", items[i], {{}, true}));
-  return {inputs, to_tensor("fit", items[items.size() - 1], {{}, true})};
+  if (nb::isinstance<nb::tuple>(x)) for (nb::handle one : x) inputs.push_back(to_tensor("train_step", one, {{}, true}));
+  else inputs.push_back(to_tensor("train_step", x, {{}, true}));
+  return inputs;
 }
 
 void bind_distillation(nb::module_& m) {
@@ -119,60 +126,34 @@ void bind_distillation(nb::module_& m) {
                 "alpha: float = 0.5) -> Tensor"),
         "alpha T^2 KL(teacher || student) + (1 - alpha) CE(student, labels).");
   using D = edge::Distillation;
+  using Pairs = std::map<std::string, std::string>;
   nb::class_<D>(m, "Distillation", "Trains a student by a teacher's answers.")
+      .def("__init__", [](D* self, nn::ModuleRef student, std::vector<nn::ModuleRef> teachers, double temperature, double alpha, const Pairs& hints, const Pairs& attention, double hint_weight, double attention_weight) {
+          std::vector<edge::Hint> all;
+          for (auto& [s, t] : hints) all.push_back({s, t, hint_weight, false});
+          for (auto& [s, t] : attention) all.push_back({s, t, attention_weight, true});
+          new (self) D(std::move(student), std::move(teachers), temperature, alpha, std::move(all));
+        }, "student"_a, "teachers"_a, "temperature"_a = 3.0, "alpha"_a = 0.5, "hints"_a = Pairs(), "attention"_a = Pairs(), "hint_weight"_a = 1.0, "attention_weight"_a = 1.0,
+        nb::sig("def __init__(self, student: Module, teachers: collections.abc.Sequence[Module], temperature: float = 3.0, alpha: float = 0.5, hints: dict[str, str] = {}, attention: dict[str, str] = {}, "
+                "hint_weight: float = 1.0, attention_weight: float = 1.0) -> None"))
       .def("distillation_loss", [](const D& self, nb::object s, nb::object t, nb::object labels) {
           return self.loss(to_tensor("distillation_loss", s), to_tensor("distillation_loss", t), to_tensor("distillation_loss", labels));
         }, "student_logits"_a, "teacher_logits"_a, "labels"_a,
         nb::sig("def distillation_loss(self, student_logits: Tensor | numpy.typing.ArrayLike, teacher_logits: Tensor | numpy.typing.ArrayLike, labels: Tensor | numpy.typing.ArrayLike) -> Tensor"))
-      .def("train_step", [](D& self, nb::object x, nb::object labels) {
-          std::vector<Tensor> inputs;
-          if (nb::isinstance<nb::tuple>(x)) for (nb::handle one : x) inputs.push_back(to_tensor("train_step", one, {{}, true}));
-          else inputs.push_back(to_tensor("train_step", x, {{}, true}));
-          return self.train_step(inputs, to_tensor("train_step", labels, {{}, true}));
-        }, "x"_a, "labels"_a, nb::sig("def train_step(self, x: typing.Any, labels: Tensor | numpy.typing.ArrayLike) -> float"), "One step of the student -> the loss before it.")
-      .def("fit", [](D& self, nb::object data, int epochs, nb::object on_epoch) {
-          if (epochs < 1) throw Error(ErrorKind::value, "fit", "at least one epoch", std::to_string(epochs));
-          nb::list losses;
-          for (int epoch = 0; epoch < epochs; ++epoch) {
-            double sum = 0;
-            int64_t batches = 0;
-            nb::object iterator = nb::steal(PyObject_GetIter(data.ptr()));
-            if (!iterator.is_valid()) throw nb::python_error();
-            while (nb::object batch = nb::steal(PyIter_Next(iterator.ptr()))) {
-              auto [inputs, labels] = batch_of(batch);
-              sum += self.train_step(inputs, labels);
-              ++batches;
-            }
-            if (PyErr_Occurred()) throw nb::python_error();
-            if (!batches) throw Error(ErrorKind::value, "fit", "at least one batch in each epoch", "none", "a generator is used up after one: pass a list or a DataLoader");
-            losses.append(sum / double(batches));
-            if (!on_epoch.is_none()) on_epoch(epoch, losses[losses.size() - 1]);
-          }
-          self.student()->eval();
-          nb::dict history;
-          history["loss"] = losses;
-          return history;
-        }, "data"_a, "epochs"_a = 1, "on_epoch"_a = nb::none(),
-        nb::sig("def fit(self, data: collections.abc.Iterable[typing.Any], epochs: int = 1, on_epoch: collections.abc.Callable[[int, float], typing.Any] | None = None) -> dict[str, list[float]]"),
-        "Batches (inputs, labels), again in every epoch -> {'loss': mean of each epoch}. The student ends in eval mode.")
+      .def("train_step", [](D& self, nb::object x, nb::object labels) { return self.train_step(lesson_inputs(x), to_tensor("train_step", labels, {{}, true})); }, "x"_a, "labels"_a,
+           nb::sig("def train_step(self, x: typing.Any, labels: Tensor | numpy.typing.ArrayLike) -> float"), "One step of the student -> the loss before it.")
+      .def("_lesson", [](D& self, nb::object x, nb::object labels) {
+          D::Lesson l = self.lesson(lesson_inputs(x), to_tensor("fit", labels, {{}, true}));
+          return nb::make_tuple(single_or_tuple(l.outputs), l.loss);
+        }, nb::sig("def _lesson(self, x: typing.Any, labels: typing.Any) -> tuple[typing.Any, Tensor]"))
+      .def("cache", [](D& self, nb::object folder) { self.cache(folder.is_none() ? "" : path_of(folder)); }, "folder"_a.none(), nb::sig("def cache(self, folder: str | os.PathLike[str] | None) -> None"),
+           "The teachers' answers are kept there, a file for each batch of inputs, and read where inputs and teachers are the same. None: no longer.")
+      .def_prop_ro("cached", &D::cached, "Answers that were read from the folder.").def_prop_rw("alpha", &D::alpha, &D::set_alpha)
+      .def_prop_ro("_adapter_optimizer", &D::adapter_optimizer, nb::rv_policy::reference_internal, nb::sig("def _adapter_optimizer(self) -> Optimizer | None"))
       .def_prop_rw("optimizer", [](D& self) -> optim::Optimizer& { return self.optimizer(); }, [](D& self, Ref<optim::Optimizer> o) { self.set_optimizer(std::move(o)); }, nb::rv_policy::reference_internal,
                    "Adam of the student's parameters unless set.")
-      .def_prop_ro("student", &D::student).def_prop_ro("teacher", &D::teacher).def_prop_ro("teachers", &D::teachers)
+      .def_prop_ro("student", &D::student).def_prop_ro("teacher", &D::teacher).def_prop_rw("teachers", &D::teachers, &D::set_teachers)
       .def_prop_ro("adapters", &D::adapters, "By hint, then by attention: what takes the student's channels to the teacher's, or None.");
-  m.def("knowledge_distillation", [](nn::ModuleRef student, nb::object teacher, double temperature, double alpha, std::map<std::string, std::string> hints, std::map<std::string, std::string> attention,
-                                     double hint_weight, double attention_weight) {
-          std::vector<nn::ModuleRef> teachers;
-          if (nb::isinstance<nb::list>(teacher) || nb::isinstance<nb::tuple>(teacher)) for (nb::handle t : teacher) teachers.push_back(nb::cast<nn::ModuleRef>(t));
-          else if (!teacher.is_none()) teachers.push_back(nb::cast<nn::ModuleRef>(teacher));
-          std::vector<edge::Hint> all;
-          for (auto& [s, t] : hints) all.push_back({s, t, hint_weight, false});
-          for (auto& [s, t] : attention) all.push_back({s, t, attention_weight, true});
-          return edge::Distillation(std::move(student), std::move(teachers), temperature, alpha, std::move(all));
-        }, "student_model"_a, "teacher_model"_a = nb::none(), "temperature"_a = 3.0, "alpha"_a = 0.5, nb::kw_only(), "hints"_a = std::map<std::string, std::string>(),
-        "attention"_a = std::map<std::string, std::string>(), "hint_weight"_a = 1.0, "attention_weight"_a = 1.0,
-        nb::sig("def knowledge_distillation(student_model: Module, teacher_model: Module | collections.abc.Sequence[Module] | None = None, temperature: float = 3.0, alpha: float = 0.5, *, hints: dict[str, str] = {}, "
-                "attention: dict[str, str] = {}, hint_weight: float = 1.0, attention_weight: float = 1.0) -> Distillation"),
-        "hints, attention: {path of a student's layer: path of the first teacher's}. Several teachers: the mean of their softened answers.");
 }
 
 }  // namespace

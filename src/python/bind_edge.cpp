@@ -314,14 +314,14 @@ void bind_export_c(nb::module_& m) {
 
 void bind_export(nb::module_& m) {
   m.def("export_onnx", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, std::optional<int> opset_version, nb::object input_dtypes, std::string quantization, std::vector<std::string> input_names,
-                          std::vector<std::string> output_names, nb::object dynamic_axes, std::optional<std::string> target_runtime) {
+                          std::vector<std::string> output_names, nb::object dynamic_axes, std::optional<std::string> target_runtime, bool sparse) {
           if (output_path.is_none()) throw Error(ErrorKind::type, "export_onnx", "output_path", "none");
           NamedSpecs s = specs_of("export_onnx", input_shape, input_dtypes);
           OnnxTarget target{13, 0};
           if (target_runtime) target = onnx_target(*target_runtime);
           if (target_runtime && opset_version.value_or(0) > target.opset)
             throw Error(ErrorKind::value, "export_onnx", "an opset that " + *target_runtime + " reads, at most " + std::to_string(target.opset), std::to_string(*opset_version));
-          OnnxExport o{.opset = opset_version.value_or(target.opset), .ir_version = target.ir_version, .quantization = quantization, .input_names = input_names.empty() ? s.names : input_names, .output_names = output_names};
+          OnnxExport o{.opset = opset_version.value_or(target.opset), .ir_version = target.ir_version, .quantization = quantization, .input_names = input_names.empty() ? s.names : input_names, .output_names = output_names, .sparse = sparse};
           edge::OpenAxes open;
           if (!dynamic_axes.is_none()) {
             nb::dict given;
@@ -334,10 +334,10 @@ void bind_export(nb::module_& m) {
           }
           return edge::export_onnx(*model, s.specs, path_of(output_path), o, open);
         }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "opset_version"_a = nb::none(), nb::kw_only(), "input_dtypes"_a = nb::none(), "quantization"_a = "qdq",
-        "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(), "target_runtime"_a = nb::none(),
-        "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
+        "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "dynamic_axes"_a = nb::none(), "target_runtime"_a = nb::none(), "sparse"_a = false,
+        "Writes an ONNX file and reads it again. Without input_shape the model's last call tells the shapes. sparse: constants with many zeros as sparse initializers, where that is smaller. Nothing is written where a layer has no form in ONNX: NotImplementedError names it.");
   m.def("export_tflite", [](nn::ModuleRef model, nb::object input_shape, nb::object output_path, nb::object quantize, nb::object calibration_data, std::string inference_input_type,
-                            std::optional<std::string> inference_output_type, nb::object input_dtypes, std::vector<std::string> input_names, std::vector<std::string> output_names, bool keep_layout, bool unroll) {
+                            std::optional<std::string> inference_output_type, nb::object input_dtypes, std::vector<std::string> input_names, std::vector<std::string> output_names, bool keep_layout, bool unroll, bool sparse) {
           if (output_path.is_none()) throw Error(ErrorKind::type, "export_tflite", "output_path", "none");
           NamedSpecs s = specs_of("export_tflite", input_shape, input_dtypes);
           edge::TfliteSettings o;
@@ -346,6 +346,7 @@ void bind_export(nb::module_& m) {
           else if (!quantize.is_none()) throw Error(ErrorKind::type, "export_tflite", "quantize as False, True or a name", type_text(quantize));
           o.keep_layout = keep_layout;
           o.unroll = unroll;
+          o.sparse = sparse;
           o.input_type = dtype_of("export_tflite", nb::str(inference_input_type.c_str()));
           o.output_type = dtype_of("export_tflite", nb::str(inference_output_type.value_or(inference_input_type).c_str()));
           o.input_names = input_names.empty() ? s.names : input_names;
@@ -358,9 +359,9 @@ void bind_export(nb::module_& m) {
           }
           return edge::export_tflite(*model, s.specs, path_of(output_path), o);
         }, "model"_a, "input_shape"_a = nb::none(), "output_path"_a = nb::none(), "quantize"_a = false, "calibration_data"_a = nb::none(), "inference_input_type"_a = "float32",
-        nb::kw_only(), "inference_output_type"_a = nb::none(), "input_dtypes"_a = nb::none(), "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "keep_layout"_a = false, "unroll"_a = false,
+        nb::kw_only(), "inference_output_type"_a = nb::none(), "input_dtypes"_a = nb::none(), "input_names"_a = std::vector<std::string>(), "output_names"_a = std::vector<std::string>(), "keep_layout"_a = false, "unroll"_a = false, "sparse"_a = false,
         "Writes a TFLite file. quantize: False, 'int8' (or True), 'int16x8', 'dynamic' or 'float16'; a quantised model keeps its own scales. Pictures are stored (N, H, W, C), inputs and outputs too: "
-        "the report's inputs tell. keep_layout=True keeps the model's (N, C, H, W) behind a transpose.");
+        "the report's inputs tell. keep_layout=True keeps the model's (N, C, H, W) behind a transpose. sparse=True stores constants with many zeros as sparse tensors, each behind a DENSIFY, where that is smaller.");
   m.def("load_onnx", [](nb::object source, bool fold_batch_norm, double max_memory_mb) {
           OnnxOptions o{fold_batch_norm, bytes_of_mb("load_onnx", max_memory_mb)};
           if (!nb::isinstance<nb::bytes>(source)) return module_object(edge::load_onnx(path_of(source), o));

@@ -87,20 +87,43 @@ class LowRankApproximation {
   double ratio_;
 };
 
+// The rank that variational Bayes finds in w, of what is not noise (Nakajima et al. 2013, analytic); at least 1.
+int64_t vbmf_rank(const Tensor& w);
+
 struct LowRankOptions {
-  int64_t rank = 0;                      // of each layer; 0: by energy or ratio
-  double energy = 0;                     // the share of squared singular values that stays, in (0, 1]; 0: by ratio
+  // Of convolutions; whatever has no such form (1x1, linear layers, what recurrent layers multiply their inputs by) is a
+  // product of two matrices.
+  //   svd      r outputs, then a 1x1
+  //   spatial  k x 1 to r channels, then 1 x k
+  //   tucker   1x1, k x k between fewer channels, 1x1
+  //   cp       1x1, a depthwise k x k of r channels, 1x1
+  std::string method = "svd";
+  // At most one of these; none: by ratio.
+  int64_t rank = 0;                      // of each layer
+  double energy = 0;                     // the share of squared singular values that stays, in (0, 1]
+  double budget = 0;                     // the share of all layers' weights that stays, in (0, 1): the greatest common energy that meets it
+  bool vbmf = false;                     // vbmf_rank of each
   double rank_ratio = 0.5;
+  // Inputs: errors count by what the layers read, so that the outputs come nearest in least squares, not the weights. For
+  // products of two matrices but spatial ones.
+  Batches data = nullptr;
+  bool measure = true;                   // only layers that a session on this machine runs faster, with one thread
   std::vector<std::string> skip;
 };
-struct LowRankRow { std::string layer, op; int64_t rank = 0, full_rank = 0; int64_t before = 0, after = 0; double error = 0; std::string reason; };   // error: |w - lr| / |w|
+// form: the method, or svd. error: |w - w'| / |w|, or with data that of the layer's outputs. input_rank: tucker's; 0: none.
+struct LowRankRow {
+  std::string layer, op, form = {};
+  int64_t rank = 0, input_rank = 0, full_rank = 0, before = 0, after = 0;
+  double error = 0, dense_us = 0, factored_us = 0;           // medians, 0: not measured
+  std::string reason = {};               // why it stays
+};
 struct LowRankReport {
   std::vector<LowRankRow> rows;
   std::string to_text() const;
   std::string to_json() const;
 };
-// Linear layers become two, convolutions one with fewer outputs and a 1x1, where that is smaller; the report says why a
-// layer stays. The result is a Module that trains on.
+// Layers become chains of smaller ones, where that has fewer weights and is measured faster; the report says why a layer
+// stays. The result is a Module that trains on. Throws for a budget that rank 1 everywhere does not meet.
 Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& = {}, const std::vector<Spec>& inputs = {}, LowRankReport* = nullptr);
 
 // ---- distillation ----
@@ -109,7 +132,7 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& = {}, con
 Tensor distillation_loss(const Tensor& student_logits, const Tensor& teacher_logits, const Tensor& labels, double temperature = 3, double alpha = 0.5);
 
 // What else a student learns of a teacher: outputs of inner layers, by their paths ("features.3"). Teacher layers are the
-// first teacher's.
+// first teacher's; of a GraphModule they go by the names of its layers.
 struct Hint {
   std::string student, teacher;
   double weight = 1;
@@ -129,18 +152,30 @@ class Distillation {
   Tensor loss(const Tensor& student_logits, const Tensor& teacher_logits, const Tensor& labels) const {
     return distillation_loss(student_logits, teacher_logits, labels, temperature_, alpha_);
   }
-  // One step -> the loss before it. Throws where there is no teacher, for features that do not fit, and for a loss that is
-  // not finite, before anything moved.
+  // The student's outputs in its present mode, and what train_step makes less. Throws where there is no teacher, and for
+  // features that do not fit.
+  struct Lesson { std::vector<Tensor> outputs; Tensor loss; };
+  Lesson lesson(const std::vector<Tensor>& inputs, const Tensor& labels);
+  // One step -> the loss before it. Throws as lesson, and for a loss that is not finite, before anything moved.
   double train_step(const std::vector<Tensor>& inputs, const Tensor& labels);
+  // Answers of the teachers are kept in this folder, a file for each batch of inputs, and read where inputs and teachers are
+  // the same bit for bit. Weights of teachers count as they are now. Empty: no longer.
+  void cache(const std::string& folder);
+  int cached() const { return cached_; }                        // answers that were read
+  void set_teachers(std::vector<nn::ModuleRef>);                // throws as the constructor
+  void set_alpha(double);
+  double alpha() const { return alpha_; }
   optim::Optimizer& optimizer();                                // Adam of the student's parameters unless set
   void set_optimizer(Ref<optim::Optimizer> o) { optimizer_ = std::move(o); }
   const nn::ModuleRef& student() const { return student_; }
   const nn::ModuleRef& teacher() const { return teachers_.at(0); }                // null: none
   const std::vector<nn::ModuleRef>& teachers() const { return teachers_; }
   const std::vector<nn::ModuleRef>& adapters() const { return adapters_; }        // by hint; null: none was needed so far
+  optim::Optimizer* adapter_optimizer() const { return adapter_optimizer_.get(); }     // null: none
 
  private:
-  Tensor taught(const std::vector<Tensor>& inputs, std::vector<Tensor>& features);
+  std::vector<Tensor> taught(const std::vector<Tensor>& inputs);                  // logits, then features by hint
+  std::vector<Tensor> answers(const std::vector<Tensor>& inputs);
   Tensor hint_loss(size_t hint, Tensor own, const Tensor& taught);
   nn::ModuleRef student_;
   std::vector<nn::ModuleRef> teachers_;
@@ -148,6 +183,10 @@ class Distillation {
   std::vector<Hint> hints_;
   std::vector<nn::ModuleRef> adapters_;
   Ref<optim::Optimizer> optimizer_, adapter_optimizer_;
+  Ref<nn::GraphModule> watched_;                               // the first teacher, its layers among the outputs
+  std::string folder_;
+  uint64_t fingerprint_ = 0;                                   // of the teachers
+  int cached_ = 0;
 };
 
 }  // namespace miniten::edge

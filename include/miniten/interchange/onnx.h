@@ -55,6 +55,7 @@ struct OnnxExport {
   std::string quantization = "qdq";              // qdq: float ops between QuantizeLinear and DequantizeLinear. qoperator: QLinearConv and
                                                  // the like, onnxruntime's where ONNX has none; qdq for what has neither
   std::vector<std::string> input_names, output_names;
+  bool sparse = false;                           // constants with many zeros as sparse initializers, where that is smaller
 };
 struct OnnxReport {
   std::string path;

@@ -8,6 +8,7 @@ namespace miniten {
 struct TfliteExport {
   bool keep_layout = false;                      // inputs and outputs as the graph has them, behind a TRANSPOSE where need be
   bool unroll = false;                           // recurrent layers step by step: no state stands between runs
+  bool sparse = false;                           // constants with many zeros as sparse tensors, each behind a DENSIFY, where that is smaller
   bool float16 = false;                          // float constants stored in float16, each behind a DEQUANTIZE
   DType input_type = DType::f32, output_type = DType::f32;       // of float inputs and outputs that are quantised inside: f32, i8, u8 or i16
   std::vector<std::string> input_names, output_names;

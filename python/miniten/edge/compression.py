@@ -1,14 +1,14 @@
 """Fewer distinct weights, products of low rank, small students of large teachers: docs/edge/compression.md."""
 
+import copy
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from miniten import _core
 from miniten._core import (
     CompressReport,
     CompressTrial,
-    Distillation,
     Module,
     LowRankApproximation,
     LowRankReport,
@@ -16,18 +16,111 @@ from miniten._core import (
     ShareReport,
     distillation_loss,
     kmeans_1d,
-    knowledge_distillation,
     low_rank,
     prune_model,
     quantize_model,
     svd,
+    vbmf_rank,
     weight_sharing,
 )
+from miniten.trainer import History, Trainer
 
 __all__ = [
     "CompressReport", "CompressTrial", "Compressed", "Distillation", "LowRankApproximation", "LowRankReport", "ShareReport", "SharedModel", "compress", "compress_model",
-    "distillation_loss", "kmeans_1d", "knowledge_distillation", "low_rank", "svd", "weight_sharing",
+    "distillation_loss", "kmeans_1d", "knowledge_distillation", "low_rank", "svd", "vbmf_rank", "weight_sharing",
 ]
+
+class Distillation(_core.Distillation):
+    """Trains a student by a teacher's answers; knowledge_distillation makes one."""
+
+    _self = False
+
+    def fit(self, data: Any, epochs: int = 1, on_epoch: Callable[[int, float], Any] | None = None, *, val: Any = None, callbacks: Sequence[Any] = (), verbose: bool | str = False,
+            metrics: Sequence[Any] = (), scheduler: Any = None, clip_norm: float | None = None, batch_size: int = 32) -> History:
+        """Trains the student for `epochs` more -> History of 'loss' and what else was measured. The student ends in eval mode.
+
+        data, val, callbacks, metrics, scheduler, clip_norm: as of mt.Trainer.fit; val_loss is the plain cross entropy. verbose:
+        'auto' shows progress, True also a line for each epoch. on_epoch(number, loss) after each epoch.
+        """
+        if not isinstance(epochs, int) or epochs < 1:
+            raise ValueError(f"[fit] expected at least one epoch, got {epochs!r}")
+        trainer = _Teaching(self, metrics, scheduler, clip_norm, epochs)
+        watched = [*callbacks] if on_epoch is None else [*callbacks, _Each(on_epoch)]
+        history = trainer.fit(data, val, epochs=epochs, callbacks=watched, verbose=verbose, batch_size=batch_size)
+        self.student.eval()
+        return history
+
+
+class _Each:
+    """A function of (epoch, loss) as a callback."""
+
+    def __init__(self, told: Callable[[int, float], Any]) -> None:
+        self.told = told
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            return lambda *_: None
+        raise AttributeError(name)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.told(epoch, logs["loss"])
+
+
+class _Teaching(Trainer):
+    def __init__(self, lessons: Distillation, metrics: Sequence[Any], scheduler: Any, clip_norm: float | None, epochs: int) -> None:
+        super().__init__(lessons.student, lessons.optimizer, "cross_entropy", metrics, scheduler, clip_norm=clip_norm, compile=False)
+        self.lessons, self._alpha, self._last = lessons, lessons.alpha, epochs
+
+    def _one_epoch(self, *given: Any) -> dict[str, Any]:
+        if not self.lessons._self:
+            return super()._one_epoch(*given)
+        self.lessons.teachers = [copy.deepcopy(self.model).eval()]
+        self.lessons.alpha = self._alpha * (self.epoch + 1) / self._last
+        try:
+            return super()._one_epoch(*given)
+        finally:
+            self.lessons.alpha = self._alpha
+
+    def _forward(self, inputs: tuple, target: Any) -> tuple[Any, Any]:
+        return self.lessons._lesson(inputs, target) if self.model.training else super()._forward(inputs, target)
+
+    def _update(self, scale: float) -> None:
+        super()._update(scale)
+        adapters = self.lessons._adapter_optimizer
+        if adapters is not None:
+            adapters.step()
+            adapters.zero_grad()
+
+
+def _opened(model: Any) -> Module:
+    if isinstance(model, Module):
+        return model
+    if isinstance(model, (str, os.PathLike)):
+        from miniten import edge, load
+
+        kind = os.fspath(model).rsplit(".", 1)[-1].lower()
+        return {"onnx": edge.load_onnx, "tflite": edge.load_tflite}.get(kind, load)(model)
+    raise TypeError(f"[knowledge_distillation] expected a teacher as a Module or a model file, got {type(model).__name__}")
+
+
+def knowledge_distillation(student_model: Module, teacher_model: Any = None, temperature: float = 3.0, alpha: float = 0.5, *, hints: dict[str, str] = {}, attention: dict[str, str] = {},
+                           hint_weight: float = 1.0, attention_weight: float = 1.0, cache: str | os.PathLike[str] | None = None) -> Distillation:
+    """A trainer of the student: train_step(x, labels), fit(batches).
+
+    teacher_model: a Module, a model file (.npz, .onnx, .tflite), or several, whose softened answers are averaged. 'self': what the
+    student was after the last epoch of fit, with alpha growing to what is given (Kim et al. 2021). hints, attention: {path of a
+    student's layer: path of the first teacher's}. cache: a folder where the teachers' answers are kept.
+    """
+    own = isinstance(teacher_model, str) and teacher_model == "self"
+    if own and (cache is not None or hints or attention):
+        raise ValueError("[knowledge_distillation] expected no cache, hints or attention with teacher 'self', got some (it changes with every epoch)")
+    teachers = teacher_model if isinstance(teacher_model, (list, tuple)) else [] if own or teacher_model is None else [teacher_model]
+    lessons = Distillation(student_model, [_opened(t) for t in teachers], temperature, alpha, hints, attention, hint_weight, attention_weight)
+    lessons._self = own
+    if cache is not None:
+        lessons.cache(cache)
+    return lessons
+
 
 _METHODS = {"quantize": quantize_model, "prune": prune_model, "share": weight_sharing, "low_rank": low_rank}
 

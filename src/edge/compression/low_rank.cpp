@@ -1,51 +1,145 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include "edge/benchmark/bench.h"
+#include "edge/compression/factors.h"
 #include "edge/models.h"
 #include "edge/pruning/choose.h"
 #include "miniten/edge/compression.h"
 #include "miniten/graph/passes.h"
-#include "miniten/ops/ops.h"
-#include "ops/factor.h"
+#include "miniten/ops/linalg.h"
 
 namespace miniten::edge {
 
 namespace {
 
+constexpr const char* who = "low_rank";
+
 bool is_bit(uint32_t bits, size_t i) { return i < 32 && (bits >> i & 1); }
 bool names(const std::string& pattern, const std::string& name) { return matches(pattern, name) || matches(pattern + ".*", name); }
 int64_t greatest_rank(int64_t m, int64_t n) { return std::max<int64_t>(m * n - 1, 0) / std::max<int64_t>(m + n, 1); }       // r (m + n) < m n
+void check_ratio(const char* op, double ratio) {
+  if (!(ratio > 0 && ratio <= 1)) throw Error(ErrorKind::value, op, "a rank_ratio in (0, 1]", std::to_string(ratio));
+}
 
-LowRank factors_of(const Svd& s, int64_t rank) {
-  int64_t m = s.u.dim(0), n = s.v.dim(0), k = s.s.numel();
-  auto u = s.u.to_vector<float>(), v = s.v.to_vector<float>(), values = s.s.to_vector<float>();
-  std::vector<float> left(size_t(m * rank)), right(size_t(rank * n));
-  for (int64_t r = 0; r < rank; ++r) {
-    float root = std::sqrt(values[size_t(r)]);               // shared evenly: both train alike
-    for (int64_t i = 0; i < m; ++i) left[size_t(i * rank + r)] = u[size_t(i * k + r)] * root;
-    for (int64_t j = 0; j < n; ++j) right[size_t(r * n + j)] = v[size_t(j * k + r)] * root;
+const char* const forms[] = {"svd", "spatial", "tucker", "cp"};
+
+struct Layer {
+  size_t node, row;
+  Call call() const { return {*op, attrs.get(), in, out}; }
+  const OpDef* op;
+  Attrs attrs;
+  std::vector<Spec> in, out;
+  const FactorRule* rule;
+  Tensor weight, unfolded;                                     // as the op reads it; as it is factorised
+  Factors form;
+  bool trainable;
+  std::optional<Factoring> factoring = {};
+  std::vector<int64_t> ranks = {};
+  std::vector<FactorRule::Step> steps = {};
+};
+
+// Lower l with l l^T the mean of x x^T over what the layer reads, by node.
+std::map<size_t, Tensor> whitening(const Graph& g, const std::vector<Layer>& layers, const Batches& data) {
+  std::map<size_t, Tensor> sums;
+  std::map<size_t, double> rows;
+  for (auto inputs = data(); !inputs.empty(); inputs = data()) {
+    std::vector<Spec> specs;
+    for (const Tensor& t : inputs) specs.push_back(t.spec());
+    Replay how;
+    how.reads = [&](int node, std::vector<Tensor>& in) {
+      for (const Layer& l : layers) {
+        if (l.node != size_t(node) || l.form != Factors::svd) continue;
+        Tensor x = read_rows(g.nodes[l.node], in), square = cast(matmul(transpose(x), x), DType::f64);
+        Tensor& sum = sums[l.node];
+        sum = sum ? sum + square : square;
+        rows[l.node] += double(x.dim(0));
+      }
+    };
+    replay(bind_inputs(g, specs), inputs, how);
   }
-  return {Tensor::of<float>({m, rank}, left), Tensor::of<float>({rank, n}, right)};
-}
-double lost(const Svd& s, int64_t rank) {                    // |w - w_r| / |w|
-  double all = 0, gone = 0;
-  auto values = s.s.to_vector<float>();
-  for (size_t i = 0; i < values.size(); ++i) {
-    double square = double(values[i]) * values[i];
-    all += square;
-    if (int64_t(i) >= rank) gone += square;
+  if (sums.empty()) throw Error(ErrorKind::value, who, "data of at least one batch", "none");
+  for (auto& [node, sum] : sums) {
+    auto v = sum.to_vector<double>();
+    size_t n = size_t(sum.dim(0));
+    double trace = 0;
+    for (size_t i = 0; i < n; ++i) trace += v[i * n + i];
+    if (!std::isfinite(trace)) throw Error(ErrorKind::value, who, "finite inputs of \"" + g.nodes[node].name + "\"", std::to_string(trace));
+    for (double& x : v) x /= std::max(rows[node], 1.0);
+    for (size_t i = 0; i < n; ++i) v[i * n + i] += 1e-5 * trace / double(n) / std::max(rows[node], 1.0) + 1e-20;
+    sum = cast(linalg::cholesky(Tensor::of<double>(sum.shape(), v)), DType::f32);
   }
-  return all > 0 ? std::sqrt(gone / all) : 0;
+  return sums;
 }
-void check_ratio(const char* who, double ratio) {
-  if (!(ratio > 0 && ratio <= 1)) throw Error(ErrorKind::value, who, "a rank_ratio in (0, 1]", std::to_string(ratio));
+
+// One layer alone, as its node or as its steps, on inputs of the sizes in `bound`.
+struct Alone {
+  Session session;
+  std::vector<Tensor> inputs;
+  static Graph graph(const Graph& bound, const Layer& l, bool factorised) {
+    Graph g = bound;
+    Node n = g.nodes[l.node];
+    g.nodes.clear();
+    g.states.clear();
+    g.inputs.clear();
+    g.values[size_t(n.in[1])].constant = l.weight;
+    for (int id : n.in) if (!g.values[size_t(id)].constant && !std::count(g.inputs.begin(), g.inputs.end(), id)) g.inputs.push_back(id);
+    g.outputs = {n.out[0]};
+    if (factorised) {
+      int x = n.in[0];
+      for (size_t s = 0; s < l.steps.size(); ++s) {
+        bool last = s + 1 == l.steps.size();
+        Node step{l.steps[s].op, l.steps[s].attrs, {x, g.add_value(l.steps[s].weight.spec(), "", l.steps[s].weight)}, {}, n.name, {}};
+        if (last) step.in.insert(step.in.end(), n.in.begin() + 2, n.in.end());
+        step.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
+        g.nodes.push_back(std::move(step));
+      }
+    } else g.nodes.push_back(n);
+    drop_unread(g);
+    infer_all(g);
+    return g;
+  }
+  Alone(const Graph& bound, const Layer& l, bool factorised) : session(graph(bound, l, factorised), {.threads = 1}), inputs(random_inputs(session.input_specs())) {}
+  double ms() {
+    double start = now_ms();
+    session.run_into(inputs);
+    return now_ms() - start;
+  }
+};
+// Symbols by the specs, where they fit; else 1.
+Graph sized(const Graph& g, std::vector<Spec> specs) {
+  bool fit = specs.size() == g.inputs.size();
+  for (const Spec& s : specs) fit &= s.shape.is_static();
+  if (!fit) specs = g.specs(g.inputs);
+  for (Spec& s : specs) for (Dim& d : s.shape) if (is_symbol(d)) d = 1;
+  return bind_inputs(g, specs);
+}
+// Medians in microseconds, in turn: as it is, factorised.
+std::pair<double, double> measured(const Graph& bound, const Layer& l) {
+  Alone dense(bound, l, false), factorised(bound, l, true);
+  std::vector<double> a, b;
+  double total = 0;
+  for (int i = 0; i < 3; ++i) { dense.ms(); factorised.ms(); }
+  while (a.size() < 15 || (total < 10 && a.size() < 200)) {
+    a.push_back(dense.ms());
+    b.push_back(factorised.ms());
+    total += a.back() + b.back();
+  }
+  return {1e3 * median_of(std::move(a)), 1e3 * median_of(std::move(b))};
 }
 
 }  // namespace
 
 LowRank low_rank_factors(const Tensor& w, int64_t rank) {
+  if (w.rank() != 2) throw Error(ErrorKind::value, "low_rank_factors", "a matrix", w.spec().text());
+  int64_t most = std::min(w.dim(0), w.dim(1));
+  if (rank < 1 || rank > most) throw Error(ErrorKind::value, "low_rank_factors", "a rank from 1 to " + std::to_string(most), std::to_string(rank));
+  NoGrad no_grad;
+  auto made = Factoring(Factors::svd, w).make({rank});
+  return {made.factors[0], made.factors[1]};
+}
+int64_t vbmf_rank(const Tensor& w) {
   Svd s = svd(w);
-  if (rank < 1 || rank > s.s.numel()) throw Error(ErrorKind::value, "low_rank_factors", "a rank from 1 to " + std::to_string(s.s.numel()), std::to_string(rank));
-  return factors_of(s, rank);
+  return rank_of_vbmf(s.s.to_vector<float>(), w.dim(0), w.dim(1));
 }
 
 LowRankApproximation::LowRankApproximation(double rank_ratio) : ratio_(rank_ratio) { check_ratio("LowRankApproximation", rank_ratio); }
@@ -62,85 +156,133 @@ double LowRankApproximation::compression_ratio(const LowRank& f) {
 }
 
 Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const std::vector<Spec>& inputs, LowRankReport* report) {
-  const char* who = "low_rank";
   if (o.rank < 0) throw Error(ErrorKind::value, who, "a rank of at least 1", std::to_string(o.rank));
   if (!(o.energy >= 0 && o.energy <= 1)) throw Error(ErrorKind::value, who, "an energy in (0, 1]", std::to_string(o.energy));
+  if (!(o.budget >= 0 && o.budget < 1)) throw Error(ErrorKind::value, who, "a budget in (0, 1)", std::to_string(o.budget));
+  if ((o.rank > 0) + (o.energy > 0) + (o.budget > 0) + o.vbmf > 1) throw Error(ErrorKind::value, who, "one of rank, energy, budget and vbmf", "more, so not both");
   check_ratio(who, o.rank_ratio);
+  auto named = std::find(std::begin(forms), std::end(forms), o.method);
+  if (named == std::end(forms)) throw Error(ErrorKind::value, who, "method svd, spatial, tucker or cp", "\"" + o.method + "\"");
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   Graph g = own_copy(whole_graph(who, model, inputs));
   LowRankReport made;
   std::vector<bool> used(o.skip.size());
-  std::vector<Weight> weights = weights_of(g);
-  std::vector<Node> nodes;
-  for (const Node& n : g.nodes) {
+  std::vector<Layer> layers;
+  for (size_t at = 0; at < g.nodes.size(); ++at) {
+    const Node& n = g.nodes[at];
     int source = n.in.size() > 1 && is_bit(n.op->traits.weights, 1) ? source_constant(g, n.in[1]) : -1;
-    if (source < 0) { nodes.push_back(n); continue; }
-    const std::string name = g.values[size_t(source)].name;
-    LowRankRow row{n.name.empty() ? name : n.name, std::string(n.op->name), 0, 0, 0, 0, 0, ""};
-    auto stays = [&](std::string reason) {
-      row.reason = std::move(reason);
-      nodes.push_back(n);
-      made.rows.push_back(row);
-    };
-    bool left_out = false;
-    for (size_t p = 0; p < o.skip.size(); ++p)
-      if (names(o.skip[p], name) || names(o.skip[p], n.name) || o.skip[p] == n.op->name) used[p] = left_out = true;
-    if (left_out) { stays("skipped"); continue; }
+    if (source < 0) continue;
     const Value& stored = g.values[size_t(source)];
+    made.rows.push_back({n.name.empty() ? stored.name : n.name, std::string(n.op->name)});
+    LowRankRow& row = made.rows.back();
+    row.before = row.after = stored.spec.shape.count();
+    for (size_t p = 0; p < o.skip.size(); ++p)
+      if (names(o.skip[p], stored.name) || names(o.skip[p], n.name) || o.skip[p] == n.op->name) used[p] = true, row.reason = "skipped";
+    if (!row.reason.empty()) continue;
     if (stored.quantized || stored.spec.dtype != DType::f32)
-      throw Error(ErrorKind::unsupported, who, "float32 weights", "\"" + name + "\" of " + stored.spec.text(), "factorise the float model, then quantise it");
-    check_finite_weight(who, name, stored.constant);
-    const FactorRule* rule = factor_rule(*n.op);
-    Tensor w = stored.constant;
+      throw Error(ErrorKind::unsupported, who, "float32 weights", "\"" + stored.name + "\" of " + stored.spec.text(), "factorise the float model, then quantise it");
+    check_finite_weight(who, stored.name, stored.constant);
+    Layer l{at, made.rows.size() - 1, n.op, n.attrs, g.specs(n.in), g.specs(n.out), factor_rule(*n.op), stored.constant, {}, Factors(named - std::begin(forms)), stored.trainable};
     std::vector<const Node*> moves;                          // from the constant to what the op reads
     for (int id = n.in[1]; id != source; id = moves.back()->in[0]) moves.push_back(&g.nodes[size_t(g.producer(id))]);
     for (auto move = moves.rbegin(); move != moves.rend(); ++move) {
       Tensor moved;
-      Input in[]{w};
+      Input in[]{l.weight};
       apply(*(*move)->op, in, (*move)->attributes(), {&moved, 1});
-      w = moved;
+      l.weight = moved;
     }
-    auto in = g.specs(n.in), out = g.specs(n.out);
-    Call call{*n.op, n.attributes(), in, out};
-    Tensor matrix = rule ? rule->matrix(call, w) : Tensor();
-    if (!matrix) { stays("has no form of two factors"); continue; }
-    int64_t m = matrix.dim(0), cols = matrix.dim(1), most = greatest_rank(m, cols);
-    row.full_rank = std::min(m, cols);
-    row.before = row.after = m * cols;
-    if (most < 1) { stays("no factors are smaller"); continue; }
-    if (stored.mask || stored.codebook) { stays(stored.mask ? "is pruned: factors would fill its zeros" : "is clustered: factors would spread its values"); continue; }
-    Svd s = svd(matrix);
-    int64_t rank = o.rank;
-    if (!rank && o.energy > 0) {
-      rank = 1;
-      while (rank < s.s.numel() && lost(s, rank) > std::sqrt(1 - o.energy) + 1e-12) ++rank;
-    } else if (!rank) rank = std::clamp<int64_t>(int64_t(std::nearbyint(o.rank_ratio * double(row.full_rank))), 1, most);
-    row.rank = rank;
-    if (rank > most) { stays("rank " + std::to_string(rank) + " needs more weights than the layer has"); continue; }
-    row.after = rank * (m + cols);
-    row.error = lost(s, rank);
-    LowRank f = factors_of(s, rank);
-    auto [first, second] = rule->steps(call, f.left, f.right);
-    bool trainable = stored.trainable;
-    auto constant = [&](const Tensor& t, std::string as) {
-      int id = g.add_value(t.spec(), std::move(as), trainable ? parameter(t) : t);
-      g.values[size_t(id)].trainable = trainable;
-      return id;
-    };
-    int a = constant(first.weight, name + ".first"), b = constant(second.weight, name + ".second");
-    int between = g.add_value({DType::f32, {}});
-    nodes.push_back({first.op, first.attrs, {n.in[0], a}, {between}, n.name, {}});
-    Node last{second.op, second.attrs, {between, b}, n.out, n.name, {}};
-    last.in.insert(last.in.end(), n.in.begin() + 2, n.in.end());
-    nodes.push_back(std::move(last));
-    made.rows.push_back(row);
+    if (l.rule) l.unfolded = l.rule->unfold(l.call(), l.weight, l.form);
+    if (l.rule && !l.unfolded) l.unfolded = l.rule->unfold(l.call(), l.weight, l.form = Factors::svd);
+    if (!l.unfolded) row.reason = "has no form of two factors";
+    else if (stored.mask || stored.codebook) row.reason = stored.mask ? "is pruned: factors would fill its zeros" : "is clustered: factors would spread its values";
+    else layers.push_back(std::move(l));
   }
   for (size_t p = 0; p < o.skip.size(); ++p)
     if (!used[p]) throw Error(ErrorKind::value, who, "skip patterns that match a layer", "\"" + o.skip[p] + "\"");
   if (made.rows.empty()) throw Error(ErrorKind::value, who, "a model with weights", "one without");
+
+  std::map<size_t, Tensor> whiten;
+  if (o.data && !layers.empty()) whiten = whitening(g, layers, o.data);
+  for (Layer& l : layers) l.factoring.emplace(l.form, l.unfolded, whiten.count(l.node) ? whiten[l.node] : Tensor());
+  auto by_energy = [&](double energy) {                        // -> weights of all, where each layer takes what is smaller
+    int64_t all = 0;
+    for (const LowRankRow& row : made.rows) all += row.before;
+    for (Layer& l : layers) {
+      l.ranks = l.factoring->ranks([&](const std::vector<float>& s, int64_t, int64_t) { return rank_of_energy(s, energy); });
+      all -= std::max<int64_t>(0, l.factoring->size() - l.factoring->size(l.ranks));
+    }
+    return all;
+  };
+  if (o.budget > 0) {
+    int64_t all = 0;
+    for (const LowRankRow& row : made.rows) all += row.before;
+    double low = 0, high = 1, least = double(by_energy(0)) / double(all);
+    if (least > o.budget) throw Error(ErrorKind::value, who, "a budget that can be met", std::to_string(o.budget), "rank 1 everywhere comes to " + std::to_string(least));
+    for (int i = 0; i < 40; ++i) {
+      double middle = (low + high) / 2;
+      (double(by_energy(middle)) <= o.budget * double(all) ? low : high) = middle;
+    }
+    by_energy(low);
+  } else if (o.energy > 0) by_energy(o.energy);
+  Graph bound;
+  for (Layer& l : layers) {
+    LowRankRow& row = made.rows[l.row];
+    const Factoring& f = *l.factoring;
+    row.full_rank = f.full_rank();
+    row.form = forms[size_t(l.form)];
+    if (f.size(std::vector<int64_t>(2, 1)) >= f.size()) { row.reason = "no factors are smaller"; continue; }
+    if (o.rank) l.ranks = f.ranks([&](const std::vector<float>&, int64_t, int64_t) { return o.rank; });
+    else if (o.vbmf) l.ranks = f.ranks(rank_of_vbmf);
+    else if (l.ranks.empty()) {
+      l.ranks = f.ranks([&](const std::vector<float>&, int64_t m, int64_t n) { return int64_t(std::nearbyint(o.rank_ratio * double(std::min(m, n)))); });
+      while (f.size(l.ranks) >= f.size()) --*std::max_element(l.ranks.begin(), l.ranks.end());
+    }
+    if (o.rank && l.form == Factors::svd) l.ranks = {o.rank};  // more than there are: said below
+    row.rank = l.ranks[0];
+    row.input_rank = l.ranks.size() > 1 ? l.ranks[1] : 0;
+    if (f.size(l.ranks) >= f.size()) {
+      row.reason = "rank " + std::to_string(row.rank) + " needs more weights than the layer has";
+      continue;
+    }
+    Factoring::Made factors = f.make(l.ranks);
+    row.error = factors.error;
+    l.steps = l.rule->steps(l.call(), l.form, factors.factors);
+    if (o.measure) {
+      if (bound.nodes.empty()) bound = sized(g, inputs.empty() ? model.last_input_specs() : inputs);
+      std::tie(row.dense_us, row.factored_us) = measured(bound, l);
+      if (row.factored_us >= row.dense_us) {
+        char text[64];
+        std::snprintf(text, sizeof text, "kept: slower (%.2fx)", row.dense_us / row.factored_us);
+        row.reason = text;
+        l.steps.clear();
+        continue;
+      }
+    }
+    row.after = f.size(l.ranks);
+  }
+
+  std::vector<Node> nodes;
+  for (size_t at = 0; at < g.nodes.size(); ++at) {
+    const Node n = g.nodes[at];
+    auto l = std::find_if(layers.begin(), layers.end(), [&](const Layer& one) { return one.node == at; });
+    if (l == layers.end() || l->steps.empty()) { nodes.push_back(n); continue; }
+    const std::string name = g.values[size_t(source_constant(g, n.in[1]))].name;
+    int x = n.in[0];
+    for (size_t s = 0; s < l->steps.size(); ++s) {
+      FactorRule::Step& step = l->steps[s];
+      bool last = s + 1 == l->steps.size();
+      int w = g.add_value(step.weight.spec(), name + (s == 0 ? ".first" : last && s == 2 ? ".third" : ".second"), l->trainable ? parameter(step.weight) : step.weight);
+      g.values[size_t(w)].trainable = l->trainable;
+      Node next{step.op, step.attrs, {x, w}, {}, n.name, {}};
+      if (last) next.in.insert(next.in.end(), n.in.begin() + 2, n.in.end());
+      next.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
+      nodes.push_back(std::move(next));
+    }
+  }
   g.nodes = std::move(nodes);
   remove_dead(g);
+  drop_unread(g);
   infer_all(g);
   verify(g);
   auto result = make<nn::GraphModule>(std::move(g));
@@ -152,18 +294,24 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
 std::string LowRankReport::to_text() const {
   size_t width = 5;
   for (const LowRankRow& r : rows) width = std::max(width, r.layer.size());
-  std::string s = "layer" + std::string(width - 5, ' ') + "     rank        weights      error\n";
+  std::string s = "layer" + std::string(width - 5, ' ') + "  form          rank              weights    error\n";
   for (const LowRankRow& r : rows) {
-    char line[128];
-    std::snprintf(line, sizeof line, " %4lld of %-4lld %8lld -> %-8lld %7.4f  ", (long long)r.rank, (long long)r.full_rank, (long long)r.before, (long long)r.after, r.error);
-    s += r.layer + std::string(width - r.layer.size(), ' ') + line + r.reason + "\n";
+    char line[160];
+    std::snprintf(line, sizeof line, "  %-7s %5lld of %-4lld %9lld -> %-9lld %7.4f  ", r.form.c_str(), (long long)r.rank, (long long)r.full_rank, (long long)r.before, (long long)r.after, r.error);
+    s += r.layer + std::string(width - r.layer.size(), ' ') + line + r.reason;
+    if (r.reason.empty() && r.dense_us > 0) {
+      std::snprintf(line, sizeof line, "%.1f -> %.1f us, %.2fx", r.dense_us, r.factored_us, r.dense_us / r.factored_us);
+      s += line;
+    }
+    s += "\n";
   }
   return s;
 }
 std::string LowRankReport::to_json() const {
   nlohmann::ordered_json j = nlohmann::ordered_json::array();
   for (const LowRankRow& r : rows)
-    j.push_back({{"layer", r.layer}, {"op", r.op}, {"rank", r.rank}, {"full_rank", r.full_rank}, {"before", r.before}, {"after", r.after}, {"error", r.error}, {"reason", r.reason}});
+    j.push_back({{"layer", r.layer}, {"op", r.op}, {"form", r.form}, {"rank", r.rank}, {"input_rank", r.input_rank}, {"full_rank", r.full_rank}, {"before", r.before}, {"after", r.after}, {"error", r.error},
+                 {"dense_us", r.dense_us}, {"factored_us", r.factored_us}, {"reason", r.reason}});
   return j.dump();
 }
 

@@ -58,7 +58,7 @@ struct Search {
     m->eval();
     for (const Action& a : recipe) {
       if (a.kind == structured) m = prune_model(*m, a.amount, {.method = "structured", .seed = seed}, specs);
-      else if (a.kind == factors) m = low_rank(*m, {.energy = a.amount}, specs);
+      else if (a.kind == factors) m = low_rank(*m, {.energy = a.amount, .measure = false}, specs);
       else if (a.kind == zeros) m = prune_model(*m, a.amount, {.seed = seed}, specs);
       else if (a.kind == clusters) m = weight_sharing(*m, {.num_clusters = int64_t(a.amount), .seed = seed}, specs);
       else {

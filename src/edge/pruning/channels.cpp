@@ -48,11 +48,11 @@ struct Elements {
 struct Links : AxisLinks {
   Elements& elements;
   const Node& node;
-  std::vector<bool> told;                                    // axes of the result
-  Links(Elements& e, const Node& n) : elements(e), node(n), told(size_t(e.g.values[size_t(n.out[0])].spec.shape.rank), false) {}
-  int value(Axis a) const { return a.operand == Axis::result ? node.out[0] : node.in[size_t(a.operand)]; }
+  std::set<std::pair<int, int>> told;                        // axes of results
+  Links(Elements& e, const Node& n) : elements(e), node(n) {}
+  int value(Axis a) const { return a.operand < 0 ? node.out[size_t(Axis::result - a.operand)] : node.in[size_t(a.operand)]; }
   int64_t at(Axis a, int64_t i) {
-    if (a.operand == Axis::result) told[size_t(a.axis)] = true;
+    if (a.operand < 0) told.insert({value(a), a.axis});
     return elements.at(value(a), a.axis, i);
   }
   void join(Axis a, int64_t i, Axis b, int64_t j) override { elements.join(at(a, i), at(b, j)); }
@@ -75,7 +75,7 @@ void link(Elements& e, const Graph& g) {
   for (int id : g.inputs) e.keep_value(id);
   for (const State& s : g.states) e.keep_value(s.entry);
   for (const Node& n : g.nodes) {
-    const AxisRule* rule = n.subgraphs.empty() && n.out.size() == 1 ? axis_rule(*n.op) : nullptr;
+    const AxisRule* rule = n.subgraphs.empty() ? axis_rule(*n.op) : nullptr;
     if (!rule) {
       for (int id : n.in) e.keep_value(id);
       for (int id : n.out) e.keep_value(id);
@@ -84,7 +84,8 @@ void link(Elements& e, const Graph& g) {
     Links links(e, n);
     auto in = g.specs(n.in), out = g.specs(n.out);
     rule->link(call_of(n, in, out), links);
-    for (size_t a = 0; a < links.told.size(); ++a) if (!links.told[a]) e.keep_axis(n.out[0], int(a));
+    for (int id : n.out)
+      for (int a = 0; a < g.values[size_t(id)].spec.shape.rank; ++a) if (!links.told.count({id, a})) e.keep_axis(id, a);
   }
   for (int id : g.outputs) e.keep_value(id);
 }
@@ -112,9 +113,15 @@ std::vector<ChannelSet> find_channels(const Graph& given) {
   std::vector<Output> outputs;
   for (const Node& n : g.nodes)
     for (size_t i = 0; i < n.in.size(); ++i) {
-      if (!is_bit(n.op->traits.weights, i)) continue;
-      int source = source_constant(g, n.in[i]), axis = n.op->traits.channel_axis;
-      auto w = std::find_if(weights.begin(), weights.end(), [&](const Weight& known) { return known.value == source; });
+      int source = -1, axis = n.op->traits.channel_axis;
+      const AxisRule* rule = axis_rule(*n.op);
+      if (is_bit(n.op->traits.weights, i)) source = source_constant(g, n.in[i]);
+      else if (rule && rule->weight == int(i) && g.values[size_t(n.in[i])].spec.shape.rank > 1 && is_float(g.values[size_t(n.in[i])].spec.dtype)) {
+        source = source_constant(g, n.in[i]);
+        axis = rule->weight_axis;
+        if (source >= 0) weights.push_back({source, nullptr, {n.name}, {std::string(n.op->name)}});
+      }
+      auto w = std::find_if(weights.begin(), weights.end(), [&](const Weight& known) { return source >= 0 && known.value == source; });
       if (w == weights.end() || axis >= g.values[size_t(n.in[i])].spec.shape.rank) continue;
       bool known = std::any_of(outputs.begin(), outputs.end(), [&](const Output& o) { return o.value == n.in[i] && o.axis == axis; });
       if (!known) outputs.push_back({n.in[i], axis, size_t(w - weights.begin())});
@@ -200,7 +207,7 @@ Graph cut(const Graph& given, const Removed& removed) {
     const AxisRule* rule = axis_rule(*n.op);
     if (!rule || !rule->shrink) continue;
     auto in = bound.specs(n.in), out = bound.specs(n.out);
-    n.attrs = rule->shrink(call_of(n, in, out), [&](Axis a) { return kept(a.operand == Axis::result ? n.out[0] : n.in[size_t(a.operand)], a.axis); });
+    n.attrs = rule->shrink(call_of(n, in, out), [&](Axis a) { return kept(a.operand < 0 ? n.out[size_t(Axis::result - a.operand)] : n.in[size_t(a.operand)], a.axis); });
   }
   infer_all(g);
   verify(g);

@@ -25,7 +25,13 @@ std::map<int, std::vector<double>> scores_by_data(const Graph& given, const Prun
   if (!data.next) throw Error(ErrorKind::value, op, "data for " + what, "none", "pass data=, batches of (inputs, target)");
   Graph g = own_copy(given);
   std::map<int, std::vector<double>> scores;
-  for (const Weight& w : weights_of(g)) {
+  std::vector<Weight> all = weights_of(g);
+  if (o.method == "structured")                              // tables and transposed convolutions have channels too
+    for (const Node& n : g.nodes)
+      for (int id : n.in)
+        if (int c = source_constant(g, id); c >= 0 && g.values[size_t(c)].trainable && is_float(g.values[size_t(c)].spec.dtype)) all.push_back({c, nullptr, {}, {}});
+  for (const Weight& w : all) {
+    if (scores.count(w.value)) continue;
     Value& v = g.values[size_t(w.value)];
     if (w.quantized || !is_float(v.spec.dtype))
       throw Error(ErrorKind::unsupported, op, "float weights for " + what, "\"" + v.name + "\" of " + v.spec.text(), "prune the float model, then quantise it");

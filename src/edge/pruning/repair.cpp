@@ -141,17 +141,6 @@ RepairRow mend_bias(const Graph& g, const Graph& original, const Batches& batche
   return {name_of(n), std::sqrt(before / std::max(size, 1e-30)), std::sqrt(std::max(0.0, before - after) / std::max(size, 1e-30))};
 }
 
-// What the layer multiplies by its weights, a row for each output pixel: its input, or its patches.
-Tensor read_rows(const Node& n, const std::vector<Tensor>& in) {
-  if (n.op == &matmul_op) return reshape(in[0], {-1, in[0].dim(-1)});
-  Conv2dAttrs at = *static_cast<const Conv2dAttrs*>(n.attributes());
-  const Shape w = in[1].shape();
-  int64_t taps = w[1] * w[2] * w[3];
-  std::vector<float> one(size_t(taps * taps), 0.0f);
-  for (int64_t i = 0; i < taps; ++i) one[size_t(i * taps + i)] = 1;
-  return as_rows(n, conv2d(in[0], Tensor::of<float>({taps, w[1], w[2], w[3]}, one), {}, at));
-}
-
 // x with (g + ridge) x = c for the indices `at`, by Cholesky; false where g is not positive there.
 bool solve(const std::vector<double>& g, size_t k, const std::vector<size_t>& at, double ridge, std::vector<double>& lower, std::vector<double>& x) {
   size_t n = at.size();
@@ -242,6 +231,16 @@ RepairRow mend_weights(const Graph& g, const Graph& original, const Batches& bat
 }
 
 }  // namespace
+
+Tensor read_rows(const Node& n, const std::vector<Tensor>& in) {
+  if (n.op != &conv2d_op) return reshape(in[0], {-1, in[0].dim(-1)});
+  Conv2dAttrs at = *static_cast<const Conv2dAttrs*>(n.attributes());
+  const Shape w = in[1].shape();
+  int64_t taps = w[1] * w[2] * w[3];
+  std::vector<float> one(size_t(taps * taps), 0.0f);
+  for (int64_t i = 0; i < taps; ++i) one[size_t(i * taps + i)] = 1;
+  return as_rows(n, conv2d(in[0], Tensor::of<float>({taps, w[1], w[2], w[3]}, one), {}, at));
+}
 
 RepairReport repair(nn::GraphModule& pruned, const std::vector<std::vector<Tensor>>& batches, const std::string& method, nn::Module* given) {
   if (method != "batch_norm" && method != "bias" && method != "least_squares")

@@ -1,3 +1,4 @@
+#include "edge/models.h"
 #include "edge/quantization/steps.h"
 #include "miniten/edge/quantized_layers.h"
 #include "miniten/graph/passes.h"
@@ -111,22 +112,7 @@ Graph part_of(Graph g, size_t first_input, size_t inputs, size_t first_output, s
   g.inputs = {g.inputs.begin() + int64_t(first_input), g.inputs.begin() + int64_t(first_input + inputs)};
   g.outputs = {g.outputs.begin() + int64_t(first_output), g.outputs.begin() + int64_t(first_output + outputs)};
   remove_dead(g);
-  std::vector<bool> read(g.values.size());
-  auto mark = [&](const std::vector<int>& ids) { for (int id : ids) read[size_t(id)] = true; };
-  for (const Node& n : g.nodes) { mark(n.in); mark(n.out); }
-  mark(g.inputs);
-  mark(g.outputs);
-  std::vector<int> moved(g.values.size());
-  std::vector<Value> values;
-  for (size_t i = 0; i < read.size(); ++i) {
-    moved[i] = int(values.size());
-    if (read[i]) values.push_back(std::move(g.values[i]));
-  }
-  g.values = std::move(values);
-  auto rename = [&](auto& ids) { for (int& id : ids) id = moved[size_t(id)]; };
-  for (Node& n : g.nodes) { rename(n.in); rename(n.out); }
-  rename(g.inputs);
-  rename(g.outputs);
+  drop_unread(g);
   verify(g);
   return g;
 }

@@ -51,6 +51,36 @@ void write_attribute(pbf_writer& node, const std::string& name, const ForeignAtt
   }, value);
 }
 
+// Indices and values of what is not 0, where that is smaller.
+bool write_sparse(pbf_writer& graph, const Tensor& given, const std::string& name) {
+  if (given.numel() < 64 || (given.dtype() != DType::f32 && given.dtype() != DType::i8 && given.dtype() != DType::u8)) return false;
+  Tensor t = given.view().is_contiguous() ? given : given.clone();
+  size_t size = bytes_of(t.dtype(), 1);
+  const std::byte* data = t.view().data;
+  std::vector<int64_t> at;
+  std::string values;
+  for (int64_t i = 0; i < t.numel(); ++i, data += size)
+    if (std::any_of(data, data + size, [](std::byte b) { return b != std::byte{}; })) {
+      at.push_back(i);
+      values.append(reinterpret_cast<const char*>(data), size);
+    }
+  if (at.empty() || values.size() + 8 * at.size() + 64 >= t.spec().bytes()) return false;
+  pbf_writer sparse(graph, P::sparse_initializer);
+  auto put = [&](int field, DType type, const std::string& label, const char* raw, size_t bytes) {
+    pbf_writer w(sparse, uint32_t(field));
+    const int64_t sizes[]{int64_t(at.size())};
+    w.add_packed_int64(P::dims, sizes, sizes + 1);
+    w.add_int32(P::data_type, int32_t(onnx_type(type)));
+    w.add_string(P::tensor_name, label);
+    w.add_bytes(P::raw_data, raw, bytes);
+  };
+  put(P::sparse_values, t.dtype(), name, values.data(), values.size());
+  put(P::sparse_indices, DType::i64, "", reinterpret_cast<const char*>(at.data()), 8 * at.size());
+  std::vector<int64_t> sizes(t.shape().begin(), t.shape().end());
+  sparse.add_packed_int64(P::sparse_dims, sizes.begin(), sizes.end());
+  return true;
+}
+
 // Nodes as the rules write them; names are unique in the file.
 class Writer : public ForeignWriter {
  public:
@@ -120,7 +150,7 @@ class Writer : public ForeignWriter {
     for (const Pending& n : pending_) if (std::count(n.in.begin(), n.in.end(), name)) return true;
     return false;
   }
-  int finish() {
+  int finish(bool sparse) {
     for (const Pending& n : pending_) {
       pbf_writer node(graph_, P::node);
       std::vector<std::string> in = n.in;
@@ -133,6 +163,7 @@ class Writer : public ForeignWriter {
       for (auto& [name, value] : n.attributes) write_attribute(node, name, value);
     }
     for (auto& [name, t] : constants_) {
+      if (sparse && write_sparse(graph_, t, name)) continue;
       pbf_writer tensor(graph_, P::initializer);
       write_tensor(tensor, t, name);
     }
@@ -272,7 +303,7 @@ std::vector<std::byte> onnx_bytes(const Graph& given, const OnnxExport& o, OnnxR
       pbf_writer info(out, P::output);
       write_value_info(info, output_names[i], g.values[id].spec);
     }
-    nodes = w.finish();
+    nodes = w.finish(o.sparse);
     domains = w.domains();
     out.add_string(P::graph_name, g.name.empty() ? "miniten" : g.name);
   }

@@ -10,6 +10,7 @@ struct FileTensor {
   std::shared_ptr<const Quantized> quantized;
   Tensor data;                                   // of constants
   bool variable = false;
+  bool sparse = false;                           // rows of its last axis are stored by their values that are not 0
 };
 struct Operator {
   std::string type;

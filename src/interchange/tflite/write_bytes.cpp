@@ -64,14 +64,63 @@ Offset quantization_table(FlatBufferBuilder& b, const Quantized& q) {
     put<int32_t>(b, S::quantized_dimension, std::max(q.axis, 0));
   });
 }
+// The rows of the last axis, compressed: values that are not 0, and where they stand.
+struct Rows {
+  std::vector<std::byte> values;
+  std::vector<int32_t> segments{0};
+  std::vector<uint16_t> indices;
+};
+Rows rows_of(const Tensor& t) {
+  Rows r;
+  size_t size = t.spec().bytes() / size_t(t.numel()), length = size_t(t.dim(-1));
+  const std::byte* data = t.view().data;
+  for (size_t i = 0, n = size_t(t.numel()); i < n; ++i) {
+    if (std::any_of(data + i * size, data + (i + 1) * size, [](std::byte v) { return v != std::byte{}; })) {
+      r.values.insert(r.values.end(), data + i * size, data + (i + 1) * size);
+      r.indices.push_back(uint16_t(i % length));
+    }
+    if ((i + 1) % length == 0) r.segments.push_back(int32_t(r.indices.size()));
+  }
+  return r;
+}
+Offset sparsity_table(FlatBufferBuilder& b, const Tensor& t) {
+  Rows r = rows_of(t);
+  bool narrow = t.dim(-1) <= 256;
+  auto vector = [&](auto offset) { return table(b, [&] { put_offset(b, 0, offset); }); };
+  Offset segments = vector(b.CreateVector(r.segments)), indices;
+  if (narrow) indices = vector(b.CreateVector(std::vector<uint8_t>(r.indices.begin(), r.indices.end())));
+  else indices = vector(b.CreateVector(r.indices));
+  std::vector<int32_t> order;
+  std::vector<Offset> levels;
+  for (int i = 0; i < t.rank(); ++i) {
+    order.push_back(i);
+    bool last = i + 1 == t.rank();
+    levels.push_back(table(b, [&] {
+      put<int8_t>(b, S::format, last ? S::sparse_csr : S::dense);
+      put<int32_t>(b, S::dense_size, last ? 0 : int32_t(t.dim(i)));
+      if (!last) return;
+      put<uint8_t>(b, S::array_segments_type, S::int32_vector);
+      put_offset(b, S::array_segments, segments);
+      put<uint8_t>(b, S::array_indices_type, narrow ? S::uint8_vector : S::uint16_vector);
+      put_offset(b, S::array_indices, indices);
+    }));
+  }
+  auto traversal = b.CreateVector(order);
+  auto all = b.CreateVector(levels);
+  return table(b, [&] {
+    put_offset(b, S::traversal_order, traversal);
+    put_offset(b, S::dim_metadata, all);
+  });
+}
 Offset tensor_table(FlatBufferBuilder& b, const FileTensor& t, uint32_t buffer) {
   auto shape = b.CreateVector(int32s(t.spec.shape));
   auto name = b.CreateString(t.name);
-  Offset q = t.quantized ? quantization_table(b, *t.quantized) : Offset();
+  Offset q = t.quantized ? quantization_table(b, *t.quantized) : Offset(), sparsity = t.sparse ? sparsity_table(b, t.data) : Offset();
   return table(b, [&] {
     put_offset(b, S::shape, shape);
     put_offset(b, S::tensor_name, name);
     put_offset(b, S::quantization, q);
+    put_offset(b, S::sparsity, sparsity);
     put<uint32_t>(b, S::buffer, buffer);
     put<int8_t>(b, S::type, int8_t(S::type_of(t.spec.dtype)));
     put<uint8_t>(b, S::is_variable, t.variable);
@@ -124,7 +173,8 @@ std::vector<std::byte> bytes_of(const Model& m) {
     uint32_t buffer = 0;
     if (t.data) {
       buffer = uint32_t(buffers.size());
-      buffers.push_back(buffer_table(b, t.data.view().data, t.spec.bytes()));
+      std::vector<std::byte> values = t.sparse ? rows_of(t.data).values : std::vector<std::byte>();
+      buffers.push_back(t.sparse ? buffer_table(b, values.data(), values.size()) : buffer_table(b, t.data.view().data, t.spec.bytes()));
     }
     tensors.push_back(tensor_table(b, t, buffer));
   }

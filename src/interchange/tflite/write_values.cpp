@@ -49,6 +49,20 @@ Shape ranked(const Shape& shape, int rank) {                 // ones in front
   for (Dim d : shape) s.push(d);
   return s;
 }
+int64_t zero_bytes(const Tensor& t) {                        // elements of zero bytes alone
+  size_t size = t.spec().bytes() / size_t(t.numel());
+  int64_t n = 0;
+  const std::byte* data = t.view().data;
+  for (int64_t i = 0; i < t.numel(); ++i, data += size) n += std::all_of(data, data + size, [](std::byte v) { return v == std::byte{}; });
+  return n;
+}
+// Of the kinds that DENSIFY takes, and its readers: XNNPACK prepares no FULLY_CONNECTED of int8 behind one.
+bool sparse_is_smaller(const Tensor& t) {
+  if (t.dtype() == DType::i8 && t.rank() < 3) return false;
+  if (t.rank() < 1 || t.numel() < 64 || (t.dtype() != DType::f32 && t.dtype() != DType::f16 && t.dtype() != DType::i8)) return false;
+  auto dense = int64_t(t.spec().bytes()), rows = t.numel() / t.dim(-1), size = dense / t.numel();
+  return (t.numel() - zero_bytes(t)) * (size + (t.dim(-1) > 256 ? 2 : 1)) + 4 * (rows + 1) + 64 < dense && t.dim(-1) <= 65536;
+}
 Tensor to_integers(const Tensor& t, const Quantized& q) {    // scales along q.axis
   Tensor wide = Tensor::empty({DType::f32, t.shape()}), out = Tensor::empty({q.dtype, t.shape()});
   copy_values(t.view(), wide.view());
@@ -80,17 +94,18 @@ int Writer::variable(const Spec& spec, std::string_view hint) {
   file.tensors[size_t(id)].variable = true;
   return id;
 }
-int Writer::named_constant(const Tensor& given, std::string name, QuantizedRef q) {
+int Writer::named_constant(const Tensor& given, std::string name, QuantizedRef q, bool sparse) {
   Tensor t = given.view().is_contiguous() ? given : given.clone();
   std::string_view bytes(reinterpret_cast<const char*>(t.view().data), t.spec().bytes());
   auto [first, last] = contents_.equal_range(std::hash<std::string_view>()(bytes));
   for (; first != last; ++first) {                               // the same numbers stand once
     const FileTensor& known = file.tensors[size_t(first->second)];
-    if (known.spec == t.spec() && same(known.quantized, q) && std::memcmp(known.data.view().data, t.view().data, t.spec().bytes()) == 0) return first->second;
+    if (known.spec == t.spec() && known.sparse == sparse && same(known.quantized, q) && std::memcmp(known.data.view().data, t.view().data, t.spec().bytes()) == 0) return first->second;
   }
   contents_.emplace(std::hash<std::string_view>()(bytes), int(file.tensors.size()));
   int id = add(std::move(name), t.spec(), std::move(q));
   file.tensors[size_t(id)].data = t;
+  file.tensors[size_t(id)].sparse = sparse;
   return id;
 }
 const Spec& Writer::spec(int tensor) const {
@@ -159,17 +174,22 @@ int Writer::stored_constant(int id, const Shape& shape, const Axes& order, const
   Tensor t = arranged(v.constant, shape, order);
   if (to) t = reshaped_copy(t, *to);
   std::string name = v.name.empty() ? layer_ + "/constant" : v.name;
-  if (as && is_float(t.dtype())) return at->second = named_constant(to_integers(t, *as), name, as);
+  auto put = [&](const Tensor& value, const QuantizedRef& q) {
+    bool sparse = o_.sparse && sparse_is_smaller(value);
+    int stored = named_constant(value, name, q, sparse);
+    return sparse ? emit_one("DENSIFY", {stored}, {}, value.spec(), q) : stored;
+  };
+  if (as && is_float(t.dtype())) return at->second = put(to_integers(t, *as), as);
   if (o_.float16 && t.dtype() == DType::f32 && t.numel() > 1) {
     Tensor half = Tensor::empty({DType::f16, t.shape()});
     copy_values(t.view(), half.view());
     for (int64_t i = 0; i < t.numel(); ++i)
       if (std::abs(t.view().f32()[i]) > 65504)
         throw Error(ErrorKind::value, "export_tflite", "constants that float16 holds, up to 65504", std::to_string(t.view().f32()[i]) + " in \"" + v.name + "\"", "leave quantize=\"float16\" out");
-    int stored = named_constant(half, name, nullptr);
+    int stored = put(half, nullptr);
     return at->second = emit_one("DEQUANTIZE", {stored}, {}, t.spec());
   }
-  return at->second = named_constant(t, name, as);
+  return at->second = put(t, as);
 }
 int Writer::stored_value(const TfliteValue& given, const Shape& shape, const Axes& order) {
   TfliteValue v = given;

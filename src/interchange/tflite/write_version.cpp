@@ -52,7 +52,7 @@ struct Release { std::string_view types; int version, minor; };
 constexpr Release releases[] = {
     {"FULLY_CONNECTED", 5, 0}, {"FULLY_CONNECTED", 6, 1}, {"FULLY_CONNECTED", 7, 3}, {"FULLY_CONNECTED", 12, 17}, {"DEPTH_TO_SPACE", 1, 1}, {"DEPTH_TO_SPACE", 2, 5},
     {"DEPTHWISE_CONV_2D", 4, 2}, {"DEPTHWISE_CONV_2D", 5, 3}, {"CONV_2D", 4, 3}, {"CONV_2D", 5, 4}, {"CONV_2D", 6, 9}, {"TRANSPOSE_CONV", 2, 2}, {"TRANSPOSE_CONV", 3, 3},
-    {"AVERAGE_POOL_2D MAX_POOL_2D SOFTMAX TANH LOGISTIC CONCATENATION", 3, 3}, {"SELECT_V2", 1, 2}, {"BATCH_MATMUL", 1, 3}, {"BATCH_MATMUL", 3, 4},
+    {"AVERAGE_POOL_2D MAX_POOL_2D SOFTMAX TANH LOGISTIC CONCATENATION", 3, 3}, {"SELECT_V2", 1, 2}, {"DENSIFY", 1, 2}, {"BATCH_MATMUL", 1, 3}, {"BATCH_MATMUL", 3, 4},
     {"ADD", 3, 4}, {"ADD", 4, 6}, {"SUB", 3, 3}, {"SUB", 4, 4}, {"MUL", 4, 3}, {"MUL", 5, 6}, {"DIV", 2, 3}, {"MAXIMUM MINIMUM", 3, 3}, {"MEAN", 3, 4},
     {"REDUCE_MAX REDUCE_MIN RELU6", 3, 5}, {"PAD PADV2", 3, 4}, {"PAD PADV2", 4, 6}, {"TRANSPOSE", 4, 3}, {"TRANSPOSE", 5, 4}, {"TRANSPOSE", 6, 12}, {"GATHER", 4, 4},
     {"STRIDED_SLICE", 3, 1}, {"STRIDED_SLICE", 4, 2}, {"SLICE", 4, 4}, {"SLICE", 5, 5}, {"SPLIT", 4, 3}, {"BROADCAST_TO", 2, 5}, {"DEQUANTIZE", 5, 7}, {"QUANTIZE", 2, 2},

@@ -1,4 +1,4 @@
-"""Compression: k-means against brute force and scikit-learn, SVD against NumPy, distillation against torch."""
+"""Compression: k-means against brute force and scikit-learn, distillation against torch."""
 
 import copy
 import itertools
@@ -10,8 +10,8 @@ from nets import SMALL_SHAPE, SMALL_WEIGHTS, Residual, fresh_net, images, same_s
 
 import miniten as mt
 from miniten import edge, nn, optim
-from miniten.edge import LowRankApproximation, compress_model, knowledge_distillation, low_rank, prune_model, weight_sharing
-from miniten.edge.compression import distillation_loss, kmeans_1d, svd
+from miniten.edge import compress_model, knowledge_distillation, prune_model, weight_sharing
+from miniten.edge.compression import distillation_loss, kmeans_1d
 
 
 def arrays_of(model):
@@ -264,113 +264,6 @@ def test_sharing_refuses():
     assert "0.weight" not in kept.centroids and np.array_equal(arrays_of(kept)["0.weight"], arrays_of(small_net())["0.weight"])
 
 
-# ---- low rank ----
-@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (12, 7), (7, 12), (40, 3), (64, 64), (3, 200)])
-def test_svd_equals_numpy(shape, rng=np.random.default_rng(4)):
-    for w in (rng.normal(size=shape), np.outer(rng.normal(size=shape[0]), rng.normal(size=shape[1])), np.zeros(shape), rng.normal(size=shape) * 10 ** rng.uniform(-3, 3, size=shape[1])):
-        w = w.astype("float32")
-        u, s, v = (t.numpy().astype("float64") for t in svd(w))
-        want = np.linalg.svd(w.astype("float64"), compute_uv=False)
-        scale = max(want[0], 1e-30)
-        np.testing.assert_allclose(s, want, atol=2e-6 * scale)
-        assert (np.diff(s) <= 1e-6 * scale).all()
-        np.testing.assert_allclose(u @ np.diag(s) @ v.T, w, atol=3e-6 * scale)
-
-
-def test_low_rank_approximation(rng=np.random.default_rng(5)):
-    w = rng.normal(size=(40, 30)).astype("float32")
-    a = LowRankApproximation(rank_ratio=0.5)
-    left, right = a.compress_matrix(w)
-    assert left.shape == (40, 15) and right.shape == (15, 30) and a.rank_of((40, 30)) == 15
-    u, s, vt = np.linalg.svd(w.astype("float64"), full_matrices=False)
-    np.testing.assert_allclose(a.reconstruct(left, right).numpy(), (u[:, :15] * s[:15]) @ vt[:15], atol=1e-4)
-    assert a.compression_ratio(left, right) == pytest.approx(1200 / (15 * 70))
-    for shape in [(30, 30), (40, 30), (300, 2), (16, 64)]:  # a form larger than the matrix is never kept
-        for ratio in (0.1, 0.5, 1.0):
-            left, right = LowRankApproximation(ratio).compress_matrix(rng.normal(size=shape))
-            assert left.numel() + right.numel() < shape[0] * shape[1]
-    for bad in (0, -0.5, 1.5, float("nan")):
-        with pytest.raises(ValueError, match="rank_ratio"):
-            LowRankApproximation(bad)
-    with pytest.raises(ValueError, match="smaller"):
-        a.compress_matrix(np.ones((1, 9)))
-    for wrong in (np.ones(3), np.ones((2, 3, 4)), np.array([[1, np.nan], [1, 1]])):
-        with pytest.raises(ValueError, match="matrix|finite"):
-            a.compress_matrix(wrong)
-
-
-def with_rank_k(w, k):
-    u, s, vt = np.linalg.svd(w.astype("float64"), full_matrices=False)
-    return (u[:, :k] * s[:k]) @ vt[:k]
-
-
-@pytest.mark.parametrize("options", [{"rank": 3}, {"energy": 0.8}, {"rank_ratio": 0.3}])
-def test_models_of_low_rank_equal_the_truncated_weights(options):
-    mt.manual_seed(2)
-    net = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, groups=4), nn.Conv2d(16, 24, 1), nn.ReLU6(), nn.Flatten(), nn.Linear(24 * 4, 30), nn.ReLU(), nn.Linear(30, 4)).eval()
-    x = np.random.default_rng(1).normal(size=(2, 3, 8, 8)).astype("float32")
-    net(x)
-    before = snapshot(net)
-    small, report = low_rank(net, report=True, **options)
-    assert same_snapshot(before, snapshot(net))
-    rows = {r.layer: r for r in report.rows}
-    assert set(rows) == {"0", "2", "3", "6", "8"} and "two factors" in rows["2"].reason
-    twin = copy.deepcopy(net)
-    state = dict(twin.state_dict())
-    with mt.no_grad():
-        for layer, r in rows.items():
-            if r.reason:
-                continue
-            w = state[layer + ".weight"].numpy().copy()
-            matrix = w.reshape(w.shape[0], -1)
-            truncated = with_rank_k(matrix, r.rank)
-            state[layer + ".weight"][...] = mt.tensor(truncated.reshape(w.shape).astype("float32"))
-            assert r.error == pytest.approx(np.linalg.norm(matrix - truncated) / np.linalg.norm(matrix), abs=1e-5)
-            assert r.before == matrix.size and r.after == r.rank * sum(matrix.shape) < r.before
-            if "rank" in options:
-                assert r.rank == 3
-            if "energy" in options:
-                s = np.linalg.svd(matrix.astype("float64"), compute_uv=False) ** 2
-                assert s[: r.rank].sum() / s.sum() >= 0.8 - 1e-6 > s[: r.rank - 1].sum() / s.sum() - 1e-6
-    np.testing.assert_allclose(small(x).numpy(), twin(x).numpy(), atol=1e-4)
-    assert any(not r.reason for r in rows.values()) and edge.count_parameters(small)["total_parameters"] < edge.count_parameters(net)["total_parameters"]
-    assert edge.count_flops(small, x.shape)["total_macs"] < edge.count_flops(net, x.shape)["total_macs"]
-
-
-def test_low_rank_goes_on(tmp_path):
-    net, x = small_net(), images(8, 1)
-    small = low_rank(net, rank_ratio=0.5)
-    small.train()
-    optimizer, loss, losses = optim.Adam(small.parameters(), lr=0.01), nn.CrossEntropyLoss(), []
-    for _ in range(5):
-        optimizer.zero_grad()
-        value = loss(small(x), np.arange(8) % 4)
-        value.backward()
-        optimizer.step()
-        losses.append(value.item())
-    assert losses[-1] < losses[0]
-    small.eval()
-    edge.export_onnx(small, SMALL_SHAPE, tmp_path / "m.onnx")
-    ort = judge("onnxruntime")
-    theirs = ort.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"]).run(None, {"input": x[:1]})[0]
-    np.testing.assert_allclose(theirs, small(x[:1]).numpy(), atol=1e-5)
-    q = edge.quantize_model(small, calibration_data=x)
-    assert np.abs(q(x).numpy() - small(x).numpy()).max() < 0.3
-    edge.export_miniten(small, tmp_path / "m.npz")
-    np.testing.assert_allclose(edge.load_miniten(tmp_path / "m.npz")(x).numpy(), small(x).numpy(), atol=1e-6)
-
-
-def test_low_rank_keeps_what_would_grow_or_fill_zeros():
-    net = small_net()
-    _, report = low_rank(net, 1000, report=True)
-    assert all(r.reason and r.after == r.before for r in report.rows)
-    _, report = low_rank(prune_model(net, 0.5), 1, report=True)
-    assert all("pruned" in r.reason or "two factors" in r.reason for r in report.rows)
-    for options, words in [({"rank": 0}, "rank"), ({"energy": 0.0}, "energy"), ({"energy": 1.5}, "energy"), ({"rank": 2, "energy": 0.5}, "both"), ({"skip": ["no"]}, "no"), ({"rank_ratio": 0}, "rank_ratio")]:
-        with pytest.raises(ValueError, match=words):
-            low_rank(net, **options)
-
-
 # ---- distillation ----
 @pytest.mark.parametrize(("temperature", "alpha"), [(3.0, 0.5), (1.0, 1.0), (5.0, 0.0), (0.5, 0.3)])
 def test_loss_equals_torch(temperature, alpha):
@@ -472,7 +365,7 @@ def test_compress_model():
     assert isinstance(compress_model(net), edge.QuantizedModel)
     assert compress_model(net, "prune", sparsity=0.5).actual_sparsity() == 0.5
     assert isinstance(compress_model(net, "share", num_clusters=4), edge.SharedModel)
-    assert edge.count_parameters(compress_model(net, "low_rank", rank=1))["total_parameters"] < edge.count_parameters(net)["total_parameters"]
+    assert edge.count_parameters(compress_model(net, "low_rank", rank=1, measure=False))["total_parameters"] < edge.count_parameters(net)["total_parameters"]
     student = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     trainer = compress_model(net, "distill", student=student, temperature=2.0)
     assert trainer.student is student and trainer.train_step(images(4, 1), [0, 1, 2, 3]) > 0
@@ -577,3 +470,150 @@ def test_hints_that_do_not_fit():
         knowledge_distillation(student, teacher, hints={"0": "3"}).train_step(x, y)
     with pytest.raises(ValueError, match="images"):
         knowledge_distillation(student, teacher, attention={"6": "6"}).train_step(x, y)
+
+
+# ---- answers on disk, whole trainings, teachers of any kind ----
+def small_lessons(seed=0, n=64):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 1, 8, 8)).astype("float32")
+    return x, (x.reshape(n, -1)[:, :4].argmax(1)).astype("int64")
+
+
+def flat_student(seed=7):
+    mt.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 4))
+
+
+class Counted(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.calls = inner, 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.inner(x)
+
+
+def test_answers_are_kept_on_disk(tmp_path):
+    x, y = small_lessons()
+    batches = [(x[:32], y[:32]), (x[32:], y[32:])]
+
+    def losses(cache, hints, teacher):
+        d = knowledge_distillation(small_conv(4, 2), teacher, hints=hints, cache=cache)
+        return d, d.fit(batches, epochs=3)["loss"]
+
+    for k, hints in enumerate(({}, {"inner.1": "inner.1"})):
+        hints = {s.removeprefix("inner."): t for s, t in hints.items()}
+        plain, kept = Counted(small_conv(8, 1)), Counted(small_conv(8, 1))
+        folder = tmp_path / str(k)
+        _, want = losses(None, hints, plain)
+        mt.manual_seed(0)
+        d, got = losses(folder, hints, kept)
+        assert plain.calls == 6 and kept.calls == 2 and d.cached == 4 and len(list(folder.iterdir())) == 2
+        if not hints:  # adapters start anew
+            assert got == want
+        d, _ = losses(folder, hints, kept)  # another run
+        assert kept.calls == 2 and d.cached == 6
+        next(iter(folder.iterdir())).write_bytes(b"damaged")
+        d, _ = losses(folder, hints, kept)
+        assert kept.calls == 3 and d.cached == 5
+        with mt.no_grad():
+            kept.inner[0].weight[0, 0, 0, 0] = 9.0  # another teacher
+        d, _ = losses(folder, hints, kept)
+        assert kept.calls == 5
+    with pytest.raises(OSError, match="folder"):
+        knowledge_distillation(flat_student(), small_net(), cache=next(iter((tmp_path / "0").iterdir())) / "below")
+
+
+def test_fit_calls_back_and_shows_progress(capsys, tmp_path):
+    from miniten.monitor import EarlyStopping, ModelCheckpoint
+
+    x, y = small_lessons()
+    d = knowledge_distillation(flat_student(), small_net())
+    seen = []
+
+    class Watch:
+        def __getattr__(self, name):
+            if name.startswith("on_"):
+                return lambda *a: seen.append(name)
+            raise AttributeError(name)
+
+    history = d.fit((x, y), epochs=3, val=[(x, y)], callbacks=[Watch(), ModelCheckpoint(tmp_path / "best.npz", monitor="val_loss")], metrics=["accuracy"], verbose=True, batch_size=32)
+    assert seen.count("on_epoch_end") == 3 and seen.count("on_batch_end") == 6 and seen[0] == "on_train_begin" and seen[-1] == "on_train_end"
+    assert {"loss", "val_loss", "accuracy", "val_accuracy"} <= set(history.history) and (tmp_path / "best.npz").exists()
+    assert "epoch 3/3" in capsys.readouterr().err and not d.student.training
+    student = d.student
+    plain = nn.CrossEntropyLoss()(student(x), y).item()
+    assert history["val_loss"][-1] == pytest.approx(plain, rel=1e-5)
+    stopped = knowledge_distillation(flat_student(), small_net()).fit([(x, y)], epochs=50, callbacks=[EarlyStopping(monitor="loss", patience=0, min_delta=100.0)])
+    assert len(stopped["loss"]) < 5
+    for bad, words in [((), "batch"), ([x], "inputs"), ([(x, y + 9)], "label|class|range")]:
+        with pytest.raises((ValueError, IndexError), match=words):
+            d.fit(bad, epochs=1)
+    with pytest.raises(ValueError, match="epoch"):
+        d.fit([(x, y)], epochs=0)
+
+
+def test_teachers_of_every_kind(tmp_path):
+    x, y = small_lessons()
+    teacher = small_net()
+    edge.export_onnx(teacher, SMALL_SHAPE, tmp_path / "t.onnx", dynamic_axes={"input": {0: "n"}})
+    edge.export_miniten(teacher, tmp_path / "t.npz")
+    want = knowledge_distillation(flat_student(), teacher).train_step(x, y)
+    for other in (tmp_path / "t.onnx", str(tmp_path / "t.npz"), mt.load(tmp_path / "t.npz"), edge.load_onnx(tmp_path / "t.onnx")):
+        d = knowledge_distillation(flat_student(), other)
+        assert d.train_step(x, y) == pytest.approx(want, rel=1e-5)
+    quantized = edge.quantize_model(teacher, calibration_data=x)
+    assert knowledge_distillation(flat_student(), [quantized, tmp_path / "t.npz"]).train_step(x, y) == pytest.approx(want, rel=0.1)
+    # layers of a graph, by their names
+    conv = small_conv(4, 2)
+    by_module = knowledge_distillation(conv, teacher, hints={"0": "0"})
+    by_graph = knowledge_distillation(small_conv(4, 2), mt.load(tmp_path / "t.npz"), hints={"0": "0"})
+    for d in (by_module, by_graph):
+        mt.manual_seed(5)
+        d.value = d.train_step(x, y)
+    assert by_graph.value == pytest.approx(by_module.value, rel=1e-4)
+    with pytest.raises(ValueError, match="layers: 0"):
+        knowledge_distillation(small_conv(4, 2), mt.load(tmp_path / "t.npz"), hints={"0": "nine"}).train_step(x, y)
+    with pytest.raises(TypeError, match="teacher"):
+        knowledge_distillation(conv, 3)
+    with pytest.raises(OSError):
+        knowledge_distillation(conv, tmp_path / "none.npz")
+
+
+def test_students_learn_in_integers():
+    x, y = small_lessons()
+    student = flat_student()
+    student(x)
+    prepared = edge.prepare_qat(student, calibration_data=x)
+    d = knowledge_distillation(prepared, small_net(), alpha=0.3)
+    history = d.fit([(x, y)], epochs=25)
+    assert history["loss"][-1] < history["loss"][0]
+    integers = prepared.convert()
+    assert isinstance(integers, edge.QuantizedModel)
+    assert np.array_equal(integers(x).numpy(), prepared(x).numpy())  # what was trained is what runs
+
+
+def test_a_student_teaches_itself():
+    x, y = small_lessons(n=96)
+    d = knowledge_distillation(flat_student(), "self", temperature=2.0, alpha=0.6)
+    d.optimizer = optim.Adam(d.student.parameters(), lr=0.01)
+    alphas, teachers = [], []
+
+    class Watch:
+        def __getattr__(self, name):
+            if name.startswith("on_"):
+                return lambda *a: None
+            raise AttributeError(name)
+
+        def on_batch_begin(self, *a):
+            alphas.append(d.alpha)
+            teachers.append(d.teacher)
+
+    history = d.fit([(x, y)], epochs=6, callbacks=[Watch()])
+    np.testing.assert_allclose(alphas, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+    assert d.alpha == 0.6 and len(set(map(id, teachers))) == 6 and history["loss"][-1] < history["loss"][0]
+    with pytest.raises(ValueError, match="self"):
+        knowledge_distillation(flat_student(), "self", cache="x")
+    with pytest.raises(ValueError, match="teacher"):
+        knowledge_distillation(flat_student(), "self").train_step(x, y)
