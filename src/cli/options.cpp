@@ -184,7 +184,7 @@ void Program::models() {
     skip(o.skip);
   }
   {
-    Compress& o = add<Compress>("compress", "Search the best model within a budget: channels, low rank, zeros, shared weights, int8",
+    Compress& o = add<Compress>("compress", "Search the best model within a budget: channels, low rank, zeros, shared weights, integers",
                                 "Scores are shares of samples: of right classes (integer --targets), or without --targets of those whose class is the\n"
                                 "original's. Numbers, as float --targets, score by R2. Exit code 1 where no recipe meets the budget.\n\n"
                                 "Examples:\n  miniten compress model.onnx small.npz --data x.npy --targets y.npy --budget flash_kb=64 max_drop=0.02\n"

@@ -47,13 +47,14 @@ Moved moved_axis(const Call& c, int axis, AxisLinks& l) {
     if (varies) m.along.push_back(b);
   }
   if (m.along.empty()) return m;
+  if (m.along.size() > 1) std::swap(m.along[0], m.along[size_t(l.split(axis, int(m.along.size())))]);
   int b = m.along[0];
   m.at.assign(size_t(out[b]), -1);
   if (m.along.size() == 1) {
     for (int64_t k = 0; k < out[b]; ++k) m.at[size_t(k)] = at[size_t(k * step[b])] - 1;
     return m;
   }
-  std::vector<int64_t> owner(size_t(c.in[0].shape[axis]), -1);        // split over several axes: the first one's indices are blocks
+  std::vector<int64_t> owner(size_t(c.in[0].shape[axis]), -1);        // split over several axes: the chosen one's indices are blocks
   for (int64_t i = 0, n = out.count(); i < n; ++i) {
     int64_t from = at[size_t(i)] - 1, k = i / step[b] % out[b];
     if (from < 0 || (owner[size_t(from)] >= 0 && owner[size_t(from)] != k)) { l.keep({0, axis}); return {}; }

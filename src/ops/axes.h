@@ -15,6 +15,7 @@ struct AxisLinks {
   virtual void keep(Axis, int64_t i) = 0;                               // an index that has to stay
   virtual bool is_kept(Axis) const = 0;                                 // all of them have to stay
   virtual int64_t size(Axis) const = 0;
+  virtual int split(int axis, int options) = 0;                         // input 0's axis becomes several: along which one it may be cut
   void keep(Axis a) { for (int64_t i = 0; i < size(a); ++i) keep(a, i); }
   void join(Axis a, Axis b) {                                           // of equal sizes: index by index
     if (size(a) != size(b)) { keep(a); keep(b); return; }

@@ -53,6 +53,7 @@ void bind_sharing(nb::module_& m) {
       .def("size_bytes", [](const S& self, std::optional<std::string> entropy) { return self.size_bytes(coded(entropy)); }, "entropy"_a = nb::none(), "Of the file that save writes.")
       .def("save", [](const S& self, nb::object path, std::optional<std::string> entropy) { return self.save(path_of(path), coded(entropy)); }, "path"_a, "entropy"_a = nb::none(),
            nb::sig("def save(self, path: str | os.PathLike[str], entropy: str | None = None) -> int"), "-> bytes. entropy 'rans': frequent values take fewer bits.")
+      .def("packed", &S::packed, "The same model whose weights stay indices of a byte in memory; a layer's are decoded into scratch when it runs.")
       .def_static("load", [](nb::object path) { return S::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> SharedModel"))
       .def("__deepcopy__", [](const S& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> SharedModel"));
   m.def("weight_sharing", [](nn::ModuleRef model, int64_t num_clusters, std::string start, std::string scope, bool trainable, nb::object skip, uint64_t seed, nb::object shape, nb::object dtypes) {

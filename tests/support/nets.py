@@ -1,5 +1,7 @@
 """Nets that several rooms' tests quantise, prune, measure and export."""
 
+import copy
+
 import numpy as np
 
 import miniten as mt
@@ -126,3 +128,20 @@ NETS = {
     "small": (small_net, (2, 1, 8, 8)), "residual": (Residual, (2, 4, 9, 9)), "grouped": (Grouped, (2, 3, 12, 12)), "blocks": (Blocks, (2, 3, 8, 8)),
     "gate": (Gate, (2, 3, 4, 4)), "attention": (Attention, (2, 5, 12)),
 }
+
+
+def zeroed(net, kept):
+    """The net with everything outside the kept indices at zero."""
+    net = copy.deepcopy(net)
+    state = dict(net.state_dict())
+    with mt.no_grad():
+        for name, axes in kept.items():
+            if "running" in name:
+                continue
+            t = state[name]
+            full = t.numpy().copy()
+            for axis, indices in axes.items():
+                gone = np.setdiff1d(np.arange(full.shape[axis]), indices)
+                full[(slice(None),) * axis + (gone,)] = 0
+            t[...] = mt.tensor(full)
+    return net

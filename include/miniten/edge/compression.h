@@ -53,6 +53,9 @@ class SharedModel : public nn::GraphModule {
   static Ref<SharedModel> from_file(const NativeFile&);
   static Ref<SharedModel> load(const std::string& path);
   Ref<SharedModel> clone() const;        // shares nothing
+  // The same model, in eval mode, whose weights stay indices of a byte in memory: a layer's are decoded into scratch when it
+  // runs. A quarter of the memory, and slower. Those of more than 256 values stay as they are.
+  Ref<nn::GraphModule> packed() const;
 
  private:
   struct Tie {                           // of a trainable weight: which value each element holds

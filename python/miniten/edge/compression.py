@@ -189,9 +189,9 @@ class _Inputs:
 
 def compress(model: Module, data: Any, evaluate: Callable[[Module], float], budget: Mapping[str, float], journal: str | os.PathLike[str] | None = None, seed: int = 0, *,
              input_shape: Any = None, input_dtypes: Any = None) -> Compressed:
-    """Searches recipes of channel pruning, low rank, weight pruning, weight sharing and int8 by measured cost for the best score within the budget.
+    """Searches recipes of channel pruning, low rank, weight pruning, weight sharing and integers (int8, int16x8, trained int8, mixes) by measured cost for the best score within the budget.
 
-    data: batches (inputs.., target) that can be walked again, or an array; int8 takes its ranges from the inputs. None: at run time.
+    data: batches (inputs.., target) that can be walked again, or an array; integers take their ranges from the inputs, and train on them. None: int8 alone, ranges at run time.
     evaluate(model) gives a score in [0, 1]. budget: flash_kb, ram_kb, latency_ms (each of this machine) and max_drop of the score.
     journal: a file that every trial is written to; the same search goes on from it after a kill. A budget that no trial meets is an
     error that says which limit it is and how near the trials came.

@@ -8,8 +8,12 @@
 #include "edge/compression/measure.h"
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
+#include "miniten/core/autograd.h"
 #include "miniten/edge/budget.h"
+#include "miniten/edge/mixed_precision.h"
+#include "miniten/edge/qat.h"
 #include "miniten/interchange/native.h"
+#include "miniten/ops/ops.h"
 
 namespace miniten::edge {
 
@@ -17,17 +21,29 @@ namespace {
 
 constexpr const char* op = "compress";
 
+std::string number(double v) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", v);
+  return text;
+}
 // One change, in the order in which changes are made; two of one kind do not go together.
-enum Kind { structured, factors, zeros, clusters, int8 };
+enum Kind { structured, factors, zeros, clusters, integers };
 struct Action { Kind kind; double amount; std::string text; };
+constexpr double as_int8 = 0, as_16x8 = 1, trained = 2, mixed = -1;      // amounts of integers; mixed less the drop that a mix may cost
 using Recipe = std::vector<Action>;                          // ascending kinds
 
-const std::vector<Action>& menu() {
-  static const std::vector<Action> all{
+std::vector<Action> menu_of(const CompressBudget& b, bool data) {
+  std::vector<Action> all{
       {structured, 0.25, "structured 0.25"}, {structured, 0.5, "structured 0.5"}, {structured, 0.75, "structured 0.75"}, {factors, 0.95, "low_rank 0.95"},
       {factors, 0.8, "low_rank 0.8"},        {zeros, 0.5, "prune 0.5"},           {zeros, 0.7, "prune 0.7"},             {zeros, 0.9, "prune 0.9"},
-      {clusters, 32, "share 32"},            {clusters, 16, "share 16"},          {clusters, 8, "share 8"},              {int8, 0, "int8"},
+      {clusters, 32, "share 32"},            {clusters, 16, "share 16"},          {clusters, 8, "share 8"},              {integers, as_int8, "int8"},
   };
+  if (data) {                                                // activations need ranges
+    double drop = b.max_drop >= 0 ? b.max_drop : 0.01;
+    all.push_back({integers, as_16x8, "int16x8"});
+    all.push_back({integers, trained, "int8 trained"});
+    all.push_back({integers, mixed - drop, "int8 and int16 mixed within " + number(drop)});
+  }
   return all;
 }
 std::string name_of(const Recipe& r) {
@@ -38,7 +54,7 @@ std::string name_of(const Recipe& r) {
 }
 bool goes_with(const Recipe& r, const Action& a) {           // integers have scales of their own: clusters would be lost
   for (const Action& b : r)
-    if (b.kind == a.kind || (b.kind == clusters && a.kind == int8) || (b.kind == int8 && a.kind == clusters)) return false;
+    if (b.kind == a.kind || (b.kind == clusters && a.kind == integers) || (b.kind == integers && a.kind == clusters)) return false;
   return true;
 }
 Recipe with(Recipe r, const Action& a) {
@@ -50,7 +66,60 @@ struct Search {
   Ref<nn::GraphModule> base;
   std::vector<Spec> specs;
   const std::function<Batches()>& calibration;
+  const Evaluate& evaluate;
   uint64_t seed;
+
+  double distance(nn::Module& m) const {                     // squares, from the outputs of the model given
+    NoGrad no_grad;
+    double sum_of = 0;
+    Batches batches = calibration();
+    for (auto inputs = batches(); !inputs.empty(); inputs = batches()) {
+      Tensor d = m(inputs).at(0) - (*base)(inputs).at(0);
+      sum_of += sum(d * d).item();
+    }
+    return sum_of;
+  }
+  // Quantisation-aware training towards the outputs of the model given: no labels are needed; the nearest of the passes is taken.
+  Ref<nn::GraphModule> train_integers(nn::Module& m) const {
+    Swap<bool> grad(mode().grad, true);
+    auto prepared = prepare_qat(m, {}, calibration(), specs);
+    prepared->eval();
+    Ref<QuantizedModel> best = prepared->convert();
+    double least = distance(*best);
+    for (int step = 0, pass = 0; pass < 5 && step < 300; ++pass) {
+      optim::Adam optimizer(prepared->parameters(), {.lr = 2e-4 / (1 << pass)});
+      prepared->train();
+      Batches batches = calibration();
+      for (auto inputs = batches(); !inputs.empty() && step < 300; inputs = batches(), ++step) {
+        Tensor want;
+        {
+          NoGrad no_grad;
+          want = (*base)(inputs).at(0);
+        }
+        Tensor d = (*prepared)(inputs).at(0) - want, loss = mean(d * d);
+        if (!std::isfinite(loss.item())) throw Error(ErrorKind::value, op, "a finite loss of \"int8 trained\"", std::to_string(loss.item()));
+        optimizer.zero_grad();
+        backward(loss);
+        optimizer.step();
+      }
+      prepared->eval();
+      auto now = prepared->convert();
+      if (double d = distance(*now); d < least) { least = d; best = now; }
+    }
+    return best;
+  }
+  Ref<nn::GraphModule> in_integers(nn::Module& m, double how) const {
+    if (how == trained) return train_integers(m);
+    if (how <= mixed) {
+      MixedPrecisionOptions o;
+      o.max_drop = mixed - how;
+      o.objective = "size";
+      return quantize_with_accuracy(m, calibration(), evaluate, o).model;
+    }
+    QuantizationConfig config;
+    if (how == as_16x8) set_dtype(config, "int16x8");
+    return quantize_model(m, config, calibration ? calibration() : Batches());
+  }
 
   Ref<nn::GraphModule> make_model(const Recipe& recipe) const {
     NoGrad no_grad;
@@ -63,7 +132,7 @@ struct Search {
       else if (a.kind == clusters) m = weight_sharing(*m, {.num_clusters = int64_t(a.amount), .seed = seed}, specs);
       else {
         (*m)(random_inputs(specs));                          // its shapes, where there is no data to tell them
-        m = quantize_model(*m, {}, calibration ? calibration() : Batches());
+        m = in_integers(*m, a.amount);
       }
       m->eval();
     }
@@ -112,11 +181,6 @@ void append(const std::string& path, const std::string& key, const CompressTrial
   if (!done) throw Error(ErrorKind::io, op, "a journal that can be written", "\"" + path + "\"");
 }
 
-std::string number(double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", v);
-  return text;
-}
 double drop_of(const CompressReport& r, const CompressTrial& t) { return r.trials[0].score - t.score; }
 
 // 0: meets everything; else by how much it does not, as shares of the limits.
@@ -184,7 +248,8 @@ std::vector<int> CompressReport::pareto() const {
 Compressed compress(nn::Module& model, const std::function<Batches()>& calibration, const Evaluate& evaluate, const CompressBudget& budget, const std::string& journal, uint64_t seed,
                     const std::vector<Spec>& inputs) {
   check(budget, evaluate);
-  Search search{{}, known_specs(op, model, inputs), calibration, seed};
+  Search search{{}, known_specs(op, model, inputs), calibration, evaluate, seed};
+  const std::vector<Action> menu = menu_of(budget, bool(calibration));
   search.base = make<nn::GraphModule>(own_copy(whole_graph(op, model, search.specs)));
   search.base->eval();
   NativeFile f;
@@ -227,7 +292,7 @@ Compressed compress(nn::Module& model, const std::function<Batches()>& calibrati
     recipes.push_back(recipe);
   };
   attempt({});
-  for (const Action& a : menu()) attempt({a});
+  for (const Action& a : menu) attempt({a});
   constexpr size_t width = 4, rounds = 3;
   std::set<std::string> grown{name_of({})};
   for (size_t round = 0; round < rounds; ++round) {
@@ -239,7 +304,7 @@ Compressed compress(nn::Module& model, const std::function<Batches()>& calibrati
     for (size_t i : order)
       if (from.size() < width && r.trials[i].failed.empty() && grown.insert(r.trials[i].recipe).second) from.push_back(recipes[i]);
     for (const Recipe& recipe : from)
-      for (const Action& a : menu()) if (goes_with(recipe, a)) attempt(with(recipe, a));
+      for (const Action& a : menu) if (goes_with(recipe, a)) attempt(with(recipe, a));
     bool gained = false;
     for (const CompressTrial& t : r.trials) gained |= better(r, t, r.trials[best]);
     if (!gained) break;

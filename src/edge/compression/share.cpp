@@ -259,6 +259,32 @@ Ref<SharedModel> SharedModel::clone() const {
   copy->train(training());
   return copy;
 }
+Ref<nn::GraphModule> SharedModel::packed() const {
+  Graph g = current();
+  for (size_t id = 0, n = g.values.size(); id < n; ++id) {
+    Tensor book = g.values[id].codebook, w = g.values[id].constant;
+    if (!book || !w || w.dtype() != DType::f32 || book.numel() > 256) continue;
+    std::vector<float> values = w.to_vector<float>(), known = book.to_vector<float>();
+    std::vector<uint8_t> at(values.size());
+    for (size_t i = 0; i < at.size(); ++i) at[i] = uint8_t(std::lower_bound(known.begin(), known.end(), values[i]) - known.begin());
+    auto reader = std::find_if(g.nodes.begin(), g.nodes.end(), [&](const Node& node) { return std::count(node.in.begin(), node.in.end(), int(id)) > 0; });
+    if (reader == g.nodes.end()) continue;
+    std::string name = g.values[id].name;
+    Tensor packed = Tensor::of<uint8_t>(w.shape(), at);
+    int indices = g.add_value(packed.spec(), name, packed), table = g.add_value(book.spec(), name + ".codebook", book);
+    g.values[size_t(indices)].codebook = book;
+    Value& v = g.values[id];
+    v = {v.spec, ""};
+    int wide = g.add_value({DType::i32, w.shape()});
+    Node widen{&cast_op, std::make_shared<CastAttrs>(CastAttrs{DType::i32}), {indices}, {wide}, reader->name, {}}, decode{&gather_op, std::make_shared<AxisAttrs>(), {table, wide}, {int(id)}, reader->name, {}};
+    g.nodes.insert(g.nodes.insert(reader, std::move(decode)), std::move(widen));
+  }
+  infer_all(g);
+  verify(g);
+  auto m = make<nn::GraphModule>(std::move(g));
+  m->eval();
+  return m;
+}
 Ref<SharedModel> SharedModel::load(const std::string& path) { return from_file(load_native(path)); }
 
 Ref<SharedModel> weight_sharing(nn::Module& model, const ShareOptions& o, const std::vector<Spec>& inputs) {

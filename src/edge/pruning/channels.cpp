@@ -45,11 +45,18 @@ struct Elements {
   void keep_axis(int value, int axis) { for (int64_t i = 0; i < g.values[size_t(value)].spec.shape[axis]; ++i) keep(at(value, axis, i)); }
 };
 
+struct Split { int choice = 0, options = 1, axis = 0; };      // by node: of an axis that becomes several
 struct Links : AxisLinks {
   Elements& elements;
   const Node& node;
+  Split& of;
   std::set<std::pair<int, int>> told;                        // axes of results
-  Links(Elements& e, const Node& n) : elements(e), node(n) {}
+  Links(Elements& e, const Node& n, Split& s) : elements(e), node(n), of(s) {}
+  int split(int axis, int options) override {
+    of.options = options;
+    of.axis = axis;
+    return of.choice;
+  }
   int value(Axis a) const { return a.operand < 0 ? node.out[size_t(Axis::result - a.operand)] : node.in[size_t(a.operand)]; }
   int64_t at(Axis a, int64_t i) {
     if (a.operand < 0) told.insert({value(a), a.axis});
@@ -69,19 +76,20 @@ struct Links : AxisLinks {
 
 Call call_of(const Node& n, const std::vector<Spec>& in, const std::vector<Spec>& out) { return {*n.op, n.attributes(), in, out}; }
 
-void link(Elements& e, const Graph& g) {
+void link(Elements& e, const Graph& g, std::vector<Split>& splits) {
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   for (int id : g.inputs) e.keep_value(id);
   for (const State& s : g.states) e.keep_value(s.entry);
-  for (const Node& n : g.nodes) {
+  for (size_t at = 0; at < g.nodes.size(); ++at) {
+    const Node& n = g.nodes[at];
     const AxisRule* rule = n.subgraphs.empty() ? axis_rule(*n.op) : nullptr;
     if (!rule) {
       for (int id : n.in) e.keep_value(id);
       for (int id : n.out) e.keep_value(id);
       continue;
     }
-    Links links(e, n);
+    Links links(e, n, splits[at]);
     auto in = g.specs(n.in), out = g.specs(n.out);
     rule->link(call_of(n, in, out), links);
     for (int id : n.out)
@@ -103,8 +111,21 @@ std::vector<ChannelSet> find_channels(const Graph& given) {
   for (const Value& v : g.values)
     if (!v.spec.shape.is_static())
       throw Error(ErrorKind::unsupported, "channel_groups", "a graph whose sizes are known", "one with sizes known at run time");
-  Elements e(g);
-  link(e, g);
+  std::optional<Elements> linked;
+  std::vector<Split> splits(g.nodes.size());
+  for (bool again = true; again;) {                          // packed heads are cut along their second axis, not between q, k and v
+    again = false;
+    Elements& e = linked.emplace(g);
+    link(e, g, splits);
+    for (size_t at = 0; at < splits.size(); ++at) {
+      Split& s = splits[at];
+      int x = s.options > 1 ? g.nodes[at].in[0] : -1;
+      bool stays = x >= 0 && s.choice + 1 < s.options;
+      for (int64_t i = 0; stays && i < g.values[size_t(x)].spec.shape[s.axis]; ++i) stays = e.stays[size_t(e.root(e.at(x, s.axis, i)))];
+      if (stays) { ++s.choice; again = true; }
+    }
+  }
+  Elements& e = *linked;
   std::map<int64_t, size_t> by_root;
   std::vector<Channel> all;
   auto add = [&](int64_t root) { if (!e.stays[size_t(root)] && by_root.try_emplace(root, all.size()).second) all.emplace_back(); };

@@ -11,6 +11,8 @@ void fold_constants(Graph& g) {
     if (n.op->traits.writes.n || n.op->traits.random || !n.subgraphs.empty()) return false;
     if (n.op->traits.converts == Conversion::to_floats) return false;    // what stands for integers is lower_quantized's
     for (int id : n.out) if (!g.values[size_t(id)].spec.shape.is_static()) return false;
+    for (int id : n.in)                                                  // indices into a codebook stay packed
+      if (const Value& v = g.values[size_t(id)]; v.constant && v.codebook && is_integer(v.spec.dtype)) return false;
     bool by_shape = !n.in.empty();
     for (size_t i = 0; i < n.in.size(); ++i)
       by_shape &= (n.op->traits.shape_only >> i & 1) && g.values[size_t(n.in[i])].spec.shape.is_static();

@@ -56,12 +56,12 @@ int64_t zero_bytes(const Tensor& t) {                        // elements of zero
   for (int64_t i = 0; i < t.numel(); ++i, data += size) n += std::all_of(data, data + size, [](std::byte v) { return v == std::byte{}; });
   return n;
 }
-// Of the kinds that DENSIFY takes, and its readers: XNNPACK prepares no FULLY_CONNECTED of int8 behind one.
-bool sparse_is_smaller(const Tensor& t) {
+// Of the kinds that DENSIFY takes, and its readers: behind one XNNPACK prepares no FULLY_CONNECTED of int8.
+bool sparse_is_smaller(const Tensor& t, const QuantizedRef& q) {
   if (t.dtype() == DType::i8 && t.rank() < 3) return false;
   if (t.rank() < 1 || t.numel() < 64 || (t.dtype() != DType::f32 && t.dtype() != DType::f16 && t.dtype() != DType::i8)) return false;
   auto dense = int64_t(t.spec().bytes()), rows = t.numel() / t.dim(-1), size = dense / t.numel();
-  return (t.numel() - zero_bytes(t)) * (size + (t.dim(-1) > 256 ? 2 : 1)) + 4 * (rows + 1) + 64 < dense && t.dim(-1) <= 65536;
+  return (t.numel() - zero_bytes(t)) * (size + (t.dim(-1) > 256 ? 2 : 1)) + 4 * (rows + 1) + 400 + (q ? 12 * int64_t(q->scale.size()) : 0) < dense && t.dim(-1) <= 65536;
 }
 Tensor to_integers(const Tensor& t, const Quantized& q) {    // scales along q.axis
   Tensor wide = Tensor::empty({DType::f32, t.shape()}), out = Tensor::empty({q.dtype, t.shape()});
@@ -175,7 +175,8 @@ int Writer::stored_constant(int id, const Shape& shape, const Axes& order, const
   if (to) t = reshaped_copy(t, *to);
   std::string name = v.name.empty() ? layer_ + "/constant" : v.name;
   auto put = [&](const Tensor& value, const QuantizedRef& q) {
-    bool sparse = o_.sparse && sparse_is_smaller(value);
+    int x = values_[size_t(node_->in[0])].tensor;                // and nothing that mixes int8 weights with floats
+    bool mixed = value.dtype() == DType::i8 && (x < 0 || spec(x).dtype != DType::i8), sparse = o_.sparse && !mixed && sparse_is_smaller(value, q);
     int stored = named_constant(value, name, q, sparse);
     return sparse ? emit_one("DENSIFY", {stored}, {}, value.spec(), q) : stored;
   };

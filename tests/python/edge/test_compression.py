@@ -162,6 +162,44 @@ def test_shared_weights_do_not_move():
     assert all(np.array_equal(before[n], after[n]) for n in SMALL_WEIGHTS) and not np.array_equal(before["7.bias"], after["7.bias"])
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_packed_models_decode_a_layer_at_a_time(sparse, tmp_path):
+    mt.manual_seed(3)
+    net = nn.Sequential(*[layer for _ in range(4) for layer in (nn.Linear(256, 256), nn.ReLU())], nn.Linear(256, 10)).eval()
+    x = np.random.default_rng(0).standard_normal((2, 256)).astype("float32")
+    net(x)
+    shared = weight_sharing(prune_model(net, 0.6) if sparse else net, 16)
+    packed = shared.packed()
+    weights = 4 * 256 * 256 + 2560
+    assert {str(t.dtype).removeprefix("miniten.") for n, t in packed.state_dict().items() if t.ndim == 2} == {"uint8"}
+    assert sum(t.numpy().nbytes for t in packed.state_dict().values()) < 1.1 * weights
+    assert np.array_equal(packed(x).numpy(), shared(x).numpy())
+    dense, by_layer = mt.compile(shared, x.shape), mt.compile(packed, x.shape)
+    np.testing.assert_allclose(by_layer.run(x).numpy(), dense.run(x).numpy(), atol=1e-6)
+    assert 256 * 256 * 4 <= by_layer.arena_bytes < 3 * 256 * 256 * 4 < 4 * weights  # one layer's floats and what its kernel packs, not all
+    edge.export_miniten(packed, tmp_path / "p.npz")
+    again = mt.compile(edge.load_miniten(tmp_path / "p.npz"), x.shape)
+    assert again.arena_bytes == by_layer.arena_bytes and np.array_equal(again.run(x).numpy(), by_layer.run(x).numpy())
+    conv = small_net()
+    few = weight_sharing(conv, 8)
+    np.testing.assert_allclose(mt.compile(few.packed(), SMALL_SHAPE).run(images(1, 2)).numpy(), few(images(1, 2)).numpy(), atol=1e-5)
+    many = weight_sharing(net, 400).packed()  # more values than a byte tells: expanded
+    assert {str(t.dtype).removeprefix("miniten.") for t in many.state_dict().values()} == {"float32"}
+
+
+def test_a_million_weights_take_less_than_thrice_their_sorting():
+    import time
+
+    values = np.random.default_rng(0).normal(size=1_000_000).astype("float32")
+    best = [np.inf, np.inf]
+    for _ in range(3):
+        for k, run in enumerate((lambda: np.argsort(values, kind="stable"), lambda: kmeans_1d(values, 16))):
+            start = time.perf_counter()
+            run()
+            best[k] = min(best[k], time.perf_counter() - start)
+    assert best[1] < 12 * best[0], best
+
+
 def test_entropy_coded_files(tmp_path):
     mt.manual_seed(2)
     net = nn.Sequential(nn.Linear(128, 96), nn.ReLU(), nn.Linear(96, 10))

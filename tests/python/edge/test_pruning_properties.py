@@ -1,4 +1,4 @@
-"""Any legal prune of any test net runs, keeps its zeros, survives a file and exports: judged by onnxruntime."""
+"""Any legal prune of any test net runs, keeps its zeros, survives a file and exports: judged by onnxruntime and LiteRT."""
 
 import tempfile
 from pathlib import Path
@@ -10,7 +10,7 @@ from judges import judge
 from nets import NETS
 
 import miniten as mt
-from miniten.edge import export_onnx, prune_model
+from miniten.edge import export_onnx, export_tflite, prune_model
 
 patterns = st.one_of(st.none(), st.just("blocks"), st.tuples(st.integers(1, 20), st.integers(1, 6)), st.sampled_from(["1:2", "2:4", "1:4"]))
 zeros = st.fixed_dictionaries({"method": st.sampled_from(["magnitude", "random", "lamp"]), "scope": st.sampled_from(["global", "layer"]), "pattern": patterns})
@@ -45,5 +45,12 @@ def test_any_legal_prune(name, options, sparsity, seed):
         session = ort.InferenceSession(str(Path(folder) / "a.onnx"), providers=["CPUExecutionProvider"])
         want = session.run(None, {session.get_inputs()[0].name: x})[0]
         np.testing.assert_allclose(after, want, atol=1e-4 * max(1, np.abs(want).max()))
+        interpreter = judge("ai_edge_litert.interpreter").Interpreter
+        export_tflite(pruned, x.shape, str(Path(folder) / "a.tflite"), keep_layout=True, sparse=bool(seed % 2))
+        i = interpreter(model_path=str(Path(folder) / "a.tflite"))
+        i.allocate_tensors()
+        i.set_tensor(i.get_input_details()[0]["index"], x)
+        i.invoke()
+        np.testing.assert_allclose(after, i.get_tensor(i.get_output_details()[0]["index"]), atol=1e-4 * max(1, np.abs(want).max()))
         pruned.save(Path(folder) / "a.npz")
         assert (mt.load(str(Path(folder) / "a.npz"))(x).numpy() == after).all()

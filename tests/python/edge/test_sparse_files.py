@@ -14,7 +14,7 @@ SHAPE = (1, 3, 10, 10)
 def net():
     mt.manual_seed(4)
     model = nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1, groups=32), nn.ReLU6(), nn.Conv2d(32, 64, 1), nn.ReLU(), nn.AvgPool2d(5), nn.Flatten(), nn.Linear(256, 300), nn.ReLU(),
+        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1, groups=32), nn.ReLU6(), nn.Conv2d(32, 256, 1), nn.ReLU(), nn.AvgPool2d(5), nn.Flatten(), nn.Linear(1024, 300), nn.ReLU(),
         nn.Linear(300, 10),
     ).eval()
     model(np.zeros(SHAPE, "float32"))
@@ -62,8 +62,11 @@ def test_sparse_tensors_of_tflite(kind, tmp_path):
     if kind == "int8":
         options["calibration_data"] = np.random.default_rng(1).normal(size=(16, *SHAPE[1:])).astype("float32")
     dense, sparse = export_tflite(pruned, SHAPE, tmp_path / "d.tflite", **options), export_tflite(pruned, SHAPE, tmp_path / "s.tflite", sparse=True, **options)
-    assert sparse.operators["DENSIFY"] >= (3 if "float" in kind else 1) and "DENSIFY" not in dense.operators  # int8 matrices stay dense
-    assert sparse.bytes < {"float": 0.4, "float16": 0.75}.get(kind, 1.0) * dense.bytes
+    assert "DENSIFY" not in dense.operators
+    if kind == "dynamic":  # LiteRT takes none there
+        assert "DENSIFY" not in sparse.operators
+    else:
+        assert sparse.operators["DENSIFY"] >= (2 if "float" in kind else 1) and sparse.bytes < {"float": 0.4, "float16": 0.75, "int8": 1}[kind] * dense.bytes
     x = X.transpose(0, 2, 3, 1).copy()
     np.testing.assert_allclose(litert(tmp_path / "s.tflite", x), litert(tmp_path / "d.tflite", x), atol=1e-5)
     ours = [edge.load_tflite(tmp_path / f)(x).numpy() for f in ("s.tflite", "d.tflite")]

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from judges import judge
-from nets import NETS, fresh_net, images, same_snapshot, small_net, snapshot
+from nets import NETS, fresh_net, images, same_snapshot, small_net, snapshot, zeroed
 
 import miniten as mt
 from miniten import edge, nn, optim
@@ -21,23 +21,6 @@ def made(name, seed=1):
         net.train()(x)  # batch norms get statistics that are not the initial ones
     net.eval()(x)
     return net, x
-
-
-def zeroed(net, kept):
-    """The net with everything outside the kept indices at zero."""
-    net = copy.deepcopy(net)
-    state = dict(net.state_dict())
-    with mt.no_grad():
-        for name, axes in kept.items():
-            if "running" in name:
-                continue
-            t = state[name]
-            full = t.numpy().copy()
-            for axis, indices in axes.items():
-                gone = np.setdiff1d(np.arange(full.shape[axis]), indices)
-                full[(slice(None),) * axis + (gone,)] = 0
-            t[...] = mt.tensor(full)
-    return net
 
 
 @pytest.mark.parametrize("name", NETS)
