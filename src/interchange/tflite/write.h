@@ -3,14 +3,21 @@
 
 namespace miniten::tflite_file {
 
+// Where the values of a sparse tensor stand: rows of its last axis, compressed.
+struct Sparsity {
+  Shape shape;                                   // of the tensor; FileTensor's is of the values
+  std::vector<int32_t> segments{0};
+  std::vector<uint16_t> indices;
+};
+
 // A model as it will stand in the file.
 struct FileTensor {
   std::string name;
   Spec spec;
   std::shared_ptr<const Quantized> quantized;
+  std::shared_ptr<const Sparsity> sparse;
   Tensor data;                                   // of constants
   bool variable = false;
-  bool sparse = false;                           // rows of its last axis are stored by their values that are not 0
 };
 struct Operator {
   std::string type;

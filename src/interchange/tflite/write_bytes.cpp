@@ -64,40 +64,20 @@ Offset quantization_table(FlatBufferBuilder& b, const Quantized& q) {
     put<int32_t>(b, S::quantized_dimension, std::max(q.axis, 0));
   });
 }
-// The rows of the last axis, compressed: values that are not 0, and where they stand.
-struct Rows {
-  std::vector<std::byte> values;
-  std::vector<int32_t> segments{0};
-  std::vector<uint16_t> indices;
-};
-Rows rows_of(const Tensor& t) {
-  Rows r;
-  size_t size = t.spec().bytes() / size_t(t.numel()), length = size_t(t.dim(-1));
-  const std::byte* data = t.view().data;
-  for (size_t i = 0, n = size_t(t.numel()); i < n; ++i) {
-    if (std::any_of(data + i * size, data + (i + 1) * size, [](std::byte v) { return v != std::byte{}; })) {
-      r.values.insert(r.values.end(), data + i * size, data + (i + 1) * size);
-      r.indices.push_back(uint16_t(i % length));
-    }
-    if ((i + 1) % length == 0) r.segments.push_back(int32_t(r.indices.size()));
-  }
-  return r;
-}
-Offset sparsity_table(FlatBufferBuilder& b, const Tensor& t) {
-  Rows r = rows_of(t);
-  bool narrow = t.dim(-1) <= 256;
+Offset sparsity_table(FlatBufferBuilder& b, const Sparsity& s) {
+  bool narrow = s.shape[s.shape.rank - 1] <= 256;
   auto vector = [&](auto offset) { return table(b, [&] { put_offset(b, 0, offset); }); };
-  Offset segments = vector(b.CreateVector(r.segments)), indices;
-  if (narrow) indices = vector(b.CreateVector(std::vector<uint8_t>(r.indices.begin(), r.indices.end())));
-  else indices = vector(b.CreateVector(r.indices));
+  Offset segments = vector(b.CreateVector(s.segments)), indices;
+  if (narrow) indices = vector(b.CreateVector(std::vector<uint8_t>(s.indices.begin(), s.indices.end())));
+  else indices = vector(b.CreateVector(s.indices));
   std::vector<int32_t> order;
   std::vector<Offset> levels;
-  for (int i = 0; i < t.rank(); ++i) {
+  for (int i = 0; i < s.shape.rank; ++i) {
     order.push_back(i);
-    bool last = i + 1 == t.rank();
+    bool last = i + 1 == s.shape.rank;
     levels.push_back(table(b, [&] {
       put<int8_t>(b, S::format, last ? S::sparse_csr : S::dense);
-      put<int32_t>(b, S::dense_size, last ? 0 : int32_t(t.dim(i)));
+      put<int32_t>(b, S::dense_size, last ? 0 : int32_t(s.shape[i]));
       if (!last) return;
       put<uint8_t>(b, S::array_segments_type, S::int32_vector);
       put_offset(b, S::array_segments, segments);
@@ -113,14 +93,15 @@ Offset sparsity_table(FlatBufferBuilder& b, const Tensor& t) {
   });
 }
 Offset tensor_table(FlatBufferBuilder& b, const FileTensor& t, uint32_t buffer) {
-  auto shape = b.CreateVector(int32s(t.spec.shape));
+  auto shape = b.CreateVector(int32s(t.sparse ? t.sparse->shape : t.spec.shape));
+  Offset sparsity = t.sparse ? sparsity_table(b, *t.sparse) : Offset();
   auto name = b.CreateString(t.name);
-  Offset q = t.quantized ? quantization_table(b, *t.quantized) : Offset(), sparsity = t.sparse ? sparsity_table(b, t.data) : Offset();
+  Offset q = t.quantized ? quantization_table(b, *t.quantized) : Offset();
   return table(b, [&] {
     put_offset(b, S::shape, shape);
     put_offset(b, S::tensor_name, name);
-    put_offset(b, S::quantization, q);
     put_offset(b, S::sparsity, sparsity);
+    put_offset(b, S::quantization, q);
     put<uint32_t>(b, S::buffer, buffer);
     put<int8_t>(b, S::type, int8_t(S::type_of(t.spec.dtype)));
     put<uint8_t>(b, S::is_variable, t.variable);
@@ -173,8 +154,7 @@ std::vector<std::byte> bytes_of(const Model& m) {
     uint32_t buffer = 0;
     if (t.data) {
       buffer = uint32_t(buffers.size());
-      std::vector<std::byte> values = t.sparse ? rows_of(t.data).values : std::vector<std::byte>();
-      buffers.push_back(t.sparse ? buffer_table(b, values.data(), values.size()) : buffer_table(b, t.data.view().data, t.spec.bytes()));
+      buffers.push_back(buffer_table(b, t.data.view().data, t.spec.bytes()));
     }
     tensors.push_back(tensor_table(b, t, buffer));
   }

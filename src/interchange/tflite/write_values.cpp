@@ -49,11 +49,12 @@ Shape ranked(const Shape& shape, int rank) {                 // ones in front
   for (Dim d : shape) s.push(d);
   return s;
 }
-int64_t zero_bytes(const Tensor& t) {                        // elements of zero bytes alone
+bool is_zero(const std::byte* data, size_t size) { return std::all_of(data, data + size, [](std::byte v) { return v == std::byte{}; }); }
+int64_t zero_elements(const Tensor& t) {
   size_t size = t.spec().bytes() / size_t(t.numel());
   int64_t n = 0;
   const std::byte* data = t.view().data;
-  for (int64_t i = 0; i < t.numel(); ++i, data += size) n += std::all_of(data, data + size, [](std::byte v) { return v == std::byte{}; });
+  for (int64_t i = 0; i < t.numel(); ++i, data += size) n += is_zero(data, size);
   return n;
 }
 // Of the kinds that DENSIFY takes, and its readers: behind one XNNPACK prepares no FULLY_CONNECTED of int8.
@@ -61,7 +62,7 @@ bool sparse_is_smaller(const Tensor& t, const QuantizedRef& q) {
   if (t.dtype() == DType::i8 && t.rank() < 3) return false;
   if (t.rank() < 1 || t.numel() < 64 || (t.dtype() != DType::f32 && t.dtype() != DType::f16 && t.dtype() != DType::i8)) return false;
   auto dense = int64_t(t.spec().bytes()), rows = t.numel() / t.dim(-1), size = dense / t.numel();
-  return (t.numel() - zero_bytes(t)) * (size + (t.dim(-1) > 256 ? 2 : 1)) + 4 * (rows + 1) + 400 + (q ? 12 * int64_t(q->scale.size()) : 0) < dense && t.dim(-1) <= 65536;
+  return (t.numel() - zero_elements(t)) * (size + (t.dim(-1) > 256 ? 2 : 1)) + 4 * (rows + 1) + 400 + (q ? 12 * int64_t(q->scale.size()) : 0) < dense && t.dim(-1) <= 65536;
 }
 Tensor to_integers(const Tensor& t, const Quantized& q) {    // scales along q.axis
   Tensor wide = Tensor::empty({DType::f32, t.shape()}), out = Tensor::empty({q.dtype, t.shape()});
@@ -94,18 +95,36 @@ int Writer::variable(const Spec& spec, std::string_view hint) {
   file.tensors[size_t(id)].variable = true;
   return id;
 }
-int Writer::named_constant(const Tensor& given, std::string name, QuantizedRef q, bool sparse) {
+int Writer::sparse_constant(const Tensor& given, std::string name, QuantizedRef q) {
+  Tensor t = given.view().is_contiguous() ? given : given.clone();
+  auto s = std::make_shared<Sparsity>();
+  s->shape = t.shape();
+  size_t size = t.spec().bytes() / size_t(t.numel()), length = size_t(t.dim(-1)), used = 0;
+  const std::byte* data = t.view().data;
+  Tensor values = Tensor::empty({t.dtype(), {t.numel() - zero_elements(t)}});
+  for (size_t i = 0, n = size_t(t.numel()); i < n; ++i) {
+    if (!is_zero(data + i * size, size)) {
+      std::memcpy(values.view().data + size * used++, data + i * size, size);
+      s->indices.push_back(uint16_t(i % length));
+    }
+    if ((i + 1) % length == 0) s->segments.push_back(int32_t(used));
+  }
+  int id = add(std::move(name), values.spec(), std::move(q));
+  file.tensors[size_t(id)].data = values;
+  file.tensors[size_t(id)].sparse = s;
+  return id;
+}
+int Writer::named_constant(const Tensor& given, std::string name, QuantizedRef q) {
   Tensor t = given.view().is_contiguous() ? given : given.clone();
   std::string_view bytes(reinterpret_cast<const char*>(t.view().data), t.spec().bytes());
   auto [first, last] = contents_.equal_range(std::hash<std::string_view>()(bytes));
   for (; first != last; ++first) {                               // the same numbers stand once
     const FileTensor& known = file.tensors[size_t(first->second)];
-    if (known.spec == t.spec() && known.sparse == sparse && same(known.quantized, q) && std::memcmp(known.data.view().data, t.view().data, t.spec().bytes()) == 0) return first->second;
+    if (known.spec == t.spec() && !known.sparse && same(known.quantized, q) && std::memcmp(known.data.view().data, t.view().data, t.spec().bytes()) == 0) return first->second;
   }
   contents_.emplace(std::hash<std::string_view>()(bytes), int(file.tensors.size()));
   int id = add(std::move(name), t.spec(), std::move(q));
   file.tensors[size_t(id)].data = t;
-  file.tensors[size_t(id)].sparse = sparse;
   return id;
 }
 const Spec& Writer::spec(int tensor) const {
@@ -177,8 +196,7 @@ int Writer::stored_constant(int id, const Shape& shape, const Axes& order, const
   auto put = [&](const Tensor& value, const QuantizedRef& q) {
     int x = values_[size_t(node_->in[0])].tensor;                // and nothing that mixes int8 weights with floats
     bool mixed = value.dtype() == DType::i8 && (x < 0 || spec(x).dtype != DType::i8), sparse = o_.sparse && !mixed && sparse_is_smaller(value, q);
-    int stored = named_constant(value, name, q, sparse);
-    return sparse ? emit_one("DENSIFY", {stored}, {}, value.spec(), q) : stored;
+    return sparse ? emit_one("DENSIFY", {sparse_constant(value, name, q)}, {}, value.spec(), q) : named_constant(value, name, q);
   };
   if (as && is_float(t.dtype())) return at->second = put(to_integers(t, *as), as);
   if (o_.float16 && t.dtype() == DType::f32 && t.numel() > 1) {

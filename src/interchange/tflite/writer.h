@@ -20,7 +20,8 @@ class Writer : public TfliteWriter {
   std::vector<int> emit(std::string_view type, std::vector<int> in, ForeignAttributes options, std::vector<Spec> outputs, QuantizedRef q) override;
   int constant(const Tensor& t, std::string_view hint, QuantizedRef q) override;
   int variable(const Spec& spec, std::string_view hint) override;
-  int named_constant(const Tensor& given, std::string name, QuantizedRef q, bool sparse = false);
+  int named_constant(const Tensor& given, std::string name, QuantizedRef q);
+  int sparse_constant(const Tensor& given, std::string name, QuantizedRef q);
   const Spec& spec(int tensor) const override;
   QuantizedRef quantized(int tensor) const override;
   int reshaped(int tensor, const Shape& shape) override;
