@@ -52,8 +52,9 @@ int inspect(const Inspect& o, Output to) {
     if (device) j["latency"] = json::parse(edge::estimate_latency(*m, specs, *device).to_json());
     if (q) j["quantization"] = json::parse(q->report().to_json());
     if (p) j["pruning"] = json::parse(p->report().to_json());
+    if (!g.metadata.empty()) j["metadata"] = g.metadata;                     // of files that others made: not always UTF-8
     if (o.graph) j["graph"] = g.to_text();
-    to.out << j.dump() << "\n";
+    to.out << j.dump(-1, ' ', false, json::error_handler_t::replace) << "\n";
     return 0;
   }
   to.out << o.file << ": " << m->type_name() << ", " << with_commas(int64_t(file_bytes(o.file))) << " bytes\n"
@@ -63,6 +64,7 @@ int inspect(const Inspect& o, Output to) {
     to.out << (first ? "" : ", ") << op << " " << count;
     first = false;
   }
+  for (auto& [name, text] : g.metadata) to.out << "\n" << name << ": " << json(text.size() > 100 ? text.substr(0, 100) + ".." : text).dump(-1, ' ', true, json::error_handler_t::replace);
   to.out << "\n\n" << edge::model_summary(*m, specs, {.depth = o.depth, .device = device ? &*device : nullptr});
   if (q) to.out << "\n" << q->report().to_text();
   if (p) to.out << "\n" << p->report().to_text();

@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include "miniten/base/parallel.h"
 #include "miniten/edge/benchmark.h"
+#include "miniten/edge/export.h"
 
 namespace miniten::cli {
 
@@ -60,6 +61,9 @@ int run(const Run& o, Output to) {
   std::vector<std::string> labels = read_labels(o.labels);
   auto m = open_model(o.file);
   const Graph& g = m->graph();
+  if (labels.empty())
+    if (auto own = edge::labels_of(g); !own.empty() && g.outputs.size() == 1 && g.values[size_t(g.outputs[0])].spec.shape.rank && g.values[size_t(g.outputs[0])].spec.shape[-1] == Dim(own.size()))
+      labels = own;                                    // the file's, where they fit
   bool given = !o.inputs.empty() || !o.images.files.empty();
   std::vector<Tensor> inputs = !given ? edge::random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs, o.images.files.empty() ? std::vector<Tensor>() : read_images(*m, o.images));
   if (o.threads) set_num_threads(o.threads);

@@ -46,43 +46,77 @@ Values write_resize(TfliteWriter& w, const TfliteCall& f, const char* type) {
   const auto& at = f.call.as<ResizeAttrs>();
   if (f.q_out && !same(f.q_in[0], f.q_out)) return {};
   const Shape& y = f.out();
-  int in = w.stored(0, f.shape(0), {0, 2, 3, 1});
+  Axes order = at.axis == 1 ? Dims::iota(4) : Axes{0, 2, 3, 1};
+  int in = w.stored(0, f.shape(0), order);
   int size = w.constant(Tensor::of<int32_t>({2}, std::vector<int32_t>{int32_t(at.height), int32_t(at.width)}), "size");
-  int t = w.emit_one(type, {in, size}, {{"align_corners", int64_t{at.align_corners}}, {"half_pixel_centers", int64_t{at.half_pixel_centers}}}, {w.spec(in).dtype, {y[0], y[2], y[3], y[1]}}, w.quantized(in));
-  return {{t, y, {0, 2, 3, 1}}};
+  int t = w.emit_one(type, {in, size}, {{"align_corners", int64_t{at.align_corners}}, {"half_pixel_centers", int64_t{at.half_pixel_centers}}}, {w.spec(in).dtype, ordered(y, order)}, w.quantized(in));
+  return {{t, y, order}};
 }
 constinit const TfliteRules nearest{[](TfliteWriter& w, const TfliteCall& f) { return write_resize(w, f, "RESIZE_NEAREST_NEIGHBOR"); }, TfliteRules::i8_and_i16},
     bilinear{[](TfliteWriter& w, const TfliteCall& f) { return write_resize(w, f, "RESIZE_BILINEAR"); }, TfliteRules::i8};
 
+Values write_blocks(TfliteWriter& w, const TfliteCall& f) {
+  if (f.q_out && !same(f.q_in[0], f.q_out)) return {};
+  int in = w.stored(0, f.shape(0), Dims::iota(4));
+  ForeignAttributes options{{"block_size", f.call.as<BlockAttrs>().size}};
+  return {TfliteValue::plain(w.emit_one(f.call.op.tflite.name, {in}, options, {w.spec(in).dtype, f.out()}, w.quantized(in)), f.out())};
+}
+constinit const TfliteRules blocks{write_blocks, TfliteRules::i8_and_i16};
+
+// The deep picture (n, h, w, i, j, c) and the wide one (n, h, i, w, j, c) as six axes in the deep order.
+void move_blocks(const Context& c, bool to_space) {
+  int64_t b = c.as<BlockAttrs>().size;
+  View deep = to_space ? c.in[0] : c.out[0], wide = to_space ? c.out[0] : c.in[0];
+  const Shape s = deep.spec.shape;
+  const Strides d = deep.strides, v = wide.strides;
+  int64_t channels = s[3] / (b * b);
+  deep.spec.shape = wide.spec.shape = {s[0], s[1], s[2], b, b, channels};
+  deep.strides = {d[0], d[1], d[2], b * channels * d[3], channels * d[3], d[3]};
+  wide.strides = {v[0], b * v[1], b * v[2], v[1], v[2], v[3]};
+  to_space ? copy_values(deep, wide) : copy_values(wide, deep);
+}
+
 void resize_infer(const Call& c, Specs& out) {
   const auto& at = c.as<ResizeAttrs>();
-  out.push({c.in[0].dtype, {c.in[0].shape[0], c.in[0].shape[1], at.height, at.width}});
+  Spec y = c.in[0];
+  y.shape[int(at.axis)] = at.height;
+  y.shape[int(at.axis) + 1] = at.width;
+  out.push(y);
 }
-template <class F> void each_place(const Context& c, F value) {      // value(plane, h, w)
-  const View &x = c.in[0], &y = c.out[0];
-  for (int64_t n = 0; n < y.shape()[0]; ++n)
-    for (int64_t k = 0; k < y.shape()[1]; ++k) {
-      const float* plane = x.f32() + n * x.strides[0] + k * x.strides[1];
-      float* to = y.f32() + n * y.strides[0] + k * y.strides[1];
-      for (int64_t h = 0; h < y.shape()[2]; ++h)
-        for (int64_t w = 0; w < y.shape()[3]; ++w) to[h * y.strides[2] + w * y.strides[3]] = value(plane, h, w);
-    }
+// All planes at one place.
+View place_of(const View& v, int axis, int64_t h, int64_t w) {
+  View p = v;
+  int other = axis == 2 ? 1 : 3;
+  p.spec.shape = {v.shape()[0], v.shape()[other]};
+  p.strides = {v.strides[0], v.strides[other]};
+  p.data += (h * v.strides[axis] + w * v.strides[axis + 1]) * int64_t(bits_of(v.spec.dtype) / 8);
+  return p;
 }
-void nearest_eval(const Context& c) {
-  const View& x = c.in[0];
-  const Shape &in = x.shape(), &out = c.out[0].shape();
-  bool half = c.as<ResizeAttrs>().half_pixel_centers;
-  each_place(c, [&](const float* p, int64_t h, int64_t w) { return p[nearest_source(h, in[2], out[2], half) * x.strides[2] + nearest_source(w, in[3], out[3], half) * x.strides[3]]; });
+void nearest_eval(const Context& c) {              // of any type
+  const auto& at = c.as<ResizeAttrs>();
+  const int axis = int(at.axis);
+  const Shape& in = c.in[0].shape();
+  for (int64_t h = 0; h < at.height; ++h)
+    for (int64_t w = 0; w < at.width; ++w)
+      copy_values(place_of(c.in[0], axis, nearest_source(h, in[axis], at.height, at.half_pixel_centers), nearest_source(w, in[axis + 1], at.width, at.half_pixel_centers)), place_of(c.out[0], axis, h, w));
 }
 void bilinear_eval(const Context& c) {
-  const View& x = c.in[0];
-  const Shape &in = x.shape(), &out = c.out[0].shape();
-  bool corners = c.as<ResizeAttrs>().align_corners;
-  each_place(c, [&](const float* p, int64_t h, int64_t w) {
-    Between a = linear_source(h, in[2], out[2], corners), b = linear_source(w, in[3], out[3], corners);
-    auto row = [&](int64_t i) { const float* r = p + i * x.strides[2]; return r[b.lower * x.strides[3]] * (1 - b.weight) + r[b.upper * x.strides[3]] * b.weight; };
-    return row(a.lower) * (1 - a.weight) + row(a.upper) * a.weight;
-  });
+  const auto& at = c.as<ResizeAttrs>();
+  const int axis = int(at.axis);
+  const Shape& in = c.in[0].shape();
+  for (int64_t h = 0; h < at.height; ++h)
+    for (int64_t w = 0; w < at.width; ++w) {
+      Between a = linear_source(h, in[axis], at.height, at.align_corners, at.half_pixel_centers), b = linear_source(w, in[axis + 1], at.width, at.align_corners, at.half_pixel_centers);
+      View from[] = {place_of(c.in[0], axis, a.lower, b.lower), place_of(c.in[0], axis, a.lower, b.upper), place_of(c.in[0], axis, a.upper, b.lower), place_of(c.in[0], axis, a.upper, b.upper)};
+      View to = place_of(c.out[0], axis, h, w);
+      for (int64_t n = 0; n < to.shape()[0]; ++n)
+        for (int64_t k = 0; k < to.shape()[1]; ++k) {
+          float v[4];
+          for (int i = 0; i < 4; ++i) v[i] = from[i].f32()[n * from[i].strides[0] + k * from[i].strides[1]];
+          float upper = v[0] * (1 - b.weight) + v[1] * b.weight, lower = v[2] * (1 - b.weight) + v[3] * b.weight;
+          to.f32()[n * to.strides[0] + k * to.strides[1]] = upper * (1 - a.weight) + lower * a.weight;
+        }
+    }
 }
 constexpr Traits pointwise{.pointwise = true};
 
@@ -92,8 +126,8 @@ int64_t nearest_source(int64_t o, int64_t in, int64_t out, bool half) {
   float scale = float(in) / float(out);
   return std::min<int64_t>(int64_t(std::floor((float(o) + (half ? 0.5f : 0.0f)) * scale)), in - 1);
 }
-Between linear_source(int64_t o, int64_t in, int64_t out, bool corners) {
-  float at = corners ? (out > 1 ? float(o) * float(in - 1) / float(out - 1) : 0) : std::max((float(o) + 0.5f) * (float(in) / float(out)) - 0.5f, 0.0f);
+Between linear_source(int64_t o, int64_t in, int64_t out, bool corners, bool half) {
+  float at = corners ? (out > 1 ? float(o) * float(in - 1) / float(out - 1) : 0) : half ? std::max((float(o) + 0.5f) * (float(in) / float(out)) - 0.5f, 0.0f) : float(o) * (float(in) / float(out));
   int64_t lower = std::min<int64_t>(int64_t(at), in - 1);
   return {lower, std::min(lower + 1, in - 1), at - float(lower)};
 }
@@ -116,5 +150,17 @@ constinit const OpDef resize_nearest_form{.name = "resize_nearest", .doc = "near
     .traits = {.movement = true}, .tflite = {"RESIZE_NEAREST_NEIGHBOR", 1, &nearest}, .attrs = codec<ResizeAttrs>};
 constinit const OpDef resize_bilinear_form{.name = "resize_bilinear", .doc = "bilinear of (N, C, H, W)", .infer = resize_infer, .eval = bilinear_eval,
     .tflite = {"RESIZE_BILINEAR", 1, &bilinear}, .attrs = codec<ResizeAttrs>};
+constinit const OpDef depth_to_space_form{.name = "depth_to_space", .doc = "blocks of channels as places", .infer = [](const Call& c, Specs& out) {
+      const Shape& x = c.in[0].shape;
+      int64_t b = c.as<BlockAttrs>().size;
+      out.push({c.in[0].dtype, {x[0], x[1] * b, x[2] * b, x[3] / (b * b)}});
+    },
+    .eval = [](const Context& c) { move_blocks(c, true); }, .traits = {.movement = true}, .tflite = {"DEPTH_TO_SPACE", 1, &blocks}, .attrs = codec<BlockAttrs>};
+constinit const OpDef space_to_depth_form{.name = "space_to_depth", .doc = "blocks of places as channels", .infer = [](const Call& c, Specs& out) {
+      const Shape& x = c.in[0].shape;
+      int64_t b = c.as<BlockAttrs>().size;
+      out.push({c.in[0].dtype, {x[0], x[1] / b, x[2] / b, x[3] * b * b}});
+    },
+    .eval = [](const Context& c) { move_blocks(c, false); }, .traits = {.movement = true}, .tflite = {"SPACE_TO_DEPTH", 1, &blocks}, .attrs = codec<BlockAttrs>};
 
 }  // namespace miniten::to_tflite

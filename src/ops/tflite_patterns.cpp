@@ -54,39 +54,106 @@ Found tanh_gelu(const PatternGraph& graph, int y) {
   return {{y, &tanh_gelu_form, nullptr, {x}, {}}};
 }
 
+// Of (N, H, W, C) where both axes say so, else of (N, C, H, W).
+Found along_either(Found (*find)(const PatternGraph&, int, int, bool), const PatternGraph& graph, int y) {
+  for (auto [first, both] : {std::pair(1, true), {2, false}, {1, false}})
+    if (Found f = find(graph, y, first, both); !f.empty()) return f;
+  return {};
+}
+
 // Columns, then rows, taken by constant indices.
-Found nearest(const PatternGraph& graph, int y) {
+Found nearest_along(const PatternGraph& graph, int y, int first, bool both) {
   Look g{graph};
   const Shape shape = graph.spec(y).shape;
-  if (shape.rank != 4 || graph.spec(y).dtype != DType::f32) return {};
   int x = y;
   std::vector<int64_t> index[2];                                  // of rows, of columns
-  for (int axis : {3, 2}) {
+  for (int axis : {first + 1, first}) {
     if (!g.is(x, gather_op) || g.attrs<AxisAttrs>(x).axis != axis) continue;
     const Tensor* t = graph.constant(g.in(x, 1));
     if (!t || t->rank() != 1 || t->dtype() != DType::i64) return {};
-    index[axis - 2] = t->to_vector<int64_t>();
+    index[axis - first] = t->to_vector<int64_t>();
     x = g.in(x, 0);
   }
-  if (x == y) return {};
+  if (x == y || (both && index[0].empty())) return {};
   const Shape from = graph.spec(x).shape;
   for (bool half : {false, true}) {
     bool fits = true;
     for (int i : {0, 1}) {
-      int64_t in = from[2 + i], out = shape[2 + i];
+      int64_t in = from[first + i], out = shape[first + i];
       fits &= out >= in && (index[i].empty() ? in == out : int64_t(index[i].size()) == out);
       for (size_t o = 0; fits && o < index[i].size(); ++o) fits &= index[i][o] == nearest_source(int64_t(o), in, out, half);
     }
-    if (fits) return {{y, &resize_nearest_form, std::make_shared<ResizeAttrs>(ResizeAttrs{shape[2], shape[3], false, half}), {x}, {}}};
+    if (fits) return {{y, &resize_nearest_form, std::make_shared<ResizeAttrs>(ResizeAttrs{shape[first], shape[first + 1], false, half, first}), {x}, {}}};
   }
   return {};
+}
+Found nearest(const PatternGraph& graph, int y) {
+  if (graph.spec(y).shape.rank != 4 || bits_of(graph.spec(y).dtype) < 8 || !graph.spec(y).shape.is_static()) return {};
+  return along_either(nearest_along, graph, y);
+}
+
+// reshape(permute(reshape(x))) as blocks of images (N, H, W, C) move.
+Found blocks(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!g.is(y, reshape_op) || graph.spec(y).shape.rank != 4) return {};
+  int moved = g.in(y, 0), cut = -1;
+  if (!g.is(moved, permute_op) || g.attrs<PermuteAttrs>(moved).order != Axes{0, 1, 3, 2, 4, 5} || !g.is(cut = g.in(moved, 0), reshape_op)) return {};
+  int x = g.in(cut, 0);
+  const Shape from = graph.spec(x).shape, by = graph.spec(cut).shape, to = graph.spec(y).shape;
+  if (from.rank != 4 || by.rank != 6 || graph.constant(x)) return {};
+  auto found = [&](const OpDef& form, int64_t b) -> Found { return {{y, &form, std::make_shared<BlockAttrs>(BlockAttrs{b}), {x}, {}}}; };
+  if (int64_t b = by[3]; by == Shape{from[0], from[1], from[2], b, b, from[3] / (b * b)} && to == Shape{from[0], from[1] * b, from[2] * b, by[5]}) return found(depth_to_space_form, b);
+  if (int64_t b = by[2]; by == Shape{from[0], from[1] / b, b, from[2] / b, b, from[3]} && to == Shape{from[0], by[1], by[3], b * b * from[3]}) return found(space_to_depth_form, b);
+  return {};
+}
+
+// a + (b - a) * part, a and b taken by constant indices: columns of what rows gave.
+Found bilinear_along(const PatternGraph& graph, int y, int first, bool both) {
+  Look g{graph};
+  const Shape shape = graph.spec(y).shape;
+  struct { std::vector<int64_t> lower, upper; std::vector<float> part; } at[2];
+  int x = y;
+  for (int axis : {first + 1, first}) {
+    if (!g.is(x, add_op) || !g.plain(x)) continue;
+    int a = g.in(x, 0), scaled = g.in(x, 1);
+    if (!g.is(a, gather_op) || !g.is(scaled, mul_op) || !g.plain(scaled) || g.attrs<AxisAttrs>(a).axis != axis) continue;
+    int difference = g.in(scaled, 0);
+    if (!g.is(difference, sub_op) || !g.plain(difference) || g.in(difference, 1) != a) return {};
+    int b = g.in(difference, 0);
+    if (!g.is(b, gather_op) || g.attrs<AxisAttrs>(b).axis != axis || g.in(b, 0) != g.in(a, 0)) return {};
+    const Tensor *lower = graph.constant(g.in(a, 1)), *upper = graph.constant(g.in(b, 1)), *part = graph.constant(g.in(scaled, 1));
+    if (!lower || !upper || !part || lower->dtype() != DType::i64 || upper->dtype() != DType::i64 || part->dtype() != DType::f32 || part->numel() != shape[axis]) return {};
+    at[axis - first] = {lower->to_vector<int64_t>(), upper->to_vector<int64_t>(), part->to_vector<float>()};
+    x = g.in(a, 0);
+  }
+  if (x == y || graph.constant(x) || (both && at[0].lower.empty())) return {};
+  const Shape from = graph.spec(x).shape;
+  for (auto [corners, half] : {std::pair(false, true), {true, false}, {false, false}}) {
+    bool fits = true;
+    for (int i : {0, 1}) {
+      int64_t in = from[first + i], out = shape[first + i];
+      fits &= at[i].lower.empty() ? in == out : int64_t(at[i].lower.size()) == out && int64_t(at[i].upper.size()) == out;
+      for (size_t o = 0; fits && o < at[i].lower.size(); ++o) {
+        Between want = linear_source(int64_t(o), in, out, corners, half);
+        int64_t lower = at[i].lower[o], upper = at[i].upper[o];
+        float part = lower == upper ? 0 : at[i].part[o];
+        fits &= lower == want.lower && std::abs(part - (want.lower == want.upper ? 0 : want.weight)) <= 2e-6f && (part == 0 || upper == want.upper);
+      }
+    }
+    if (fits) return {{y, &resize_bilinear_form, std::make_shared<ResizeAttrs>(ResizeAttrs{shape[first], shape[first + 1], corners, half, first}), {x}, {}}};
+  }
+  return {};
+}
+Found bilinear_places(const PatternGraph& graph, int y) {
+  if (graph.spec(y).shape.rank != 4 || graph.spec(y).dtype != DType::f32 || graph.op(y) != &add_op) return {};
+  return along_either(bilinear_along, graph, y);
 }
 
 bool interpolates(const Tensor& t, int64_t in, int64_t out, bool corners) {       // t: (out, in)
   std::vector<float> m = t.to_vector<float>();
   for (int64_t o = 0; o < out; ++o) {
     std::vector<float> row(size_t(in), 0.0f);
-    Between b = linear_source(o, in, out, corners);
+    Between b = linear_source(o, in, out, corners, !corners);
     row[size_t(b.lower)] += 1 - b.weight;
     row[size_t(b.upper)] += b.weight;
     for (int64_t i = 0; i < in; ++i) if (std::abs(row[size_t(i)] - m[size_t(o * in + i)]) > 2e-6f) return false;
@@ -113,7 +180,7 @@ Found bilinear(const PatternGraph& graph, int y) {
   for (bool corners : {false, true}) {
     bool fits = (rows ? interpolates(*rows, from[2], shape[2], corners) : from[2] == shape[2]) &&
                 (columns ? interpolates(miniten::transpose(*columns).clone(), from[3], shape[3], corners) : from[3] == shape[3]);
-    if (fits) return {{y, &resize_bilinear_form, std::make_shared<ResizeAttrs>(ResizeAttrs{shape[2], shape[3], corners, !corners}), {x}, {}}};
+    if (fits) return {{y, &resize_bilinear_form, std::make_shared<ResizeAttrs>(ResizeAttrs{shape[2], shape[3], corners, !corners, 2}), {x}, {}}};
   }
   return {};
 }
@@ -121,7 +188,7 @@ Found bilinear(const PatternGraph& graph, int y) {
 }  // namespace
 
 std::span<const Pattern> tflite_patterns() {
-  static constexpr Pattern all[] = {hard_swish, leaky, tanh_gelu, nearest, bilinear};
+  static constexpr Pattern all[] = {hard_swish, leaky, tanh_gelu, nearest, bilinear, bilinear_places, blocks};
   return all;
 }
 

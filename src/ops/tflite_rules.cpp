@@ -76,11 +76,11 @@ int axis_of(const ForeignNode& n, int64_t axis, int rank) {
   return int(axis < 0 ? axis + rank : axis);
 }
 
-Window window_of(const ForeignNode& n, const Shape& x, int64_t kernel_h, int64_t kernel_w) {
+Window window_of(const ForeignNode& n, const Shape& x, int64_t kernel_h, int64_t kernel_w, int64_t first_padding) {
   if (x.rank != 4) n.fail("images (N, H, W, C)", x.text());
   Window w{{n.integer("stride_h", 1), n.integer("stride_w", 1)}, {n.integer("dilation_h_factor", 1), n.integer("dilation_w_factor", 1)}, {0, 0, 0, 0}};
   int64_t kernel[]{kernel_h, kernel_w};
-  int64_t padding = n.integer("padding", 0);
+  int64_t padding = n.integer("padding", 0) - first_padding;
   if (padding != 0 && padding != 1) n.fail("padding SAME or VALID", std::to_string(padding));
   for (int i = 0; i < 2; ++i) {
     int64_t limit = int64_t{1} << 20;

@@ -39,12 +39,16 @@ Tensor exact_sum(const ForeignNode&, int sign);                           // ADD
 Tensor exact_product(const ForeignNode&);                                 // MUL
 Tensor exact_relu(const ForeignNode&);                                    // RELU and its kin
 Tensor exact_softmax(const ForeignNode&);
+Tensor exact_function(const ForeignNode&);                                // of one byte, by a table; null: not of these
+Tensor exact_slopes(const ForeignNode&);                                  // LEAKY_RELU, PRELU
+Tensor exact_mean(const ForeignNode&, const Axes&, bool keep);
+Tensor exact_products(const ForeignNode&);                                // BATCH_MATMUL
 
 // Of what overwrites a variable: refused in a branch that is computed whether it is chosen or not.
 void require_unconditional(const ForeignNode&);
 
 // Windows of two axes by the file's padding, SAME or VALID.
 struct Window { Dims stride, dilation, padding; };
-Window window_of(const ForeignNode&, const Shape& x, int64_t kernel_h, int64_t kernel_w);
+Window window_of(const ForeignNode&, const Shape& x, int64_t kernel_h, int64_t kernel_w, int64_t first_padding = 0);     // the number of SAME
 
 }  // namespace miniten::tflite

@@ -110,12 +110,12 @@ Tensors depthwise_conv_2d(const ForeignNode& n) {
     n.fail("images and weights (1, H, W, C * multiplier)", x.spec().text() + " and " + w.spec().text());
   return {convolve(n, w, x.dim(3))};
 }
-Tensors transpose_conv(const ForeignNode& n) {                            // output shape, weights (O, H, W, I), x, bias
-  auto size = n.constant_integers(0);
-  Tensor w = arranged(n, 1, {3, 0, 1, 2}), x = real(n, 2);
+// x and weights (O, H, W, I) give a picture of that size. at: of x; the weights and the bias stand at the places given.
+Tensors transposed(const ForeignNode& n, const std::vector<int64_t>& size, int x_at, int w_at, int bias_at, int64_t first_padding) {
+  Tensor w = arranged(n, w_at, {3, 0, 1, 2}), x = real(n, x_at);
   if (size.size() != 4 || x.rank() != 4 || w.dim(0) != x.dim(3) || w.dim(1) != size[3]) n.fail("an output shape, images and weights (O, H, W, I)", x.spec().text() + " and " + w.spec().text());
   for (int64_t d : size) if (d < 1 || d > (int64_t{1} << 20)) n.fail("output sizes of 1 or more", std::to_string(d));
-  Window at = window_of(n, {size[0], size[1], size[2], size[3]}, w.dim(2), w.dim(3));
+  Window at = window_of(n, {size[0], size[1], size[2], size[3]}, w.dim(2), w.dim(3), first_padding);
   for (int i = 0; i < 2; ++i) {                                           // the convolution that goes the other way fits
     int64_t reach = w.dim(i + 2), whole = size[size_t(i) + 1] + at.padding[i] + at.padding[i + 2];
     if (whole < reach || (whole - reach) / at.stride[i] + 1 != x.dim(i + 1)) n.fail("an output that a convolution takes back to " + x.spec().text(), std::to_string(size[size_t(i) + 1]));
@@ -123,15 +123,20 @@ Tensors transpose_conv(const ForeignNode& n) {                            // out
   Conv2dAttrs a{.stride = at.stride, .padding = at.padding};
   a.extent = {size[1], size[2]};
   if (is_exact(n)) {
-    Whole o = whole_operands(n, 2, w, 1, 3);
+    Whole o = whole_operands(n, x_at, w, w_at, bias_at);
     Tensor sums = apply(conv2d_input_op, {to_nchw(o.x), o.w}, a);
     if (o.bias) sums = sums + miniten::reshape(o.bias, {1, -1, 1, 1});
-    return {to_nhwc(requantized(n, sums, multipliers_of(n, 2, 1), 1))};
+    return {to_nhwc(requantized(n, sums, multipliers_of(n, x_at, w_at), 1))};
   }
-  w = real(n, w, n.quantized_input(1), 1);
+  w = real(n, w, n.quantized_input(w_at), 1);
   Tensor y = apply(conv2d_input_op, {to_nchw(x), w}, a);
-  if (Tensor b = bias_of(n, 3, 2, 1)) y = y + miniten::reshape(b, {1, -1, 1, 1});
+  if (Tensor b = bias_of(n, bias_at, x_at, w_at)) y = y + miniten::reshape(b, {1, -1, 1, 1});
   return {to_nhwc(result(n, activated(n, y)))};
+}
+Tensors transpose_conv(const ForeignNode& n) { return transposed(n, n.constant_integers(0), 2, 1, 3, 0); }     // output shape, weights, x, bias
+Tensors transpose_conv_with_bias(const ForeignNode& n) {                  // of MediaPipe: x, weights, bias; SAME is 1
+  const Shape y = n.output_spec(0).shape;
+  return transposed(n, {y.begin(), y.end()}, 0, 1, 2, 1);
 }
 
 Tensors pool(const ForeignNode& n) {
@@ -164,7 +169,7 @@ Tensors pool(const ForeignNode& n) {
 Compositions layer_rules() {
   static constexpr ForeignComposition rules[] = {
       {"tflite", "FULLY_CONNECTED", fully_connected}, {"tflite", "CONV_2D", conv_2d}, {"tflite", "DEPTHWISE_CONV_2D", depthwise_conv_2d},
-      {"tflite", "TRANSPOSE_CONV", transpose_conv}, {"tflite", "AVERAGE_POOL_2D", pool}, {"tflite", "MAX_POOL_2D", pool}, {"tflite", "L2_POOL_2D", pool}};
+      {"tflite", "TRANSPOSE_CONV", transpose_conv}, {"tflite", "custom Convolution2DTransposeBias", transpose_conv_with_bias}, {"tflite", "AVERAGE_POOL_2D", pool}, {"tflite", "MAX_POOL_2D", pool}, {"tflite", "L2_POOL_2D", pool}};
   return rules;
 }
 

@@ -56,7 +56,11 @@ Tensors add_n(const ForeignNode& n) {
 }
 
 Tensors unary(const ForeignNode& n) {
-  if (is_exact(n) && n.type().starts_with("RELU")) return {exact_relu(n)};
+  if (is_exact(n)) {
+    if (n.type().starts_with("RELU")) return {exact_relu(n)};
+    if (n.type() == "LEAKY_RELU") return {exact_slopes(n)};
+    if (Tensor y = exact_function(n)) return {y};
+  }
   Tensor x = operand(n, 0), y;
   std::string_view type = n.type();
   bool plain = is_plain(x);
@@ -94,8 +98,9 @@ Tensors unary(const ForeignNode& n) {
   return {result(n, activated(n, y))};
 }
 Tensors prelu(const ForeignNode& n) {
+  if (is_exact(n)) return {exact_slopes(n)};
   Tensor x = real(n, 0);
-  return {result(n, miniten::where(greater_equal(x, scalar(x, 0)), x, x * real(n, 1)))};
+  return {result(n, miniten::where(greater(x, scalar(x, 0)), x, x * real(n, 1)))};
 }
 Tensors local_response(const ForeignNode& n) {
   Tensor x = real(n, 0);
@@ -154,8 +159,18 @@ Tensors reduce(const ForeignNode& n) {
   std::string_view type = n.type();
   DType t = n.output_spec(0).dtype;
   Tensor y;
+  if (is_exact(n) && type == "MEAN") return {exact_mean(n, axes, keep)};
+  if (is_exact(n) && (type == "REDUCE_MAX" || type == "REDUCE_MIN")) {     // equal scales: integers are compared
+    Tensor whole = miniten::cast(as_output(n, 0), DType::f32);
+    return {miniten::cast(type == "REDUCE_MAX" ? miniten::max(whole, axes, keep) : miniten::min(whole, axes, keep), t)};
+  }
   if (type == "REDUCE_ANY") return {miniten::cast(miniten::max(miniten::cast(x, DType::f32), axes, keep), DType::boolean)};
   if (type == "REDUCE_ALL") return {miniten::cast(miniten::min(miniten::cast(x, DType::f32), axes, keep), DType::boolean)};
+  if (type == "MEAN" && !keep && is_quantized(t, n.quantized_output(0))) {   // the integers lose the axes
+    Shape kept;
+    for (int i = 0; i < x.rank(); ++i) if (!axes.has(i)) kept.push(x.dim(i));
+    return {miniten::reshape(result(n, mean(x, axes, true)), kept)};
+  }
   if (plain) x = in_doubles(x);
   if (type == "SUM") y = sum(x, axes, keep);
   else if (type == "MEAN") y = mean(x, axes, keep);
@@ -184,6 +199,7 @@ Tensors top_k(const ForeignNode& n) {
 }
 
 Tensors batch_matmul(const ForeignNode& n) {
+  if (is_exact(n)) return {exact_products(n)};
   Tensor a = operand(n, 0), b = operand(n, 1);
   if (a.rank() < 2 || b.rank() < 2) n.fail("matrices", a.spec().text() + " and " + b.spec().text());
   if (n.integer("adj_x", 0)) a = transpose(a);
@@ -204,7 +220,7 @@ Tensors dequantize(const ForeignNode& n) { return {real(n, 0)}; }
 Tensors cast(const ForeignNode& n) {
   Tensor x = n.required(0);
   DType t = n.output_spec(0).dtype;
-  return {is_float(x.dtype()) && is_integer(t) ? miniten::cast(miniten::trunc(miniten::cast(x, DType::f64)), t) : miniten::cast(x, t)};
+  return {miniten::cast(x, t)};
 }
 Tensors fake_quant(const ForeignNode& n) {                                // in training, what quantisation does to values
   Tensor x = real(n, 0);

@@ -238,7 +238,7 @@ Values write_avg_pool(TfliteWriter& w, const TfliteCall& f) {
   require_floats(f);
   const Shape &x = f.shape(0), &y = f.out();
   if (at.dilation[0] != 1 || at.dilation[1] != 1) f.refuse("pooling without dilation", at.dilation.text());
-  if (f.q_out && at.kernel == Dims{x[2], x[3]} && at.padding == Dims{0, 0, 0, 0}) {
+  if (f.q_out && !same(f.q_in[0], f.q_out) && at.kernel == Dims{x[2], x[3]} && at.padding == Dims{0, 0, 0, 0}) {
     int in = w.stored(0, x, {0, 2, 3, 1});
     int axes = w.constant(Tensor::of<int32_t>({2}, std::vector<int32_t>{1, 2}), "axes");
     return {{w.emit_one("MEAN", {in, axes}, {{"keep_dims", int64_t{1}}}, typed(DType::f32, f.q_out, {y[0], 1, 1, y[1]}), f.q_out), y, {0, 2, 3, 1}}};

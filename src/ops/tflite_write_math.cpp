@@ -22,27 +22,28 @@ One one(TfliteWriter& w, const TfliteCall& f) {
   return {w, f, x, w.spec(x.tensor)};
 }
 TfliteValue done(const One& o, int t) { return {t, o.x.pieces, o.x.order}; }
-int op(const One& o, const char* type, int x, ForeignAttributes options = {}) { return o.w.emit_one(type, {x}, std::move(options), typed(o.spec.dtype, o.f.q_out, o.spec.shape), o.f.q_out); }
-int op(const One& o, const char* type, int a, int b) { return o.w.emit_one(type, {a, b}, {}, o.spec); }
+int op(const One& o, std::string_view type, int x, ForeignAttributes options = {}) { return o.w.emit_one(type, {x}, std::move(options), typed(o.spec.dtype, o.f.q_out, o.spec.shape), o.f.q_out); }
+int op(const One& o, std::string_view type, int a, int b) { return o.w.emit_one(type, {a, b}, {}, o.spec); }
 int n(const One& o, double v) { return number(o.w, v, o.spec.dtype); }
 
-struct Name { const char* at; };
-template <size_t N> struct Text { char at[N]; constexpr Text(const char (&s)[N]) { for (size_t i = 0; i < N; ++i) at[i] = s[i]; } };
-template <Text type> Values write_unary(TfliteWriter& w, const TfliteCall& f) {
+// Rules that serve several rows write the builtin of the row.
+std::string_view builtin(const TfliteCall& f) { return f.call.op.tflite.name; }
+Values write_unary(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, {DType::f32});
   One o = one(w, f);
-  return {done(o, op(o, type.at, o.x.tensor))};
+  return {done(o, op(o, builtin(f), o.x.tensor))};
 }
-template <Text type> Values write_signed(TfliteWriter& w, const TfliteCall& f) {    // of int32 too
+Values write_signed(TfliteWriter& w, const TfliteCall& f) {    // of int32 too
   require_type(f, {DType::f32, DType::i32});
   One o = one(w, f);
-  return {done(o, op(o, type.at, o.x.tensor))};
+  return {done(o, op(o, builtin(f), o.x.tensor))};
 }
-template <int (*formula)(const One&, int x)> Values write_formula(TfliteWriter& w, const TfliteCall& f) {
+__attribute__((noinline)) Values write_with(TfliteWriter& w, const TfliteCall& f, int (*formula)(const One&, int x)) {
   require_type(f, {DType::f32});
   One o = one(w, f);
   return {done(o, formula(o, o.x.tensor))};
 }
+template <int (*formula)(const One&, int x)> Values write_formula(TfliteWriter& w, const TfliteCall& f) { return write_with(w, f, formula); }
 int log1p_of(const One& o, int x) { return op(o, "LOG", op(o, "ADD", x, n(o, 1))); }
 int expm1_of(const One& o, int x) { return op(o, "SUB", op(o, "EXP", x), n(o, 1)); }
 int log2_of(const One& o, int x) { return op(o, "MUL", op(o, "LOG", x), n(o, 1.4426950408889634)); }
@@ -161,11 +162,30 @@ std::vector<int> operands(TfliteWriter& w, const TfliteCall& f, const TfliteValu
   }
   return in;
 }
-template <Text type, bool fuses> Values write_binary(TfliteWriter& w, const TfliteCall& f) {
+// Of integers that all stand for numbers alike.
+Values write_extreme(TfliteWriter& w, const TfliteCall& f) {
+  QuantizedRef q;
+  for (size_t i = 0; i < f.in.size(); ++i)
+    if (!f.is_constant(int(i))) {
+      QuantizedRef own = w.quantized(f.in[i].tensor);
+      if (!own || (q && !same(q, own)) || own->dtype != f.call.in[i].dtype) return {};
+      q = own;
+    }
+  if (!q) return {};
+  TfliteValue y = result_of(w, f);
+  std::vector<int> in;
+  for (size_t i = 0; i < f.in.size(); ++i) in.push_back(w.broadcast(int(i), f.out(), y, q));
+  y.tensor = w.emit_one(builtin(f), in, {}, {q->dtype, file_shape(y, f.out())}, q);
+  return {y};
+}
+Values write_binary(TfliteWriter& w, const TfliteCall& f) {
+  std::string_view name = builtin(f);
+  const bool fuses = name != "MAXIMUM" && name != "MINIMUM";
+  if (!fuses && !f.q_out && f.call.in[0].dtype != DType::f32)
+    if (Values y = write_extreme(w, f); !y.empty()) return y;
   require_type(f, numbers);
   const auto& at = f.call.as<ClampAttrs>();
   auto act = activation_of(at.lo, at.hi);
-  std::string_view name = type.at;
   TfliteValue y = result_of(w, f);
   ForeignAttributes options;
   bool fused = fuses && act && f.call.in[0].dtype == DType::f32;
@@ -175,10 +195,10 @@ template <Text type, bool fuses> Values write_binary(TfliteWriter& w, const Tfli
   if (!fused) y.tensor = cut(w, y.tensor, at.lo, at.hi);
   return {y};
 }
-template <Text type> Values write_compare(TfliteWriter& w, const TfliteCall& f) {
+Values write_compare(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, {DType::f32, DType::i32, DType::i64, DType::i8, DType::u8, DType::boolean});
   TfliteValue y = result_of(w, f);
-  y.tensor = w.emit_one(type.at, operands(w, f, y), {}, {DType::boolean, file_shape(y, f.out())});
+  y.tensor = w.emit_one(builtin(f), operands(w, f, y), {}, {DType::boolean, file_shape(y, f.out())});
   return {y};
 }
 Values write_where(TfliteWriter& w, const TfliteCall& f) {
@@ -204,10 +224,10 @@ Values write_pow(TfliteWriter& w, const TfliteCall& f) {
   y.tensor = cut(w, w.emit_one("POW", operands(w, f, y), {}, {f.call.out[0].dtype, file_shape(y, f.out())}), at.lo, at.hi);
   return {y};
 }
-template <Text type> Values write_plain_binary(TfliteWriter& w, const TfliteCall& f) {
+Values write_plain_binary(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, {DType::f32, DType::i32, DType::i64, DType::i8, DType::u8, DType::i16});
   TfliteValue y = result_of(w, f);
-  y.tensor = w.emit_one(type.at, operands(w, f, y), {}, {f.call.out[0].dtype, file_shape(y, f.out())});
+  y.tensor = w.emit_one(builtin(f), operands(w, f, y), {}, {f.call.out[0].dtype, file_shape(y, f.out())});
   return {y};
 }
 
@@ -218,7 +238,7 @@ TfliteValue whole(TfliteWriter& w, const TfliteCall& f, Axes& order) {          
   order = axes ? *axes : Dims::iota(shape.rank);
   return {w.stored(0, shape, order), shape, order};
 }
-template <Text type> Values write_reduce(TfliteWriter& w, const TfliteCall& f) {
+Values write_reduce(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, numbers);
   Axes order;
   TfliteValue x = whole(w, f, order);
@@ -229,30 +249,30 @@ template <Text type> Values write_reduce(TfliteWriter& w, const TfliteCall& f) {
   int in = x.tensor;
   DType t = f.call.out[0].dtype;
   if (t != f.call.in[0].dtype) in = w.emit_one("CAST", {in}, {}, {t, w.spec(in).shape});
-  x.tensor = w.emit_one(type.at, {in, list}, {{"keep_dims", int64_t{1}}}, typed(t, f.q_out, ordered(f.out(), order)), f.q_out);
+  x.tensor = w.emit_one(builtin(f), {in, list}, {{"keep_dims", int64_t{1}}}, typed(t, f.q_out, ordered(f.out(), order)), f.q_out);
   x.pieces = f.out();
   return {x};
 }
-template <Text type> Values write_arg(TfliteWriter& w, const TfliteCall& f) {          // the axis goes; ours stays with one element
+Values write_arg(TfliteWriter& w, const TfliteCall& f) {          // the axis goes; ours stays with one element
   require_type(f, {DType::f32, DType::i32});
   Axes order;
   TfliteValue x = whole(w, f, order);
   int axis = axis_in(order, f.call.as<AxisAttrs>().axis);
   Shape s;
   for (int i = 0; i < order.rank; ++i) if (i != axis) s.push(w.spec(x.tensor).shape[i]);
-  int t = w.emit_one(type.at, {x.tensor, number(w, axis, DType::i32)}, {{"output_type", int64_t{4}}}, {DType::i64, s});
+  int t = w.emit_one(builtin(f), {x.tensor, number(w, axis, DType::i32)}, {{"output_type", int64_t{4}}}, {DType::i64, s});
   return {{t, f.out(), order}};
 }
 // Along the last axis, which must lie last.
-template <Text type> Values write_last_axis(TfliteWriter& w, const TfliteCall& f) {
+Values write_last_axis(TfliteWriter& w, const TfliteCall& f) {
   require_type(f, {DType::f32});
   const Shape& shape = f.shape(0);
   Axes order;
   TfliteValue x = whole(w, f, order);
   if (order[-1] != shape.rank - 1) { order = Dims::iota(shape.rank); x = {w.stored(0, shape, order), shape, order}; }
   ForeignAttributes options;
-  if (std::string_view(type.at) == "SOFTMAX") options.emplace_back("beta", 1.0f);
-  x.tensor = w.emit_one(type.at, {x.tensor}, options, typed(DType::f32, f.q_out, ordered(shape, order)), f.q_out);
+  if (builtin(f) == "SOFTMAX") options.emplace_back("beta", 1.0f);
+  x.tensor = w.emit_one(builtin(f), {x.tensor}, options, typed(DType::f32, f.q_out, ordered(shape, order)), f.q_out);
   return {x};
 }
 Values write_cumsum(TfliteWriter& w, const TfliteCall& f) {
@@ -270,18 +290,18 @@ Values write_cumsum(TfliteWriter& w, const TfliteCall& f) {
 }  // namespace
 
 using R = TfliteRules;
-constinit const TfliteRules add{write_binary<"ADD", true>, R::i8_and_i16}, sub{write_binary<"SUB", true>, R::i8_and_i16}, mul{write_binary<"MUL", true>, R::i8_and_i16},
-    div{write_binary<"DIV", true>}, maximum{write_binary<"MAXIMUM", false>}, minimum{write_binary<"MINIMUM", false>}, pow{write_pow}, gate{write_gate},
-    equal{write_compare<"EQUAL">}, not_equal{write_compare<"NOT_EQUAL">}, less{write_compare<"LESS">}, less_equal{write_compare<"LESS_EQUAL">},
-    greater{write_compare<"GREATER">}, greater_equal{write_compare<"GREATER_EQUAL">}, where{write_where}, atan2{write_plain_binary<"ATAN2">},
-    bitwise_xor{write_plain_binary<"BITWISE_XOR">}, right_shift{write_plain_binary<"RIGHT_SHIFT">}, floor_divide{write_plain_binary<"FLOOR_DIV">}, remainder{write_plain_binary<"FLOOR_MOD">},
-    relu{write_relu, R::i8_and_i16}, leaky_relu{write_leaky_relu, R::i8_and_i16}, elu{write_elu, R::i8}, hard_swish{write_unary<"HARD_SWISH">, R::i8}, clamp{write_clamp, R::i8_and_i16}, gelu{write_gelu, R::i8}, silu{write_silu, R::i8_and_i16},
-    tanh{write_unary<"TANH">, R::i8_and_i16, R::both_sides}, sigmoid{write_unary<"LOGISTIC">, R::i8_and_i16, R::unit},
-    neg{write_signed<"NEG">}, abs{write_signed<"ABS">}, sign{write_unary<"SIGN">}, square{write_unary<"SQUARE">}, exp{write_unary<"EXP">}, log{write_unary<"LOG">}, sqrt{write_unary<"SQRT">},
-    sin{write_unary<"SIN">}, cos{write_unary<"COS">}, floor{write_unary<"FLOOR">}, ceil{write_unary<"CEIL">}, round{write_unary<"ROUND">},
+constinit const TfliteRules add{write_binary, R::i8_and_i16}, sub{write_binary, R::i8_and_i16}, mul{write_binary, R::i8_and_i16},
+    div{write_binary}, maximum{write_binary}, minimum{write_binary}, pow{write_pow}, gate{write_gate},
+    equal{write_compare}, not_equal{write_compare}, less{write_compare}, less_equal{write_compare},
+    greater{write_compare}, greater_equal{write_compare}, where{write_where}, atan2{write_plain_binary},
+    bitwise_xor{write_plain_binary}, right_shift{write_plain_binary}, floor_divide{write_plain_binary}, remainder{write_plain_binary},
+    relu{write_relu, R::i8_and_i16}, leaky_relu{write_leaky_relu, R::i8_and_i16}, elu{write_elu, R::i8}, hard_swish{write_unary, R::i8}, clamp{write_clamp, R::i8_and_i16}, gelu{write_gelu, R::i8}, silu{write_silu, R::i8_and_i16},
+    tanh{write_unary, R::i8_and_i16, R::both_sides}, sigmoid{write_unary, R::i8_and_i16, R::unit},
+    neg{write_signed}, abs{write_signed}, sign{write_unary}, square{write_unary}, exp{write_unary}, log{write_unary}, sqrt{write_unary},
+    sin{write_unary}, cos{write_unary}, floor{write_unary}, ceil{write_unary}, round{write_unary},
     log1p{write_formula<log1p_of>}, expm1{write_formula<expm1_of>}, log2{write_formula<log2_of>}, reciprocal{write_formula<reciprocal_of>}, softplus{write_formula<softplus_of>},
     tan{write_formula<tan_of>}, sinh{write_formula<sinh_of>}, cosh{write_formula<cosh_of>}, atan{write_formula<atan_of>}, asin{write_formula<asin_of>}, acos{write_formula<acos_of>},
-    trunc{write_formula<trunc_of>}, cast{write_cast}, sum{write_reduce<"SUM">}, mean{write_reduce<"MEAN">, R::i8_and_i16}, max{write_reduce<"REDUCE_MAX">}, min{write_reduce<"REDUCE_MIN">},
-    argmax{write_arg<"ARG_MAX">}, argmin{write_arg<"ARG_MIN">}, softmax{write_last_axis<"SOFTMAX">, R::i8_and_i16, R::unit}, log_softmax{write_last_axis<"LOG_SOFTMAX">}, cumsum{write_cumsum};
+    trunc{write_formula<trunc_of>}, cast{write_cast}, sum{write_reduce}, mean{write_reduce, R::i8_and_i16}, max{write_reduce}, min{write_reduce},
+    argmax{write_arg}, argmin{write_arg}, softmax{write_last_axis, R::i8_and_i16, R::unit}, log_softmax{write_last_axis}, cumsum{write_cumsum};
 
 }  // namespace miniten::to_tflite

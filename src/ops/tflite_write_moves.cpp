@@ -103,7 +103,10 @@ Values write_pad(TfliteWriter& w, const TfliteCall& f) {
   QuantizedRef q = w.quantized(x.tensor);
   std::optional<double> value;
   if (at.value != 0) value = at.value;
-  if (value && q) value = std::clamp(std::nearbyint(*value / q->scale[0]) + q->zero[0], q->dtype == DType::i16 ? -32768.0 : -128.0, q->dtype == DType::i16 ? 32767.0 : 127.0);
+  if (f.call.in[0].dtype != DType::f32 && q) {                    // integers: the format pads with what stands for 0
+    value = at.value - (f.call.in[0].dtype == DType::u8 ? 128 : 0);
+    if (*value == q->zero[0]) value.reset();
+  } else if (value && q) value = std::clamp(std::nearbyint(*value / q->scale[0]) + q->zero[0], q->dtype == DType::i16 ? -32768.0 : -128.0, q->dtype == DType::i16 ? 32767.0 : 127.0);
   x.tensor = padded(w, x.tensor, ordered(at.before, x.order), ordered(at.after, x.order), value);
   x.pieces = f.out();
   return {x};

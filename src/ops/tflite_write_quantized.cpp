@@ -65,7 +65,7 @@ Values write_qmatmul(TfliteWriter& w, const TfliteCall& f) {
 }
 DType stored_as(DType t) { return t == DType::u8 ? DType::i8 : t; }
 // Sums, differences and products.
-template <char kind> Values write_pair(TfliteWriter& w, const TfliteCall& f) {
+__attribute__((noinline)) Values write_pair_of(TfliteWriter& w, const TfliteCall& f, char kind) {
   const auto& at = f.call.as<QAddAttrs>();
   DType t = f.call.in[0].dtype;
   Axes order = Dims::iota(f.out().rank);
@@ -86,6 +86,7 @@ template <char kind> Values write_pair(TfliteWriter& w, const TfliteCall& f) {
   if (c.own) result.tensor = cut_integers(w, result.tensor, c.lo, c.hi);
   return {result};
 }
+template <char kind> Values write_pair(TfliteWriter& w, const TfliteCall& f) { return write_pair_of(w, f, kind); }
 Values write_qmatmul_pair(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<QAddAttrs>();
   DType t = f.call.in[0].dtype;
@@ -151,7 +152,7 @@ Values write_qavg_pool(TfliteWriter& w, const TfliteCall& f) {
   QuantizedRef q = of(at.y_scale, at.y_zero, f.call.in[0].dtype);
   int in = w.stored(0, x, {0, 2, 3, 1});
   Shape file{y[0], y[2], y[3], y[1]};
-  if (at.kernel == Dims{x[2], x[3]} && at.padding == Dims{0, 0, 0, 0}) {
+  if (at.kernel == Dims{x[2], x[3]} && at.padding == Dims{0, 0, 0, 0} && !same(w.quantized(in), q)) {
     int axes = w.constant(Tensor::of<int32_t>({2}, std::vector<int32_t>{1, 2}), "axes");
     return {{w.emit_one("MEAN", {in, axes}, {{"keep_dims", int64_t{1}}}, {DType::i8, file}, q), y, {0, 2, 3, 1}}};
   }

@@ -41,7 +41,7 @@ void sgd_eval(const Context& c) { c.out[0].spec.dtype == DType::f64 ? sgd_as<dou
 
 constinit const OpDef assign_op{.name = "assign", .doc = "state = value", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) { same_as_first(c, 1); out.push(c.in[0]); },
-    .eval = [](const Context& c) { if (c.piece == 0) copy_values(c.in[1], c.out[0]); }, .traits = {.writes = {1, {0}}}, .c = {"assign", 0, &c::assign}};
+    .eval = [](const Context& c) { if (c.piece == 0) copy_values(c.in[1], c.out[0]); }, .traits = {.writes = {1, {0}}}, .tflite = {"ASSIGN_VARIABLE", 1, nullptr}, .c = {"assign", 0, &c::assign}};
 
 // p, g, m, v, step, lr
 constinit const OpDef adam_op{.name = "adam", .doc = "one step of Adam or AdamW; overwrites p, m, v", .min_inputs = 6, .max_inputs = 6, .outputs = 3,

@@ -1,3 +1,4 @@
+#include <nanobind/stl/map.h>
 #include "miniten/nn/layers.h"
 #include "miniten/nn/spatial.h"
 #include "python/layer_binding.h"
@@ -97,6 +98,19 @@ void bind_sequential(nb::module_& m) {
 
 }  // namespace
 
+namespace {
+// A note of the model's file that is JSON.
+nb::object json_note(const nn::GraphModule& m, const char* name) {
+  if (!m.has_graph() || !m.graph().metadata.count(name)) return nb::none();
+  try {
+    return nb::module_::import_("json").attr("loads")(m.graph().metadata.at(name));
+  } catch (nb::python_error& e) {
+    if (!e.matches(PyExc_ValueError)) throw;
+    return nb::none();
+  }
+}
+}  // namespace
+
 void bind_layers(nb::module_& m) {
   layer<nn::Linear>(m, "Linear", "(.., in_features) -> (.., out_features); weight (out, in), bias (out,).")
       .def("__init__", [](nb::pointer_and_handle<nn::Linear> at, int64_t in, int64_t out, bool bias) { construct(at, in, out, bias); },
@@ -146,6 +160,10 @@ void bind_layers(nb::module_& m) {
            nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
       .def("reset", &nn::GraphModule::reset, "States (variables of a file, what streams from call to call) as they were when the graph came.")
       .def_prop_ro("graph", [](const nn::GraphModule& self) { return self.graph(); }, nb::rv_policy::copy)
+      .def_prop_ro("metadata", [](const nn::GraphModule& self) { return self.has_graph() ? self.graph().metadata : std::map<std::string, std::string>(); }, "What a file said beside the model: text by name.")
+      .def_prop_ro("labels", [](const nn::GraphModule& self) { return json_note(self, "labels"); }, nb::sig("def labels(self) -> list[str] | None"), "Names of the classes, if the model's file has them.")
+      .def_prop_ro("history", [](const nn::GraphModule& self) { return json_note(self, "history"); }, nb::sig("def history(self) -> dict[str, list[float]] | None"),
+                   "What training measured in each epoch, if the model's file has it.")
       .def("__deepcopy__", [](const nn::GraphModule& self, nb::dict) {
           Graph copy = self.graph();
           for (Value& v : copy.values)

@@ -51,7 +51,7 @@ class File:
         self.graph.tensors.append(t)
         return len(self.graph.tensors) - 1
 
-    def op(self, name, inputs, outputs, options=None, version=1, custom=None, **fields):
+    def op(self, name, inputs, outputs, options=None, version=1, custom=None, custom_options=None, **fields):
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, name)
         code.deprecatedBuiltinCode = min(code.builtinCode, 127)
@@ -60,6 +60,8 @@ class File:
         o = schema.OperatorT()
         o.opcodeIndex = len(self.model.operatorCodes) - 1
         o.inputs, o.outputs = list(inputs), list(outputs)
+        if custom_options is not None:
+            o.customOptions = np.frombuffer(custom_options, np.uint8)
         if options:
             table = getattr(schema, options + "T")()
             for key, value in fields.items():
@@ -86,10 +88,11 @@ class File:
         return bytes(b.Output())
 
 
-def litert(data, *runs, reference=True):
+def litert(data, *runs, reference=True, xnnpack=False):
     """The outputs of each run, with variables kept between them."""
     R = interpreter.OpResolverType
-    it = interpreter.Interpreter(model_content=data, experimental_op_resolver_type=R.BUILTIN_REF if reference else R.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    kernels = R.AUTO if xnnpack else R.BUILTIN_REF if reference else R.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    it = interpreter.Interpreter(model_content=data, experimental_op_resolver_type=kernels, num_threads=1)
     results = []
     for i, arrays in enumerate(runs):
         if i == 0:

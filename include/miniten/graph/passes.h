@@ -19,6 +19,7 @@ void fuse_sums(Graph&);                  // as fuse, and a convolution absorbs t
 void fuse_chains(Graph&);                // convolutions that read one another alone become one node that goes by bands of rows; same values
 void narrow(Graph&, Precision);          // products with constant weights are computed as the precision allows
 void recognise(Graph&, std::span<const Pattern>);        // values are computed by what a pattern names for them
+void defer_writes(Graph&);               // states are overwritten at the end; who read them after that reads what they get
 void remove_dead(Graph&);                // what no output, state or write needs
 void assign_layout(Graph&);              // copies in front of ops that want another memory order; adjacent ones cancel
 

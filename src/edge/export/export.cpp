@@ -78,11 +78,18 @@ void check_file(const char* who, const Graph& g, const Graph& back, ExportReport
     given[i] = to_port(inputs[i], ports->inputs[i]);
     theirs[i] = given[i].spec();
   }
-  if (!draws(g)) {
-    auto want = Session(bind_inputs(g, specs), exact).run(inputs), got = Session(bind_inputs(back, theirs), exact).run(given);
-    for (size_t i = 0; ports && i < got.size() && i < want.size(); ++i) got[i] = from_port(got[i], ports->outputs[i], want[i].dtype());
-    r.difference = output_difference(got, want);
+  if (draws(g)) {
+    r.notes.push_back("read again, but not run beside the model: it draws random numbers");
+    return;
   }
+  Graph own = bind_inputs(g, specs);
+  for (const State& s : own.states) {                            // a run moves them
+    Tensor& home = own.values[size_t(s.entry)].constant;
+    home = home.clone();
+  }
+  auto want = Session(own, exact).run(inputs), got = Session(bind_inputs(back, theirs), exact).run(given);
+  for (size_t i = 0; ports && i < got.size() && i < want.size(); ++i) got[i] = from_port(got[i], ports->outputs[i], want[i].dtype());
+  r.difference = output_difference(got, want);
   double limit = is_quantized(g) || r.quantization == "float16" ? 5e-2 : 1e-3;
   if (!(r.difference <= limit))
     throw Error(ErrorKind::value, who, "a file that computes what the model does", "a difference of " + std::to_string(r.difference), "nothing was written; please report this model");
@@ -260,7 +267,16 @@ void read_optimizer(const NativeFile& f, nn::Module& m, optim::Optimizer::State&
 
 }  // namespace
 
-ExportReport export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer) {
+std::vector<std::string> labels_of(const Graph& g) {
+  auto at = g.metadata.find("labels");
+  if (at == g.metadata.end()) return {};
+  auto list = nlohmann::json::parse(at->second, nullptr, false);
+  std::vector<std::string> labels;
+  if (list.is_array()) for (auto& name : list) labels.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+  return labels;
+}
+
+ExportReport export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer, const std::map<std::string, std::string>& metadata) {
   NativeFile f;
   Ref<nn::GraphModule> copy;
   auto* module = dynamic_cast<nn::GraphModule*>(&m);
@@ -279,6 +295,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
     f.kind = "graph";
   }
   if (optimizer) add_optimizer(f, m, *optimizer);
+  for (auto& [name, text] : metadata) f.graph.metadata[name] = text;
   std::vector<std::byte> bytes = native_bytes(f);
   ExportReport r{.path = path, .bytes = bytes.size(), .nodes = int(f.graph.nodes.size())};
   check_file("export_miniten", f.graph, load_native(bytes).graph, r);

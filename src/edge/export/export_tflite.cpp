@@ -98,6 +98,7 @@ ExportReport export_tflite(nn::Module& m, const std::vector<Spec>& inputs, const
   std::vector<Spec> specs = known_specs(who, m, inputs);
   Graph g = graph_for(who, m, specs);                      // its batch may be open: calibration data has its own
   if (is_quantized(g)) g = bind_inputs(g, specs);
+  defer_writes(g);
   ExportReport r{.path = path};
   r.quantization = quantized_as_asked(g, o, r.notes);
   g = bind_inputs(g, specs);

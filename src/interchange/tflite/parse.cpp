@@ -1,4 +1,4 @@
-#include <set>
+#include <cstring>
 #include "interchange/tflite/model.h"
 #include "interchange/tflite/sparse.h"
 #include "interchange/tflite/table.h"
@@ -142,6 +142,15 @@ struct Reading {
     const Table* has = o.number && t.number<uint8_t>(S::builtin_options_type) == o.number ? t.table(S::builtin_options) : nullptr;
     for (size_t i = 0; has && i < o.fields.size(); ++i)
       n.attributes.emplace(std::string(o.fields[i].name), attribute(*has, int(i), o.fields[i]));
+    auto custom = t.numbers<uint8_t>(S::custom_options);
+    int32_t integer;
+    if (n.type == "CUSTOM")
+      for (const S::Field& f : S::custom_options_of(n.custom)) {
+        if (custom.size() < sizeof integer) break;
+        std::memcpy(&integer, custom.data(), sizeof integer);
+        n.attributes.emplace(std::string(f.name), int64_t{integer});
+        custom = custom.subspan(sizeof integer);
+      }
     return n;
   }
   Subgraph graph(const Table& t) {

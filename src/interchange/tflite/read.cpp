@@ -11,7 +11,8 @@ namespace M = tflite_model;
 
 // What outlives one run: variables by name, and weights in the order that rules want them.
 struct TfliteProgram::Memory {
-  std::map<std::string, Tensor, std::less<>> variables;
+  struct Variable { Tensor value; std::shared_ptr<const Quantized> meaning; };     // of its integers
+  std::map<std::string, Variable, std::less<>> variables;
   struct Arranged { int subgraph, tensor; Axes order; Tensor weight; };
   std::vector<Arranged> arranged;
   std::vector<std::pair<Tensor, std::string>> weights;         // made while reading
@@ -32,9 +33,6 @@ constexpr int deepest_call = 32;
 ReadRule rule_of(const std::string& type) {
   for (const ForeignComposition& c : foreign_compositions())
     if (c.format == "tflite" && c.type == type) return c.read;
-  for (const OpDef* op : all_ops())
-    if (op->tflite.name == type)
-      if (auto* rules = static_cast<const ForeignRules*>(op->tflite.rules); rules && rules->read) return rules->read;
   return nullptr;
 }
 
@@ -108,12 +106,18 @@ class Node final : public ForeignNode {
     std::string key(name);
     if (key.empty()) fail("variables with a name", "none");
     auto [at, is_new] = s_.reading.memory.variables.try_emplace(key);
+    Tensor& value = at->second.value;
     if (is_new) {
-      at->second = Tensor::zeros(spec.shape, spec.dtype);
-      s_.reading.memory.weights.emplace_back(at->second, key);
+      value = Tensor::zeros(spec.shape, spec.dtype);
+      s_.reading.memory.weights.emplace_back(value, key);
     }
-    if (at->second.spec() != spec) fail("variable \"" + key + "\" of " + at->second.spec().text(), spec.text());
-    return at->second;
+    if (n_.type == "READ_VARIABLE") mean(key, info(n_.out.at(0)));
+    else if (n_.type == "ASSIGN_VARIABLE") mean(key, info(n_.in.at(1)));
+    if (value.spec() != spec) fail("variable \"" + key + "\" of " + value.spec().text(), spec.text());
+    return value;
+  }
+  void mean(const std::string& variable, const M::TensorInfo& t) const {
+    if (t.quantized) s_.reading.memory.variables.at(variable).meaning = t.quantized;
   }
   int subgraph(std::string_view a) const {
     int64_t i = integer(a, -1);
@@ -216,7 +220,9 @@ std::vector<Tensor> run_graph(TfliteReading& r, int subgraph, std::span<const Te
       if (id < 0 || !g.tensors[size_t(id)].variable || s.values[size_t(id)]) continue;
       const M::TensorInfo& info = g.tensors[size_t(id)];
       Node node(n, s);
-      Tensor state = node.variable("tensor " + std::to_string(subgraph) + " " + std::to_string(id) + " " + info.name, info.spec);
+      std::string name = "tensor " + std::to_string(subgraph) + " " + std::to_string(id) + " " + info.name;
+      Tensor state = node.variable(name, info.spec);
+      node.mean(name, info);
       s.values[size_t(id)] = state;
     }
     run_node(n, s);
@@ -233,7 +239,7 @@ std::vector<Tensor> run_graph(TfliteReading& r, int subgraph, std::span<const Te
 void check_operators(const M::Model& model) {
   for (const M::Subgraph& g : model.subgraphs)
     for (const M::Operator& n : g.operators) {
-      if (n.type != "CUSTOM") n.rule = rule_of(n.type);
+      n.rule = rule_of(n.type == "CUSTOM" ? "custom " + n.custom : n.type);
       if (!n.rule) unknown(g, n);
     }
 }
@@ -312,9 +318,16 @@ Graph TfliteProgram::trace(const std::vector<Spec>& inputs) const {
     return std::string();
   };
   for (Value& v : g.values) if (v.constant) if (std::string name = name_of(v.constant); !name.empty()) v.name = name;
+  for (const State& s : g.states) {
+    Value& v = g.values[size_t(s.entry)];
+    if (auto known = memory_->variables.find(v.name); known != memory_->variables.end()) v.quantized = known->second.meaning;
+  }
   for (size_t i = 0; i < g.outputs.size(); ++i) g.values[size_t(g.outputs[i])].name = outputs_[i];
   g.name = model_->subgraphs[size_t(subgraph_)].name;
   g.metadata = metadata();
+  g.metadata.emplace("layout", "NHWC");          // written again as it lies
+  const M::Subgraph& main = model_->subgraphs[size_t(subgraph_)];
+  for (size_t i = 0; i < g.inputs.size(); ++i) g.values[size_t(g.inputs[i])].quantized = main.tensors[size_t(main.in[i])].quantized;
   check_declared(g, "load_tflite", options_.max_memory);
   return g;
 }

@@ -214,4 +214,9 @@ const Options& options_of(std::string_view builtin) {
   return found == all.end() ? none : found->second;
 }
 
+const std::vector<Field>& custom_options_of(std::string_view custom) {
+  static const std::vector<Field> transposed{{"padding", FieldType::int32, 0}, {"stride_w", FieldType::int32, 0}, {"stride_h", FieldType::int32, 0}}, none;
+  return custom == "Convolution2DTransposeBias" ? transposed : none;
+}
+
 }  // namespace miniten::tflite_schema

@@ -58,5 +58,6 @@ enum class FieldType : uint8_t { byte, boolean, int32, uint32, int64, float32, i
 struct Field { std::string_view name; FieldType type; double otherwise; };
 struct Options { int number = 0; std::vector<Field> fields; };
 const Options& options_of(std::string_view builtin);           // number 0: it has none
+const std::vector<Field>& custom_options_of(std::string_view custom);      // int32 one behind the other
 
 }  // namespace miniten::tflite_schema

@@ -5,11 +5,24 @@ namespace miniten {
 
 namespace tflite_file {
 
+bool says_nhwc(const Graph& g, const char* key) {
+  auto at = g.metadata.find(key);
+  return at != g.metadata.end() && at->second == "NHWC";
+}
+
 void Writer::finish_outputs(TfliteReport& report) {
   std::set<std::string> used;
   std::set<int> taken;
   for (const Port& p : file.inputs) taken.insert(p.tensor);
-  for (size_t i = 0; i < g_.outputs.size(); ++i) {
+  for (size_t k = 0; k < states_.size(); ++k) {                  // written while the outputs stand as they are
+    int id = g_.outputs[ports(g_.outputs) + k], entry = g_.inputs[ports(g_.inputs) + k];
+    const Shape& shape = g_.values[size_t(id)].spec.shape;
+    TfliteValue y = values_[size_t(id)];
+    const TfliteValue& home = values_[size_t(entry)];
+    if (y.tensor < 0) y = TfliteValue::plain(constant(g_.values[size_t(id)].constant, file.variables[k].name, file.variables[k].quantized), shape);
+    file.operators.push_back({"ASSIGN_VARIABLE", {handles_[k], stored_value(y, shape, home.order)}, {}, {}});
+  }
+  for (size_t i = 0; i < ports(g_.outputs); ++i) {
     int id = g_.outputs[i];
     const Value& v = g_.values[size_t(id)];
     TfliteValue y = values_[size_t(id)];
@@ -34,8 +47,12 @@ void Writer::finish_outputs(TfliteReport& report) {
         y.tensor = emit_one("QUANTIZE", {y.tensor}, {}, {DType::u8, spec(y.tensor).shape}, q);
       }
     }
+    if (v.spec.dtype == DType::u8 && spec(y.tensor).dtype == DType::i8 && (q = quantized(y.tensor))) {      // inside it is int8
+      q = std::make_shared<Quantized>(Quantized{q->scale, {q->zero[0] + 128}, -1, 0, DType::u8});
+      y.tensor = emit_one("QUANTIZE", {y.tensor}, {}, {DType::u8, spec(y.tensor).shape}, q);
+    }
     Axes order = Dims::iota(shape.rank), last = channels_last_axes(shape.rank);
-    if (!o_.keep_layout && shape.rank >= 3 && !is_stored(y, shape, order) && is_stored(y, shape, last)) order = last;
+    if (!o_.keep_layout && !says_nhwc(g_, "layout") && shape.rank >= 3 && !is_stored(y, shape, order) && is_stored(y, shape, last)) order = last;
     int t = stored_value(y, shape, order);
     if (taken.count(t) || file.tensors[size_t(t)].data) {           // an output of its own: a copy
       Shape same_shape = spec(t).shape;
@@ -55,7 +72,7 @@ void remove_unused(Model& m) {
   for (const Port& p : m.inputs) needed[size_t(p.tensor)] = true;
   for (size_t i = m.operators.size(); i-- > 0;) {
     const Operator& op = m.operators[i];
-    kept[i] = std::any_of(op.out.begin(), op.out.end(), [&](int t) { return needed[size_t(t)]; });
+    kept[i] = op.out.empty() || std::any_of(op.out.begin(), op.out.end(), [&](int t) { return needed[size_t(t)]; });
     if (!kept[i]) continue;
     for (int t : op.in) if (t >= 0) needed[size_t(t)] = true;
     for (int t : op.out) needed[size_t(t)] = true;
@@ -85,9 +102,26 @@ namespace {
 
 using namespace tflite_file;
 
+// States as inputs and outputs: the last ones. -> what they begin with
+std::vector<Tensor> open_states(Graph& g) {
+  defer_writes(g);
+  std::vector<Tensor> initial;
+  std::map<int, int> assigned;                         // exit -> value
+  for (const Node& n : g.nodes) if (n.op->tflite.name == "ASSIGN_VARIABLE") assigned[n.out[0]] = n.in[1];
+  for (const State& s : g.states) {
+    auto value = assigned.find(s.exit);
+    if (value == assigned.end()) throw Error(ErrorKind::unsupported, "export_tflite", "states that a model assigns", "a training step", "export the model itself");
+    g.inputs.push_back(s.entry);
+    g.outputs.push_back(value->second);
+    initial.push_back(std::exchange(g.values[size_t(s.entry)].constant, Tensor()));
+  }
+  g.states.clear();
+  std::erase_if(g.nodes, [](const Node& n) { return n.op->tflite.name == "ASSIGN_VARIABLE"; });
+  return initial;
+}
+
 // What cannot be written is refused before anything is.
 void check_forms(const Graph& g) {
-  if (!g.states.empty()) throw Error(ErrorKind::unsupported, "export_tflite", "a graph without states", "a training step", "export the model itself");
   if (!g.is_static()) throw Error(ErrorKind::unsupported, "export_tflite", "known sizes", "an open size", "give input_shape");
   for (const Node& n : g.nodes) {
     bool known = n.op->tflite.rules || n.op->traits.converts != Conversion::none;
@@ -115,6 +149,7 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   NoGrad no_grad;
   Swap<Recorder*> eager(mode().recorder, nullptr);
   Graph g = given;
+  std::vector<Tensor> states = open_states(g);
   fold_constants(g);
   remove_dead(g);
   recognise(g, tflite_patterns());
@@ -124,12 +159,11 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   check_forms(g);
   // Which inputs are stored channels-last: all pictures, where that moves no more elements than the order given; others
   // only where it moves less. A graph that says so takes them as they are.
-  auto layout = g.metadata.find("input_layout");
-  const bool as_given = layout != g.metadata.end() && layout->second == "NHWC";
+  const bool as_given = says_nhwc(g, "input_layout") || says_nhwc(g, "layout");
   std::vector<bool> last;
   for (int id : g.inputs) last.push_back(g.values[size_t(id)].spec.shape.rank == 4 && !as_given);
   auto attempt = [&](const std::vector<bool>& choice, TfliteReport& r) {
-    Writer w(g, o);
+    Writer w(g, o, states);
     w.write(choice);
     w.finish_outputs(r);
     r.inputs = w.inputs;
@@ -148,6 +182,8 @@ std::vector<std::byte> tflite_bytes(const Graph& given, const TfliteExport& o, T
   }
   best.name = g.name.empty() ? "main" : g.name;
   best.description = "MiniTen " MINITEN_VERSION;
+  best.metadata = g.metadata;
+  for (const char* own : {"input_layout", "layout", "min_runtime_version"}) best.metadata.erase(own);
   std::vector<std::byte> bytes = bytes_of(best);
   if (report) {
     *report = std::move(best_report);

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include "miniten/core/foreign_tflite.h"
 
 namespace miniten::tflite_file {
@@ -17,7 +18,7 @@ struct FileTensor {
   std::shared_ptr<const Quantized> quantized;
   std::shared_ptr<const Sparsity> sparse;
   Tensor data;                                   // of constants
-  bool variable = false;
+  bool variable = false, resource = false;       // a state of its operator; the handle of a variable of the file
 };
 struct Operator {
   std::string type;
@@ -25,10 +26,13 @@ struct Operator {
   ForeignAttributes options;
 };
 struct Port { std::string name; int tensor; };
+struct Variable { std::string name; Tensor initial; std::shared_ptr<const Quantized> quantized; };
 struct Model {
   std::vector<FileTensor> tensors;
   std::vector<Operator> operators;
   std::vector<Port> inputs, outputs;
+  std::vector<Variable> variables;               // written before the first run, by a graph of their own
+  std::map<std::string, std::string> metadata;
   std::string name, description;
 };
 

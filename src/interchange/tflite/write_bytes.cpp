@@ -30,6 +30,7 @@ Offset options_table(FlatBufferBuilder& b, const Operator& op, const S::Options&
     while (i < known.fields.size() && known.fields[i].name != name) ++i;
     if (i == known.fields.size()) throw Error(ErrorKind::value, "export_tflite", "an option that " + op.type + " has", "\"" + name + "\"");
     values[i] = &value;
+    if (known.fields[i].type == S::FieldType::text) vectors[i] = b.CreateString(std::get<std::string>(value)).o;
     if (known.fields[i].type == S::FieldType::ints) {
       auto& list = std::get<std::vector<int64_t>>(value);
       vectors[i] = b.CreateVector(std::vector<int32_t>(list.begin(), list.end())).o;
@@ -48,6 +49,7 @@ Offset options_table(FlatBufferBuilder& b, const Operator& op, const S::Options&
         case S::FieldType::uint32: put<uint32_t>(b, id, uint32_t(number()), uint32_t(other)); break;
         case S::FieldType::int64: put<int64_t>(b, id, number(), int64_t(other)); break;
         case S::FieldType::float32: put<float>(b, id, std::get<float>(*values[i]), float(other)); break;
+        case S::FieldType::text:
         case S::FieldType::ints: b.AddOffset(field(id), Offset(vectors[i])); break;
         default: throw Error(ErrorKind::unsupported, "export_tflite", "numbers as options", std::string(known.fields[i].name) + " of " + op.type);
       }
@@ -103,7 +105,7 @@ Offset tensor_table(FlatBufferBuilder& b, const FileTensor& t, uint32_t buffer) 
     put_offset(b, S::sparsity, sparsity);
     put_offset(b, S::quantization, q);
     put<uint32_t>(b, S::buffer, buffer);
-    put<int8_t>(b, S::type, int8_t(S::type_of(t.spec.dtype)));
+    put<int8_t>(b, S::type, int8_t(t.resource ? S::resource_type : S::type_of(t.spec.dtype)));
     put<uint8_t>(b, S::is_variable, t.variable);
     put<uint8_t>(b, S::has_rank, 1);
   });
@@ -140,57 +142,85 @@ Offset buffer_table(FlatBufferBuilder& b, const void* data, size_t bytes) {
   return table(b, [&] { put_offset(b, S::data, v); });
 }
 
-}  // namespace
-
-std::vector<std::byte> bytes_of(const Model& m) {
-  size_t total = 0;
-  for (const FileTensor& t : m.tensors) if (t.data) total += t.spec.bytes() + 16;
-  if (total > (size_t{1} << 31) - (1 << 24)) throw Error(ErrorKind::unsupported, "export_tflite", "constants of less than 2 GB, which is all that the format holds", std::to_string(total >> 20) + " MB");
-  FlatBufferBuilder b(total + 4096);
-  std::vector<Offset> buffers{buffer_table(b, nullptr, 0)}, tensors, codes, operators;
-  std::string runtime = runtime_of(m);
-  runtime.resize(16, '\0');
-  for (const FileTensor& t : m.tensors) {
-    uint32_t buffer = 0;
-    if (t.data) {
-      buffer = uint32_t(buffers.size());
-      buffers.push_back(buffer_table(b, t.data.view().data, t.spec.bytes()));
-    }
-    tensors.push_back(tensor_table(b, t, buffer));
-  }
+// One file under construction: buffers and operator codes are its graphs' together.
+struct File {
+  FlatBufferBuilder b;
+  std::vector<Offset> buffers, codes;
   std::map<std::pair<std::string, int>, uint32_t> numbers;
-  for (const Operator& op : m.operators) {
+  explicit File(size_t bytes) : b(bytes), buffers{buffer_table(b, nullptr, 0)} {}
+
+  uint32_t buffer(const void* data, size_t bytes) {
+    buffers.push_back(buffer_table(b, data, bytes));
+    return uint32_t(buffers.size() - 1);
+  }
+  Offset op(const Model& m, const Operator& op) {
     auto [at, fresh] = numbers.try_emplace({op.type, version_of(m, op)}, uint32_t(codes.size()));
     const uint32_t code = at->second;            // clang 14 captures no structured bindings
     if (fresh) codes.push_back(code_table(b, op.type, at->first.second));
     auto in = b.CreateVector(std::vector<int32_t>(op.in.begin(), op.in.end())), out = b.CreateVector(std::vector<int32_t>(op.out.begin(), op.out.end()));
     const S::Options& known = S::options_of(op.type);
     Offset options = known.number ? options_table(b, op, known) : Offset();
-    operators.push_back(table(b, [&] {
+    return table(b, [&] {
       put<uint32_t>(b, S::opcode_index, code);
       put_offset(b, S::inputs, in);
       put_offset(b, S::outputs, out);
       put_offset(b, S::builtin_options, options);
       put<uint8_t>(b, S::builtin_options_type, uint8_t(known.number));
-    }));
+    });
   }
-  auto tensor_list = b.CreateVector(tensors), operator_list = b.CreateVector(operators);
-  auto in = b.CreateVector(tensors_of(m.inputs)), out = b.CreateVector(tensors_of(m.outputs));
-  auto graph_name = b.CreateString(m.name);
-  Offset graph = table(b, [&] {
-    put_offset(b, S::tensors, tensor_list);
-    put_offset(b, S::graph_inputs, in);
-    put_offset(b, S::graph_outputs, out);
-    put_offset(b, S::operators, operator_list);
-    put_offset(b, S::graph_name, graph_name);
-  });
-  auto metadata_buffer = uint32_t(buffers.size());
-  buffers.push_back(buffer_table(b, runtime.data(), runtime.size()));
-  auto metadata_name = b.CreateString("min_runtime_version");
-  Offset metadata = table(b, [&] {
-    put_offset(b, S::metadata_name, metadata_name);
-    put<uint32_t>(b, S::metadata_buffer_index, metadata_buffer);
-  });
+  Offset graph(const Model& m) {
+    std::vector<Offset> tensors, operators;
+    for (const FileTensor& t : m.tensors) tensors.push_back(tensor_table(b, t, t.data ? buffer(t.data.view().data, t.spec.bytes()) : 0));
+    for (const Operator& o : m.operators) operators.push_back(op(m, o));
+    auto tensor_list = b.CreateVector(tensors), operator_list = b.CreateVector(operators);
+    auto in = b.CreateVector(tensors_of(m.inputs)), out = b.CreateVector(tensors_of(m.outputs));
+    auto graph_name = b.CreateString(m.name);
+    return table(b, [&] {
+      put_offset(b, S::tensors, tensor_list);
+      put_offset(b, S::graph_inputs, in);
+      put_offset(b, S::graph_outputs, out);
+      put_offset(b, S::operators, operator_list);
+      put_offset(b, S::graph_name, graph_name);
+    });
+  }
+  Offset metadata(const std::string& name, const std::string& value) {
+    uint32_t at = buffer(value.data(), value.size());
+    auto text = b.CreateString(name);
+    return table(b, [&] {
+      put_offset(b, S::metadata_name, text);
+      put<uint32_t>(b, S::metadata_buffer_index, at);
+    });
+  }
+};
+
+// The graph that writes what the variables begin with.
+Model initialiser(const Model& m) {
+  Model init;
+  init.name = "initialise";
+  for (const Variable& v : m.variables) {
+    int handle = int(init.tensors.size());
+    init.tensors.push_back({.name = v.name, .resource = true});
+    init.tensors.push_back({.name = v.name + "_begins_with", .spec = v.initial.spec(), .quantized = v.quantized, .data = v.initial});
+    init.operators.push_back({"VAR_HANDLE", {}, {handle}, {{"container", std::string()}, {"shared_name", v.name}}});
+    init.operators.push_back({"ASSIGN_VARIABLE", {handle, handle + 1}, {}, {}});
+  }
+  return init;
+}
+
+}  // namespace
+
+std::vector<std::byte> bytes_of(const Model& m) {
+  size_t total = 0;
+  for (const FileTensor& t : m.tensors) if (t.data) total += t.spec.bytes() + 16;
+  if (total > (size_t{1} << 31) - (1 << 24)) throw Error(ErrorKind::unsupported, "export_tflite", "constants of less than 2 GB, which is all that the format holds", std::to_string(total >> 20) + " MB");
+  File file(total + 4096);
+  FlatBufferBuilder& b = file.b;
+  std::vector<Offset> graphs{file.graph(m)}, metadata;
+  if (!m.variables.empty()) graphs.push_back(file.graph(initialiser(m)));
+  std::string runtime = runtime_of(m);
+  runtime.resize(16, '\0');
+  metadata.push_back(file.metadata("min_runtime_version", runtime));
+  for (auto& [name, value] : m.metadata) metadata.push_back(file.metadata(name, value));
   Offset signature_in = ports(b, m.inputs), signature_out = ports(b, m.outputs);
   auto key = b.CreateString("serving_default");
   Offset signature = table(b, [&] {
@@ -198,8 +228,8 @@ std::vector<std::byte> bytes_of(const Model& m) {
     put_offset(b, S::signature_outputs, signature_out);
     put_offset(b, S::signature_key, key);
   });
-  auto code_list = b.CreateVector(codes), graph_list = b.CreateVector(std::vector<Offset>{graph}), buffer_list = b.CreateVector(buffers),
-       metadata_list = b.CreateVector(std::vector<Offset>{metadata}), signature_list = b.CreateVector(std::vector<Offset>{signature});
+  auto code_list = b.CreateVector(file.codes), graph_list = b.CreateVector(graphs), buffer_list = b.CreateVector(file.buffers),
+       metadata_list = b.CreateVector(metadata), signature_list = b.CreateVector(std::vector<Offset>{signature});
   auto description = b.CreateString(m.description);
   Offset model = table(b, [&] {
     put<uint32_t>(b, S::model_version, S::version);

@@ -37,7 +37,12 @@ std::vector<TfliteValue> Writer::converted(const Node& n) {
   if (to_floats) {
     if (!same(quantized(x.tensor), q)) throw Error(ErrorKind::value, "export_tflite", "integers with one meaning", "two scales for one value in layer \"" + n.name + "\"");
     x.tensor = emit_one("DEQUANTIZE", {x.tensor}, {}, {DType::f32, shape});
-  } else x.tensor = emit_one("QUANTIZE", {x.tensor}, {}, {q->dtype, shape}, q);
+  } else {
+    int p = g_.producer(n.in[0]);                                  // of integers with another meaning: without floats between
+    bool again = p >= 0 && g_.nodes[size_t(p)].op->traits.converts == Conversion::to_floats && values_[size_t(g_.nodes[size_t(p)].in[0])].tensor >= 0;
+    if (again) x = values_[size_t(g_.nodes[size_t(p)].in[0])];
+    x.tensor = emit_one("QUANTIZE", {x.tensor}, {}, {q->dtype, shape}, q);
+  }
   return {x};
 }
 
@@ -117,10 +122,32 @@ std::vector<TfliteValue> Writer::write_node(size_t index) {
   return static_cast<const TfliteRules*>(n.op->tflite.rules)->write(*this, f);
 }
 
+// Of state k: the operators in front of all others that read what the file's variable holds.
+int Writer::read_variable(size_t k, const Value& v, const Spec& s, const QuantizedRef& q) {
+  std::string name = v.name.empty() ? "state" : v.name;
+  auto taken = [&](const std::string& n) { return std::any_of(file.variables.begin(), file.variables.end(), [&](const Variable& o) { return o.name == n; }); };
+  while (taken(name)) name += "_" + std::to_string(k);
+  if (k == 0) file.operators.push_back({"CALL_ONCE", {}, {}, {{"init_subgraph_index", int64_t{1}}}});
+  handles_.push_back(emit_one("VAR_HANDLE", {}, {{"container", std::string()}, {"shared_name", name}}, {}));
+  file.tensors[size_t(handles_.back())].resource = true;
+  int t = emit_one("READ_VARIABLE", {handles_.back()}, {}, s, q);
+  Tensor initial = Tensor::empty(s);
+  View from = states_[k].view();
+  TfliteValue home = values_[size_t(g_.inputs[ports(g_.inputs) + k])];
+  Strides strides;
+  for (Dim axis : home.order) strides.push(from.strides[int(axis)]);
+  from.spec.shape = s.shape;
+  from.strides = strides;
+  copy_values(from, initial.view());
+  file.variables.push_back({std::move(name), initial, q});
+  return t;
+}
+
 void Writer::write(const std::vector<bool>& channels_last) {
   std::set<std::string> used;
   for (size_t i = 0; i < g_.inputs.size(); ++i) {
     const Value& v = g_.values[size_t(g_.inputs[i])];
+    const bool is_state = i >= ports(g_.inputs);
     std::string name = i < o_.input_names.size() ? o_.input_names[i] : v.name.empty() ? "input" : v.name;
     while (!used.insert(name).second) name += "_" + std::to_string(i);
     Axes order = channels_last[i] && !o_.keep_layout ? channels_last_axes(v.spec.shape.rank) : Dims::iota(v.spec.shape.rank);
@@ -134,7 +161,7 @@ void Writer::write(const std::vector<bool>& channels_last) {
       all &= q && (!inner || same(inner, q));
       inner = q;
     }
-    bool integers = o_.input_type != DType::f32 && v.spec.dtype == DType::f32;
+    bool integers = o_.input_type != DType::f32 && v.spec.dtype == DType::f32 && !is_state;
     if (integers && (!inner || !all))
       throw Error(ErrorKind::value, "export_tflite", "an input that is quantised inside, for inference_input_type=\"" + std::string(name_of(o_.input_type)) + "\"", "\"" + name + "\" is read as floats",
                   "quantise the model with calibration data, or leave inference_input_type at float32");
@@ -152,9 +179,12 @@ void Writer::write(const std::vector<bool>& channels_last) {
       }
       s.dtype = o_.input_type;
     }
-    int t = add(name, s, q);
-    file.inputs.push_back({name, t});
-    inputs.push_back({name, s, order, q ? q->scale[0] : 0, q ? q->zero[0] : 0});
+    values_[size_t(g_.inputs[i])] = {-1, v.spec.shape, order};
+    int t = is_state ? read_variable(i - ports(g_.inputs), v, s, q) : add(name, s, q);
+    if (!is_state) {
+      file.inputs.push_back({name, t});
+      inputs.push_back({name, s, order, q ? q->scale[0] : 0, q ? q->zero[0] : 0});
+    }
     TfliteValue x{t, v.spec.shape, order};
     values_[size_t(g_.inputs[i])] = x;
     if (q && inner && q->dtype != inner->dtype) x.tensor = emit_one("QUANTIZE", {t}, {}, {inner->dtype, s.shape}, inner);

@@ -57,7 +57,7 @@ constexpr Release releases[] = {
     {"REDUCE_MAX REDUCE_MIN RELU6", 3, 5}, {"PAD PADV2", 3, 4}, {"PAD PADV2", 4, 6}, {"TRANSPOSE", 4, 3}, {"TRANSPOSE", 5, 4}, {"TRANSPOSE", 6, 12}, {"GATHER", 4, 4},
     {"STRIDED_SLICE", 3, 1}, {"STRIDED_SLICE", 4, 2}, {"SLICE", 4, 4}, {"SLICE", 5, 5}, {"SPLIT", 4, 3}, {"BROADCAST_TO", 2, 5}, {"DEQUANTIZE", 5, 7}, {"QUANTIZE", 2, 2},
     {"RESIZE_BILINEAR", 3, 2}, {"RESIZE_BILINEAR", 4, 5}, {"RESIZE_NEAREST_NEIGHBOR", 3, 3}, {"RESIZE_NEAREST_NEIGHBOR", 4, 4}, {"CUMSUM", 1, 4}, {"GELU", 1, 9},
-    {"ATAN2", 1, 10}, {"SIGN", 1, 11}, {"LEAKY_RELU", 2, 3}, {"EXP LOG", 2, 14}, {"BITWISE_XOR RIGHT_SHIFT", 1, 12}};
+    {"ATAN2", 1, 10}, {"SIGN", 1, 11}, {"LEAKY_RELU", 2, 3}, {"EXP LOG", 2, 14}, {"BITWISE_XOR RIGHT_SHIFT", 1, 12}, {"CALL_ONCE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE", 1, 6}};
 
 }  // namespace
 

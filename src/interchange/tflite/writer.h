@@ -10,11 +10,13 @@ using QuantizedRef = std::shared_ptr<const Quantized>;
 
 bool same(const QuantizedRef&, const QuantizedRef&);         // none is the same as none
 QuantizedRef signed_form(const QuantizedRef&);               // uint8 is stored as int8 around zero points less 128
+bool says_nhwc(const Graph&, const char* metadata);
 Axes channels_last_axes(int rank);                           // (N, C, ..) as N, .., C
 
 class Writer : public TfliteWriter {
  public:
-  Writer(const Graph& g, const TfliteExport& o) : g_(g), o_(o), values_(g.values.size()) {}
+  // The last inputs and outputs of g, as many as `states`, are what variables hold before and after a run.
+  Writer(const Graph& g, const TfliteExport& o, const std::vector<Tensor>& states) : g_(g), o_(o), states_(states), values_(g.values.size()) {}
   Model file;
 
   std::vector<int> emit(std::string_view type, std::vector<int> in, ForeignAttributes options, std::vector<Spec> outputs, QuantizedRef q) override;
@@ -46,8 +48,13 @@ class Writer : public TfliteWriter {
   QuantizedRef parameters(const Node&) const;
   TfliteValue identity(int value, QuantizedRef, std::string_view type, const Spec&);
 
+  size_t ports(const std::vector<int>& ids) const { return ids.size() - states_.size(); }
+  int read_variable(size_t k, const Value&, const Spec&, const QuantizedRef&);
+
   const Graph& g_;
   const TfliteExport& o_;
+  const std::vector<Tensor>& states_;            // initial values
+  std::vector<int> handles_;
   std::vector<TfliteValue> values_;
   std::map<std::string, int> names_, constants_, transposes_;
   std::map<std::pair<int, std::string>, int> reshapes_;

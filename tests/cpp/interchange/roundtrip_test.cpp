@@ -7,6 +7,8 @@
 #include "check.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
+#include "miniten/interchange/tflite.h"
+#include "miniten/interchange/tflite_export.h"
 #include "miniten/nn/graph_module.h"
 #include "miniten/nn/layers.h"
 
@@ -169,6 +171,26 @@ TEST(Onnx, SurvivesDamage) {
 TEST(Native, SurvivesDamage) {
   NativeFile f{.graph = small_graph(), .has_graph = true, .kind = "graph"};
   damage(native_bytes(f), 3000, [](const auto& b) { load_native(std::span<const std::byte>(b)); });
+}
+
+// y = conv(x) + what the run before gave, which is kept.
+TEST(Tflite, WritesStatesAsPicturesLie) {
+  Tensor w = normal({4, 3, 3, 3}, 1), start = normal({1, 4, 6, 5}, 2), memory = start.clone();
+  auto step = [&](const Tensor& x) {
+    Tensor y = conv2d(x, w, {}, {.padding = {1, 1, 1, 1}}) + memory;
+    assign(memory, y);
+    return y * 0.5;
+  };
+  Graph g = trace({{DType::f32, {1, 3, 6, 5}}}, [&](const std::vector<Tensor>& in) { return std::vector{step(in[0])}; });
+  TfliteReport report;
+  TfliteProgram file(tflite_bytes(g, {}, &report));
+  EXPECT_EQ(report.operators.count("TRANSPOSE"), 0u);
+  EXPECT_EQ(report.operators["ASSIGN_VARIABLE"], 1);
+  EXPECT_EQ(difference(memory, start), 0);                           // writing runs nothing
+  for (uint64_t k = 0; k < 3; ++k) {
+    Tensor x = normal({1, 3, 6, 5}, 3 + k);
+    EXPECT_LE(difference(permute(file.run({permute(x, {0, 2, 3, 1}).clone()})[0], {0, 3, 1, 2}), step(x)), 1e-5);
+  }
 }
 
 }  // namespace
