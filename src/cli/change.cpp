@@ -90,7 +90,11 @@ int convert(const Convert& o, Output to) {
   edge::TfliteSettings settings;
   settings.quantize = o.quantize;
   if (!o.calibration.empty()) settings.calibration = calibration_of(*m, o.calibration);
-  tell(to, edge::export_tflite(*m, specs.empty() ? specs_for(*m, {}) : specs, o.out, settings), "", "", "");
+  edge::ExportReport report = [&] {
+    Doing doing("writing " + o.out);
+    return edge::export_tflite(*m, specs.empty() ? specs_for(*m, {}) : specs, o.out, settings);
+  }();
+  tell(to, report, "", "", "");
   return 0;
 }
 

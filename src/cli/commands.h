@@ -18,6 +18,11 @@ struct Output {
 struct WrongUse { std::string text; };
 struct Failed { std::string text; };
 void show_progress(const std::string& text);     // on standard error's last line where that is a terminal; "" wipes it
+struct Doing {                                   // says so while it lives
+  explicit Doing(const std::string& what) { show_progress(what); }
+  ~Doing() { show_progress(""); }
+  Doing(const Doing&) = delete;
+};
 struct Progress {                                // of one piece of work: "measuring 42 %", not more than some times a second
   std::string what;
   double shown = -1;

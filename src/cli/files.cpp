@@ -33,6 +33,7 @@ void check_folder(const std::string& path) {
 // What reading throws is about the file given.
 template <class F> auto reading(const std::string& path, F f) {
   check_readable(path);
+  Doing doing("reading " + path);
   try {
     return f();
   } catch (const Error& e) {
@@ -155,6 +156,7 @@ void check_model_output(const std::string& path, int opset) {
   check_folder(path);
 }
 edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, int opset, const std::vector<Spec>& specs) {
+  Doing doing("writing " + path);
   if (ending_of(path) == ".npz") return edge::export_miniten(m, path, specs);
   if (ending_of(path) == ".tflite") return edge::export_tflite(m, specs.empty() ? specs_for(m, {}) : specs, path);
   OnnxExport o;

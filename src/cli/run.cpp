@@ -67,7 +67,7 @@ int run(const Run& o, Output to) {
   bool given = !o.inputs.empty() || !o.images.files.empty();
   std::vector<Tensor> inputs = !given ? edge::random_inputs(specs_for(*m, {})) : read_inputs(*m, o.inputs, o.images.files.empty() ? std::vector<Tensor>() : read_images(*m, o.images));
   if (o.threads) set_num_threads(o.threads);
-  std::vector<Tensor> outputs = (*m)(inputs);
+  std::vector<Tensor> outputs = [&] { Doing doing("running"); return (*m)(inputs); }();
   size_t top = size_t(o.top ? o.top : labels.empty() ? 0 : 5);
   if (top)
     for (size_t k = 0; k < outputs.size(); ++k) {

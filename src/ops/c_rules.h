@@ -5,7 +5,7 @@
 namespace miniten::c {
 
 extern const CRules elementwise, with_alpha, arithmetic, select, clamp, compare, copy, reshape, cast, pad, slice_scatter, concat, assign, sum, mean, max, min, argmax, argmin, cumsum, softmax, log_softmax,
-    batch_norm, matmul, conv2d, conv2d_input, max_pool2d, avg_pool2d, gather, gather_elements, one_hot, quantize, dequantize, dynamic_quantize, qconv2d, qconv2d_dynamic, qmatmul,
+    batch_norm, matmul, conv2d, conv2d_input, max_pool2d, avg_pool2d, gather, gather_elements, one_hot, quantize, dequantize, dynamic_quantize, quantize_rows, qconv2d, qconv2d_dynamic, qmatmul,
     qmatmul_dynamic, qmatmul_pair, qadd, qsub, qmul, qtable, qsoftmax, qavg_pool2d, recurrent;
 
 // An elementwise op by its expression of a, b and c.

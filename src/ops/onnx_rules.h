@@ -7,7 +7,7 @@ namespace miniten::onnx {
 
 extern const ForeignRules arithmetic, clamp, compare, conv2d, matmul, max_pool2d, avg_pool2d, reduce, arg, reshape, permute, expand, slice, pad,
     concat, cast, softmax, batch_norm, recurrent, gather, identity, gelu, silu, leaky_relu, elu, hard_swish, square, log1p, not_equal, variadic, gate, one_hot, nonzero,
-    where, quantize, dequantize, dynamic_quantize, qconv2d, qconv2d_dynamic, qmatmul, qmatmul_dynamic, qadd, qsub, qmul, qavg_pool2d,
+    where, quantize, dequantize, dynamic_quantize, quantize_rows, qconv2d, qconv2d_dynamic, qmatmul, qmatmul_dynamic, qadd, qsub, qmul, qavg_pool2d,
     qtable, qsoftmax, qmatmul_pair, matmul_blocks, conv_transpose, gather_elements, scatter_elements, scatter_add, cumsum, argsort, count,
     floor_divide, remainder, bits, shift, log2, expm1, trunc, atan2;
 

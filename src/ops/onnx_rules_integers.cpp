@@ -1,6 +1,7 @@
 #include <cmath>
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
+#include "ops/quantized/rows.h"
 #include "ops/quantized/lowering.h"
 
 namespace miniten {
@@ -216,7 +217,18 @@ Names write_dynamic_quantize(ForeignWriter& w, const ForeignCall& f) {
   return {w.emit_one("QuantizeLinear", {f.in[0], scale, zero}), scale, zero};
 }
 
-constinit const ForeignRules qconv2d{write_qconv, nullptr}, qmatmul{write_qmatmul, nullptr}, qadd{write_qadd, nullptr}, qsub{write_qsub, nullptr},
+// One row. Halves go to even there, not away from 0.
+Names write_quantize_rows(ForeignWriter& w, const ForeignCall& f) {
+  if (f.call.in[0].shape[0] != 1) f.call.fail("one sample at a time for ONNX", f.call.in[0].text(), "export with a batch of 1", ErrorKind::unsupported);
+  if (f.call.as<QuantizeRowsAttrs>().asymmetric) return w.emit("DynamicQuantizeLinear", {f.in[0]}, {}, 3);
+  require_opset(w, f, 10);
+  std::string scale = w.emit_one("Div", {w.emit_one("ReduceMax", {w.emit_one("Abs", {f.in[0]})}, {{"keepdims", int64_t{0}}}), w.constant(Tensor::full({}, 127.0f), "steps")});
+  scale = w.emit_one("Max", {scale, w.constant(Tensor::full({}, std::numeric_limits<float>::min()), "least")});
+  std::string zero = w.constant(integer(128, DType::u8), "zero_point");
+  return {w.emit_one("QuantizeLinear", {f.in[0], scale, zero}), scale, zero};
+}
+
+constinit const ForeignRules quantize_rows{write_quantize_rows, nullptr}, qconv2d{write_qconv, nullptr}, qmatmul{write_qmatmul, nullptr}, qadd{write_qadd, nullptr}, qsub{write_qsub, nullptr},
     qmul{write_qmul, nullptr}, qavg_pool2d{write_qavg_pool, nullptr}, qtable{write_qtable, nullptr}, qsoftmax{write_qsoftmax, nullptr},
     qmatmul_pair{write_qmatmul_pair, nullptr}, matmul_blocks{write_matmul_blocks, nullptr};
 }  // namespace onnx

@@ -1,6 +1,7 @@
 #include <mutex>
 #include "miniten/ops/ops.h"
 #include "ops/forms.h"
+#include "ops/quantized/rows.h"
 
 namespace miniten {
 
@@ -9,6 +10,7 @@ static constexpr const OpDef* built_in[] = {
 #define OP(name) &name##_op,
 #include "miniten/ops/all_ops.inc"
 #undef OP
+    &quantize_rows_op,
 };
 // In saved graphs of sessions; nobody else asks for them.
 static constexpr const OpDef* forms[] = {

@@ -1,3 +1,4 @@
+#include "ops/quantized/rows.h"
 #include "ops/tflite_rules.h"
 
 namespace miniten::tflite {
@@ -42,6 +43,30 @@ Tensor rounded(const Tensor& x, bool asymmetric) {
 }
 bool is_hybrid(const ForeignNode& n, int x, int w) { return is_float(n.required(x).dtype()) && is_quantized(n.required(w).dtype(), n.quantized_input(w)); }
 
+// The same in integers, where the weight w, its outputs along `out`, is a constant that the kernels take.
+struct Hybrid { Tensor q, scale, zero, w_scale; };
+std::optional<Hybrid> in_integers(const ForeignNode& n, const Tensor& x, const Tensor& w, int out, bool asymmetric) {
+  const Quantized* q = n.quantized_input(1);
+  if (!is_hybrid(n, 0, 1) || w.dtype() != DType::i8 || !w.has_data() || x.dtype() != DType::f32 || x.rank() < 1) return {};
+  Tensor bias = optional(n, 2);
+  if ((bias && (bias.dtype() != DType::f32 || bias.shape() != Shape{w.dim(out)})) || w.dim(out) < 1 || w.numel() / w.dim(out) > 60000) return {};
+  for (int32_t z : q->zero) if (z != 0) return {};
+  for (int8_t v : w.to_vector<int8_t>()) if (v == -128) return {};
+  std::vector<float> scale(size_t(w.dim(out)), q->scale[0]);
+  if (q->scale.size() == scale.size()) scale = q->scale;
+  else if (q->scale.size() != 1) return {};
+  for (float s : scale) if (!(s > 0)) return {};
+  QuantizeRowsAttrs at{asymmetric};
+  Input in[]{x};
+  Tensor rows[3];
+  apply(quantize_rows_op, in, &at, rows);
+  return Hybrid{rows[0], rows[1], rows[2], Tensor::of<float>({w.dim(out)}, scale)};
+}
+std::vector<Input> with_bias(const ForeignNode& n, std::vector<Input> in, Tensor& bias) {
+  if ((bias = optional(n, 2))) in.push_back(bias);
+  return in;
+}
+
 // Of sums of products of integers, by output channel.
 std::vector<double> multipliers_of(const ForeignNode& n, int x, int w) {
   std::vector<double> m;
@@ -68,17 +93,26 @@ Tensors fully_connected(const ForeignNode& n) {
     if (!n.integer("keep_num_dims", 0)) x = miniten::reshape(x, {-1, w.dim(1)});
     return {requantized(n, miniten::linear(x, w, bias), multipliers_of(n, 0, 1), x.rank() - 1, true)};    // LiteRT rounds products once
   }
-  Tensor x = real(n, 0), w = real(n, 1);
+  Tensor x = real(n, 0), w = n.required(1);
   if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
   bool keep = n.integer("keep_num_dims", 0) != 0;
   if (keep && x.dim(-1) != w.dim(1)) n.fail("inputs of " + std::to_string(w.dim(1)), x.spec().text());
   if (!keep && (x.rank() != 2 || x.dim(1) != w.dim(1))) x = miniten::reshape(x, {-1, w.dim(1)});
   if (is_hybrid(n, 0, 1)) {
     Shape shape = x.shape();
-    if (x.rank() != 2) x = miniten::reshape(x, {-1, w.dim(1)});           // each row by its own range
-    x = miniten::reshape(rounded(x, n.integer("asymmetric_quantize_inputs", 0) != 0), shape);
+    const bool asymmetric = n.integer("asymmetric_quantize_inputs", 0) != 0;
+    Tensor rows = x.rank() != 2 ? miniten::reshape(x, {-1, w.dim(1)}) : x, turned = n.weight(1, {1, 0}), bias, y;     // each row by its own range
+    if (auto h = turned ? in_integers(n, rows, turned, 1, asymmetric) : std::nullopt) {
+      Bounds cut = n.integer("fused_activation_function", 0) == 4 ? Bounds{-infinity, infinity} : bounds_of(n);
+      ClampAttrs at{cut.lo, cut.hi};
+      apply(qmatmul_dynamic_op, with_bias(n, {h->q, h->scale, h->zero, turned, h->w_scale}, bias), &at, {&y, 1});
+      if (n.integer("fused_activation_function", 0) == 4) y = miniten::tanh(y);
+      if (shape.rank != 2) { shape[-1] = w.dim(0); y = miniten::reshape(y, shape); }
+      return {y};
+    }
+    x = miniten::reshape(rounded(rows, asymmetric), shape);
   }
-  return {result(n, activated(n, miniten::linear(x, w, bias_of(n, 2, 0, 1))))};
+  return {result(n, activated(n, miniten::linear(x, real(n, 1), bias_of(n, 2, 0, 1))))};
 }
 
 // By channel or depthwise, LiteRT takes the whole range of the activations; else the same on both sides of 0.
@@ -92,9 +126,18 @@ Tensor convolve(const ForeignNode& n, const Tensor& weight, int64_t groups) {
     Tensor sums = miniten::conv2d(to_nchw(x), w, bias, {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
     return to_nhwc(requantized(n, sums, multipliers_of(n, 0, 1), 1));
   }
-  Tensor x = real(n, 0), w = real(n, weight, n.quantized_input(1), 0);
+  Tensor x = real(n, 0);
+  Window at = window_of(n, x.shape(), weight.dim(2), weight.dim(3));
+  if (auto h = in_integers(n, x, weight, 0, is_hybrid(n, 0, 1) && rounds_asymmetrically(n))) {
+    const bool tanh = n.integer("fused_activation_function", 0) == 4;
+    Bounds cut = tanh ? Bounds{-infinity, infinity} : bounds_of(n);
+    Conv2dAttrs a{.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups, .lo = cut.lo, .hi = cut.hi};
+    Tensor bias, y;
+    apply(qconv2d_dynamic_op, with_bias(n, {to_nchw(h->q), h->scale, h->zero, weight, h->w_scale}, bias), &a, {&y, 1});
+    return to_nhwc(tanh ? miniten::tanh(y) : y);
+  }
+  Tensor w = real(n, weight, n.quantized_input(1), 0);
   if (is_hybrid(n, 0, 1)) x = rounded(x, rounds_asymmetrically(n));
-  Window at = window_of(n, x.shape(), w.dim(2), w.dim(3));
   Tensor y = miniten::conv2d(to_nchw(x), w, bias_of(n, 2, 0, 1), {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
   return to_nhwc(result(n, activated(n, y)));
 }

@@ -9,7 +9,7 @@ extern const TfliteRules add, sub, mul, div, maximum, minimum, pow, gate, equal,
     floor, ceil, round, trunc, clamp, cast, sum, mean, max, min, argmax, argmin, softmax, log_softmax, cumsum,
     reshape, permute, expand, slice, pad, concat, identity, gather, one_hot,
     conv2d, conv2d_input, matmul, batch_norm, max_pool2d, avg_pool2d, recurrent,
-    qconv2d, qconv2d_dynamic, qmatmul, qmatmul_dynamic, qadd, qsub, qmul, qmatmul_pair, qtable, qsoftmax, qavg_pool2d, dynamic_quantize;
+    qconv2d, qconv2d_dynamic, qmatmul, qmatmul_dynamic, qadd, qsub, qmul, qmatmul_pair, qtable, qsoftmax, qavg_pool2d, dynamic_quantize, quantize_rows;
 
 constexpr OpDef with(OpDef row, Foreign form) {          // for rows that functions make
   row.tflite = form;

@@ -72,7 +72,7 @@ TfliteValue fully_connected(TfliteWriter& w, const TfliteCall& f, int weight, co
   file.push(units);
   ForeignAttributes options{{"fused_activation_function", activation}};
   if (file.rank != 2) options.emplace_back("keep_num_dims", int64_t{1});
-  if (w_as && !out) options.emplace_back("asymmetric_quantize_inputs", int64_t{1});
+  if (w_as && !out) options.emplace_back("asymmetric_quantize_inputs", int64_t{f.in[1].pieces.rank != 1});     // 1: of quantize_rows, symmetric
   result.tensor = w.emit_one("FULLY_CONNECTED", {in, filter, bias}, options, typed(DType::f32, out, file), out);
   result.order.push(result.pieces.rank);
   result.pieces.push(units);

@@ -1,5 +1,6 @@
 #include <cmath>
 #include "miniten/ops/ops.h"
+#include "ops/quantized/rows.h"
 #include "ops/tflite_write.h"
 
 // Ops on integers keep their scales. The format's uint8 is written as int8, zero points and bounds less 128.
@@ -15,11 +16,13 @@ const Tensor& known(const TfliteCall& f, int i) {
 QuantizedRef of(float scale, int64_t zero, DType t) {
   return std::make_shared<Quantized>(Quantized{{scale}, {int32_t(t == DType::u8 ? zero - 128 : zero)}, -1, 0, t == DType::u8 ? DType::i8 : t});
 }
+// What quantize_rows tells of itself through its scale, which is no tensor of the file.
+bool is_symmetric(const TfliteCall& f) { return f.call.op.outputs == 1 && f.in.size() > 4 && f.in[1].pieces.rank == 1; }
 QuantizedRef weights(const TfliteCall& f, int scale, int axis) {
   auto q = std::make_shared<Quantized>();
   q->scale = known(f, scale).to_vector<float>();
   bool equal = std::all_of(q->scale.begin(), q->scale.end(), [&](float s) { return s == q->scale[0]; });
-  if (equal && f.call.op.tflite.name == "FULLY_CONNECTED") q->scale.resize(1);          // older runtimes know no others of it
+  if (equal && (f.call.op.tflite.name == "FULLY_CONNECTED" || is_symmetric(f))) q->scale.resize(1);          // older runtimes know no others of it
   q->zero.assign(q->scale.size(), 0);
   q->axis = q->scale.size() > 1 ? axis : -1;
   return q;
@@ -186,6 +189,11 @@ Values write_dynamic_quantize(TfliteWriter& w, const TfliteCall& f) {
   if (x.tensor < 0) x = TfliteValue::plain(w.stored(0, f.shape(0), Dims::iota(f.shape(0).rank)), f.shape(0));
   return {x, {}, {}};
 }
+Values write_quantize_rows(TfliteWriter& w, const TfliteCall& f) {
+  Values y = write_dynamic_quantize(w, f);
+  if (!f.call.as<QuantizeRowsAttrs>().asymmetric) y[1].pieces = {1};
+  return y;
+}
 int float_bias(TfliteWriter& w, const TfliteCall& f, int64_t n) { return f.in.size() > 5 ? w.stored(5, {n}, {0}) : w.constant(Tensor::full({n}, 0), "bias"); }
 Values write_qconv_dynamic(TfliteWriter& w, const TfliteCall& f) {
   const auto& at = f.call.as<Conv2dAttrs>();
@@ -208,6 +216,6 @@ Values write_qmatmul_dynamic(TfliteWriter& w, const TfliteCall& f) {
 
 constinit const TfliteRules qconv2d{write_qconv}, qconv2d_dynamic{write_qconv_dynamic}, qmatmul{write_qmatmul}, qmatmul_dynamic{write_qmatmul_dynamic}, qadd{write_pair<'+'>},
     qsub{write_pair<'-'>}, qmul{write_pair<'x'>}, qmatmul_pair{write_qmatmul_pair}, qtable{write_qtable}, qsoftmax{write_qsoftmax},
-    qavg_pool2d{write_qavg_pool}, dynamic_quantize{write_dynamic_quantize};
+    qavg_pool2d{write_qavg_pool}, dynamic_quantize{write_dynamic_quantize}, quantize_rows{write_quantize_rows};
 
 }  // namespace miniten::to_tflite

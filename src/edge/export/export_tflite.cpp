@@ -10,9 +10,10 @@ namespace {
 
 constexpr const char* who = "export_tflite";
 
+bool rounds_at_run_time(const Node& n) { return n.op->outputs == 3 && n.op->tflite.name == "QUANTIZE"; }      // q, scale, zero
 bool is_quantized(const Graph& g) {
   for (const Value& v : g.values) if (v.constant && v.quantized) return true;
-  for (const Node& n : g.nodes) if (n.op->traits.converts != Conversion::none) return true;
+  for (const Node& n : g.nodes) if (n.op->traits.converts != Conversion::none || rounds_at_run_time(n)) return true;
   return false;
 }
 // "NHWC" where the order is not the model's own.
@@ -55,7 +56,7 @@ std::string quantized_as_asked(Graph& g, const TfliteSettings& o, std::vector<st
     remove_dead(g);
     bool integers = false;
     for (const Node& n : g.nodes) for (int id : n.out) integers |= g.values[size_t(id)].spec.dtype == DType::i8 || g.values[size_t(id)].spec.dtype == DType::u8;
-    for (const Node& n : g.nodes) if (n.op == &dynamic_quantize_op) return "dynamic";
+    for (const Node& n : g.nodes) if (rounds_at_run_time(n)) return "dynamic";
     return integers ? "int8" : "weights in int8";
   }
   if (q.empty() || q == "float16") return q.empty() ? "float32" : q;

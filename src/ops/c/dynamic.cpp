@@ -2,6 +2,7 @@
 #include "ops/c/integers.h"
 #include "ops/c/windows.h"
 #include "ops/c_rules.h"
+#include "ops/quantized/rows.h"
 
 namespace miniten::c {
 
@@ -32,6 +33,7 @@ static void row_dynamic(const uint8_t *x, float scale, int32_t zero, const int8_
 }
 std::string dynamic_record(CWriter& w, const CCall& c, const std::vector<int8_t>& weight, int64_t n, int64_t k, float lo, float hi) {
   if (c.in[0].spec.dtype != DType::u8) c.refuse("8-bit activations", c.in[0].spec.text(), "quantise with calibration data");
+  if (c.in[1].spec.shape.count() != 1) c.refuse("one sample at a time", c.in[0].spec.text(), "export with a batch of 1");
   std::vector<int32_t> sums;
   for (int64_t o = 0; o < n; ++o) {
     int64_t sum = 0, reach = 0;
@@ -117,6 +119,62 @@ static float range_scale(float lo, float hi) {
   w.line(join({zero, " = (uint8_t)round_even(0.0f - lo / ", scale, ", 0, 0, 255);"}));
   loops.open(w);
   w.line(join({to, "[", loops.index(0), "] = (uint8_t)round_even(", from, "[", loops.index(1), "] / ", scale, ", ", zero, ", 0, 255);"}));
+  loops.close(w);
+  w.line("}");
+}};
+
+// One row, by its own range as LiteRT takes it.
+const CRules quantize_rows{[](CWriter& w, const CCall& c) {
+  if (c.in[0].spec.shape[0] != 1) c.refuse("one sample at a time", c.in[0].spec.text(), "export with a batch of 1");
+  const bool asymmetric = c.call.as<QuantizeRowsAttrs>().asymmetric;
+  w.include("stdint.h");
+  if (asymmetric) {
+    w.include("math.h");
+    w.define("row_range", R"(/* Of steps of int8 over [lo, hi] with 0 in it: their width, and the zero point. */
+static float row_range(float lo, float hi, float *offset) {
+  const double top = hi > 0 ? hi : 0.0, bottom = lo < 0 ? lo : 0.0, step = (top - bottom) / 255;
+  double at;
+  *offset = 0.0f;
+  if (!(step > 0)) return 1.0f;
+  at = 128 - bottom / step < 127 + top / step ? -128 - bottom / step : 127 - top / step;
+  *offset = (float)round(at < -128 ? -128 : at > 127 ? 127 : at);
+  return (float)step;
+}
+)");
+  }
+  w.define("row_step", R"(/* The step nearest to v within [least, 127], halves away from 0, as uint8 around 128. */
+static uint8_t row_step(float v, float least) {
+  v = v > least ? v < 127.0f ? v : 127.0f : least;
+  {
+    const int32_t t = (int32_t)v;
+    const float rest = v - (float)t;
+    return (uint8_t)(t + (rest >= 0.5f) - (rest <= -0.5f) + 128);
+  }
+}
+)");
+  const COperand &x = c.in[0], &y = c.out[0];
+  Strides operands[] = {y.strides, x.strides};
+  Loops loops(y.spec.shape, operands);
+  std::string to = w.pointer(y), from = w.pointer(x), scale = "*" + w.pointer(c.out[1]), zero = "*" + w.pointer(c.out[2]);
+  w.line("{");
+  w.line("float lo = 0.0f, hi = 0.0f, inverse, offset = 0.0f;");
+  loops.open(w);
+  w.line(join({"const float v = ", from, "[", loops.index(1), "];"}));
+  w.line("if (v < lo) lo = v;");
+  w.line("if (v > hi) hi = v;");
+  loops.close(w);
+  if (asymmetric) {
+    w.line(scale + " = row_range(lo, hi, &offset);");
+    w.line(join({"inverse = 1.0f / ", scale, ";"}));
+  } else {
+    w.line("if (-lo > hi) hi = -lo;");
+    w.line("if (!(hi > 0.0f)) hi = 1.0f;");
+    w.line(scale + " = hi / 127.0f;");
+    w.line("inverse = 127.0f / hi;");
+  }
+  w.line(zero + " = (uint8_t)(offset + 128.0f);");
+  loops.open(w);
+  w.line(join({to, "[", loops.index(0), "] = row_step(", from, "[", loops.index(1), "] * inverse + offset, ", asymmetric ? "-128.0f" : "-127.0f", ");"}));
   loops.close(w);
   w.line("}");
 }};

@@ -47,8 +47,9 @@ template <class A> void check_quantized_operands(const Call& c, size_t x, size_t
 inline void check_dynamic_operands(const Call& c) {
   bool wide = c.in[0].dtype == DType::i16;
   if (!wide && c.in[0].dtype != DType::u8) c.fail("input of dynamic_quantize", c.in[0].text(), "", ErrorKind::type);
-  if (c.in[1] != Spec{DType::f32, {}}) c.fail("x_scale float32()", c.in[1].text());
-  if (c.in[2] != Spec{c.in[0].dtype, {}}) c.fail("x_zero " + Spec{c.in[0].dtype, {}}.text(), c.in[2].text());
+  const Shape each = c.in[1].shape.rank == 1 && !wide && c.in[0].shape.rank ? Shape{c.in[0].shape[0]} : Shape{};     // of the rows of quantize_rows
+  if (c.in[1] != Spec{DType::f32, each}) c.fail("x_scale " + Spec{DType::f32, each}.text(), c.in[1].text());
+  if (c.in[2] != Spec{c.in[0].dtype, each}) c.fail("x_zero " + Spec{c.in[0].dtype, each}.text(), c.in[2].text());
   if (c.in[3].dtype != DType::i8 && !(wide && c.in[3].dtype == DType::i16)) c.fail(wide ? "int8 or int16 weights" : "int8 weights", c.in[3].text(), "", ErrorKind::type);
   check_scales(c, 4);
 }

@@ -59,7 +59,7 @@ void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o,
 
 // c's piece. Gemm and Depthwise are called with shape, input, weights, the first output channel, output row.
 template <class Gemm, class Depthwise>
-void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std::byte* weights, Gemm gemm, Depthwise depthwise) {
+void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std::byte* weights, bool by_image, Gemm gemm, Depthwise depthwise) {
   const ConvGeometry& g = parts.g;
   auto [begin, end] = std::pair<int64_t, int64_t>(0, g.n * g.p);
   auto [first, last] = std::pair<int64_t, int64_t>(0, g.o_group());
@@ -69,7 +69,7 @@ void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std:
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
   bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
   for (int64_t i = begin; i < end;) {
-    int64_t p = i % g.p, rows = pointwise ? end - i : std::min(end - i, g.p - p);
+    int64_t p = i % g.p, rows = pointwise && !by_image ? end - i : std::min(end - i, g.p - p);
     const uint8_t* from = x + i / g.p * image + p * g.stride_h * row;
     if (g.is_depthwise()) {
       depthwise(kernels::QDepthwiseShape{.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
@@ -95,9 +95,14 @@ size_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
                    p.weight_bytes, dense, to);
 }
 
-void pad_input(const Context& c, const Parts& p, uint8_t fill, uint8_t* to) {
+// fill: one for all, or one for each image.
+void pad_input(const Context& c, const Parts& p, const uint8_t* fill, bool by_image, uint8_t* to) {
   auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
-  pad_rows(c.in[0].as<uint8_t>(), p.g, fill, begin, end, to + begin * p.g.padded_w() * p.g.c);
+  for (int64_t next; begin < end; begin = next) {
+    int64_t image = by_image ? begin / p.g.padded_h() : 0;
+    next = by_image ? std::min(end, (image + 1) * p.g.padded_h()) : end;
+    pad_rows(c.in[0].as<uint8_t>(), p.g, fill[image], begin, next, to + begin * p.g.padded_w() * p.g.c);
+  }
 }
 
 // ---- static: int8 or uint8 out ----
@@ -123,7 +128,8 @@ void qconv_eval(const Context& c) {
   auto* input = reinterpret_cast<uint8_t*>(c.shared);
   std::byte* packing = c.shared + p.input_bytes;
   if (c.phase == 0 && (p.copied || !c.prepared)) {
-    if (p.copied) pad_input(c, p, uint8_t(at.x_zero), input);
+    const auto zero = uint8_t(at.x_zero);
+    if (p.copied) pad_input(c, p, &zero, false, input);
     if (!c.prepared && c.piece == 0) {
       pack(p, c.in[1].as<int8_t>(), packing);
       multipliers_of(at.x_scale, c.in[2], at.y_scale, reinterpret_cast<float*>(packing + p.weight_bytes));
@@ -138,7 +144,7 @@ void qconv_eval(const Context& c) {
                               .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
   };
   auto* y = c.out[0].as<uint8_t>();
-  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), weights,
+  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), weights, false,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
              multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
            },
@@ -153,10 +159,11 @@ Cost conv_cost(const Call& c, size_t weight) {
 
 // ---- dynamic: x, x_scale, x_zero, w, w_scale, [bias]; float32 out ----
 Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
+size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.g.n) : 1; }      // one, or one for each image
 Work dynamic_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qconv16_dynamic_prepare(c, in, to);
@@ -168,28 +175,31 @@ void dynamic_eval(const Context& c) {
   if (c.in[0].spec.dtype == DType::i16) return qconv16_dynamic_eval(c);
   const auto& at = c.as<Conv2dAttrs>();
   Parts p = dynamic_parts(c.in[0].shape(), c.in[3].shape(), c.out[0].shape(), at);
-  uint8_t zero = *c.in[2].as<uint8_t>();
+  const auto* zero = c.in[2].as<uint8_t>();
+  const bool by_image = c.in[1].shape().rank > 0;
+  const size_t ranges = ranges_of(c.in[1].shape(), p), each = p.multiplier_bytes / sizeof(float);
   auto* input = reinterpret_cast<uint8_t*>(c.shared);
   auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
-  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes;
+  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes * ranges;
   if (c.phase == 0) {
-    if (p.copied) pad_input(c, p, zero, input);
+    if (p.copied) pad_input(c, p, zero, by_image, input);
     if (c.piece) return;
     if (!c.prepared) pack(p, c.in[3].as<int8_t>(), packing);
-    multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
+    for (size_t i = 0; i < ranges; ++i) multipliers_of(c.in[1].f32()[i], c.in[4], 1, multiplier + i * each);
     return;
   }
   const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
-  auto epilogue = [&](int64_t first) {
-    return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = zero, .x_signed = false, .lo = at.lo, .hi = at.hi};
+  auto epilogue = [&](int64_t first, int64_t row) {
+    size_t image = by_image ? size_t(row / p.g.p) : 0;
+    return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + image * each + size_t(first), .x_zero = zero[image], .x_signed = false, .lo = at.lo, .hi = at.hi};
   };
   float* y = c.out[0].f32();
-  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing,
+  convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing, by_image,
            [&](const kernels::QGemmShape& s, const uint8_t* x, const std::byte* w, int64_t first, int64_t row) {
-             multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first));
+             multiply(c, s, x, w, y + row * p.g.q * p.g.o + first, epilogue(first, row));
            },
            [&](const kernels::QDepthwiseShape& s, const uint8_t* x, const int8_t* w, int64_t row) {
-             kernels::qdepthwise_f32(s, x, w, y + row * p.g.q * p.g.o, epilogue(0));
+             kernels::qdepthwise_f32(s, x, w, y + row * p.g.q * p.g.o, epilogue(0, row));
            });
 }
 
@@ -223,6 +233,12 @@ std::vector<Sample> dynamic_samples() {
     Tensor x = wide ? s.in[0] : cast(cast(s.in[0], DType::i32) + 128.0, DType::u8);
     all.push_back({{x, Tensor::full({}, 0.02), Tensor::full({}, wide ? 0 : 120, x.dtype()), s.in[1], s.in[2],
                     sample_values({s.in[2].dim(0)})}, at});
+  }
+  for (size_t i : {0, 2}) {                        // of two images
+    Sample images = all[i];
+    images.in[1] = sample_values({2}, 0.01f, 0.05f);
+    images.in[2] = cast(sample_values({2}, 0, 255), DType::u8);
+    all.push_back(images);
   }
   return all;
 }

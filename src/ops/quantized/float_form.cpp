@@ -1,5 +1,6 @@
 #include <cmath>
 #include "miniten/ops/ops.h"
+#include "ops/quantized/rows.h"
 #include "ops/quantized/lowering.h"
 
 namespace miniten {
@@ -116,14 +117,14 @@ Forms function(const Call& c) {
 }  // namespace
 
 bool has_float_form(const OpDef& op) {
-  for (const OpDef* known : {&dynamic_quantize_op, &qconv2d_op, &qconv2d_dynamic_op, &qmatmul_op, &qmatmul_dynamic_op, &qadd_op, &qsub_op, &qmul_op, &qmatmul_pair_op, &qtable_op,
+  for (const OpDef* known : {&dynamic_quantize_op, &quantize_rows_op, &qconv2d_op, &qconv2d_dynamic_op, &qmatmul_op, &qmatmul_dynamic_op, &qadd_op, &qsub_op, &qmul_op, &qmatmul_pair_op, &qtable_op,
                              &qsoftmax_op, &qavg_pool2d_op, &matmul_blocks_op})
     if (known == &op) return true;
   return false;
 }
 
 std::vector<Lowered> float_form(const Call& c) {
-  if (&c.op == &dynamic_quantize_op) return {Lowered{nullptr, nullptr, {0}, {}}};
+  if (&c.op == &dynamic_quantize_op || &c.op == &quantize_rows_op) return {Lowered{nullptr, nullptr, {0}, {}}};
   if (&c.op == &qtable_op) return function(c);
   if (&c.op == &qsoftmax_op) return {Lowered{&softmax_op, nullptr, {0}, {}}};
   if (&c.op == &qavg_pool2d_op) {

@@ -105,10 +105,12 @@ void static_eval(const Context& c) {
   });
 }
 
+// How many multipliers of each output: one, or one for each row.
+size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.rows) : 1; }
 Work dynamic_work(const Call& c) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
-  return {.pieces = p.pieces(c), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  return {.pieces = p.pieces(c), .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
@@ -121,19 +123,25 @@ void dynamic_eval(const Context& c) {
   const auto& at = c.as<ClampAttrs>();
   Parts p(c.in[0].shape(), c.in[3].shape());
   auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
-  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes;
+  const size_t ranges = ranges_of(c.in[1].shape(), p), each = p.multiplier_bytes / sizeof(float);
+  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes * ranges;
   if (c.phase == 0) {
     if (p.input_bytes) copy_input(c, p);
     if (c.piece) return;
     if (!c.prepared) pack(p, c.in[3], packing);
-    multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
+    for (size_t i = 0; i < ranges; ++i) multipliers_of(c.in[1].f32()[i], c.in[4], 1, multiplier + i * each);
     return;
   }
   const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;
   const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
-  share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
-    multiply(c, s, x + row * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + row * p.n + column,
-             kernels::QEpilogueF32{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .x_zero = *c.in[2].as<uint8_t>(), .x_signed = false, .lo = at.lo, .hi = at.hi});
+  share_out(c, p, [&](kernels::QGemmShape s, int64_t row, int64_t column) {
+    const int64_t last = row + s.cols;
+    if (c.in[1].shape().rank) s.cols = 1;
+    for (size_t range = 0; row < last; row += s.cols) {
+      if (c.in[1].shape().rank) range = size_t(row);
+      multiply(c, s, x + row * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + row * p.n + column,
+               kernels::QEpilogueF32{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + range * each + size_t(column), .x_zero = c.in[2].as<uint8_t>()[range], .x_signed = false, .lo = at.lo, .hi = at.hi});
+    }
   });
 }
 
@@ -158,6 +166,10 @@ std::vector<Sample> dynamic_samples() {
     all.push_back({{x, Tensor::full({}, 0.03), Tensor::full({}, wide ? 0 : 131, x.dtype()), s.in[1], s.in[2],
                     sample_values({s.in[2].dim(0)})}, std::make_shared<ClampAttrs>(ClampAttrs{-1, infinity})});
   }
+  Sample rows = all[0];
+  rows.in[1] = sample_values({3}, 0.01f, 0.05f);
+  rows.in[2] = cast(sample_values({3}, 0, 255), DType::u8);
+  all.push_back(rows);
   return all;
 }
 
@@ -180,6 +192,7 @@ constinit const OpDef qmatmul_dynamic_op{.name = "qmatmul_dynamic", .doc = "matr
     .min_inputs = 5, .max_inputs = 6,
     .infer = [](const Call& c, Specs& out) {
       check_dynamic_operands(c);
+      if (c.in[1].shape.rank && c.in[0].shape.rank != 2) c.fail("rows (N, K) where each has its scale", c.in[0].text());
       Shape y = product_shape(c, 3, 4);
       if (Spec want{DType::f32, {y[-1]}}; c.in.size() > 5 && c.in[5] != want) c.fail("a bias " + want.text(), c.in[5].text());
       out.push({DType::f32, y});

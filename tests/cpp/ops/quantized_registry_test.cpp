@@ -79,8 +79,24 @@ Numbers dynamically_quantised(const Reference& r) {
   return x;
 }
 
-// Sums of (x - zero) * w: f(index of y, channel, sum).
-template <class F> void convolve(const Reference& r, size_t w_at, double zero, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups, F f) {
+// As LiteRT rounds: each row in steps of its own range, halves away from 0.
+Numbers rows_quantised(const Reference& r) {
+  const bool asymmetric = !r.s.attrs || attrs_to_text(find_op("quantize_rows")->attrs, r.s.attrs.get()).find("asymmetric=false") == std::string::npos;
+  Numbers x = r.at(0), scales = cast(r.out[1], DType::f64).to_vector<double>(), zeros = cast(r.out[2], DType::f64).to_vector<double>();
+  const size_t inner = x.size() / scales.size();
+  for (size_t row = 0; row < scales.size(); ++row) {
+    auto first = x.begin() + int64_t(row * inner), last = first + int64_t(inner);
+    const double lo = std::min(0.0, *std::min_element(first, last)), hi = std::max(0.0, *std::max_element(first, last));
+    const double scale = asymmetric ? (hi - lo) / 255 : std::max(-lo, hi) / 127;
+    EXPECT_NEAR(scales[row], scale, 1e-6 * scale);
+    EXPECT_NEAR(zeros[row], asymmetric ? std::round(-lo / scale) : 128, 1e-9);
+    for (; first != last; ++first) *first = cut(std::round(double(float(*first) * (1 / float(scale)))) + zeros[row], asymmetric ? 0 : 1, 255);
+  }
+  return x;
+}
+
+// Sums of (x - zero) * w: f(index of y, channel, sum). zero: one, or one for each image or row.
+template <class F> void convolve(const Reference& r, size_t w_at, const Numbers& zero, const Dims& stride, const Dims& padding, const Dims& dilation, int64_t groups, F f) {
   const Numbers x = r.at(0), w = r.at(w_at);
   const Shape &in = r.shape(0), &k = r.shape(w_at), &y = r.out[0].shape();
   size_t at = 0;
@@ -94,18 +110,18 @@ template <class F> void convolve(const Reference& r, size_t w_at, double zero, c
               for (int64_t b = 0; b < k[3]; ++b) {
                 const int64_t row = p * stride[0] - padding[0] + a * dilation[0], column = q * stride[1] - padding[1] + b * dilation[1], c = o / (y[1] / groups) * k[1] + i;
                 if (row < 0 || column < 0 || row >= in[2] || column >= in[3]) continue;
-                sum += (x[size_t(((n * in[1] + c) * in[2] + row) * in[3] + column)] - zero) * w[size_t(((o * k[1] + i) * k[2] + a) * k[3] + b)];
+                sum += (x[size_t(((n * in[1] + c) * in[2] + row) * in[3] + column)] - zero[zero.size() > 1 ? size_t(n) : 0]) * w[size_t(((o * k[1] + i) * k[2] + a) * k[3] + b)];
               }
           f(at, size_t(o), sum);
         }
 }
-template <class F> void multiply(const Reference& r, size_t w_at, double zero, F f) {
+template <class F> void multiply(const Reference& r, size_t w_at, const Numbers& zero, F f) {
   const Numbers x = r.at(0), w = r.at(w_at);
   const int64_t k = r.shape(0)[-1], n = r.shape(w_at)[1], rows = int64_t(x.size()) / std::max<int64_t>(k, 1);
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < n; ++j) {
       double sum = 0;
-      for (int64_t q = 0; q < k; ++q) sum += (x[size_t(i * k + q)] - zero) * w[size_t(q * n + j)];
+      for (int64_t q = 0; q < k; ++q) sum += (x[size_t(i * k + q)] - zero[zero.size() > 1 ? size_t(i) : 0]) * w[size_t(q * n + j)];
       f(size_t(i * n + j), size_t(j), sum);
     }
 }
@@ -119,28 +135,28 @@ template <class A, class Walk> Numbers product(const Reference& r, const A& at, 
 }
 template <class Walk> Numbers dynamic_product(const Reference& r, float lo, float hi, Walk walk) {
   Numbers y(size_t(r.out[0].numel())), scale = r.at(4), bias = r.s.in.size() > 5 ? r.at(5) : Numbers();
-  const auto x_scale = float(r.at(1)[0]);
+  const Numbers x_scale = r.at(1);                 // of each image or row
   walk([&](size_t i, size_t c, double sum) {
-    const float v = float(sum) * (x_scale * float(scale[c]));
+    const float v = float(sum) * (float(x_scale[i / (y.size() / x_scale.size())]) * float(scale[c]));
     y[i] = double(std::clamp(bias.empty() ? v : v + float(bias[c]), lo, hi));
   });
   return y;
 }
 Numbers qconv(const Reference& r) {
   const auto& at = r.as<QConv2dAttrs>();
-  return product(r, at, [&](auto f) { convolve(r, 1, double(at.x_zero), at.stride, at.padding, at.dilation, at.groups, f); });
+  return product(r, at, [&](auto f) { convolve(r, 1, {double(at.x_zero)}, at.stride, at.padding, at.dilation, at.groups, f); });
 }
 Numbers qconv_dynamic(const Reference& r) {
   const auto& at = r.as<Conv2dAttrs>();
-  return dynamic_product(r, at.lo, at.hi, [&](auto f) { convolve(r, 3, r.at(2)[0], at.stride, at.padding, at.dilation, at.groups, f); });
+  return dynamic_product(r, at.lo, at.hi, [&](auto f) { convolve(r, 3, r.at(2), at.stride, at.padding, at.dilation, at.groups, f); });
 }
 Numbers qmatmul(const Reference& r) {
   const auto& at = r.as<QMatmulAttrs>();
-  return product(r, at, [&](auto f) { multiply(r, 1, double(at.x_zero), f); });
+  return product(r, at, [&](auto f) { multiply(r, 1, {double(at.x_zero)}, f); });
 }
 Numbers qmatmul_dynamic(const Reference& r) {
   const ClampAttrs none, &at = r.s.attrs ? r.as<ClampAttrs>() : none;
-  return dynamic_product(r, at.lo, at.hi, [&](auto f) { multiply(r, 3, r.at(2)[0], f); });
+  return dynamic_product(r, at.lo, at.hi, [&](auto f) { multiply(r, 3, r.at(2), f); });
 }
 template <class F> Numbers pairs(const Reference& r, F f) {
   const Numbers a = r.at(0), b = r.at(1);
@@ -254,7 +270,7 @@ Numbers blocks(const Reference& r) {
 
 struct Entry { Numbers (*reference)(const Reference&); double tolerance = 0; };      // tolerance: of float sums
 const std::map<std::string_view, Entry> references{
-    {"quantize", {quantised}}, {"dequantize", {dequantised}}, {"dynamic_quantize", {dynamically_quantised}}, {"qconv2d", {qconv}}, {"qconv2d_dynamic", {qconv_dynamic}},
+    {"quantize", {quantised}}, {"dequantize", {dequantised}}, {"dynamic_quantize", {dynamically_quantised}}, {"quantize_rows", {rows_quantised}}, {"qconv2d", {qconv}}, {"qconv2d_dynamic", {qconv_dynamic}},
     {"qmatmul", {qmatmul}}, {"qmatmul_dynamic", {qmatmul_dynamic}}, {"qadd", {sum<1>}}, {"qsub", {sum<-1>}}, {"qmul", {qmul}}, {"qmatmul_pair", {qmatmul_pair}},
     {"qtable", {qtable}}, {"qsoftmax", {qsoftmax}}, {"qavg_pool2d", {qavg_pool}}, {"matmul_blocks", {blocks, 1e-4}}};
 // Integer ops whose arithmetic is another's, with tests of their own.
@@ -262,7 +278,7 @@ const std::map<std::string_view, std::string_view> elsewhere{{"requantize", "Req
 
 // An op with an integer form's attributes or storage: it reads int4 or scales beside bytes.
 bool is_integer_op(const OpDef& op) {
-  if (op.traits.converts != Conversion::none || op.name == "dynamic_quantize") return true;
+  if (op.traits.converts != Conversion::none || op.name == "dynamic_quantize" || op.name == "quantize_rows") return true;
   bool scaled = false;
   if (op.attrs.defaults) {
     auto copy = op.attrs.clone(op.attrs.defaults);

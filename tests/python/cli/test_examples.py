@@ -130,6 +130,10 @@ def test_the_main_help(folders, tmp_path):
 
 
 PROGRESS = [
+    (["inspect", "model.npz"], "reading model.npz"),
+    (["convert", "model.npz", "m.tflite"], "writing m.tflite"),
+    (["convert", "model.npz", "m.onnx"], "writing m.onnx"),
+    (["run", "model.npz"], "running"),
     (["bench", "model.npz", "--runs", "400"], "measuring"),
     (["bench", "model.npz", "--soak", "0.3"], "measuring"),
     (["probe"], "measuring"),

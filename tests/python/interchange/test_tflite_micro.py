@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from judges import judge
 from litert import LiteRT, from_file, to_file
+from tflite_files import litert
+from tflite_nets import wake_word
 
 import miniten as mt
 from miniten import nn
-from miniten.edge import export_tflite, quantize_model
+from miniten.edge import export_tflite, load_tflite, quantize_model
 
 ALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "nets.py"))["ALL"]       # the networks that are timed
 RNG = np.random.default_rng(8)
@@ -50,6 +52,17 @@ def test_micro_gives_the_integers_of_litert(name, tmp_path):
     x = RNG.integers(-128, 128, shape).astype("int8")
     want = LiteRT(tmp_path / "m.tflite", report).integers(x)[0]
     assert np.abs(micro(tmp_path / "m.tflite", report, x).astype(int) - want.astype(int)).max() <= 1
+
+
+def test_micro_streams_a_wake_word(tmp_path):
+    """Variables of a file that was read, written again: the integers of LiteRT, frame by frame."""
+    export_tflite(load_tflite(wake_word(True)), (1, 1, 1, 8), tmp_path / "m.tflite", input_dtypes="int8")
+    data, frames = (tmp_path / "m.tflite").read_bytes(), [[RNG.integers(-128, 128, (1, 1, 1, 8)).astype("int8")] for _ in range(6)]
+    run = judge("tflite_micro.python.tflite_micro.runtime").Interpreter.from_bytes(data)
+    for frame, want in zip(frames, litert(data, *frames), strict=True):
+        run.set_input(frame[0], 0)
+        run.invoke()
+        np.testing.assert_array_equal(run.get_output(0), want[0])
 
 
 @pytest.mark.parametrize("name", ALL)
