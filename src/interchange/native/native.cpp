@@ -230,7 +230,7 @@ static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
     const char* text = reinterpret_cast<const char*>(bytes.data());
     if (bytes.size() > max_memory / bytes_by_character) MemoryLimit::refuse("native", max_memory, "a manifest of " + std::to_string(bytes.size()));
     require_shallow("native", bytes, 200);
-    json j = json::parse(text, text + bytes.size());
+    json j = json::parse(std::string(text, bytes.size()));                // of strings everywhere: one parser in the library
     if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
     if (int version = j.at("version").get<int>(); version < 1 || version > 1)
       throw Error(ErrorKind::unsupported, "native", "version 1", std::to_string(version), "update MiniTen");

@@ -208,7 +208,7 @@ int ir_version_of(const OnnxExport& o) {
 
 // What cannot be written is refused before anything is.
 void check_forms(const Graph& g, int opset) {
-  if (!g.states.empty()) throw Error(ErrorKind::unsupported, "export_onnx", "a graph without states", "a training step", "export the model itself");
+  if (!g.states.empty()) throw Error(ErrorKind::unsupported, "export_onnx", "a graph without states", std::to_string(g.states.size()) + " that it overwrites", "ONNX has no variables: write the model as TFLite or as a native file; of a training step, the model itself");
   for (const Node& n : g.nodes) {
     std::string layer = n.name.empty() ? "" : " in layer \"" + n.name + "\"";
     if (n.op->onnx.name.empty() || !n.subgraphs.empty())

@@ -101,7 +101,7 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory
   try {
     std::set<std::string> names;
     const char* text = reinterpret_cast<const char*>(header.data());
-    json j = json::parse(text, text + header.size(), [&](int depth, json::parse_event_t event, json& key) {
+    json j = json::parse(std::string(text, header.size()), [&](int depth, json::parse_event_t event, json& key) {
       if (event == json::parse_event_t::key && depth == 1 && !names.insert(key.get<std::string>()).second)
         unsound("a name of its own for every tensor", key.dump() + " twice");
       return true;

@@ -25,20 +25,6 @@ Steps steps_of(float lo, float hi, bool asymmetric) {
   auto offset = float(std::round(std::clamp(nearer ? -128 - bottom / step : 127 - top / step, -128.0, 127.0)));
   return {float(step), 1.0f / float(step), offset, -128};
 }
-// To nearest, halves away from 0; uint8 around 128.
-__attribute__((noinline)) void quantize_run(const float* __restrict x, int64_t n, int64_t x_step, float inverse, float offset, float least, uint8_t* __restrict q, int64_t q_step) {
-  for (int64_t i = 0; i < n; ++i) {
-    float v = x[i * x_step] * inverse + offset;
-    v = v > least ? v : least;
-    v = v < 127.0f ? v : 127.0f;
-    auto t = int32_t(v);
-    float rest = v - float(t);
-    t += rest >= 0.5f ? 1 : 0;
-    t -= rest <= -0.5f ? 1 : 0;
-    q[i * q_step] = uint8_t(t + 128);
-  }
-}
-
 View row_of(const View& v, int64_t i) {
   View r = v;
   r.data += i * v.strides[0] * int64_t(bits_of(v.spec.dtype) / 8);

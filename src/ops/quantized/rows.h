@@ -11,4 +11,7 @@ struct QuantizeRowsAttrs {
 };
 extern const OpDef quantize_rows_op;
 
+// n values to x * inverse + offset within [least, 127], to nearest, halves away from 0; uint8 around 128.
+void quantize_run(const float* x, int64_t n, int64_t x_step, float inverse, float offset, float least, uint8_t* q, int64_t q_step);
+
 }  // namespace miniten
