@@ -166,6 +166,7 @@ QUANTISED = {
 }
 SAME = {  # one scale on both sides: values move
     "AVERAGE_POOL_2D": ("AVERAGE_POOL_2D", [ints(1, 6, 6, 3)], [((1, 3, 3, 3), "int8")], "Pool2DOptions", 2, dict(padding=0, strideW=2, strideH=2, filterWidth=3, filterHeight=3)),
+    "average_of_all": ("AVERAGE_POOL_2D", [ints(1, 6, 5, 3)], [((1, 1, 1, 3), "int8")], "Pool2DOptions", 2, dict(padding=1, strideW=5, strideH=6, filterWidth=5, filterHeight=6)),
     "MAX_POOL_2D": ("MAX_POOL_2D", [ints(1, 6, 6, 3)], [((1, 3, 3, 3), "int8")], "Pool2DOptions", 2, dict(padding=0, strideW=2, strideH=2, filterWidth=3, filterHeight=3, fusedActivationFunction=1)),
     "PAD": ("PAD", [ints(2, 3), C(I32(1, 0, 2, 1).reshape(2, 2))], [((3, 6), "int8")], None, 2),
     "CONCATENATION": ("CONCATENATION", [ints(2, 3), ints(2, 4)], [((2, 7), "int8")], "ConcatenationOptions", 2, dict(axis=1)),
