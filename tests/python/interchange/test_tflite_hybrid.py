@@ -82,7 +82,7 @@ def test_integers_as_litert(name, tmp_path):
     np.testing.assert_array_equal(np.array(load_miniten(tmp_path / "m.npz")(x)), np.array(module(x)))
 
 
-@pytest.mark.parametrize("isa", ["scalar", *mt.cpu_info()["available_isas"]])
+@pytest.mark.parametrize("isa", mt.cpu_info()["available_isas"])
 def test_the_same_bytes_on_every_instruction_set(isa):
     data, shape = convolution()
     x, module = rand(*shape), load_tflite(data)
@@ -115,4 +115,6 @@ def test_weights_that_the_kernels_do_not_take_stay_floats():
     module = load_tflite(f.bytes([x], [y]))
     assert "quantize_rows" not in module.graph.to_text()
     x = rand(2, 16)
-    close(np.array(module(x)), (x @ w.T.astype("float32")) * np.float32(0.01), 1e-2)  # LiteRT's own kernel overflows
+    want = (x @ w.T.astype("float32")) * np.float32(0.01)  # LiteRT's own kernel overflows
+    step = (np.maximum(x.max(1), 0) - np.minimum(x.min(1), 0)) / 255
+    assert (np.abs(np.array(module(x)) - want) <= step[:, None] / 2 * 16 * 1.28 + 1e-4).all()
