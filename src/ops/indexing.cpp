@@ -105,6 +105,7 @@ constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices 
       for (int i = 0; i < rows.rank; ++i)
         if (i >= values.rank || values[i] != rows[i]) c.fail("values that begin with the indices' shape " + rows.text(), values.text());
       check_range(c, 1, is_symbol(size) ? 0 : -size, size, "indices");
+      if (size == 0 && rows.is_static() && rows.count() > 0) c.fail("a size that has room for values", "0", "", ErrorKind::index);
       Spec spec{c.in[0].dtype, {size}};
       for (int i = rows.rank; i < values.rank; ++i) spec.shape.push(values[i]);
       out.push(spec);

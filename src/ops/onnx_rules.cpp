@@ -1,4 +1,5 @@
 #include "ops/onnx_rules.h"
+#include "miniten/core/memory_limit.h"
 #include "miniten/ops/ops.h"
 #include "ops/tflite_rules.h"
 
@@ -36,6 +37,8 @@ Tensor in_float64(const Tensor& x, Tensor (*f)(const Tensor&)) {
 Tensor flip(const Tensor& x, int axis) { return miniten::slice(x, axis, INT64_MAX, INT64_MIN, -1); }
 Tensor repeat(const Tensor& x, int axis, int64_t times) {
   if (times == 1) return x;
+  if (int64_t size = x.dim(axis); size > 0 && times > INT64_MAX / 16 / size) throw Error(ErrorKind::value, "repeat", "fewer repetitions", std::to_string(times));
+  MemoryLimit::check_numbers(x.dim(axis) * std::max<int64_t>(times, 0));
   Ints rows;
   for (int64_t i = 0; i < x.dim(axis); ++i) rows.insert(rows.end(), size_t(times), i);
   return miniten::gather(x, ints(rows), axis);

@@ -115,6 +115,7 @@ struct Recurrent {
   // step(direction, x_t W^T, states) moves the states; state 0 is what is given out.
   template <class Step> Tensors run(std::vector<Tensor> initial, Step step) {
     if (is_symbol(steps)) n.fail("a known number of steps", x.spec().text(), "call it with arrays, or fix the sizes");
+    if (steps > most_unrolled_steps) n.fail("at most " + std::to_string(most_unrolled_steps) + " steps", std::to_string(steps), "run it in parts");
     std::vector<Tensor> per_direction;
     std::vector<std::vector<Tensor>> last(initial.size());
     for (int64_t d = 0; d < directions; ++d) {

@@ -1,4 +1,5 @@
 #include "miniten/base/symbol.h"
+#include "miniten/core/memory_limit.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
 
@@ -198,6 +199,9 @@ Tensors read_pad(const ForeignNode& n) {
     if (mode != "constant" && (low != 0 || high != 0)) {
       Dim size = x.dim(int(normal[i]));
       if (is_symbol(size) || size < 1) n.fail("a known size on the padded axis", x.spec().text(), "call it with arrays, or fix the sizes");
+      int64_t length = 0;
+      if (__builtin_add_overflow(size, low, &length) || __builtin_add_overflow(length, high, &length) || length > INT64_MAX / 16) n.fail("smaller pads", std::to_string(low) + " and " + std::to_string(high));
+      MemoryLimit::check_numbers(std::max<int64_t>(length, 0));
       Ints rows;
       for (int64_t k = -low; k < size + high; ++k) {
         int64_t period = mode == "reflect" ? std::max<int64_t>(1, 2 * (size - 1)) : size, at = ((k % period) + period) % period;
@@ -332,12 +336,12 @@ Tensors read_unsqueeze(const ForeignNode& n) {
 }
 Tensors read_split(const ForeignNode& n) {
   Tensor x = n.required(0);
-  int axis = int(n.integer("axis", 0));
+  int axis = onnx::axis_of(n, n.integer("axis", 0), x.rank());
   Ints sizes = n.has("split") ? n.integers("split", {}) : n.inputs() > 1 && n.input(1) ? n.constant_integers(1) : Ints{};
   Dim whole = x.dim(axis);
   if (is_symbol(whole)) n.fail("a known size on the split axis", x.spec().text());
   int64_t count = n.outputs();
-  if (sizes.empty() && n.has("num_outputs")) count = n.integer("num_outputs", 1);
+  if (int64_t told = n.integer("num_outputs", count); sizes.empty() && told != count) n.fail("as many outputs as num_outputs tells", std::to_string(count) + " of " + std::to_string(told));
   if (sizes.empty()) for (int64_t i = 0, each = (whole + count - 1) / std::max<int64_t>(count, 1); i < count; ++i) sizes.push_back(std::clamp<int64_t>(whole - i * each, 0, each));
   int64_t at = 0;
   Tensors parts;

@@ -5,6 +5,9 @@
 // A recurrent layer in one direction over a whole sequence, and its gradient: what their rows and evaluation share.
 namespace miniten {
 
+// Importers write the forms that `recurrent` does not have as some ten ops a step: of so many steps at most.
+inline constexpr int64_t most_unrolled_steps = 4096;
+
 // recurrent: x (T, N, I), w_ih (G*H, I), w_hh (G*H, H), [b_ih, b_hh (G*H)], [h0, c0 (N, H)], [lengths (N) int64]
 //   -> y (T, N, H), h (N, H), c (N, H), saved (T, N, 5H or 4H); c is empty but for the LSTM, saved where not asked for.
 // Without h0 (and for the LSTM c0) the first states are 0.

@@ -1,3 +1,4 @@
+#include "ops/recurrent.h"
 #include "ops/tflite_rules.h"
 
 // Recurrent operators, unrolled over their steps. Their states are variables: they keep their values from run to run.
@@ -26,6 +27,7 @@ Tensor cut(const Tensor& x, double limit) { return limit > 0 ? miniten::clamp(x,
 // Steps in front; `major`: the file has them there.
 Tensors steps_of(const ForeignNode& n, const Tensor& x, bool major) {
   if (x.rank() != 3 || !x.shape().is_static()) n.fail("sequences of known sizes", x.spec().text());
+  if (int64_t steps = x.dim(major ? 0 : 1); steps > most_unrolled_steps) n.fail("at most " + std::to_string(most_unrolled_steps) + " steps", std::to_string(steps), "run it in parts, or as a streaming model");
   return unbind(x, major ? 0 : 1);
 }
 

@@ -1,4 +1,5 @@
 #include <cmath>
+#include "miniten/core/memory_limit.h"
 #include "ops/tflite_rules.h"
 
 // Operators that move values. Integers that stand for numbers move as integers where the output has the same scale.
@@ -250,6 +251,7 @@ Tensors mirror_pad(const ForeignNode& n) {
     int64_t before = by[size_t(2 * i)], after = by[size_t(2 * i) + 1], size = x.dim(i);
     if (before == 0 && after == 0) continue;
     if (before < 0 || after < 0 || before > size - skip || after > size - skip) n.fail("padding within " + x.spec().text(), std::to_string(before) + " and " + std::to_string(after));
+    MemoryLimit::check_numbers(before + size + after);
     Ints rows;
     for (int64_t k = before; k > 0; --k) rows.push_back(k - 1 + skip);
     for (int64_t k = 0; k < size; ++k) rows.push_back(k);

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include "miniten/base/error.h"
 
 namespace miniten {
@@ -16,6 +17,7 @@ class MemoryLimit {
   MemoryLimit(const MemoryLimit&) = delete;
   static void take(size_t bytes);              // throws where that is too much
   static void give_back(size_t bytes);
+  static void check_numbers(int64_t n) { take(size_t(n) * 8); give_back(size_t(n) * 8); }   // a list of 64-bit numbers that is about to be made
   [[noreturn]] static void refuse(std::string_view op, size_t limit, const std::string& got);
 
  private:

@@ -260,3 +260,25 @@ def test_what_is_unknown_is_named():
     node = onnx.helper.make_node("Einsum", ["a", "b"], ["y"], equation="ij,jk")
     a, b = rand(2, 3), rand(3, 4)
     np.testing.assert_allclose(backend.run_node(node, [a, b])[0], a @ b, atol=1e-5)
+
+
+def test_a_split_that_does_not_fit_is_refused():
+    def split(attributes):
+        return parse(f"g (float[2, 6] x) => (float[M, N] a, float[M, N] b) {{ a, b = Split <{attributes}> (x) }}", opset=18).SerializeToString()
+
+    x = rand(2, 6)
+    assert [t.shape for t in load_onnx(split("axis = -1, num_outputs = 2"))(x)] == [(2, 3), (2, 3)]
+    for attributes in ("axis = -131069, num_outputs = 2", "axis = 1, num_outputs = 1099511627776"):
+        with pytest.raises((ValueError, NotImplementedError), match="Split"):
+            load_onnx(split(attributes))(x)
+
+
+def test_pads_beyond_memory_are_refused():
+    def padded(by):
+        return parse('g (float[2, 6] x) => (float[M, N] y) { y = Pad <mode = "wrap"> (x, pads) }', opset=19, pads=np.array([0, 0, 0, by])).SerializeToString()
+
+    x = rand(2, 6)
+    assert np.array_equal(load_onnx(padded(3))(x).numpy(), np.pad(x, [(0, 0), (0, 3)], mode="wrap"))
+    for by in (1 << 40, (1 << 63) - 1):
+        with pytest.raises((ValueError, NotImplementedError, MemoryError)):
+            load_onnx(padded(by), max_memory_mb=64)(x)
