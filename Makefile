@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: gallery demo test install reference cpp-test python-test instructions asan tsan test-aarch64 bench wheel wheels clean
+.PHONY: gallery demo test install reference cpp-test python-test instructions asan tsan test-aarch64 bench bench-peers wheel wheels clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -50,6 +50,14 @@ bench:
 	@$(path) cmake --preset release >/dev/null
 	@$(path) cmake --build build/release --target kernel_bench
 	@build/release/benchmarks/kernel_bench --benchmark_min_time=0.2
+
+# Beside every peer of benchmarks/peers, in inference and training, on one thread and two: build/peers/*.json, *.png
+bench-peers: install
+	@tools/setup.sh judges
+	@benchmarks/peers/setup.sh
+	@for threads in 1 2; do \
+	  .venv/bin/python benchmarks/peers/inference.py --threads $$threads && .venv/bin/python benchmarks/peers/inference.py --precision int8 --threads $$threads && \
+	  .venv/bin/python benchmarks/peers/training.py --threads $$threads || exit 1; done
 
 # dist/miniten-*.whl
 wheel:

@@ -5,6 +5,7 @@ Each takes miniten.nn or torch.nn: the layers have the same names and arguments.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 
@@ -102,6 +103,123 @@ def resnet18(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return nn.Sequential(*layers, *head(nn, 512, 1000)), (1, 3, 224, 224)
 
 
+def bottleneck(nn: Any, i: int, middle: int, stride: int) -> Any:
+    class Bottleneck(nn.Module):
+        def __init__(self):
+            super().__init__()
+            o = 4 * middle
+            self.body = nn.Sequential(*conv(nn, i, middle, 1), *conv(nn, middle, middle, 3, stride), nn.Conv2d(middle, o, 1, bias=False), nn.BatchNorm2d(o))
+            self.skip = nn.Identity() if stride == 1 and i == o else nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(self.body(x) + self.skip(x))
+
+    return Bottleneck()
+
+
+def resnet50(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """1000 classes at 224x224, strides in the 3x3 convolutions."""
+    layers, i = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
+    for middle, times, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        for k in range(times):
+            layers.append(bottleneck(nn, i, middle, stride if k == 0 else 1))
+            i = 4 * middle
+    return nn.Sequential(*layers, *head(nn, 2048, 1000)), (1, 3, 224, 224)
+
+
+def mobilenet_v3_small(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """1000 classes at 224x224 (Howard et al. 2019)."""
+
+    class Block(nn.Module):
+        def __init__(self, i, wide, o, k, stride, squeeze, activation):
+            super().__init__()
+            layers = [nn.Conv2d(i, wide, 1, bias=False), nn.BatchNorm2d(wide), activation()] if wide != i else []
+            self.wide = nn.Sequential(*layers, nn.Conv2d(wide, wide, k, stride, k // 2, groups=wide, bias=False), nn.BatchNorm2d(wide), activation())
+            few = (wide // 4 + 4) // 8 * 8
+            self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(wide, few, 1), nn.ReLU(), nn.Conv2d(few, wide, 1), nn.Hardsigmoid()) if squeeze else None
+            self.narrow = nn.Sequential(nn.Conv2d(wide, o, 1, bias=False), nn.BatchNorm2d(o))
+            self.adds = stride == 1 and i == o
+
+        def forward(self, x):
+            y = self.wide(x)
+            if self.gate is not None:
+                y = y * self.gate(y)
+            y = self.narrow(y)
+            return x + y if self.adds else y
+
+    layers, i = [nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.Hardswish()], 16
+    for k, wide, o, squeeze, activation, stride in (
+        (3, 16, 16, True, nn.ReLU, 2), (3, 72, 24, False, nn.ReLU, 2), (3, 88, 24, False, nn.ReLU, 1), (5, 96, 40, True, nn.Hardswish, 2), (5, 240, 40, True, nn.Hardswish, 1),
+        (5, 240, 40, True, nn.Hardswish, 1), (5, 120, 48, True, nn.Hardswish, 1), (5, 144, 48, True, nn.Hardswish, 1), (5, 288, 96, True, nn.Hardswish, 2),
+        (5, 576, 96, True, nn.Hardswish, 1), (5, 576, 96, True, nn.Hardswish, 1),
+    ):
+        layers.append(Block(i, wide, o, k, stride, squeeze, activation))
+        i = o
+    layers += [nn.Conv2d(96, 576, 1, bias=False), nn.BatchNorm2d(576), nn.Hardswish(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(576, 1024), nn.Hardswish(), nn.Linear(1024, 1000)), (1, 3, 224, 224)
+
+
+def detector(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """A one-stage detector of nano size at 320x320: SiLU, split and joined bottlenecks, a pyramid, three raw heads of 84 + 60 values a cell."""
+    cat = sys.modules[nn.__name__.split(".")[0]].cat
+
+    def step(i, o, k=3, stride=1):
+        return nn.Sequential(nn.Conv2d(i, o, k, stride, k // 2, bias=False), nn.BatchNorm2d(o), nn.SiLU())
+
+    class Joined(nn.Module):
+        def __init__(self, i, o, times, adds):
+            super().__init__()
+            self.half = o // 2
+            self.first = step(i, o, 1)
+            self.parts = nn.ModuleList([nn.Sequential(step(o // 2, o // 2), step(o // 2, o // 2)) for _ in range(times)])
+            self.last = step((2 + times) * (o // 2), o, 1)
+            self.adds = adds
+
+        def forward(self, x):
+            x = self.first(x)
+            found = [x[:, : self.half], x[:, self.half :]]
+            for part in self.parts:
+                y = part(found[-1])
+                found.append(found[-1] + y if self.adds else y)
+            return self.last(cat(found, 1))
+
+    class Pooled(nn.Module):
+        def __init__(self, c):
+            super().__init__()
+            self.first, self.pool, self.last = step(c, c // 2, 1), nn.MaxPool2d(5, 1, 2), step(2 * c, c, 1)
+
+        def forward(self, x):
+            found = [self.first(x)]
+            for _ in range(3):
+                found.append(self.pool(found[-1]))
+            return self.last(cat(found, 1))
+
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.eighth = nn.Sequential(step(3, 16, 3, 2), step(16, 32, 3, 2), Joined(32, 32, 1, True), step(32, 64, 3, 2), Joined(64, 64, 2, True))
+            self.sixteenth = nn.Sequential(step(64, 128, 3, 2), Joined(128, 128, 2, True))
+            self.last = nn.Sequential(step(128, 256, 3, 2), Joined(256, 256, 1, True), Pooled(256))
+            self.up = nn.Upsample(scale_factor=2, mode="nearest")
+            self.top, self.middle = Joined(384, 128, 1, False), Joined(192, 64, 1, False)
+            self.down, self.wide = step(64, 64, 3, 2), Joined(192, 128, 1, False)
+            self.down_again, self.widest = step(128, 128, 3, 2), Joined(384, 256, 1, False)
+            self.heads = nn.ModuleList([nn.Sequential(step(c, 64), step(64, 64), nn.Conv2d(64, 144, 1)) for c in (64, 128, 256)])
+
+        def forward(self, x):
+            a = self.eighth(x)
+            b = self.sixteenth(a)
+            c = self.last(b)
+            top = self.top(cat([self.up(c), b], 1))
+            one = self.middle(cat([self.up(top), a], 1))
+            two = self.wide(cat([self.down(one), top], 1))
+            three = self.widest(cat([self.down_again(two), c], 1))
+            return cat([head(y).reshape(1, 144, -1) for head, y in zip(self.heads, (one, two, three))], 2)
+
+    return Detector(), (1, 3, 320, 320)
+
+
 def encoder(nn: Any) -> tuple[Any, tuple[int, ...]]:
     """Four layers of 128 features and 4 heads on 128 tokens (Vaswani et al. 2017)."""
     return nn.Sequential(*(nn.TransformerEncoderLayer(128, 4, 512, 0.0, "gelu", batch_first=True) for _ in range(4))), (1, 128, 128)
@@ -143,3 +261,4 @@ ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_wo
 LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}
 TEXT = {"encoder": encoder, "long_encoder": long_encoder, "minilm": minilm}
 RECURRENT = {"lstm": lstm, "gru": gru}
+EVERY = {**ALL, "mobilenet_v2": mobilenet_v2, "mobilenet_v3_small": mobilenet_v3_small, "resnet18": resnet18, "resnet50": resnet50, "detector": detector, **TEXT, **RECURRENT}
