@@ -1,6 +1,8 @@
 #include "miniten/core/attrs.h"
+#include <bit>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
+#include <locale.h>
 #include "miniten/base/symbol.h"
 
 namespace miniten {
@@ -63,8 +65,19 @@ struct Reader {
   }
   template <class T> T number(std::string_view w) const {
     T x{};
-    auto r = std::from_chars(w.data(), w.data() + w.size(), x);
-    if (r.ec != std::errc() || r.ptr != w.data() + w.size()) fail("a number");
+    bool whole;
+    if constexpr (std::is_floating_point_v<T>) {               // from_chars of floats is 32 KB where the C++ library is linked statically
+      static const locale_t c_locale = newlocale(LC_ALL_MASK, "C", nullptr);
+      std::string copy(w);
+      char* end = nullptr;
+      if constexpr (std::is_same_v<T, float>) x = strtof_l(copy.c_str(), &end, c_locale);
+      else x = strtod_l(copy.c_str(), &end, c_locale);
+      whole = end == copy.c_str() + w.size();
+    } else {
+      auto r = std::from_chars(w.data(), w.data() + w.size(), x);
+      whole = r.ec == std::errc() && r.ptr == w.data() + w.size();
+    }
+    if (w.empty() || !whole) fail("a number");
     return x;
   }
 };
@@ -107,10 +120,26 @@ std::string attrs_to_text(const AttrCodec& codec, const void* a) {
   return "{" + s + "}";
 }
 
+static bool same_number(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
+static bool same_number(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
+
 bool attrs_equal(const AttrCodec& codec, const void* a, const void* b) {
-  if (!a) a = codec.defaults;
-  if (!b) b = codec.defaults;
-  return attrs_to_text(codec, a) == attrs_to_text(codec, b);
+  if (!codec.fields) return true;
+  std::vector<FieldSlot> fields;
+  codec.fields(const_cast<void*>(a ? a : codec.defaults), [&](std::string_view, FieldSlot slot) { fields.push_back(slot); });
+  bool equal = true;
+  size_t i = 0;
+  codec.fields(const_cast<void*>(b ? b : codec.defaults), [&](std::string_view, FieldSlot slot) {
+    equal = equal && std::visit([&](auto* p) {
+      const auto& other = *std::get<decltype(p)>(fields[i]);
+      if constexpr (std::is_floating_point_v<std::remove_pointer_t<decltype(p)>>) return same_number(other, *p);
+      else if constexpr (std::is_same_v<decltype(p), std::vector<float>*>)
+        return std::equal(p->begin(), p->end(), other.begin(), other.end(), [](float x, float y) { return same_number(x, y); });
+      else return other == *p;
+    }, slot);
+    ++i;
+  });
+  return equal;
 }
 
 Attrs attrs_from_text(const AttrCodec& codec, std::string_view text) {

@@ -1,7 +1,7 @@
 #include "miniten/graph/session.h"
 #include <chrono>
+#include <map>
 #include <mutex>
-#include <unordered_map>
 #include <unordered_set>
 #include "base/relax.h"
 #include "graph/tune.h"
@@ -146,7 +146,7 @@ struct Session::Impl {
   // Before the plan: what is packed here needs no scratch there. A layer used again, as at each step of a sequence, packs once.
   std::shared_ptr<Prepared> pack() {
     auto all = std::make_shared<Prepared>();
-    std::unordered_map<const std::byte*, std::vector<size_t>> known;          // by the data of a node's first constant
+    std::map<const std::byte*, std::vector<size_t>> known;                    // by the data of a node's first constant
     for (const Node& n : graph.nodes) {
       all->emplace_back();
       if (!n.op->prepare) continue;

@@ -39,8 +39,6 @@ std::string_view requested_isa_error();
 struct FloatTable;  // kernels/ftable.h
 struct QTable;      // kernels/qtable.h
 struct Bf16Table;   // kernels/gemm_bf16.h
-const FloatTable& ftable();
-const QTable& qtable();
 const Bf16Table& bf16_table();
 
 }  // namespace miniten::kernels

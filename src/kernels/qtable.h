@@ -52,12 +52,26 @@ struct QTable {
 #undef MINITEN_MEMBER
 };
 
-const QTable& qtable();  // of the instruction set in use
-
 }  // namespace miniten::kernels
 
-#ifdef MINITEN_TARGET
 #define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
+#ifdef MINITEN_ONE_TARGET
+namespace miniten::kernels {
+namespace MINITEN_ONE_TARGET {
+MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
+}
+#define MINITEN_ADDRESS(name, result, parameters) &MINITEN_ONE_TARGET::name,
+inline constexpr QTable only_qtable = {MINITEN_INTEGER_KERNELS(MINITEN_ADDRESS)};
+#undef MINITEN_ADDRESS
+constexpr const QTable& qtable() { return only_qtable; }
+}  // namespace miniten::kernels
+#else
+namespace miniten::kernels {
+const QTable& qtable();  // of the instruction set in use
+}
+#endif
+
+#ifdef MINITEN_TARGET
 #define MINITEN_USE_BASE(name, result, parameters) using MINITEN_BASE::name;
 #define MINITEN_USE_DOT_BASE(name, result, parameters) using MINITEN_DOT_BASE::name;
 #ifdef MINITEN_BASE
@@ -86,5 +100,5 @@ MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
 #endif
 #undef MINITEN_USE_BASE
 #undef MINITEN_USE_DOT_BASE
-#undef MINITEN_DECLARE_Q
 #endif
+#undef MINITEN_DECLARE_Q

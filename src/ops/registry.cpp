@@ -6,18 +6,21 @@
 namespace miniten {
 
 // An explicit list: self-registering objects would be dropped by the linker from a static archive.
-static constexpr const OpDef* built_in[] = {
 #define OP(name) &name##_op,
+#ifdef MINITEN_INFERENCE
+static constexpr const OpDef* built_in[] = {
+#include "model_ops.inc"  // generated: cmake/inference.cmake
+};
+static constexpr std::span<const OpDef* const> forms;
+#else
+static constexpr const OpDef* built_in[] = {
 #include "miniten/ops/all_ops.inc"
-#undef OP
     &quantize_rows_op,
 };
 // In saved graphs of sessions; nobody else asks for them.
-static constexpr const OpDef* forms[] = {
-#define OP(name) &name##_op,
-MINITEN_FORMS(OP)
+static constexpr const OpDef* forms[] = {MINITEN_FORMS(OP)};
+#endif
 #undef OP
-};
 
 static std::mutex mutex;
 static std::vector<const OpDef*>& registered() {

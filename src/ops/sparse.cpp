@@ -74,6 +74,7 @@ SparseScope::~SparseScope() {
 }
 
 bool may_be_sparse(const SparseQuestion& q) {
+  if (!has_packed) return false;
   if (listener || in_use == Sparse::always) return true;
   if (in_use == Sparse::never) return false;
   int64_t nonzero = count_nonzero(q);

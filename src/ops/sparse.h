@@ -1,4 +1,5 @@
 #pragma once
+#include "base/features.h"
 #include "kernels/sparse.h"
 #include "miniten/ops/sparse.h"
 
@@ -10,7 +11,11 @@ struct alignas(64) PreparedForm {
                                            // more: a BF16Kind
   int64_t bytes = 0;                       // of the weights behind it, aligned
 };
-inline const PreparedForm& form_of(const std::byte* prepared) { return *reinterpret_cast<const PreparedForm*>(prepared); }
+inline PreparedForm form_of(const std::byte* prepared) {
+  PreparedForm form = *reinterpret_cast<const PreparedForm*>(prepared);
+  if (!has_packed) form.sparse = 0;
+  return form;
+}
 inline const std::byte* weights_of(const std::byte* prepared) { return prepared + sizeof(PreparedForm); }
 
 // Should these dense panels be multiplied sparsely? pixels: rows of A. dense_share: the time of the dense algorithm over

@@ -4,6 +4,7 @@
 #include <nanobind/stl/vector.h>
 #include "miniten/graph/passes.h"
 #include "miniten/graph/session.h"
+#include "miniten/interchange/native.h"
 #include "miniten/nn/graph_module.h"
 #include "python/bind.h"
 
@@ -228,6 +229,9 @@ void bind_graph(nb::module_& m) {
            nb::sig("def profile(self, *inputs: Tensor | numpy.typing.ArrayLike, runs: int = 10) -> list[dict[str, typing.Any]]"), "A row for each step: op, shapes, macs, flops, latency_ms (median).")
       .def_prop_ro("graph", [](const Session& s) { return s.graph(); }, nb::rv_policy::copy, "The graph that runs, after the passes.")
       .def("to_text", &Session::to_text)
+      .def("save", [](const Session& s, nb::object path) { return save_native({.graph = s.graph(), .has_graph = true, .kind = "graph"}, path_of(path)); },
+           nb::arg("path"), nb::sig("def save(self, path: str | os.PathLike[str]) -> int"),
+           "Writes the graph that runs, after the passes, as a native file (.npz), states as they are now: what a build for inference alone takes. Returns its bytes.")
       .def("__repr__", [](const Session& s) { return "<miniten Session of " + std::to_string(s.graph().nodes.size()) + " nodes, arena " + std::to_string(s.arena_bytes()) + " bytes>"; });
 
   m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision, nb::object tune) {

@@ -10,6 +10,19 @@ namespace miniten {
 
 // One record per op. Generic code reads these slots, never op names.
 
+// A rule that only training, passes, conversions and tests ask for. Builds for inference alone keep none of them, so the
+// linker drops what they name (cmake/inference.cmake).
+#ifdef MINITEN_INFERENCE
+template <class F>
+struct Rule {
+  constexpr Rule() = default;
+  template <class T> constexpr Rule(T&&) {}
+  constexpr operator F() const { return nullptr; }
+};
+#else
+template <class F> using Rule = F;
+#endif
+
 // At most N, never on the heap; elements are made when pushed.
 template <class T, int N = 8>
 struct Few {
@@ -165,12 +178,12 @@ enum class QuantMode : uint8_t { needs_float, passes_through, has_integer_form }
 struct QuantRule {
   QuantMode mode = QuantMode::needs_float;
   uint32_t activations = 1;                  // bit i: input i is an activation that must be quantised for `lower`
-  std::optional<Lowered> (*lower)(const Lowering&) = nullptr;
+  Rule<std::optional<Lowered> (*)(const Lowering&)> lower = nullptr;
   // Weights in integers, activations quantised at run time: what follows (q, scale, zero) of input 0; float output.
-  std::optional<Lowered> (*dynamic)(const Lowering&) = nullptr;
+  Rule<std::optional<Lowered> (*)(const Lowering&)> dynamic = nullptr;
   uint32_t either = 0;                       // bit i: input i is an activation where it is computed; a constant may be quantised like one
   // The same by other ops, which have integer forms of their own: its first outputs. None: not for these operands.
-  std::vector<Tensor> (*compose)(const Call&, std::span<const Tensor> in) = nullptr;
+  Rule<std::vector<Tensor> (*)(const Call&, std::span<const Tensor> in)> compose = nullptr;
 };
 
 // The same op in a file format. By default attribute fields map 1:1 by name. What an exporter or importer of one op
@@ -178,7 +191,7 @@ struct QuantRule {
 struct Foreign {
   std::string_view name;                     // empty: no form
   int since = 0;                             // first opset or version with this meaning
-  const void* rules = nullptr;
+  Rule<const void*> rules = nullptr;
 };
 
 struct OpDef {
@@ -187,19 +200,19 @@ struct OpDef {
   void (*infer)(const Call&, Specs& out) = nullptr;                       // all validation lives here
   void (*eval)(const Context&) = nullptr;                                 // one piece; no allocation, exception or thread
   Work (*work)(const Call&) = nullptr;                                    // null: one piece
-  void (*vjp)(const Vjp&) = nullptr;                                      // written with other ops
+  Rule<void (*)(const Vjp&)> vjp = nullptr;                               // written with other ops
   Keep keep;
-  Cost (*cost)(const Call&) = nullptr;
+  Rule<Cost (*)(const Call&)> cost = nullptr;
   std::optional<Strides> (*view)(const Call&, const Strides& in, int64_t& offset) = nullptr;  // output 0 as another look at input 0; offset in elements
-  std::optional<Absorbed> (*absorb)(const Fusion&) = nullptr;
+  Rule<std::optional<Absorbed> (*)(const Fusion&)> absorb = nullptr;
   size_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;   // in: data only of constants; to null: asks the size
-  std::vector<Sample> (*samples)() = nullptr;                             // what the contract tests try
+  Rule<std::vector<Sample> (*)()> samples = nullptr;                      // what the contract tests try
   QuantRule quant;
   Traits traits;
   Foreign onnx, tflite, c;
   AttrCodec attrs;
   const void* self = nullptr;                // a table's row, or the closure of an op registered at run time
-  void (*train)(const Training&) = nullptr;                               // in training mode instead of eval; written with other ops
+  Rule<void (*)(const Training&)> train = nullptr;                        // in training mode instead of eval; written with other ops
 };
 
 // ---- registry ----

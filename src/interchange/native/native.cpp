@@ -1,5 +1,6 @@
 #include "miniten/interchange/native.h"
 #include <nlohmann/json.hpp>
+#include "base/features.h"
 #include "base/text.h"
 #include "interchange/json_text.h"
 #include "interchange/limits.h"
@@ -25,7 +26,8 @@ Shape shape_of(const json& j) {
 json spec_json(const Spec& s) { return {{"dtype", std::string(name_of(s.dtype))}, {"shape", shape_json(s.shape)}}; }
 Spec spec_of(const json& j) {
   Spec s;
-  if (!parse_dtype(j.at("dtype").get<std::string>(), s.dtype)) throw Error(ErrorKind::value, "native", "a known dtype", j.at("dtype").dump());
+  if (!parse_dtype(j.at("dtype").get<std::string>(), s.dtype)) throw Error(ErrorKind::value, "native", "a known dtype", "\"" + j["dtype"].get<std::string>() + "\"");
+  if (!has_int16 && s.dtype == DType::i16) throw Error(ErrorKind::unsupported, "native", "a model without int16", "int16", "name it in MINITEN_MODELS of the build");
   s.shape = shape_of(j.at("shape"));
   check_sizes("native", s.shape);
   return s;
@@ -119,6 +121,30 @@ struct Reader {
   }
 };
 
+// A constant with a mask or codebook.
+void read_packed(const json& v, const Reader& r, std::map<std::string, Tensor>& books, Value& value) {
+  if (!has_packed) throw Error(ErrorKind::unsupported, "native", "weights without masks and codebooks", "\"" + value.name + "\"", "name such a model in MINITEN_MODELS of the build");
+  bool is_told = v.contains("mask") && v["mask"].is_boolean();
+  if (v.contains("mask") && !is_told) value.mask = unpack_bits(r.get(v["mask"].get<std::string>(), nullptr), value.spec.shape);
+  if (v.contains("codebook")) {
+    Tensor& book = books[v["codebook"].get<std::string>()];
+    if (!book) book = r.get(v["codebook"].get<std::string>(), nullptr);
+    value.codebook = book;
+  }
+  bool indices = v.contains("packed") && v["packed"] == "indices", coded = v.contains("packed") && v["packed"] == "rans";
+  bool packed = value.mask && !indices && !coded && v.value("packed", false);
+  if (coded) {
+    value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec);
+    if (is_told) value.mask = nonzero_mask(value.constant);
+  } else if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
+  else if (v.contains("array")) {
+    Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
+    value.constant = r.get(v["array"].get<std::string>(), &stored);
+    if (packed) value.constant = unpack_values(value.constant, value.mask, value.spec);
+    if (is_told) value.mask = nonzero_mask(value.constant);
+  }
+}
+
 Graph graph_of(const json& j, const Reader& r, int depth = 0) {
   if (depth > 16) throw Error(ErrorKind::value, "native", "subgraphs at most 16 deep", "more");
   Graph g;
@@ -130,25 +156,8 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
     value.spec = spec_of(v);
     value.name = v.value("name", "");
     value.trainable = v.value("trainable", false);
-    bool is_told = v.contains("mask") && v["mask"].is_boolean();
-    if (v.contains("mask") && !is_told) value.mask = unpack_bits(r.get(v["mask"].get<std::string>(), nullptr), value.spec.shape);
-    if (v.contains("codebook")) {
-      Tensor& book = books[v["codebook"].get<std::string>()];
-      if (!book) book = r.get(v["codebook"].get<std::string>(), nullptr);
-      value.codebook = book;
-    }
-    bool indices = v.contains("packed") && v["packed"] == "indices", coded = v.contains("packed") && v["packed"] == "rans";
-    bool packed = value.mask && !indices && !coded && v.value("packed", false);
-    if (coded) {
-      value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec);
-      if (is_told) value.mask = nonzero_mask(value.constant);
-    } else if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
-    else if (v.contains("array")) {
-      Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
-      value.constant = r.get(v["array"].get<std::string>(), &stored);
-      if (packed) value.constant = unpack_values(value.constant, value.mask, value.spec);
-      if (is_told) value.mask = nonzero_mask(value.constant);
-    }
+    if (v.contains("mask") || v.contains("codebook")) read_packed(v, r, books, value);
+    else if (v.contains("array")) value.constant = r.get(v["array"].get<std::string>(), &value.spec);
     if (v.contains("quantized")) {
       const json& q = v["quantized"];
       auto made = std::make_shared<Quantized>();
@@ -162,7 +171,7 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
       else made->zero = q["zero"].get<std::vector<int32_t>>();
       made->axis = q.value("axis", -1);
       made->block = q.value("block", 0);
-      if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", q.at("dtype").dump());
+      if (!parse_dtype(q.at("dtype").get<std::string>(), made->dtype)) throw Error(ErrorKind::value, "native", "a known dtype", "\"" + q["dtype"].get<std::string>() + "\"");
       value.quantized = made;
     }
     g.values.push_back(std::move(value));
@@ -231,7 +240,7 @@ static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
     if (bytes.size() > max_memory / bytes_by_character) MemoryLimit::refuse("native", max_memory, "a manifest of " + std::to_string(bytes.size()));
     require_shallow("native", bytes, 200);
     json j = json::parse(std::string(text, bytes.size()));                // of strings everywhere: one parser in the library
-    if (j.at("format") != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", j.at("format").dump());
+    if (std::string format = j.value("format", ""); format != "miniten") throw Error(ErrorKind::value, "native", "format \"miniten\"", "\"" + format + "\"");
     if (int version = j.at("version").get<int>(); version < 1 || version > 1)
       throw Error(ErrorKind::unsupported, "native", "version 1", std::to_string(version), "update MiniTen");
     f.kind = j.value("kind", "");

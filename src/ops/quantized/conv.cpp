@@ -108,13 +108,13 @@ void pad_input(const Context& c, const Parts& p, const uint8_t* fill, bool by_im
 // ---- static: int8 or uint8 out ----
 Parts parts_of(const Shape& x, const Shape& w, const Shape& y, const QConv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
 Work qconv_work(const Call& c) {
-  if (c.in[0].dtype == DType::i16) return qconv16_work(c);
+  if (is_wide(c.in[0].dtype)) return qconv16_work(c);
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  if (c.in[0].dtype == DType::i16) return qconv16_prepare(c, in, to);
+  if (is_wide(c.in[0].dtype)) return qconv16_prepare(c, in, to);
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   size_t bytes = prepare_weights(p, in[1].as<int8_t>(), to);
@@ -122,7 +122,7 @@ size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   return bytes + p.multiplier_bytes;
 }
 void qconv_eval(const Context& c) {
-  if (c.in[0].spec.dtype == DType::i16) return qconv16_eval(c);
+  if (is_wide(c.in[0].spec.dtype)) return qconv16_eval(c);
   const auto& at = c.as<QConv2dAttrs>();
   Parts p = parts_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   auto* input = reinterpret_cast<uint8_t*>(c.shared);
@@ -161,18 +161,18 @@ Cost conv_cost(const Call& c, size_t weight) {
 Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
 size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.g.n) : 1; }      // one, or one for each image
 Work dynamic_work(const Call& c) {
-  if (c.in[0].dtype == DType::i16) return qconv16_dynamic_work(c);
+  if (is_wide(c.in[0].dtype)) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  if (c.in[0].dtype == DType::i16) return qconv16_dynamic_prepare(c, in, to);
+  if (is_wide(c.in[0].dtype)) return qconv16_dynamic_prepare(c, in, to);
   if (!in[3].data || !in[3].is_channels_last()) return 0;
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   return prepare_weights(p, in[3].as<int8_t>(), to);
 }
 void dynamic_eval(const Context& c) {
-  if (c.in[0].spec.dtype == DType::i16) return qconv16_dynamic_eval(c);
+  if (is_wide(c.in[0].spec.dtype)) return qconv16_dynamic_eval(c);
   const auto& at = c.as<Conv2dAttrs>();
   Parts p = dynamic_parts(c.in[0].shape(), c.in[3].shape(), c.out[0].shape(), at);
   const auto* zero = c.in[2].as<uint8_t>();

@@ -68,13 +68,13 @@ Shape product_shape(const Call& c, size_t w, size_t w_scale) {
 }
 
 Work static_work(const Call& c) {
-  if (c.in[0].dtype == DType::i16) return qmatmul16_work(c);
+  if (is_wide(c.in[0].dtype)) return qmatmul16_work(c);
   Parts p(c.in[0].shape, c.in[1].shape);
   size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(c), .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  if (c.in[0].dtype == DType::i16) return qmatmul16_prepare(c, in, to);
+  if (is_wide(c.in[0].dtype)) return qmatmul16_prepare(c, in, to);
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
   size_t bytes = prepare_weights(p, in[1], to);
@@ -82,7 +82,7 @@ size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   return bytes + p.multiplier_bytes;
 }
 void static_eval(const Context& c) {
-  if (c.in[0].spec.dtype == DType::i16) return qmatmul16_eval(c);
+  if (is_wide(c.in[0].spec.dtype)) return qmatmul16_eval(c);
   const auto& at = c.as<QMatmulAttrs>();
   Parts p(c.in[0].shape(), c.in[1].shape());
   std::byte* packing = c.shared + p.input_bytes;
@@ -108,18 +108,18 @@ void static_eval(const Context& c) {
 // How many multipliers of each output: one, or one for each row.
 size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.rows) : 1; }
 Work dynamic_work(const Call& c) {
-  if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_work(c);
+  if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
   return {.pieces = p.pieces(c), .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  if (c.in[0].dtype == DType::i16) return qmatmul16_dynamic_prepare(c, in, to);
+  if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_prepare(c, in, to);
   if (!in[3].data) return 0;
   Parts p(c.in[0].shape, c.in[3].shape);
   return prepare_weights(p, in[3], to);
 }
 void dynamic_eval(const Context& c) {
-  if (c.in[0].spec.dtype == DType::i16) return qmatmul16_dynamic_eval(c);
+  if (is_wide(c.in[0].spec.dtype)) return qmatmul16_dynamic_eval(c);
   const auto& at = c.as<ClampAttrs>();
   Parts p(c.in[0].shape(), c.in[3].shape());
   auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);

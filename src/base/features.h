@@ -1,0 +1,17 @@
+#pragma once
+
+namespace miniten {
+
+// What a build for inference alone leaves out where no model asks for it (cmake/inference.cmake).
+#ifdef MINITEN_WITHOUT_INT16
+inline constexpr bool has_int16 = false;
+#else
+inline constexpr bool has_int16 = true;
+#endif
+#ifdef MINITEN_WITHOUT_PACKED
+inline constexpr bool has_packed = false;  // weights with masks or codebooks
+#else
+inline constexpr bool has_packed = true;
+#endif
+
+}  // namespace miniten
