@@ -48,10 +48,10 @@ fi
 echo "Building ${wanted[*]} for $1"
 rm -rf "$to" "build/codecs/$1"
 mkdir -p "$to/lib" "$to/include/minizip"
-# Tables of 64 kB where an instruction counts leading zeros are left out.
+# Tables of 64 kB where an instruction counts leading zeros are left out, and unwind tables where errors leave by longjmp.
 flags='-Os -DNDEBUG -fPIC -ffunction-sections -fdata-sections -fvisibility=hidden -DUSE_CLZ_INTRINSIC'
 build() { # build FOLDER TARGET OPTION...
-  cmake -S "$sources/$1" -B "build/codecs/$to_name/$1" -G Ninja -DCMAKE_C_COMPILER="${compiler}gcc" "${cross[@]}" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE="$flags" \
+  cmake -S "$sources/$1" -B "build/codecs/$to_name/$1" -G Ninja -DCMAKE_C_COMPILER="${compiler}gcc" "${cross[@]}" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE="$flags -fno-asynchronous-unwind-tables" \
     -DCMAKE_POLICY_VERSION_MINIMUM=3.5 "${@:3}" >"build/codecs/$to_name/log" 2>&1 && cmake --build "build/codecs/$to_name/$1" --target "$2" >>"build/codecs/$to_name/log" 2>&1 || { cat "build/codecs/$to_name/log"; exit 1; }
 }
 to_name=$1
