@@ -116,10 +116,8 @@ foreach(target IN LISTS all_targets)
   set(level -O3)
   if(MINITEN_INFERENCE AND CMAKE_BUILD_TYPE STREQUAL "MinSizeRel")
     set(level -Oz)
-  elseif(target STREQUAL "scalar")  # where no other target fits: small before fast
+  elseif(target MATCHES "^(scalar|sse2)$")  # where no other target fits: small before fast
     set(level -Os)
-  elseif(target STREQUAL "sse2")
-    set(level -O2)
   endif()
   target_compile_options(miniten_simd_${target} PRIVATE ${level} -fno-asynchronous-unwind-tables -Wall -Wextra -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno ${flags_${target}})
   list(APPEND simd_objects $<TARGET_OBJECTS:miniten_simd_${target}>)

@@ -59,8 +59,11 @@ def main(folder, output):
         lines.append(line)
     text = "\n".join(lines) + "\n"
     first = re.search(r"^(from|import) ", text, flags=re.M).start()
+    text = text[:first] + HEAD + text[first:]
+    text = re.sub(r"\n\s*\n", "\n", text)                            # read by tools: 14 KB less without blank lines, indented by one
+    text = re.sub(r"^ +", lambda spaces: " " * ((len(spaces[0]) + 3) // 4), text, flags=re.M)
     with open(output, "w") as f:
-        f.write(text[:first] + HEAD + text[first:])
+        f.write(text)
 
 
 main(*sys.argv[1:])
