@@ -9,7 +9,7 @@ inline constexpr bool has_int16 = false;
 inline constexpr bool has_int16 = true;
 #endif
 #ifdef MINITEN_WITHOUT_PACKED
-inline constexpr bool has_packed = false;  // weights with masks or codebooks
+inline constexpr bool has_packed = false;  // weights with masks or codebooks, or narrowed to bfloat16
 #else
 inline constexpr bool has_packed = true;
 #endif

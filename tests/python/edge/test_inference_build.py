@@ -83,8 +83,12 @@ def test_compiled_floats_residuals_and_recurrence(tmp_path):
     steps = np.random.default_rng(3).standard_normal((1, 5, 6)).astype("float32")
     recurrent = mt.compile(sequence, steps.shape)
     recurrent.save(tmp_path / "steps.npz")
+    narrowed = mt.compile(nn.Sequential(nn.Linear(64, 64), nn.ReLU()).eval(), (1, 64), precision="bf16_weights")
+    row = np.random.default_rng(4).standard_normal((1, 64)).astype("float32")
+    assert "matmul_bf16_weights" in narrowed.to_text()
+    narrowed.save(tmp_path / "narrowed.npz")
     program = build(tmp_path / "*.npz", tmp_path / "build")
-    for name, session, given in (("images", images_session, x), ("steps", recurrent, steps)):
+    for name, session, given in (("images", images_session, x), ("steps", recurrent, steps), ("narrowed", narrowed, row)):
         done = run(program, tmp_path / f"{name}.npz", given)
         assert done.returncode == 0, done.stderr
         want = session.run(given).numpy()
