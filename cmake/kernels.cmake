@@ -122,4 +122,8 @@ foreach(target IN LISTS all_targets)
   target_compile_options(miniten_simd_${target} PRIVATE ${level} -fno-asynchronous-unwind-tables -Wall -Wextra -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno ${flags_${target}})
   list(APPEND simd_objects $<TARGET_OBJECTS:miniten_simd_${target}>)
 endforeach()
+foreach(kind IN ITEMS FLOAT INT8 BF16)  # a reader defines those that it wants
+  string(PREPEND targets_inc "#ifndef MINITEN_${kind}_TARGET\n#define MINITEN_${kind}_TARGET(name)\n#endif\n")
+  string(APPEND targets_inc "#undef MINITEN_${kind}_TARGET\n")
+endforeach()
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/kernels/targets.inc CONTENT "${targets_inc}")

@@ -14,6 +14,7 @@
 
 // targets.inc, written by the build, lists the targets compiled in: MINITEN_FLOAT_TARGET(name) for those of the float
 // kernels, MINITEN_INT8_TARGET(name) for those of the int8 kernels, MINITEN_BF16_TARGET(name) for products in bfloat16.
+// It undefines them.
 #define MINITEN_ADDRESS(name, result, parameters) &name,
 #define MINITEN_FLOAT_TARGET(target)                                               \
   namespace miniten::kernels::target {                                             \
@@ -25,17 +26,12 @@
   namespace miniten::kernels::target { \
   extern const QTable q_table;         \
   }
-#else
-#define MINITEN_INT8_TARGET(target)
 #endif
 #define MINITEN_BF16_TARGET(target)      \
   namespace miniten::kernels::target {   \
   extern const Bf16Table bf16_table;     \
   }
 #include "kernels/targets.inc"
-#undef MINITEN_FLOAT_TARGET
-#undef MINITEN_INT8_TARGET
-#undef MINITEN_BF16_TARGET
 
 namespace miniten::kernels {
 namespace {
@@ -66,40 +62,23 @@ constexpr int kIsaCount = sizeof(kIsas) / sizeof(kIsas[0]);
 const FloatTable* own_float_table(std::string_view name) {
 #define MINITEN_FLOAT_TARGET(target) \
   if (name == #target) return &target::float_table;
-#define MINITEN_INT8_TARGET(target)
-#define MINITEN_BF16_TARGET(target)
 #include "kernels/targets.inc"
-#undef MINITEN_FLOAT_TARGET
-#undef MINITEN_INT8_TARGET
-#undef MINITEN_BF16_TARGET
   return nullptr;
 }
 
 const QTable* own_qtable([[maybe_unused]] std::string_view name) {
-#define MINITEN_FLOAT_TARGET(target)
 #if MINITEN_HAS_QTABLE
 #define MINITEN_INT8_TARGET(target) \
   if (name == #target) return &target::q_table;
-#else
-#define MINITEN_INT8_TARGET(target)
 #endif
-#define MINITEN_BF16_TARGET(target)
 #include "kernels/targets.inc"
-#undef MINITEN_FLOAT_TARGET
-#undef MINITEN_INT8_TARGET
-#undef MINITEN_BF16_TARGET
   return nullptr;
 }
 
 const Bf16Table* own_bf16_table(std::string_view name) {
-#define MINITEN_FLOAT_TARGET(target)
-#define MINITEN_INT8_TARGET(target)
 #define MINITEN_BF16_TARGET(target) \
   if (name == #target) return &target::bf16_table;
 #include "kernels/targets.inc"
-#undef MINITEN_FLOAT_TARGET
-#undef MINITEN_INT8_TARGET
-#undef MINITEN_BF16_TARGET
   return nullptr;
 }
 

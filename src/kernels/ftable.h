@@ -10,6 +10,7 @@
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
 #include "kernels/sparse.h"
+#include "kernels/table_in_use.h"
 #include "kernels/transpose.h"
 #include "kernels/unary.h"
 #include "kernels/update.h"
@@ -109,24 +110,11 @@ struct FloatTable {
 #undef MINITEN_MEMBER
 };
 
+MINITEN_TABLE_IN_USE(FloatTable, ftable, MINITEN_FLOAT_KERNELS)
+
 }  // namespace miniten::kernels
 
 #define MINITEN_DECLARE(name, result, parameters) result name parameters;
-#ifdef MINITEN_ONE_TARGET  // calls go straight, and the linker drops the kernels that nothing calls
-namespace miniten::kernels {
-namespace MINITEN_ONE_TARGET {
-MINITEN_FLOAT_KERNELS(MINITEN_DECLARE)
-}
-#define MINITEN_ADDRESS(name, result, parameters) &MINITEN_ONE_TARGET::name,
-inline constexpr FloatTable only_float_table = {MINITEN_FLOAT_KERNELS(MINITEN_ADDRESS)};
-#undef MINITEN_ADDRESS
-constexpr const FloatTable& ftable() { return only_float_table; }
-}  // namespace miniten::kernels
-#else
-namespace miniten::kernels {
-const FloatTable& ftable();  // of the instruction set in use
-}
-#endif
 #ifdef MINITEN_TARGET
 namespace miniten::kernels::MINITEN_TARGET {
 MINITEN_FLOAT_KERNELS(MINITEN_DECLARE)

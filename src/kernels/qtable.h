@@ -5,6 +5,7 @@
 #include "kernels/qpointwise16.h"
 #include "kernels/qpool.h"
 #include "kernels/sparse.h"
+#include "kernels/table_in_use.h"
 
 // The integer kernels each target provides: X(name, result, parameters). Contracts stand in the kernel headers. A target
 // that adds dot products of bytes to another, its base, has kernels of its own only where those count; one that adds
@@ -52,26 +53,12 @@ struct QTable {
 #undef MINITEN_MEMBER
 };
 
-}  // namespace miniten::kernels
+MINITEN_TABLE_IN_USE(QTable, qtable, MINITEN_INTEGER_KERNELS)
 
-#define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
-#ifdef MINITEN_ONE_TARGET
-namespace miniten::kernels {
-namespace MINITEN_ONE_TARGET {
-MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
-}
-#define MINITEN_ADDRESS(name, result, parameters) &MINITEN_ONE_TARGET::name,
-inline constexpr QTable only_qtable = {MINITEN_INTEGER_KERNELS(MINITEN_ADDRESS)};
-#undef MINITEN_ADDRESS
-constexpr const QTable& qtable() { return only_qtable; }
 }  // namespace miniten::kernels
-#else
-namespace miniten::kernels {
-const QTable& qtable();  // of the instruction set in use
-}
-#endif
 
 #ifdef MINITEN_TARGET
+#define MINITEN_DECLARE_Q(name, result, parameters) result name parameters;
 #define MINITEN_USE_BASE(name, result, parameters) using MINITEN_BASE::name;
 #define MINITEN_USE_DOT_BASE(name, result, parameters) using MINITEN_DOT_BASE::name;
 #ifdef MINITEN_BASE
@@ -100,5 +87,5 @@ MINITEN_INTEGER_KERNELS(MINITEN_DECLARE_Q)
 #endif
 #undef MINITEN_USE_BASE
 #undef MINITEN_USE_DOT_BASE
-#endif
 #undef MINITEN_DECLARE_Q
+#endif
