@@ -1,9 +1,10 @@
+#include "miniten/base/file.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
-#include "miniten/interchange/native.h"
+#include "miniten/base/error.h"
 
 namespace miniten {
 

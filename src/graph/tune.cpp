@@ -1,12 +1,11 @@
 #include "graph/tune.h"
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <unistd.h>
 #include "graph/layout.h"
 #include "miniten/base/cpu.h"
+#include "miniten/base/file.h"
 
 namespace miniten {
 
@@ -43,25 +42,23 @@ class Choices {
     }
     std::error_code failed;
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), failed);
-    std::string part = path_ + "." + std::to_string(getpid());
-    FILE* f = std::fopen(part.c_str(), "wb");
-    bool whole = f && std::fwrite(text_.data(), 1, text_.size(), f) == text_.size();
-    whole = f && std::fclose(f) == 0 && whole;
-    if (whole && std::rename(part.c_str(), path_.c_str()) == 0) return "";
-    std::remove(part.c_str());
-    return "could not write " + path_;
+    try {
+      write_file(path_, std::as_bytes(std::span(text_)));
+      return "";
+    } catch (const Error&) {
+      return "could not write " + path_;
+    }
   }
 
  private:
   static constexpr const char* first_line = "miniten choices 1\n";
-  std::string read() const {                                       // the first line where there is no file
-    FILE* f = std::fopen(path_.c_str(), "rb");
-    if (!f) return first_line;
-    std::string text;
-    char some[4096];
-    while (size_t n = std::fread(some, 1, sizeof some, f)) text.append(some, n);
-    std::fclose(f);
-    return text;
+  std::string read() const {                                       // the first line where there is no file to read
+    try {
+      std::vector<std::byte> bytes = read_file(path_);
+      return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    } catch (const Error&) {
+      return first_line;
+    }
   }
   static bool is_sound(const std::string& text) {
     if (!text.starts_with(first_line)) return false;

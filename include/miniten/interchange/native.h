@@ -1,4 +1,5 @@
 #pragma once
+#include "miniten/base/file.h"
 #include "miniten/core/memory_limit.h"
 #include "miniten/graph/graph.h"
 
@@ -23,9 +24,5 @@ size_t save_native(const NativeFile&, const std::string& path);           // ato
 NativeFile load_native(const std::string& path, size_t max_memory = default_max_memory);
 NativeFile load_native(std::span<const std::byte>, size_t max_memory = default_max_memory);
 std::vector<std::byte> native_bytes(const NativeFile&);
-
-// Writes bytes under a temporary name beside path, flushes, renames. Throws ErrorKind::io; nothing half written stays.
-void write_file(const std::string& path, std::span<const std::byte>);
-std::vector<std::byte> read_file(const std::string& path, size_t limit = size_t{1} << 34);
 
 }  // namespace miniten
