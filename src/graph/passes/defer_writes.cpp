@@ -10,8 +10,9 @@ void defer_writes(Graph& g) {
   std::map<int, Node> assigns;                   // by what they write
   std::vector<Node> nodes;
   std::vector<int> order;
+  const OpDef* assign = find_op("assign");
   for (Node& n : g.nodes) {
-    if (n.op->tflite.name == "ASSIGN_VARIABLE") {
+    if (n.op == assign) {
       stands_for[n.out[0]] = now(n.in[1]);
       order.push_back(n.out[0]);
       assigns.emplace(n.out[0], std::move(n));

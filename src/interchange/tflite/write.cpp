@@ -105,9 +105,10 @@ using namespace tflite_file;
 // States as inputs and outputs: the last ones. -> what they begin with
 std::vector<Tensor> open_states(Graph& g) {
   defer_writes(g);
+  const OpDef* assign = find_op("assign");
   std::vector<Tensor> initial;
   std::map<int, int> assigned;                         // exit -> value
-  for (const Node& n : g.nodes) if (n.op->tflite.name == "ASSIGN_VARIABLE") assigned[n.out[0]] = n.in[1];
+  for (const Node& n : g.nodes) if (n.op == assign) assigned[n.out[0]] = n.in[1];
   for (const State& s : g.states) {
     auto value = assigned.find(s.exit);
     if (value == assigned.end()) throw Error(ErrorKind::unsupported, "export_tflite", "states that a model assigns", "a training step", "export the model itself");
@@ -116,7 +117,7 @@ std::vector<Tensor> open_states(Graph& g) {
     initial.push_back(std::exchange(g.values[size_t(s.entry)].constant, Tensor()));
   }
   g.states.clear();
-  std::erase_if(g.nodes, [](const Node& n) { return n.op->tflite.name == "ASSIGN_VARIABLE"; });
+  std::erase_if(g.nodes, [&](const Node& n) { return n.op == assign; });
   return initial;
 }
 
