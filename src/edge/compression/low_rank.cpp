@@ -38,6 +38,18 @@ struct Layer {
   std::vector<FactorRule::Step> steps = {};
 };
 
+// The layer's steps in place of its node; weight(s) is the value of step s's weight.
+template <class F> void put_steps(Graph& g, const Node& n, const std::vector<FactorRule::Step>& steps, F weight, std::vector<Node>& to) {
+  int x = n.in[0];
+  for (size_t s = 0; s < steps.size(); ++s) {
+    const bool last = s + 1 == steps.size();
+    Node next{steps[s].op, steps[s].attrs, {x, weight(s)}, {}, n.name, {}};
+    if (last) next.in.insert(next.in.end(), n.in.begin() + 2, n.in.end());
+    next.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
+    to.push_back(std::move(next));
+  }
+}
+
 // Lower l with l l^T the mean of x x^T over what the layer reads, by node.
 std::map<size_t, Tensor> whitening(const Graph& g, const std::vector<Layer>& layers, const Batches& data) {
   std::map<size_t, Tensor> sums;
@@ -84,16 +96,8 @@ struct Alone {
     g.values[size_t(n.in[1])].constant = l.weight;
     for (int id : n.in) if (!g.values[size_t(id)].constant && !std::count(g.inputs.begin(), g.inputs.end(), id)) g.inputs.push_back(id);
     g.outputs = {n.out[0]};
-    if (factorised) {
-      int x = n.in[0];
-      for (size_t s = 0; s < l.steps.size(); ++s) {
-        bool last = s + 1 == l.steps.size();
-        Node step{l.steps[s].op, l.steps[s].attrs, {x, g.add_value(l.steps[s].weight.spec(), "", l.steps[s].weight)}, {}, n.name, {}};
-        if (last) step.in.insert(step.in.end(), n.in.begin() + 2, n.in.end());
-        step.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
-        g.nodes.push_back(std::move(step));
-      }
-    } else g.nodes.push_back(n);
+    if (factorised) put_steps(g, n, l.steps, [&](size_t s) { return g.add_value(l.steps[s].weight.spec(), "", l.steps[s].weight); }, g.nodes);
+    else g.nodes.push_back(n);
     drop_unread(g);
     infer_all(g);
     return g;
@@ -205,9 +209,10 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
   std::map<size_t, Tensor> whiten;
   if (o.data && !layers.empty()) whiten = whitening(g, layers, o.data);
   for (Layer& l : layers) l.factoring.emplace(l.form, l.unfolded, whiten.count(l.node) ? whiten[l.node] : Tensor());
+  int64_t weights = 0;
+  for (const LowRankRow& row : made.rows) weights += row.before;
   auto by_energy = [&](double energy) {                        // -> weights of all, where each layer takes what is smaller
-    int64_t all = 0;
-    for (const LowRankRow& row : made.rows) all += row.before;
+    int64_t all = weights;
     for (Layer& l : layers) {
       l.ranks = l.factoring->ranks([&](const std::vector<float>& s, int64_t, int64_t) { return rank_of_energy(s, energy); });
       all -= std::max<int64_t>(0, l.factoring->size() - l.factoring->size(l.ranks));
@@ -215,13 +220,11 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
     return all;
   };
   if (o.budget > 0) {
-    int64_t all = 0;
-    for (const LowRankRow& row : made.rows) all += row.before;
-    double low = 0, high = 1, least = double(by_energy(0)) / double(all);
+    double low = 0, high = 1, least = double(by_energy(0)) / double(weights);
     if (least > o.budget) throw Error(ErrorKind::value, who, "a budget that can be met", std::to_string(o.budget), "rank 1 everywhere comes to " + std::to_string(least));
     for (int i = 0; i < 40; ++i) {
       double middle = (low + high) / 2;
-      (double(by_energy(middle)) <= o.budget * double(all) ? low : high) = middle;
+      (double(by_energy(middle)) <= o.budget * double(weights) ? low : high) = middle;
     }
     by_energy(low);
   } else if (o.energy > 0) by_energy(o.energy);
@@ -268,17 +271,13 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
     auto l = std::find_if(layers.begin(), layers.end(), [&](const Layer& one) { return one.node == at; });
     if (l == layers.end() || l->steps.empty()) { nodes.push_back(n); continue; }
     const std::string name = g.values[size_t(source_constant(g, n.in[1]))].name;
-    int x = n.in[0];
-    for (size_t s = 0; s < l->steps.size(); ++s) {
-      FactorRule::Step& step = l->steps[s];
-      bool last = s + 1 == l->steps.size();
-      int w = g.add_value(step.weight.spec(), name + (s == 0 ? ".first" : last && s == 2 ? ".third" : ".second"), l->trainable ? parameter(step.weight) : step.weight);
+    put_steps(g, n, l->steps, [&](size_t s) {
+      const Tensor& weight = l->steps[s].weight;
+      const bool last = s + 1 == l->steps.size();
+      int w = g.add_value(weight.spec(), name + (s == 0 ? ".first" : last && s == 2 ? ".third" : ".second"), l->trainable ? parameter(weight) : weight);
       g.values[size_t(w)].trainable = l->trainable;
-      Node next{step.op, step.attrs, {x, w}, {}, n.name, {}};
-      if (last) next.in.insert(next.in.end(), n.in.begin() + 2, n.in.end());
-      next.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
-      nodes.push_back(std::move(next));
-    }
+      return w;
+    }, nodes);
   }
   g.nodes = std::move(nodes);
   remove_dead(g);
