@@ -10,13 +10,12 @@ its largest, where that is above 1e-3.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from processes import OTHERS, OWN, Peer, Table, measure
+from processes import OTHERS, OWN, Peer, Table, arguments, check
 
 import miniten as mt
 from miniten import nn
@@ -65,33 +64,9 @@ def peers_of(name: str, folder: Path, threads: int, precision: str) -> list[Peer
     return [makers[label]() for label in NAMES[precision]]
 
 
-def check(folder: Path, peers: list[Peer], most: float) -> dict[str, float]:
-    """How far each output lies from onnxruntime's; who lies farther than `most` computes something else and is not timed."""
-    want = np.load(folder / "onnxruntime.npy").astype(np.float64)
-    found = {}
-    for p in peers:
-        if p.error:
-            continue
-        got = np.load(folder / f"{p.name}.npy")
-        if got.shape != want.shape and np.moveaxis(got, -1, 1).shape == want.shape:  # channels last, as in TFLite
-            got = np.moveaxis(got, -1, 1)
-        got = got.reshape(want.shape) if got.size == want.size else got
-        apart = float(np.abs(got - want).max() / np.abs(want).max()) if got.size == want.size else float("inf")
-        if apart <= most:
-            found[p.name] = apart
-        else:
-            p.refuse(f"outputs differ by {apart:.1e}" if got.size == want.size else f"{got.size} outputs, {want.size} wanted")
-    return found
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("networks", nargs="*", default=[])
+    parser = arguments([], 25)
     parser.add_argument("--precision", choices=list(NAMES), default="float32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--milliseconds", type=float, default=25)
-    parser.add_argument("--to", type=Path, default=Path("build/peers"))
     options = parser.parse_args()
     kind = options.precision
     chosen = options.networks or [n for n in nets.EVERY if not (kind == "int8" and n in nets.RECURRENT)]
@@ -99,13 +74,7 @@ def main() -> None:
     for name in chosen:
         with tempfile.TemporaryDirectory() as folder:
             prepare(name, Path(folder), kind == "int8")
-            peers = peers_of(name, Path(folder), options.threads, kind)
-            try:
-                apart = check(Path(folder), peers, MOST_APART[kind])
-                table.add(name, peers, measure(peers, options.rounds, options.milliseconds), apart)
-            finally:
-                for p in peers:
-                    p.close()
+            table.compare(name, peers_of(name, Path(folder), options.threads, kind), lambda peers: check(Path(folder), peers, MOST_APART[kind]), options)
     table.save(options.to / f"inference_{kind}_{options.threads}")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,16 @@ class Peer:
             self.process.wait()
 
 
+def arguments(networks: list[str], milliseconds: float) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", default=networks)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--milliseconds", type=float, default=milliseconds, help="of a turn")
+    parser.add_argument("--to", type=Path, default=Path("build/peers"))
+    return parser
+
+
 def measure(peers: list[Peer], rounds: int, milliseconds: float) -> dict[str, list[float]]:
     """Microseconds of each peer in each round."""
     running = [p for p in peers if not p.error]
@@ -73,6 +85,25 @@ def measure(peers: list[Peer], rounds: int, milliseconds: float) -> dict[str, li
         for p in running:
             times[p.name].append(p.turn(milliseconds))
     return times
+
+
+def check(folder: Path, peers: list[Peer], most: float) -> dict[str, float]:
+    """How far each output lies from onnxruntime's; who lies farther than `most` computes something else and is not timed."""
+    want = np.load(folder / "onnxruntime.npy").astype(np.float64)
+    found = {}
+    for p in peers:
+        if p.error:
+            continue
+        got = np.load(folder / f"{p.name}.npy")
+        if got.shape != want.shape and np.moveaxis(got, -1, 1).shape == want.shape:  # channels last, as in TFLite
+            got = np.moveaxis(got, -1, 1)
+        got = got.reshape(want.shape) if got.size == want.size else got
+        apart = float(np.abs(got - want).max() / np.abs(want).max()) if got.size == want.size else float("inf")
+        if apart <= most:
+            found[p.name] = apart
+        else:
+            p.refuse(f"outputs differ by {apart:.1e}" if got.size == want.size else f"{got.size} outputs, {want.size} wanted")
+    return found
 
 
 def text(us: float) -> str:
@@ -85,6 +116,15 @@ class Table:
     def __init__(self, title: str, names: list[str]):
         self.title, self.names, self.labels, self.rows, self.notes = title, names, {}, [], []
         self.head = ["network", *names, "best peer / MiniTen", "middle 80 %"]
+
+    def compare(self, network: str, peers: list[Peer], check: Callable[[list[Peer]], dict[str, float]], options: argparse.Namespace) -> None:
+        """A row of what the peers take, after check has told how far each lies from the judge; they end with it."""
+        try:
+            apart = check(peers)
+            self.add(network, peers, measure(peers, options.rounds, options.milliseconds), apart)
+        finally:
+            for p in peers:
+                p.close()
 
     def add(self, network: str, peers: list[Peer], times: dict[str, list[float]], apart: dict[str, float]) -> None:
         medians = {name: float(np.median(t)) for name, t in times.items()}

@@ -12,7 +12,6 @@ from tests.support.nets import SMALL_SHAPE, images, small_net
 
 judge("onnxruntime")
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "benchmarks/peers"))
-import inference  # noqa: E402
 import processes  # noqa: E402
 
 
@@ -27,7 +26,7 @@ def test_peers_in_turn(tmp_path, capsys):
     peers = [peer("MiniTen", "miniten"), peer("onnxruntime", "onnxruntime"), peer("absent", "openvino", tmp_path / "nowhere"), peer("broken", "miniten", precision="float3")]
     try:
         assert [bool(p.error) for p in peers] == [False, False, True, True]
-        apart = inference.check(tmp_path, peers, 0.01)
+        apart = processes.check(tmp_path, peers, 0.01)
         assert apart["MiniTen"] < 1e-5 and apart["onnxruntime"] == 0
         times = processes.measure(peers, 3, 2)
         assert set(times) == {"MiniTen", "onnxruntime"} and all(len(t) == 3 and min(t) > 0 for t in times.values())
@@ -39,7 +38,7 @@ def test_peers_in_turn(tmp_path, capsys):
         assert (tmp_path / "found.png").stat().st_size > 1000 and "| small |" in capsys.readouterr().out
         (tmp_path / "onnxruntime.npy").unlink()
         np.save(tmp_path / "onnxruntime.npy", np.zeros(4) + 9)
-        assert "MiniTen" not in inference.check(tmp_path, peers, 0.01) and "differ" in peers[0].error
+        assert "MiniTen" not in processes.check(tmp_path, peers, 0.01) and "differ" in peers[0].error
     finally:
         for p in peers:
             p.close()
