@@ -95,7 +95,7 @@ def check(folder: Path, peers: list[Peer], most: float) -> dict[str, float]:
         if p.error:
             continue
         got = np.load(folder / f"{p.name}.npy")
-        if got.shape != want.shape and np.moveaxis(got, -1, 1).shape == want.shape:  # channels last, as in TFLite
+        if got.shape != want.shape and got.ndim == want.ndim > 1 and np.moveaxis(got, -1, 1).shape == want.shape:  # channels last, as in TFLite
             got = np.moveaxis(got, -1, 1)
         got = got.reshape(want.shape) if got.size == want.size else got
         apart = float(np.abs(got - want).max() / np.abs(want).max()) if got.size == want.size else float("inf")
