@@ -57,6 +57,27 @@ def test_declared_shapes_of_a_tflite_file():
     refused(load_tflite, f.bytes([x], [y]), 'input "picture"')
 
 
+def test_a_mirror_whose_rows_are_too_many_to_list():
+    files = pytest.importorskip("tflite_files")
+    f = files.File()
+    most = 2**31 - 1
+    x, y = f.tensor((most,), "int8"), f.tensor((1,), "int8", name="mirrored")
+    f.op("MIRROR_PAD", [x, f.tensor(data=np.array([[most, most]], "int32"))], [y], "MirrorPadOptions", mode=1)
+    refused(load_tflite, f.bytes([x], [y]), "MIRROR_PAD, version 1", "mirrored")
+
+
+def test_sequences_too_long_to_unroll():
+    nets = pytest.importorskip("tflite_nets")
+    load_tflite(nets.lstm(batch=1, steps=64, width=1, units=1)[0])
+    with pytest.raises(NotImplementedError, match="UNIDIRECTIONAL_SEQUENCE_LSTM.*at most 4096 steps.*4097"):
+        load_tflite(nets.lstm(batch=1, steps=4097, width=1, units=1)[0])
+    h = judge("onnx").helper
+    w, r = (judge("onnx").numpy_helper.from_array(np.ones((1, 4, 1), "float32"), n) for n in "wr")
+    clipped = h.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=1, clip=1.0)  # no layer of ours: written out step by step
+    with pytest.raises(NotImplementedError, match="LSTM.*at most 4096 steps.*4097"):
+        load_onnx(onnx_file(clipped, w, r, inputs=(("x", (4097, 1, 1)),)))(np.zeros((4097, 1, 1), "float32"))
+
+
 def test_a_sparse_weight_of_a_tflite_file():
     nets = pytest.importorskip("tflite_nets")
     dense = np.zeros((3, 4), "float32")
