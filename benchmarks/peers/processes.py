@@ -88,8 +88,8 @@ def measure(peers: list[Peer], rounds: int, milliseconds: float) -> dict[str, li
 
 
 def check(folder: Path, peers: list[Peer], most: float) -> dict[str, float]:
-    """How far each output lies from onnxruntime's; who lies farther than `most` computes something else and is not timed."""
-    want = np.load(folder / "onnxruntime.npy").astype(np.float64)
+    """How far each output lies from judge.npy; who lies farther than `most` computes something else and is not timed."""
+    want = np.load(folder / "judge.npy").astype(np.float64)
     found = {}
     for p in peers:
         if p.error:
@@ -111,7 +111,7 @@ def text(us: float) -> str:
 
 
 class Table:
-    """A row for each network, MiniTen first; the ratio is that of the fastest peer, the lower of its rounds' 10 % and 90 % beside it."""
+    """A row for each network, MiniTen first; the ratio is that of the fastest peer to the fastest form of MiniTen, with the middle 80 % of its rounds."""
 
     def __init__(self, title: str, names: list[str]):
         self.title, self.names, self.labels, self.rows, self.notes = title, names, {}, [], []
@@ -132,9 +132,8 @@ class Table:
         self.notes += [f"{network}: {p.name}: {p.error}" for p in peers if p.error]
         if peers[0].error:
             raise RuntimeError(f"MiniTen: {peers[0].error}")
-        own, others = times["MiniTen"], {n: m for n, m in medians.items() if not n.startswith("MiniTen")}
-        best = min(others, key=lambda n: others[n])
-        low, ratio, high = np.percentile(np.array(times[best]) / np.array(own), [10, 50, 90])
+        own, best = (min((n for n in medians if n.startswith("MiniTen") == ours), key=lambda n: medians[n]) for ours in (True, False))
+        low, ratio, high = np.percentile(np.array(times[best]) / np.array(times[own]), [10, 50, 90])
         self.rows.append({"network": network, "microseconds": times, "medians": medians, "best_peer": best, "ratio": float(ratio), "low": float(low), "high": float(high), "apart": apart})
         cells = [text(medians[n]) + (f" ({apart[n]:.0e})" if apart.get(n, 0) > 1e-3 else "") if n in medians else "-" for n in self.names]
         if len(self.rows) == 1:

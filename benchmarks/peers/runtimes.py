@@ -18,7 +18,8 @@ def miniten(model: str, x: str, threads: int, precision: str | None = None) -> A
     import miniten as mt
 
     given = mt.tensor(np.load(x))
-    session = mt.compile(mt.edge.load_onnx(model), given.shape, threads=threads, **({"precision": precision} if precision else {}))
+    network = mt.edge.load_onnx(model) if model.endswith(".onnx") else mt.load(model)
+    session = mt.compile(network, given.shape, threads=threads, **({"precision": precision} if precision else {}))
     return f"MiniTen {mt.__version__}", lambda: session.run(given), session.run(given).numpy()
 
 
@@ -38,13 +39,19 @@ def litert(model: str, x: str, threads: int) -> Any:
     return _bound("litert", model, x, threads)
 
 
-def openvino(model: str, x: str, threads: int, precision: str = "f32") -> Any:
+def openvino(model: str, x: str, threads: int, precision: str = "f32", samples: str = "", attention: bool = False) -> Any:
+    """With samples, quantised to int8 by NNCF first."""
     import openvino as ov
 
     given = np.load(x)
     core = ov.Core()
     network = core.read_model(model)
     network.reshape(list(given.shape))
+    if samples:
+        import nncf
+
+        data = np.load(samples)
+        network = nncf.quantize(network, nncf.Dataset([s[None] for s in data]), subset_size=len(data), **({"model_type": nncf.ModelType.TRANSFORMER} if attention else {}))
     request = core.compile_model(network, "CPU", {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}).create_infer_request()
     request.set_input_tensor(ov.Tensor(given, shared_memory=True))
     request.infer()
