@@ -3,13 +3,18 @@
 #include <cmath>
 
 #include "kernels/ftable.h"
+#include "kernels/subnormals.h"
 
 namespace miniten::kernels {
 
 void adam(const AdamStep& step, const float* g, float* p, float* m, float* v, int64_t n) {
+  SubnormalsAsZero scope;
   ftable().adam(step, g, p, m, v, n);
 }
-void sgd(const SgdStep& step, const float* g, float* p, float* buf, int64_t n) { ftable().sgd(step, g, p, buf, n); }
+void sgd(const SgdStep& step, const float* g, float* p, float* buf, int64_t n) {
+  SubnormalsAsZero scope;
+  ftable().sgd(step, g, p, buf, n);
+}
 
 void adam(const AdamStep& step, const double* g, double* p, double* m, double* v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {

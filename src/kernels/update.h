@@ -4,6 +4,7 @@
 namespace miniten::kernels {
 
 // Optimizer steps on n contiguous values with torch's formulas. Factors are formed in double precision, then rounded.
+// Of floats, subnormal ones count as 0: the moments of a parameter without a gradient decay to 0 instead of resting just above it.
 
 struct AdamStep {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;

@@ -1,5 +1,7 @@
 #include "kernels/update.h"
 
+#include <limits>
+
 #include "kernel_test.h"
 
 namespace miniten::kernels {
@@ -53,6 +55,23 @@ TEST(Update, Adam) {
         expect_near(md, m.values());
         for (int64_t i = 0; i < n; ++i) ASSERT_NEAR(v[i], vd[i], 1e-6 * vd[i]);
       }
+  });
+}
+
+// A moment that rounding keeps above 0 for ever: the least subnormal number times 0.9 is itself.
+TEST(Update, MomentsWithoutAGradientEndAtZero) {
+  on_every_isa([] {
+    for (const float rest : {1e-45f, 1e-40f, -1e-40f}) {
+      const int64_t n = 19;
+      const auto start = random_floats(n, 1);
+      std::vector<float> g(n), p = start, m(n, rest), v(n, std::fabs(rest)), buf(n, rest);
+      adam(AdamStep{}, g.data(), p.data(), m.data(), v.data(), n);
+      sgd({.momentum = 0.9}, g.data(), p.data(), buf.data(), n);
+      EXPECT_EQ(p, start);
+      for (const auto& state : {m, v, buf}) EXPECT_EQ(state, std::vector<float>(n));
+      volatile float least = std::numeric_limits<float>::denorm_min();
+      EXPECT_GT(least * 2, 0) << "the caller's arithmetic is as it was";
+    }
   });
 }
 
