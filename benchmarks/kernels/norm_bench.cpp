@@ -17,6 +17,15 @@ const bool registered = [] {
       }
       count_bytes(state, 8.0 * rows * n);
     });
+    on_every_isa("layer_norm_rows/" + std::to_string(n), [=](benchmark::State& state) {
+      const auto x = filled(rows * n), a = filled(n);
+      Floats y(rows * n);
+      for (auto _ : state) {
+        layer_norm_rows(x.data(), rows, n, 1e-5f, a.data(), a.data(), y.data());
+        benchmark::ClobberMemory();
+      }
+      count_bytes(state, 8.0 * rows * n);
+    });
     on_every_isa("moments_rows/" + std::to_string(n), [=](benchmark::State& state) {
       const auto x = filled(rows * n), g = filled(rows * n), a = filled(n);
       Floats s(n), p(n);

@@ -30,12 +30,9 @@ const bool registered = [] {
   add("reduce/max_rows/64", kRead, [](const float* x, float* y, float*) { max_rows(x, kSize / 64, 64, 64, y); });
   add("reduce/mean_var_rows/64", 2 * kRead,
       [](const float* x, float* y, float* z) { mean_var_rows(x, kSize / 64, 64, 64, y, z); });
-  add("softmax/1024", 2 * kRead, [](const float* x, float* y, float*) {
-    for (int64_t i = 0; i < kSize; i += 1024) softmax(x + i, y + i, 1024);
-  });
-  add("log_softmax/1024", 2 * kRead, [](const float* x, float* y, float*) {
-    for (int64_t i = 0; i < kSize; i += 1024) log_softmax(x + i, y + i, 1024);
-  });
+  add("softmax/1024", 2 * kRead, [](const float* x, float* y, float*) { softmax(x, y, kSize / 1024, 1024); });
+  add("softmax/16", 2 * kRead, [](const float* x, float* y, float*) { softmax(x, y, kSize / 16, 16); });
+  add("log_softmax/1024", 2 * kRead, [](const float* x, float* y, float*) { log_softmax(x, y, kSize / 1024, 1024); });
   return true;
 }();
 

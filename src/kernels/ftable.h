@@ -61,8 +61,10 @@
      float* y))                                                                                                        \
   X(moments_rows, void,                                                                                                \
     (const float* g, const float* x, int64_t rows, int64_t n, const float* centre, float* sum, float* product))        \
-  X(softmax, void, (const float* x, float* y, int64_t n))                                                              \
-  X(log_softmax, void, (const float* x, float* y, int64_t n))                                                          \
+  X(softmax, void, (const float* x, float* y, int64_t rows, int64_t n))                                                \
+  X(log_softmax, void, (const float* x, float* y, int64_t rows, int64_t n))                                            \
+  X(layer_norm_rows, void,                                                                                             \
+    (const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y))            \
   X(lstm_cell, void,                                                                                                   \
     (const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n))        \
   X(lstm_cell_backward, void,                                                                                          \

@@ -1,6 +1,9 @@
 #include "kernels/gemm.h"
 
+#include <cstring>
+
 #include "kernels/ftable.h"
+#include "kernels/transpose.h"
 
 namespace miniten::kernels {
 namespace {
@@ -13,8 +16,10 @@ void gemm_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, f
   for (int64_t j = 0; j < n; j += kPanel) {
     const int64_t width = n - j < kPanel ? n - j : kPanel;
     const float* from = b + j * b_n;
+    if (b_k == 1) transpose(from, b_n, packed, kPanel, k, width);
     for (int64_t i = 0; i < k; ++i, from += b_k, packed += kPanel) {
-      for (int64_t l = 0; l < width; ++l) packed[l] = from[l * b_n];
+      if (b_n == 1 && width == kPanel) std::memcpy(packed, from, kPanel * sizeof(float));
+      else if (b_k != 1) for (int64_t l = 0; l < width; ++l) packed[l] = from[l * b_n];
       for (int64_t l = width; l < kPanel; ++l) packed[l] = 0;
     }
   }

@@ -16,6 +16,9 @@ void moments_rows(const float* g, const float* x, int64_t rows, int64_t n, const
   ftable().moments_rows(g, x, rows, n, centre, sum, product);
 }
 
+void layer_norm_rows(const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y) {
+  ftable().layer_norm_rows(x, rows, n, eps, weight, bias, y);
+}
 void affine_rows(const double* x, int64_t rows, int64_t n, const double* scale, const double* shift, double* y) {
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < n; ++j) y[i * n + j] = x[i * n + j] * scale[j] + shift[j];

@@ -10,6 +10,9 @@ namespace miniten::kernels {
 void affine_rows(const float* x, int64_t rows, int64_t n, const float* scale, const float* shift, float* y);
 void affine_rows(const double* x, int64_t rows, int64_t n, const double* scale, const double* shift, double* y);
 
+// y[i, j] = (x[i, j] - mean of row i) / sqrt(its variance + eps) * weight[j] + bias[j]; y may be x.
+void layer_norm_rows(const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y);
+
 // y[i, j] = g[i, j]*a[j] + x[i, j]*b[j] + c[j]; y may be g or x.
 void blend_rows(const float* g, const float* x, int64_t rows, int64_t n, const float* a, const float* b, const float* c,
                 float* y);

@@ -1,5 +1,5 @@
 #include "kernels/ftable.h"
-#include "kernels/simd-inl.h"
+#include "kernels/sum-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -55,6 +55,18 @@ void affine_rows(const float* x, int64_t rows, int64_t n, const float* scale, co
     (m == kLanes ? affine<true> : affine<false>)(x + i * n + j, block, n, load_n(scale + j, m), load_n(shift + j, m),
                                                  y + i * n + j, m);
   });
+}
+
+void layer_norm_rows(const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y) {
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    const V mean = set(tree_sum(x, n, [](V a, V v) { return a + v; }) / (float)n);
+    for_lanes(n, [&](int64_t j, int64_t m) { store_n(y + j, load_n(x + j, m) - mean, m); });
+    const float square = tree_sum(y, n, [](V a, V v) { return fma(v, v, a); }) / (float)n;
+    const V inverse = set(1 / __builtin_sqrtf(square + eps));
+    for_lanes(n, [&](int64_t j, int64_t m) {
+      store_n(y + j, fma(load_n(y + j, m) * inverse, load_n(weight + j, m), load_n(bias + j, m)), m);
+    });
+  }
 }
 
 void blend_rows(const float* g, const float* x, int64_t rows, int64_t n, const float* a, const float* b, const float* c,

@@ -21,13 +21,22 @@ MINITEN_INLINE void make_bytes(void* y, int64_t n, const Rounding& round, F f) {
   }
 }
 
+// Might x * (1 / scale) and x / scale, within 512 and so less than 1e-4 apart, round to different numbers in some lane?
+MINITEN_INLINE bool near_a_half(V v) {
+  const V shift = set(12582912.0f);
+  return any_of((I)(abs(v - ((v + shift) - shift)) > 0.4998f));
+}
+
 }  // namespace
 
 void quantize(const float* x, void* q, int64_t n, float scale, int32_t zero, int32_t lo, int32_t hi) {
-  const V s = set(scale);
+  const V s = set(scale), inverse = set(1 / scale);
+  const bool far = !(scale >= 0x1p-126f && scale <= 0x1p125f);  // its inverse is no normal number
   const Rounding round(zero, lo, hi);
   make_bytes(q, n, round, [&](int64_t i, int64_t m) {
-    const V v = load_n(x + i, m) / s;
+    const V given = load_n(x + i, m);
+    V v = given * inverse;
+    if (far || near_a_half(v)) v = given / s;
     return select(v == v, v, V{});
   });
 }

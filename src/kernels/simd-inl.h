@@ -181,6 +181,21 @@ MINITEN_INLINE bool all_of(L mask) {
 #endif
 }
 
+// Whether some lane of a comparison holds.
+MINITEN_INLINE bool any_of(I mask) {
+#if MINITEN_LANES == 16
+  return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif MINITEN_LANES == 8
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__SSE2__) && !MINITEN_SCALAR
+  return _mm_movemask_ps((__m128)mask) != 0;
+#else
+  int32_t any = mask[0];
+  for (int i = 1; i < kLanes; ++i) any |= mask[i];
+  return any != 0;
+#endif
+}
+
 MINITEN_INLINE V select(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 MINITEN_INLINE D select(L mask, D a, D b) { return (D)((mask & (L)a) | (~mask & (L)b)); }
 MINITEN_INLINE V max_nan(V a, V b) { return select(a != a, a, max_keep(a, b)); }  // NaN where either is

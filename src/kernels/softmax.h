@@ -3,11 +3,11 @@
 
 namespace miniten::kernels {
 
-// One row of n contiguous values; x may equal y. The maximum is subtracted first. A row with a NaN, with +infinity or
+// Rows of n values, one after the other; x may equal y. A row's bits depend on its own values alone. The maximum is subtracted first. A row with a NaN, with +infinity or
 // of -infinity only gives NaN, as torch does.
-void softmax(const float* x, float* y, int64_t n);
-void log_softmax(const float* x, float* y, int64_t n);
-void softmax(const double* x, double* y, int64_t n);
-void log_softmax(const double* x, double* y, int64_t n);
+void softmax(const float* x, float* y, int64_t rows, int64_t n);
+void log_softmax(const float* x, float* y, int64_t rows, int64_t n);
+void softmax(const double* x, double* y, int64_t rows, int64_t n);
+void log_softmax(const double* x, double* y, int64_t rows, int64_t n);
 
 }  // namespace miniten::kernels

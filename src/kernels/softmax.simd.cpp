@@ -5,47 +5,86 @@
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
-// Sum of exp(x - top), which go to y unless it is null; in short blocks, so that long rows stay precise.
-float exp_sum(const float* x, float top, float* y, int64_t n) {
+constexpr int kTogether = MINITEN_LANES == 16 ? 4 : 2;  // rows whose latencies overlap; each is summed as if alone
+
+constexpr int32_t kPlaces[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+MINITEN_INLINE I first_places(int64_t n) { return load_as<I>(kPlaces) < (int32_t)n; }
+
+// A NaN need not be seen here: its exponential is one, and so is the sum.
+template <int R>
+MINITEN_INLINE void tops(const float* x, int64_t n, V (&top)[R]) {
+  const auto larger = [](V a, V b) __attribute__((always_inline)) { return max_keep(a, b); };
+  V best[R];
+  for (int r = 0; r < R; ++r) best[r] = set(-__builtin_inff());
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int r = 0; r < R; ++r) best[r] = larger(best[r], load(x + r * n + i));
+  if (i < n)
+    for (int r = 0; r < R; ++r)
+      best[r] = larger(best[r], select(first_places(n - i), load_part(x + r * n + i, n - i), set(-__builtin_inff())));
+  for (int r = 0; r < R; ++r) top[r] = set(fold_lanes(best[r], larger));
+}
+MINITEN_INLINE void tops(const float* x, int64_t n, V (&top)[1]) { top[0] = set(max(x, n)); }
+
+// Sums of exp(x - top), which go to y unless it is null; in short blocks, so that long rows stay precise.
+template <int R>
+MINITEN_INLINE void exp_sums(const float* x, const V (&top)[R], float* y, int64_t n, float (&sums)[R]) {
   constexpr int64_t kBlock = 256;
-  const V shift = set(top);
-  double total = 0;
+  double total[R] = {};
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = n - begin < kBlock ? n : begin + kBlock;
-    V a{}, b{};
+    V a[R] = {}, b[R] = {};
     int64_t i = begin;
-    for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
-      const V p = exp(load(x + i) - shift), q = exp(load(x + i + kLanes) - shift);
-      a += p;
-      b += q;
-      if (!y) continue;
-      store(y + i, p);
-      store(y + i + kLanes, q);
-    }
-    for (; i < end; i += kLanes) {
-      const int64_t m = end - i < kLanes ? end - i : kLanes;
-      const V p = exp(load_n(x + i, m) - shift);
-      if (y) store_n(y + i, p, m);
-      float lanes[kLanes] = {};
-      store_n(lanes, p, m);
-      a += load(lanes);
-    }
-    total += fold_lanes(a + b, [](V p, V q) { return p + q; });
+    for (; i + 2 * kLanes <= end; i += 2 * kLanes)
+      for (int r = 0; r < R; ++r) {
+        const int64_t at = r * n + i;
+        const V p = exp(load(x + at) - top[r]), q = exp(load(x + at + kLanes) - top[r]);
+        a[r] += p;
+        b[r] += q;
+        if (!y) continue;
+        store(y + at, p);
+        store(y + at + kLanes, q);
+      }
+    for (; i < end; i += kLanes)
+      for (int r = 0; r < R; ++r) {
+        const V p = exp(load_n(x + r * n + i, end - i) - top[r]);
+        if (y) store_n(y + r * n + i, p, end - i);
+        a[r] += select(first_places(end - i), p, V{});
+      }
+    for (int r = 0; r < R; ++r) total[r] += fold_lanes(a[r] + b[r], [](V p, V q) { return p + q; });
   }
-  return (float)total;
+  for (int r = 0; r < R; ++r) sums[r] = (float)total[r];
+}
+
+template <int R>
+void softmax_together(const float* x, float* y, int64_t n) {
+  V top[R], share[R];
+  float sums[R];
+  tops(x, n, top);
+  exp_sums(x, top, y, n, sums);
+  for (int r = 0; r < R; ++r) share[r] = set(1 / sums[r]);
+  for_lanes(n, [&](int64_t i, int64_t m) {
+    for (int r = 0; r < R; ++r) store_n(y + r * n + i, load_n(y + r * n + i, m) * share[r], m);
+  });
 }
 
 }  // namespace
 
-void softmax(const float* x, float* y, int64_t n) {
-  const V share = set(1 / exp_sum(x, max(x, n), y, n));
-  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(y + i, m) * share, m); });
+void softmax(const float* x, float* y, int64_t rows, int64_t n) {
+  int64_t r = 0;
+  for (; r + kTogether <= rows; r += kTogether) softmax_together<kTogether>(x + r * n, y + r * n, n);
+  for (; r < rows; ++r) softmax_together<1>(x + r * n, y + r * n, n);
 }
 
-void log_softmax(const float* x, float* y, int64_t n) {
-  const float top = max(x, n);
-  const V shift = set(top), rest = log(set(exp_sum(x, top, nullptr, n)));
-  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(x + i, m) - shift - rest, m); });
+void log_softmax(const float* x, float* y, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
+    V top[1];
+    float sums[1];
+    tops(x, n, top);
+    exp_sums(x, top, nullptr, n, sums);
+    const V rest = log(set(sums[0]));
+    for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(x + i, m) - top[0] - rest, m); });
+  }
 }
 
 }  // namespace miniten::kernels::MINITEN_TARGET

@@ -101,11 +101,8 @@ void eval(const Context& c) {
     const float* keys = packed + h * each;
     kernels::gemm({.cols = rows, .n = s.keys, .a_col = stride(q, 2), .a_k = stride(q, 1), .c_col = s.keys, .segment = s.depth},
                   q.f32() + start_of(q, shape, h) + first * stride(q, 2), keys, scores, {});
-    for (int64_t r = 0; r < rows; ++r) {
-      float* row = scores + r * s.keys;
-      if (at.mask) mask_row(at, c.in[3], shape, h, first + r, s.keys, row);
-      kernels::softmax(row, row, s.keys);
-    }
+    if (at.mask) for (int64_t r = 0; r < rows; ++r) mask_row(at, c.in[3], shape, h, first + r, s.keys, scores + r * s.keys);
+    kernels::softmax(scores, scores, rows, s.keys);
     kernels::gemm({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(),
                   c.out[0].f32() + (h * s.queries + first) * s.width, {});
   }

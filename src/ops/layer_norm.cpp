@@ -1,7 +1,5 @@
 #include <cmath>
-#include "kernels/binary.h"
 #include "kernels/norm.h"
-#include "kernels/reduce.h"
 #include "miniten/ops/ops.h"
 #include "ops/fused.h"
 #include "ops/loops.h"
@@ -31,15 +29,7 @@ void eval(const Context& c) {
   const Shape& shape = c.in[0].shape();
   int64_t n = width(shape, at.axes), rows = n ? shape.count() / n : 0;
   auto [begin, end] = c.slice(rows);
-  for (int64_t r = begin; r < end; ++r) {
-    const float* x = c.in[0].f32() + r * n;
-    float* y = c.out[0].f32() + r * n;
-    float mean = kernels::sum(x, n) / float(n);
-    kernels::binary(kernels::Binary::sub, x, 1, &mean, 0, y, n);
-    float inverse = 1 / std::sqrt(kernels::sum_squares(y, n) / float(n) + float(at.eps));
-    kernels::binary(kernels::Binary::mul, y, 1, &inverse, 0, y, n);
-    kernels::affine_rows(y, 1, n, c.in[1].f32(), c.in[2].f32(), y);
-  }
+  kernels::layer_norm_rows(c.in[0].f32() + begin * n, end - begin, n, float(at.eps), c.in[1].f32(), c.in[2].f32(), c.out[0].f32() + begin * n);
 }
 
 // Is v computed by op from x alone, of `axes` last axes with a 1 left of each? Their number, 0: no.

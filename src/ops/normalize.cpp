@@ -15,7 +15,7 @@ template <bool logarithm> void softmax_eval(const Context& c) {
   int64_t n = c.in[0].shape()[-1], rows = n ? c.in[0].shape().count() / n : 0;
   auto [begin, end] = c.slice(rows);
   auto run = [&, begin = begin, end = end](auto* x, auto* y) {
-    for (int64_t r = begin; r < end; ++r) logarithm ? kernels::log_softmax(x + r * n, y + r * n, n) : kernels::softmax(x + r * n, y + r * n, n);
+    logarithm ? kernels::log_softmax(x + begin * n, y + begin * n, end - begin, n) : kernels::softmax(x + begin * n, y + begin * n, end - begin, n);
   };
   c.in[0].spec.dtype == DType::f64 ? run(c.in[0].as<double>(), c.out[0].as<double>()) : run(c.in[0].f32(), c.out[0].f32());
 }

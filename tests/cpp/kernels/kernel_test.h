@@ -43,6 +43,7 @@ class Guarded {
   ~Guarded() { munmap(base_, mapped_); }
 
   T* data() { return data_; }
+  const T* data() const { return data_; }
   T& operator[](int64_t i) { return data_[i]; }
   int64_t size() const { return size_; }
   std::vector<T> values() const { return std::vector<T>(data_, data_ + size_); }

@@ -40,6 +40,26 @@ TEST(Norm, EveryPassAtEverySize) {
   });
 }
 
+TEST(Norm, LayersAtEverySize) {
+  on_every_isa([] {
+    for (const int64_t rows : {0, 1, 5})
+      for (const int64_t n : {1, 3, 8, 15, 16, 17, 33, 128, 1025, 3000}) {
+        const Edge edge = (rows + n) % 2 ? Edge::end : Edge::begin;
+        const auto xv = random_floats(rows * n, 1, 3, 5), wv = random_floats(n, 2), bv = random_floats(n, 3);
+        Guarded<float> x(xv, edge), w(wv, edge), b(bv, edge), y(rows * n, edge);
+        layer_norm_rows(x.data(), rows, n, 1e-3f, w.data(), b.data(), y.data());
+        for (int64_t r = 0; r < rows; ++r) {
+          double mean = 0, square = 0;
+          for (int64_t j = 0; j < n; ++j) mean += xv[r * n + j] / double(n);
+          for (int64_t j = 0; j < n; ++j) square += (xv[r * n + j] - mean) * (xv[r * n + j] - mean) / double(n);
+          for (int64_t j = 0; j < n; ++j) ASSERT_NEAR(y[r * n + j], (xv[r * n + j] - mean) / std::sqrt(square + 1e-3) * wv[j] + bv[j], 1e-5);
+        }
+        layer_norm_rows(x.data(), rows, n, 1e-3f, w.data(), b.data(), x.data());
+        ASSERT_TRUE(same_bits(x.values(), y.values()));
+      }
+  });
+}
+
 TEST(Norm, DoublePrecisionAgrees) {
   const int64_t rows = 9, n = 5;
   const auto x = random_floats(rows * n, 1), g = random_floats(rows * n, 2), a = random_floats(n, 3), b = random_floats(n, 4);

@@ -183,6 +183,29 @@ TEST(Qpointwise, QuantizesByTrueDivisionAndBack) {
     });
 }
 
+// Beside each half, where a product with the inverse would round another way.
+TEST(Qpointwise, QuantizesHalvesByTrueDivision) {
+  on_every_isa([] {
+    int differ = 0;
+    for (const float scale : {0.1f, 0.0123456f, 3.7f, 1.0f / 255, 7.3e-5f, 1e-39f, 1.5e38f, 1e-45f}) {
+      std::vector<float> x;
+      for (int k = -300; k < 300; ++k) {
+        float v = (float(k) + 0.5f) * scale;
+        for (int step = 0; step < 3; ++step) v = std::nextafter(v, -INFINITY);
+        for (int step = 0; step < 7; ++step, v = std::nextafter(v, INFINITY)) x.push_back(v);
+      }
+      std::vector<uint8_t> q(x.size());
+      quantize(x.data(), q.data(), int64_t(x.size()), scale, 5, -128, 127);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const float quotient = x[i] / scale, product = x[i] * (1 / scale);
+        differ += std::nearbyint(quotient) != std::nearbyint(product);
+        ASSERT_EQ(int(int8_t(q[i])), std::clamp(int(std::nearbyint(std::clamp(quotient, -1000.0f, 1000.0f))) + 5, -128, 127)) << x[i] << " / " << scale;
+      }
+    }
+    EXPECT_GT(differ, 100);
+  });
+}
+
 TEST(Qpointwise, AddsWithRescaling) {
   std::vector<uint8_t> a(256 * 3), b(a.size());
   for (size_t i = 0; i < a.size(); ++i) a[i] = uint8_t(i), b[i] = uint8_t(i * 37 + 11);

@@ -11,8 +11,8 @@ void check(const std::vector<float>& values, Edge edge) {
   for (const double v : values) top = std::max(top, v);
   for (const double v : values) total += std::exp(v - top);
   Guarded<float> x(values, edge), y(n, edge), z(n, edge);
-  softmax(x.data(), y.data(), n);
-  log_softmax(x.data(), z.data(), n);
+  softmax(x.data(), y.data(), 1, n);
+  log_softmax(x.data(), z.data(), 1, n);
   for (int64_t i = 0; i < n; ++i) {
     const double want = std::exp(values[i] - top) / total, logarithm = values[i] - top - std::log(total);
     if (values[i] == -kInf) {
@@ -24,9 +24,9 @@ void check(const std::vector<float>& values, Edge edge) {
     ASSERT_NEAR(z[i], logarithm, 3e-7 * (1 + std::fabs(logarithm))) << n << " " << i;
   }
   Guarded<float> in_place(values, edge);
-  softmax(in_place.data(), in_place.data(), n);
+  softmax(in_place.data(), in_place.data(), 1, n);
   ASSERT_TRUE(same_bits(in_place.values(), y.values()));
-  log_softmax(x.data(), x.data(), n);
+  log_softmax(x.data(), x.data(), 1, n);
   ASSERT_TRUE(same_bits(x.values(), z.values()));
 }
 
@@ -35,6 +35,27 @@ TEST(Softmax, EverySize) {
     for (int64_t n = 0; n <= 70; ++n) check(random_floats(n, 1, -10, 10), n % 2 ? Edge::end : Edge::begin);
     check(random_floats(1000, 1, -10, 10), Edge::end);
     check(random_floats(50000, 1, -1, 1), Edge::end);
+  });
+}
+
+TEST(Softmax, RowsAreAsIfAlone) {
+  on_every_isa([] {
+    for (const int64_t n : {1, 7, 16, 17, 33, 100, 300})
+      for (int64_t rows = 0; rows <= 9; ++rows) {
+        const Edge edge = rows % 2 ? Edge::end : Edge::begin;
+        const auto values = random_floats(rows * n, 1, -10, 10);
+        Guarded<float> x(values, edge), y(rows * n, edge), z(rows * n, edge);
+        softmax(x.data(), y.data(), rows, n);
+        log_softmax(x.data(), z.data(), rows, n);
+        std::vector<float> one(n);
+        auto row_of = [&](const Guarded<float>& all, int64_t r) { return std::vector<float>(all.data() + r * n, all.data() + (r + 1) * n); };
+        for (int64_t r = 0; r < rows; ++r) {
+          softmax(values.data() + r * n, one.data(), 1, n);
+          ASSERT_TRUE(same_bits(one, row_of(y, r))) << rows << " " << n;
+          log_softmax(values.data() + r * n, one.data(), 1, n);
+          ASSERT_TRUE(same_bits(one, row_of(z, r))) << rows << " " << n;
+        }
+      }
   });
 }
 
@@ -53,14 +74,14 @@ TEST(Softmax, RowsWithoutAnAnswerAreNaN) {
       for (const float value : {kNaN, kInf, -kInf}) {
         std::vector<float> x(n, value == -kInf ? -kInf : 1.0f), y(n);
         x[n / 2] = value;
-        softmax(x.data(), y.data(), n);
+        softmax(x.data(), y.data(), 1, n);
         EXPECT_TRUE(std::isnan(y[n / 2])) << n << " " << value;
-        log_softmax(x.data(), y.data(), n);
+        log_softmax(x.data(), y.data(), 1, n);
         EXPECT_TRUE(std::isnan(y[n / 2])) << n << " " << value;
       }
     const std::vector<float> x = {1, kNaN, 2};
     std::vector<float> y(3);
-    softmax(x.data(), y.data(), 3);
+    softmax(x.data(), y.data(), 1, 3);
     for (const float v : y) EXPECT_TRUE(std::isnan(v));
   });
 }
@@ -68,8 +89,8 @@ TEST(Softmax, RowsWithoutAnAnswerAreNaN) {
 TEST(Softmax, DoublePrecision) {
   const std::vector<double> x = {1000, 1001, 998.5, -5};
   std::vector<double> y(4), z(4);
-  softmax(x.data(), y.data(), 4);
-  log_softmax(x.data(), z.data(), 4);
+  softmax(x.data(), y.data(), 1, 4);
+  log_softmax(x.data(), z.data(), 1, 4);
   const double total = std::exp(-1) + 1 + std::exp(-2.5);
   EXPECT_NEAR(y[1], 1 / total, 1e-15);
   EXPECT_NEAR(y[2], std::exp(-2.5) / total, 1e-15);
