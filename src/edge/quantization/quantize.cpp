@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <unordered_map>
 #include "edge/quantization/refine.h"
 #include "edge/quantization/steps.h"
 #include "miniten/graph/passes.h"
@@ -218,22 +219,22 @@ void note_losses(QuantizationReport& report, const Graph& from) {
 
 }  // namespace
 
-// Each step of a recurrent layer folded its own copy of the same weights: one is kept.
+// Each step of a recurrent layer has its own copy of the same weights and scales: one is kept.
 static void share_constants(Graph& g) {
-  std::map<std::string, std::vector<std::pair<int, Tensor>>> known;
+  std::unordered_multimap<size_t, std::pair<int, Tensor>> known;
   for (Node& n : g.nodes)
     for (int& id : n.in) {
       const Value& v = g.values[size_t(id)];
-      if (!v.constant || v.name.empty()) continue;
-      auto& of_name = known[v.name];
-      auto equal = [&](const auto& other) {
-        if (other.first == id) return true;
-        const Tensor &a = other.second, b = v.constant.clone();
-        return a.spec() == b.spec() && std::memcmp(a.view().data, b.view().data, a.spec().bytes()) == 0;
-      };
-      auto at = std::find_if(of_name.begin(), of_name.end(), equal);
-      if (at == of_name.end()) of_name.emplace_back(id, v.constant.clone());
-      else id = at->first;
+      if (!g.is_constant(id)) continue;
+      const Tensor dense = v.constant.clone();
+      const std::string_view bytes(reinterpret_cast<const char*>(dense.view().data), v.spec.bytes());
+      const auto [begin, end] = known.equal_range(std::hash<std::string_view>()(bytes));
+      auto same = std::find_if(begin, end, [&](const auto& entry) {
+        const Value& other = g.values[size_t(entry.second.first)];
+        return other.name == v.name && other.spec == v.spec && (other.quantized == v.quantized || (other.quantized && v.quantized && *other.quantized == *v.quantized)) && std::memcmp(entry.second.second.view().data, bytes.data(), bytes.size()) == 0;
+      });
+      if (same != end) id = same->second.first;
+      else known.emplace(std::hash<std::string_view>()(bytes), std::pair{id, dense});
     }
 }
 
@@ -271,6 +272,7 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
     lower_quantized(placed.graph);
     verify(placed.graph);
   }
+  if (!is_static) share_constants(placed.graph);
   add_rows(report, from, d, placed, groups.of);
   tidy(placed.graph, given);
   verify(placed.graph);
