@@ -27,7 +27,7 @@ SHIM = """#include "{header}"
 #define MODEL_OUTPUT_SIZE {outputs}
 {call}
 """
-WAYS = ("M3", "M4, plain C", "M4")
+WAYS = ("M3", "M4, plain C", "M4", "M55")
 INT8, FLOAT = ["-DINPUT=int8_t", "-DOUTPUT=int8_t"], ["-DINPUT=float", "-DOUTPUT=float"]
 
 
@@ -53,7 +53,7 @@ def size_of(folder: pathlib.Path, sources: list[pathlib.Path], flags: list[str])
 
 def row(who: str, name: str, numbers: str, folder: pathlib.Path, types: list[str], sources: list[pathlib.Path], ram: str, flags: list[str] = [], ways: tuple[str, ...] = WAYS) -> None:  # noqa: B006
     plain = ["-DPLAIN_C", "-U__ARM_FEATURE_DSP"]
-    count = {w: counted(folder, w[:2], types + flags + (plain if w == WAYS[1] else []), sources) for w in ways}
+    count = {w: counted(folder, w.split(",")[0], types + flags + (plain if w == WAYS[1] else []), sources) for w in ways}
     print(f"| {name} | {numbers} | {who} | {size_of(folder, sources, flags) / 1024:.1f} | {ram} | " + " | ".join(f"{count[w] / 1e6:.2f}" if w in count else "" for w in WAYS) + " |", flush=True)
 
 

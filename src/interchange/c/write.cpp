@@ -94,12 +94,13 @@ class Writer : public CWriter {
   std::string stored(const Tensor& t, const std::string& hint) {
     int64_t count = 0;
     std::vector<std::byte> bytes = bytes_in_memory_order(t, count);
-    std::string key = c_type(t.dtype()) + ":" + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const bool words = t.dtype() == DType::i8 && defined_.contains("WORDS");             // vectors are loaded from it by words
+    std::string key = c_type(t.dtype()) + (words ? "W:" : ":") + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     auto [at, is_new] = arrays_.try_emplace(key);
     if (is_new) {
       if (c_type(t.dtype()).empty()) throw Error(ErrorKind::unsupported, "export_c", "types that C has", t.spec().text(), "convert weights with cast first");
       at->second = unique(c_identifier(hint.empty() ? layer_ + "_constant" : hint));
-      std::string text = c_array("static const", at->second, t);
+      std::string text = c_array(words ? "static const WORDS" : "static const", at->second, t);
       if (text.find("INFINITY") != text.npos || text.find("NAN") != text.npos) include("math.h");
       constants_ += text;
       weight_bytes_ += bytes.size();

@@ -21,12 +21,34 @@ static uint64_t round24(uint64_t v) {
 }
 namespace {
 uint32_t bits_of_multiplier(float v) { return v < std::numeric_limits<float>::min() ? 0u : std::bit_cast<uint32_t>(v); }   // denormal ones round everything to 0
+void define_fpu(CWriter& w) {
+  w.include("string.h");
+  w.define("FPU", R"(/* The FPU of 32-bit ARM does it in few instructions, its rounding mode left as it is at reset; define PLAIN_C to do without. */
+#if defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__GNUC__) && !defined(PLAIN_C)
+#define FPU 1
+static int32_t product_by_fpu(int32_t acc, uint32_t multiplier) {
+  float v;
+  int32_t whole;
+  memcpy(&v, &multiplier, sizeof v);
+  v *= (float)acc;
+  __asm__("vcvtr.s32.f32 %0, %0" : "+t"(v));
+  memcpy(&whole, &v, sizeof whole);
+  __asm__("ssat %0, #17, %0" : "+r"(whole)); /* beyond any bound */
+  return whole;
+}
+#else
+#define FPU 0
+#define product_by_fpu(acc, multiplier) 0
+#endif
+)");
+}
 }  // namespace
 
 void define_requantize(CWriter& w) {
   define_round24(w);
+  define_fpu(w);
   w.define("requantize", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi), of bytes. The multiplier is given by the bits of its float32;
-   all is done in integers, so the result is that of IEEE 754 single precision with any FPU or none. */
+   without an FPU all is done in integers, so the result is that of IEEE 754 single precision either way. */
 static uint32_t scaled_exactly(uint32_t magnitude, uint32_t multiplier) {
   uint64_t product, rest;
   const int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */
@@ -42,21 +64,32 @@ static int32_t requantize(int32_t acc, uint32_t multiplier, int32_t zero, int32_
   const uint32_t magnitude = acc < 0 ? 0u - (uint32_t)acc : (uint32_t)acc, shift = 134u - (multiplier >> 23);
   uint64_t value = 0x8000; /* 16 bits of fraction */
   uint32_t whole;
-  if (shift < 48 && magnitude >> 24 == 0) value = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u) >> shift;
-  if (value >> 31 || ((uint32_t)value & 0xffffu) - 0x7ffdu <= 6) whole = scaled_exactly(magnitude, multiplier); /* large, or close to a half: the product's rounding may decide */
-  else whole = ((uint32_t)value + 0x8000u) >> 16;
-  const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
+  int32_t y;
+  if (FPU) y = product_by_fpu(acc, multiplier);
+  else {
+    if (shift < 48 && magnitude >> 24 == 0) value = (uint64_t)magnitude * ((multiplier & 0x7fffffu) | 0x800000u) >> shift;
+    if (value >> 31 || ((uint32_t)value & 0xffffu) - 0x7ffdu <= 6) whole = scaled_exactly(magnitude, multiplier); /* large, or close to a half: the product's rounding may decide */
+    else whole = ((uint32_t)value + 0x8000u) >> 16;
+    y = acc < 0 ? -(int32_t)whole : (int32_t)whole;
+  }
+  y += zero;
   return y < lo ? lo : y > hi ? hi : y;
 }
 )");
 }
 void define_requantize_wide(CWriter& w) {
   define_round24(w);
+  define_fpu(w);
   w.define("requantize_wide", R"(/* clamp(round_half_even((float)acc * multiplier) + zero, lo, hi), to 16 bits or fewer; the multiplier by its bits. */
 static int32_t requantize_wide(int64_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
   uint64_t magnitude = acc < 0 ? 0u - (uint64_t)acc : (uint64_t)acc, product;
   int32_t shift = 150 - (int32_t)(multiplier >> 23); /* value = product * 2^-shift */
   uint32_t whole = 0;
+  int32_t y;
+  if (FPU && acc >= INT32_MIN && acc <= INT32_MAX) {
+    y = product_by_fpu((int32_t)acc, multiplier) + zero;
+    return y < lo ? lo : y > hi ? hi : y;
+  }
   if (magnitude >> 24) magnitude = round24(magnitude);
   for (; magnitude >> 32; magnitude >>= 8) shift -= 8;
   product = magnitude * ((multiplier & 0x7fffffu) | 0x800000u);
@@ -71,7 +104,7 @@ static int32_t requantize_wide(int64_t acc, uint32_t multiplier, int32_t zero, i
     whole = product >> shift > 0xffffu ? 0x10000u : (uint32_t)(product >> shift);
     if (rest > one / 2 || (rest == one / 2 && (whole & 1u))) ++whole;
   }
-  const int32_t y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
+  y = (acc < 0 ? -(int32_t)whole : (int32_t)whole) + zero;
   return y < lo ? lo : y > hi ? hi : y;
 }
 )");

@@ -17,4 +17,12 @@ std::string multiplier_literal(float);
 void define_round(CWriter&);
 std::string bits_literal(float);                                       // "0x3f800000u"
 
+// Instructions that some compilers tell of, each behind its macro and with plain C beside it.
+void define_dsp(CWriter&);                                             // DSP: word(p), the four bytes at p
+void define_bytes(CWriter&);                                           // of DSP: even_bytes, odd_bytes of a word, widened to halves
+void define_vectors(CWriter&);                                         // MVE; int8 arrays stored from here on begin at words
+void define_requantize_four(CWriter&);                                 // of MVE, with a struct scaling: of a vector of sums
+void define_requantize_pairs(CWriter&);                                // of two outputs of two rows
+extern const char depthwise_by_vectors[];                              // of MVE: the channels of one output; define_depthwise tells the names
+
 }  // namespace miniten::c

@@ -15,6 +15,8 @@ struct Kinds {
   DType x, w, y;
   WeightForm form = {};
   bool wide() const { return x == DType::i16; }
+  bool vectors() const { return x == DType::i8 && !form.packed(); }        // rows that MVE multiplies: pairs begin at words
+  bool crossed() const { return wide() && w == DType::i8 && !form.packed(); }   // weights 0 2 1 3 of four, as bytes are widened in halves
   std::string suffix() const { return short_name(x) + (x == y ? "" : "_" + short_name(y)) + (wide() && w == DType::i8 ? "x8" : "") + form.suffix(); }
   std::string in(std::string_view source) const {
     std::string s(source);
@@ -23,7 +25,7 @@ struct Kinds {
     for (size_t at; (at = s.find("@4(")) != s.npos;) {
       std::string t = replaced(replaced(four, "@a", s.substr(at + 3, 1)), "@v", s.substr(at + 5, 1));
       int first = s[at + 7] - '0';
-      for (int i = 0; i < 4; ++i) t = replaced(t, "@" + text(i), text(first + i));
+      for (int i = 0; i < 4; ++i) t = replaced(t, "w[@" + text(i), "w[" + text(first + (crossed() && i % 3 ? 3 - i : i)));
       s.replace(at, 9, t);
     }
     std::string_view sum = wide() ? "int64_t" : "int32_t", scaling = wide() ? "wide_scaling" : "scaling", requantize = wide() ? "requantize_wide" : "requantize";
@@ -34,6 +36,7 @@ struct Kinds {
 
 void define_scaling(CWriter& w, const Kinds& t) {
   t.wide() ? define_requantize_wide(w) : define_requantize(w);
+  if (t.x == DType::i8) define_vectors(w);
   w.define(t.wide() ? "struct wide_scaling" : "struct scaling", t.in(R"(struct @F {
   const @A *bias;        /* of each output, the input's zero point taken into account */
   const uint32_t *multiplier; /* bits of float32: input scale * weight scale / output scale */
@@ -52,52 +55,52 @@ std::string head_of_packed(const Kinds& t, bool two) {
   std::string next = join({"v += 4, ", two ? "u += 4, " : "", "q += ", t.form.bits ? t.form.bits : 8, ") {\n"});
   return join({t.form.skips ? join({"    for (int32_t n = *left++; n > 0; --n, ", next, "      v += 4 * *skip;\n", two ? "      u += 4 * *skip;\n" : "", "      ++skip;\n"}) : "    for (; k >= 4; k -= 4, " + next, unpacked_unit(t)});
 }
-// Four k at a time of one row v or of two, v and u, by SMLAD where a chip has it.
+// Bytes 0 and 2 of the word at v as v0's halves, 1 and 3 as v1's.
+std::string split(const Kinds& t, std::string_view v) {
+  return replaced(t.x == DType::i8 ? "const int32_t @v0 = even_bytes(word(@v)), @v1 = odd_bytes(word(@v));\n" : "const int32_t @v0 = (int32_t)(word(@v) & 0xff00ffu), @v1 = (int32_t)(word(@v) >> 8 & 0xff00ffu);\n", "@v", v);
+}
+// Four k at a time of one row v or of two, v and u, by SMLAD or SMLALD where a chip has it; sixteen where it has MVE.
 std::string loop_of_fours(CWriter& w, const Kinds& t, bool two) {
   std::string head = join({"    for (; k >= 4; k -= 4, v += 4, ", two ? "u += 4, " : "", "w += 8) {\n"}), plain;
   if (t.form.packed()) head = head_of_packed(t, two);
   plain = t.in(two ? "      @4(a,v,0)\n      @4(b,v,4)\n      @4(c,u,0)\n      @4(d,u,4)\n    }\n" : "      @4(a,v,0)\n      @4(b,v,4)\n    }\n");
-  if (t.wide()) return head + plain;
-  w.include("string.h");
-  w.define("DSP", R"(/* ARM's DSP instructions where the compiler has them; define PLAIN_C to do without. */
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN) && !defined(PLAIN_C)
-#include <arm_acle.h>
-#define DSP
-static uint32_t word(const void *p) {
-  uint32_t v;
-  memcpy(&v, p, sizeof v);
-  return v;
-}
-static int32_t even_bytes(uint32_t v) { return __sxtb16((int32_t)v); }
-static int32_t odd_bytes(uint32_t v) {
-#ifdef __GNUC__
-  int32_t odd;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(v));
-  return odd;
-#else
-  return __sxtb16((int32_t)(v >> 8 | v << 24));
-#endif
-}
+  if (t.wide() && t.form.packed()) return head + plain;
+  define_dsp(w);
+  const char* own = two ? "u" : nullptr;
+  std::string dsp, rest;
+  if (t.wide()) {
+    if (t.crossed()) define_bytes(w);
+    w.define("add_" + t.suffix(), join({"#ifdef DSP\nstatic int64_t add_", t.suffix(), "(int32_t first, int32_t second, const ", c_type(t.w), " *w, int64_t sum) {\n",
+        t.crossed() ? "  const uint32_t q = word(w);\n  return __smlald(second, odd_bytes(q), __smlald(first, even_bytes(q), sum));\n" : "  return __smlald(second, (int32_t)word(w + 2), __smlald(first, (int32_t)word(w), sum));\n", "}\n#endif\n"}));
+    for (const char* v : {"v", own}) if (v) dsp += replaced("      const int32_t @v0 = (int32_t)word(@v), @v1 = (int32_t)word(@v + 2);\n", "@v", v);
+    rest = "      @1 = add_@S(@v0, @v1, w, @1);\n      @2 = add_@S(@v0, @v1, w + 4, @2);\n";
+  } else {
+    define_bytes(w);
+    w.define("add_products", R"(#ifdef DSP
 static int32_t add_products(int32_t even, int32_t odd, const int8_t *w, int32_t sum) {
   const uint32_t q = word(w);
   return __smlad(odd, odd_bytes(q), __smlad(even, even_bytes(q), sum));
 }
 #endif
 )");
-  std::string split = t.x == DType::i8 ? "      const int32_t @v0 = even_bytes(word(@v)), @v1 = odd_bytes(word(@v));\n"
-                                       : "      const int32_t @v0 = (int32_t)(word(@v) & 0xff00ffu), @v1 = (int32_t)(word(@v) >> 8 & 0xff00ffu);\n";
-  std::string dsp = replaced(split, "@v", "v"), rest = "      a = add_products(v0, v1, w, a);\n      b = add_products(v0, v1, w + 4, b);\n";
-  if (two) {
-    dsp += replaced(split, "@v", "u");
-    rest += "      c = add_products(u0, u1, w, c);\n      d = add_products(u0, u1, w + 4, d);\n";
+    for (const char* v : {"v", own}) if (v) dsp += "      " + split(t, v);
+    rest = "      @1 = add_products(@v0, @v1, w, @1);\n      @2 = add_products(@v0, @v1, w + 4, @2);\n";
   }
-  return join({"#ifdef DSP\n", head, dsp, rest, "    }\n#else\n", head, plain, "#endif\n"});
+  dsp += replaced(replaced(replaced(t.in(rest), "@1", "a"), "@2", "b"), "@v", "v");
+  if (two) dsp += replaced(replaced(replaced(t.in(rest), "@1", "c"), "@2", "d"), "@v", "u");
+  std::string mve = !t.vectors() ? "" : join({"#ifdef MVE\n    for (; k >= 16; k -= 16, v += 16, ", two ? "u += 16, " : "", R"(w += 32) { /* words of the one output and of the other in turn */
+      const int32x4x2_t q = vld2q_s32((const int32_t *)(const void *)w);
+      const int8x16_t one = vreinterpretq_s8_s32(q.val[0]), other = vreinterpretq_s8_s32(q.val[1]), x0 = vldrbq_s8(v);
+      a = vmladavaq_s8(a, one, x0);
+      b = vmladavaq_s8(b, other, x0);
+)", two ? "      const int8x16_t x1 = vldrbq_s8(u);\n      c = vmladavaq_s8(c, one, x1);\n      d = vmladavaq_s8(d, other, x1);\n" : "", "    }\n#endif\n"});
+  return join({mve, "#ifdef DSP\n", head, dsp, "    }\n#else\n", head, plain, "#endif\n"});
 }
 // What is left of k after a loop of fours.
 std::string rest_of(const Kinds& t, bool two) {
   if (!t.form.packed())
-    return two ? "    for (; k > 0; --k, ++v, ++u, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n      c += *u * w[0];\n      d += *u * w[1];\n    }\n"
-               : "    for (; k > 0; --k, ++v, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n    }\n";
+    return std::string(two ? "    for (; k > 0; --k, ++v, ++u, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n      c += *u * w[0];\n      d += *u * w[1];\n    }\n"
+               : "    for (; k > 0; --k, ++v, w += 2) {\n      a += *v * w[0];\n      b += *v * w[1];\n    }\n") + (t.vectors() ? "    w += 2 * (inputs & 1);\n" : "");
   return join({"    k = inputs & 3;\n    if (k) {\n", unpacked_unit(t), t.form.skips ? "      v = x + inputs - k;\n" : "", t.form.skips && two ? "      u = x2 + inputs - k;\n" : "",
       "      for (int32_t i = 0; i < k; ++i) {\n        a += v[i] * w[i];\n        b += v[i] * w[4 + i];\n", two ? "        c += u[i] * w[i];\n        d += u[i] * w[4 + i];\n" : "", "      }\n      q += ",
       t.form.bits ? t.form.bits : 8, ";\n    }\n"});
@@ -112,13 +115,14 @@ std::string rows_text(const Kinds& t, std::string_view source, std::string_view 
     if (f.bits) s = replaced(s, "o += 2) {\n", "o += 2, p += 2 * m->step) {\n    const @Q *const p2 = p + m->step;\n");
     if (f.skips) s = replaced(s, "    int32_t k = inputs;\n", "    int32_t k;\n");
   }
+  s = replaced(replaced(s, "@CROSSED", t.crossed() ? ", each as 0 2 1 3" : ""), "@ALIGNED", t.vectors() ? "; pairs begin at words" : "");
   return replaced(replaced(t.in(s), "@LOOP", loop), "@LEFT", rest_of(t, two));
 }
 void define_row(CWriter& w, const Kinds& t) {
   define_scaling(w, t);
   std::string loop = loop_of_fours(w, t, false);
-  w.define("row_" + t.suffix(), rows_text(t, R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other, ..; what is left of k alternates. An odd
-   last output is paired with zeros. */
+  w.define("row_" + t.suffix(), rows_text(t, R"(/* Outputs of one row x. Weights in pairs of outputs: four k of the one, four of the other@CROSSED, ..; what is left of k
+   alternates@ALIGNED. An odd last output is paired with zeros. */
 static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, @Y *y, int32_t inputs, int32_t outputs) {
   const @A *bias = f->bias + first;
   const uint32_t *multiplier = f->multiplier + first;
@@ -134,8 +138,20 @@ static void row_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, 
 }
 void define_rows(CWriter& w, const Kinds& t) {
   define_row(w, t);
-  std::string loop = loop_of_fours(w, t, true);
-  w.define("two_rows_" + t.suffix(), rows_text(t, R"(/* The same for two rows at once: each weight is read once for both. */
+  if (t.vectors()) define_requantize_pairs(w);
+  std::string loop = loop_of_fours(w, t, true), done;
+  if (t.vectors())
+    done = R"(#ifdef MVE
+    const int32x4_t four = requantize_pairs(a, b, c, d, multiplier + o, f);
+    y[o] = (@Y)vgetq_lane_s32(four, 0);
+    y2[o] = (@Y)vgetq_lane_s32(four, 2);
+    if (o + 1 < outputs) {
+      y[o + 1] = (@Y)vgetq_lane_s32(four, 1);
+      y2[o + 1] = (@Y)vgetq_lane_s32(four, 3);
+    }
+#else
+)";
+  w.define("two_rows_" + t.suffix(), rows_text(t, join({R"(/* The same for two rows at once: each weight is read once for both. */
 static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F *f, int32_t first, @Y *y, @Y *y2, int32_t inputs,
                         int32_t outputs) {
   const @A *bias = f->bias + first;
@@ -144,15 +160,13 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
     @A a = bias[o], b = bias[o + 1], c = a, d = b;
     int32_t k = inputs;
     const @T *v = x, *u = x2;
-@LOOP@LEFT    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
+@LOOP@LEFT)", done, R"(    y[o] = (@Y)@R(a, multiplier[o], f->zero, f->lo, f->hi);
     y2[o] = (@Y)@R(c, multiplier[o], f->zero, f->lo, f->hi);
     if (o + 1 < outputs) {
       y[o + 1] = (@Y)@R(b, multiplier[o + 1], f->zero, f->lo, f->hi);
       y2[o + 1] = (@Y)@R(d, multiplier[o + 1], f->zero, f->lo, f->hi);
     }
-  }
-}
-)", loop, true));
+)", done.empty() ? "" : "#endif\n", "  }\n}\n"}), loop, true));
 }
 void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, int64_t rows, int64_t k, int64_t n) {
   std::string s = t.suffix(), from = w.pointer(x), to = w.pointer(y);
@@ -193,24 +207,32 @@ static void conv_@S(const struct conv *c, const @T *x, const @P *w, const struct
     }
 }
 )"), "@W", window);
-  w.define("conv_" + s, replaced(replaced(source, "@NEXT", t.form.packed() ? "" : ", step = (outputs + 1) / 2 * 2 * inputs"), "@GROUP", t.form.packed() ? "w" : "w + g * step"));
+  w.define("conv_" + s, replaced(replaced(source, "@NEXT", t.form.packed() ? "" : t.vectors() ? ", step = (outputs + 1) / 2 * 2 * (inputs + (inputs & 1))" : ", step = (outputs + 1) / 2 * 2 * inputs"), "@GROUP", t.form.packed() ? "w" : "w + g * step"));
   w.line(call("conv_" + s, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }
 void write_depthwise(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, const std::string& shape) {
   define_scaling(w, t);
-  std::string name = define_depthwise(w, t.suffix(), t.x, "const @Q *w, const struct @F *f, @Y *y", "(@T)c->x_zero", R"(        int32_t k = 0;
-        for (; k + 4 <= n; k += 4) {
+  const bool vectors = t.vectors() && bits_of(t.y) == 8;
+  std::string taps = "              s0 += v[0] * q[0];\n              s1 += v[1] * q[1];\n              s2 += v[2] * q[2];\n              s3 += v[3] * q[3];\n";
+  if (!t.wide()) {
+    define_dsp(w);
+    define_bytes(w);
+    taps = join({"#ifdef DSP\n              const int32_t w0 = even_bytes(word(q)), w1 = odd_bytes(word(q));\n              ", split(t, "v"), R"(              s0 = __smlabb(v0, w0, s0);
+              s1 = __smlabb(v1, w1, s1);
+              s2 = __smlatt(v0, w0, s2);
+              s3 = __smlatt(v1, w1, s3);
+#else
+)", taps, "#endif\n"});
+  }
+  if (vectors) define_requantize_four(w);
+  std::string name = define_depthwise(w, t.suffix(), t.x, "const @Q *w, const struct @F *f, @Y *y", "(@T)c->x_zero", join({"        int32_t k = 0;\n", vectors ? depthwise_by_vectors : "", R"(        for (; k + 4 <= n; k += 4) {
           @A s0 = f->bias[k], s1 = f->bias[k + 1], s2 = f->bias[k + 2], s3 = f->bias[k + 3];
           const @T *line = from + k;
           const @Q *q = w + k;
           for (int32_t r = 0; r < c->kernel_height; ++r, line += row) {
             const @T *v = line;
             for (int32_t s = 0; s < c->kernel_width; ++s, v += column, q += n) {
-              s0 += v[0] * q[0];
-              s1 += v[1] * q[1];
-              s2 += v[2] * q[2];
-              s3 += v[3] * q[3];
-            }
+)", taps, R"(            }
           }
           y[k] = (@Y)@R(s0, f->multiplier[k], f->zero, f->lo, f->hi);
           y[k + 1] = (@Y)@R(s1, f->multiplier[k + 1], f->zero, f->lo, f->hi);
@@ -225,22 +247,24 @@ void write_depthwise(CWriter& w, const Kinds& t, const std::string& f, const COp
             for (int32_t s = 0; s < c->kernel_width; ++s, q += n) sum += line[s * column] * *q;
           y[k] = (@Y)@R(sum, f->multiplier[k], f->zero, f->lo, f->hi);
         }
-)", [&](std::string_view source) { return t.in(source); });
+)"}), [&](std::string_view source) { return t.in(source); });
   w.line(call(name, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }
 
 // n rows of k weights in the order of row_ and two_rows_.
-std::vector<int16_t> in_pairs(const int16_t* w, int64_t n, int64_t k) {
+std::vector<int16_t> in_pairs(const Kinds& t, const int16_t* w, int64_t n, int64_t k) {
   std::vector<int16_t> to;
   for (int64_t o = 0; o < n; o += 2) {
     const int16_t *a = w + o * k, *b = o + 1 < n ? a + k : nullptr;
     auto second = [&](int64_t i) { return b ? b[i] : int16_t(0); };
     int64_t i = 0;
+    auto at = [&](int64_t j) { return i + (t.crossed() && j % 3 ? 3 - j : j); };
     for (; i + 4 <= k; i += 4) {
-      to.insert(to.end(), a + i, a + i + 4);
-      for (int64_t j = 0; j < 4; ++j) to.push_back(second(i + j));
+      for (int64_t j = 0; j < 4; ++j) to.push_back(a[at(j)]);
+      for (int64_t j = 0; j < 4; ++j) to.push_back(second(at(j)));
     }
     for (; i < k; ++i) { to.push_back(a[i]); to.push_back(second(i)); }
+    if (t.vectors() && k % 2) to.insert(to.end(), 2, 0);
   }
   return to;
 }
@@ -262,7 +286,7 @@ std::string store(CWriter& w, const Kinds& t, const std::vector<int16_t>& values
 std::string store_rows(CWriter& w, Kinds& t, const std::vector<int16_t>& weight, int64_t n, int64_t k) {
   std::vector<float> values(weight.begin(), weight.end());
   t.form = choose_form(values, n, k, t.w);
-  return t.form.packed() ? store_packed(w, t.form, values, n, k, t.w) : store(w, t, in_pairs(weight.data(), n, k));
+  return t.form.packed() ? store_packed(w, t.form, values, n, k, t.w) : store(w, t, in_pairs(t, weight.data(), n, k));
 }
 Kinds kinds_of(const CCall& c) { return {c.in[0].spec.dtype, weight_of(c, 1).dtype(), c.out[0].spec.dtype, {}}; }
 template <class A> std::string scaling_record(CWriter& w, const CCall& c, const Kinds& t, const A& at, const std::vector<int16_t>& weight, int64_t n, int64_t k) {
@@ -293,7 +317,7 @@ const CRules qconv2d{
         return write_conv(w, t, f, c.in[0], stored, c.out[0], shape);
       }
       for (int64_t k = 0; k < g.groups; ++k) {
-        auto part = in_pairs(weight.data() + k * g.o_group() * g.taps(), g.o_group(), g.taps());
+        auto part = in_pairs(t, weight.data() + k * g.o_group() * g.taps(), g.o_group(), g.taps());
         packed.insert(packed.end(), part.begin(), part.end());
       }
       write_conv(w, t, f, c.in[0], store(w, t, packed), c.out[0], shape);
