@@ -1,4 +1,5 @@
 // Every integer kernel on every instruction set against arithmetic in 64 bits, byte for byte.
+#include <array>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -207,18 +208,19 @@ TEST(Qpointwise, QuantizesHalvesByTrueDivision) {
 }
 
 TEST(Qpointwise, AddsWithRescaling) {
-  std::vector<uint8_t> a(256 * 3), b(a.size());
-  for (size_t i = 0; i < a.size(); ++i) a[i] = uint8_t(i), b[i] = uint8_t(i * 37 + 11);
-  QAddParams p{.a_scale = 0.03f, .b_scale = 0.11f, .y_scale = 0.07f, .a_zero = 3, .b_zero = -20, .y_zero = -7, .lo = -7};
-  on_every_isa([&] {
-    Guarded y(a.size());
-    qadd(a.data(), b.data(), y.data, int64_t(a.size()), p);
-    for (size_t i = 0; i < a.size(); ++i) {
-      float left = float(int8_t(a[i]) - 3) * 0.03f, right = float(int8_t(b[i]) + 20) * 0.11f, sum = left + right;
-      int want = std::clamp(int(std::nearbyintf(std::clamp(sum / 0.07f, -300.0f, 300.0f))) - 7, -7, 127);
-      ASSERT_EQ(int(int8_t(y.data[i])), want) << i;
-    }
-  });
+  std::vector<uint8_t> a(256 * 256), b(a.size());
+  for (size_t i = 0; i < a.size(); ++i) a[i] = uint8_t(i), b[i] = uint8_t(i >> 8);
+  for (auto [sa, sb, sy] : {std::array{0.03f, 0.11f, 0.07f}, {0.5f, 1.0f, 1.0f}, {0.7f, 2.1f, 1.4f}, {1e-39f, 3e-39f, 2e-39f}})
+    on_every_isa([&, sa = sa, sb = sb, sy = sy] {
+      QAddParams p{.a_scale = sa, .b_scale = sb, .y_scale = sy, .a_zero = 3, .b_zero = -20, .y_zero = -7, .lo = -7};
+      Guarded y(a.size());
+      qadd(a.data(), b.data(), y.data, int64_t(a.size()), p);
+      for (size_t i = 0; i < a.size(); ++i) {
+        float left = float(int8_t(a[i]) - 3) * sa, right = float(int8_t(b[i]) + 20) * sb, sum = left + right;
+        int want = std::clamp(int(std::nearbyintf(std::clamp(sum / sy, -300.0f, 300.0f))) - 7, -7, 127);
+        ASSERT_EQ(int(int8_t(y.data[i])), want) << i << " " << sa;
+      }
+    });
 }
 
 TEST(Qpool, AveragesWithPadding) {
