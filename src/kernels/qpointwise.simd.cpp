@@ -4,41 +4,59 @@
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
-// n bytes, rounded from what f(i, m) makes of values [i, i + m), m <= kLanes.
-template <class F>
-MINITEN_INLINE void make_bytes(void* y, int64_t n, const Rounding& round, F f) {
+// n bytes, rounded from what f(i, m) makes of values [i, i + m), m <= kLanes, and `last` of four such vectors.
+struct AsTheyAre {
+  MINITEN_INLINE void operator()(V (&)[4]) const {}
+};
+template <class F, class Last = AsTheyAre>
+MINITEN_INLINE void make_bytes(void* y, int64_t n, const Rounding& round, F f, const Last& last = {}) {
   auto* to = static_cast<uint8_t*>(y);
   int64_t i = 0;
+  V v[4] = {};
   for (; i + kWide <= n; i += kWide) {
-    V v[4];
     MINITEN_UNROLL(4)
     for (int t = 0; t < 4; ++t) v[t] = f(i + t * kLanes, (int64_t)kLanes);
+    last(v);
     store_as<W>(to + i, round.four(v));
   }
   for (; i < n; i += kLanes) {
     const int64_t m = n - i < kLanes ? n - i : (int64_t)kLanes;
-    store_bytes(to + i, round.one(f(i, m)), m);
+    v[0] = f(i, m);
+    last(v);
+    store_bytes(to + i, round.one(v[0]), m);
   }
 }
 
-// Might x * (1 / scale) and x / scale, within 512 and so less than 1e-4 apart, round to different numbers in some lane?
-MINITEN_INLINE bool near_a_half(V v) {
-  const V shift = set(12582912.0f);
-  return any_of((I)(abs(v - ((v + shift) - shift)) > 0.4998f));
-}
+// x / by, to be rounded and cut to bytes: products with the inverse but where one lies beside a half, since within 512 the two are
+// less than 1e-4 apart.
+class Quotients {
+ public:
+  explicit Quotients(float by) : by_(set(by)), inverse_(set(1 / by)), far_(!(by >= 0x1p-126f && by <= 0x1p125f)) {}
+  MINITEN_INLINE void operator()(V (&x)[4]) const {
+    const V shift = set(12582912.0f);
+    V product[4], apart = {};
+    MINITEN_UNROLL(4)
+    for (int t = 0; t < 4; ++t) {
+      product[t] = x[t] * inverse_;
+      apart = max_keep(abs(product[t] - ((product[t] + shift) - shift)), apart);
+    }
+    const bool divide = far_ || any_above(apart, 0.4998f);
+    MINITEN_UNROLL(4)
+    for (int t = 0; t < 4; ++t) x[t] = divide ? x[t] / by_ : product[t];
+  }
+
+ private:
+  V by_, inverse_;
+  bool far_;  // the inverse is no normal number
+};
 
 }  // namespace
 
 void quantize(const float* x, void* q, int64_t n, float scale, int32_t zero, int32_t lo, int32_t hi) {
-  const V s = set(scale), inverse = set(1 / scale);
-  const bool far = !(scale >= 0x1p-126f && scale <= 0x1p125f);  // its inverse is no normal number
-  const Rounding round(zero, lo, hi);
-  make_bytes(q, n, round, [&](int64_t i, int64_t m) {
-    const V given = load_n(x + i, m);
-    V v = given * inverse;
-    if (far || near_a_half(v)) v = given / s;
+  make_bytes(q, n, Rounding(zero, lo, hi), [&](int64_t i, int64_t m) {
+    const V v = load_n(x + i, m);
     return select(v == v, v, V{});
-  });
+  }, Quotients(scale));
 }
 
 void dequantize(const void* q, float* x, int64_t n, float scale, int32_t zero, bool is_signed) {
@@ -59,14 +77,14 @@ void requantize(const void* x, void* y, int64_t n, const QRequantizeParams& p) {
 }
 
 void qadd(const void* a, const void* b, void* y, int64_t n, const QAddParams& p) {
-  const V sa = set(p.a_scale), sb = set(p.b_scale), sy = set(p.y_scale);
+  const V sa = set(p.a_scale), sb = set(p.b_scale);
   const I za = set_i(p.a_zero), zb = set_i(p.b_zero);
   const Rounding round(p.y_zero, p.lo, p.hi);
   make_bytes(y, n, round, [&](int64_t i, int64_t m) {
     const V left = to_float(load_bytes(static_cast<const uint8_t*>(a) + i, m, p.is_signed) - za) * sa;
     const V right = to_float(load_bytes(static_cast<const uint8_t*>(b) + i, m, p.is_signed) - zb) * sb;
-    return (left + right) / sy;
-  });
+    return left + right;
+  }, Quotients(p.y_scale));
 }
 
 bool minmax(const float* x, int64_t n, float& lo, float& hi) {

@@ -181,18 +181,18 @@ MINITEN_INLINE bool all_of(L mask) {
 #endif
 }
 
-// Whether some lane of a comparison holds.
-MINITEN_INLINE bool any_of(I mask) {
+// Whether some lane of v is above x.
+MINITEN_INLINE bool any_above(V v, float x) {
 #if MINITEN_LANES == 16
-  return _mm512_movepi32_mask((__m512i)mask) != 0;
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)set(x), _CMP_GT_OQ) != 0;
 #elif MINITEN_LANES == 8
-  return _mm256_movemask_ps((__m256)mask) != 0;
+  return _mm256_movemask_ps((__m256)(v > x)) != 0;
 #elif defined(__SSE2__) && !MINITEN_SCALAR
-  return _mm_movemask_ps((__m128)mask) != 0;
+  return _mm_movemask_ps((__m128)(v > x)) != 0;
 #else
-  int32_t any = mask[0];
-  for (int i = 1; i < kLanes; ++i) any |= mask[i];
-  return any != 0;
+  bool any = v[0] > x;
+  for (int i = 1; i < kLanes; ++i) any |= v[i] > x;
+  return any;
 #endif
 }
 
