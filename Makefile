@@ -56,7 +56,7 @@ bench-peers: install
 	@tools/setup.sh judges
 	@benchmarks/peers/setup.sh
 	@for threads in 1 2; do \
-	  .venv/bin/python benchmarks/peers/inference.py --threads $$threads && .venv/bin/python benchmarks/peers/inference.py --precision int8 --threads $$threads && \
+	  for precision in float32 int8 bf16; do .venv/bin/python benchmarks/peers/inference.py --precision $$precision --threads $$threads || exit 1; done; \
 	  .venv/bin/python benchmarks/peers/training.py --threads $$threads || exit 1; done
 
 # dist/miniten-*.whl

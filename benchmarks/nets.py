@@ -257,8 +257,58 @@ def gru(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return sequence(nn, "GRU")
 
 
+def mlp(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """Digits of 28x28 pixels, flat."""
+    return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)), (1, 784)
+
+
+def lenet(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """Two convolutions and two linear layers on digits of 28x28 pixels, after LeCun et al. 1998."""
+    layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)), (1, 1, 28, 28)
+
+
+def sequence_classifier(nn: Any, kind: str) -> tuple[Any, tuple[int, ...]]:
+    """The last output of 128 units over 64 steps of 40 features."""
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = getattr(nn, kind)(40, 128, batch_first=True)
+            self.head = nn.Linear(128, 12)
+
+        def forward(self, x):
+            return self.head(self.layers(x)[0][:, -1])
+
+    return Classifier(), (1, 64, 40)
+
+
+def lstm_classifier(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    return sequence_classifier(nn, "LSTM")
+
+
+def gru_classifier(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    return sequence_classifier(nn, "GRU")
+
+
+def encoder_classifier(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """The mean over 64 tokens of two layers of 64 features and 4 heads."""
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(*(nn.TransformerEncoderLayer(64, 4, 256, 0.0, "gelu", batch_first=True) for _ in range(2)))
+            self.head = nn.Linear(64, 12)
+
+        def forward(self, x):
+            return self.head(self.layers(x).mean(1))
+
+    return Classifier(), (1, 64, 64)
+
+
 ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_words, "autoencoder": autoencoder}
 LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}
 TEXT = {"encoder": encoder, "long_encoder": long_encoder, "minilm": minilm}
 RECURRENT = {"lstm": lstm, "gru": gru}
 EVERY = {**ALL, "mobilenet_v2": mobilenet_v2, "mobilenet_v3_small": mobilenet_v3_small, "resnet18": resnet18, "resnet50": resnet50, "detector": detector, **TEXT, **RECURRENT}
+TRAINED = {**ALL, "mlp": mlp, "lenet": lenet, "lstm_classifier": lstm_classifier, "gru_classifier": gru_classifier, "encoder_classifier": encoder_classifier}

@@ -80,10 +80,50 @@ class AdaptiveAvgPool2d(Module):
         return x.mean((1, 2), keepdims=True)
 
 
+class MaxPool2d(Module):
+    def __init__(self, size: int):
+        self.size = size
+
+    def forward(self, x: Any) -> Any:
+        window = (1, self.size, self.size, 1)
+        return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, window, window, "VALID")
+
+
 class Flatten(Module):
     def forward(self, x: Any) -> Any:
-        assert x.shape[1:3] == (1, 1)
-        return x.reshape(len(x), -1)
+        return x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # channels first, as torch has them
+
+
+class Recurrent(Module):
+    def __init__(self, i: int, o: int, batch_first: bool):
+        assert batch_first
+        self.units = o
+
+    def forward(self, x: Any) -> tuple[Any]:
+        w_x, w_h, b_x, b_h = (Module.p[f"{self.prefix}{n}_l0"] for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        inner = (x @ w_x.T + b_x).transpose(1, 0, 2)
+        start = tuple(jnp.zeros((len(x), self.units), x.dtype) for _ in range(self.states))
+        return (jax.lax.scan(lambda s, step: self.cell(s, step, s[0] @ w_h.T + b_h), start, inner)[1].transpose(1, 0, 2),)
+
+
+class LSTM(Recurrent):
+    states = 2
+
+    def cell(self, s: tuple, from_x: Any, from_h: Any) -> tuple:
+        i, f, g, o = jnp.split(from_x + from_h, 4, 1)
+        c = jax.nn.sigmoid(f) * s[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+
+class GRU(Recurrent):
+    states = 1
+
+    def cell(self, s: tuple, from_x: Any, from_h: Any) -> tuple:
+        (r_x, z_x, n_x), (r_h, z_h, n_h) = jnp.split(from_x, 3, 1), jnp.split(from_h, 3, 1)
+        z = jax.nn.sigmoid(z_x + z_h)
+        h = (1 - z) * jnp.tanh(n_x + jax.nn.sigmoid(r_x + r_h) * n_h) + z * s[0]
+        return (h,), h
 
 
 class ReLU(Module):
@@ -99,4 +139,5 @@ class Identity(Module):
 class Layers:
     """What nets.py takes for `nn`."""
 
-    Module, Sequential, Conv2d, BatchNorm2d, Linear, AdaptiveAvgPool2d, Flatten, ReLU, Identity = Module, Sequential, Conv2d, BatchNorm2d, Linear, AdaptiveAvgPool2d, Flatten, ReLU, Identity
+    Module, Sequential, Conv2d, BatchNorm2d, Linear, LSTM, GRU = Module, Sequential, Conv2d, BatchNorm2d, Linear, LSTM, GRU
+    AdaptiveAvgPool2d, MaxPool2d, Flatten, ReLU, Identity = AdaptiveAvgPool2d, MaxPool2d, Flatten, ReLU, Identity

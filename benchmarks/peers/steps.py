@@ -18,21 +18,31 @@ def _batch(net: str, shape: tuple[int, ...], batch: int) -> tuple[np.ndarray, np
     return x, x if net == "autoencoder" else rng.integers(0, 2, batch)
 
 
-def miniten(net: str, weights: str, batch: int, threads: int) -> Any:
+def miniten(net: str, weights: str, batch: int, threads: int, compiled: bool = True) -> Any:
     import nets
 
     import miniten as mt
 
     mt.set_num_threads(threads)
-    model, shape = nets.ALL[net](mt.nn)
+    model, shape = nets.TRAINED[net](mt.nn)
     with np.load(weights) as arrays:
         model.load_state_dict(dict(arrays.items()))
     x, y = _batch(net, shape, batch)
     model.train()
-    loss = mt.nn.MSELoss() if net == "autoencoder" else mt.nn.CrossEntropyLoss()
-    step = mt.compile_step(model, loss, mt.optim.Adam(model.parameters(), lr=RATE), x.shape, y.shape)
+    loss_of = mt.nn.MSELoss() if net == "autoencoder" else mt.nn.CrossEntropyLoss()
+    optimizer = mt.optim.Adam(model.parameters(), lr=RATE)
     given, target = mt.tensor(x), mt.tensor(y)
-    return f"MiniTen {mt.__version__}", lambda: step(given, target), [float(step(given, target)[0].item()) for _ in range(3)]
+
+    def eager() -> Any:
+        optimizer.zero_grad()
+        loss = loss_of(model(given), target)
+        loss.backward()
+        optimizer.step()
+        return (loss,)
+
+    whole = mt.compile_step(model, loss_of, optimizer, x.shape, y.shape) if compiled else None
+    step = (lambda: whole(given, target)) if whole else eager
+    return f"MiniTen {mt.__version__}", step, [float(step()[0].item()) for _ in range(3)]
 
 
 def torch(net: str, weights: str, batch: int, threads: int, compiled: bool = False) -> Any:
@@ -40,7 +50,7 @@ def torch(net: str, weights: str, batch: int, threads: int, compiled: bool = Fal
     import torch as t
 
     t.set_num_threads(threads)
-    model, shape = nets.ALL[net](t.nn)
+    model, shape = nets.TRAINED[net](t.nn)
     with np.load(weights) as arrays:
         model.load_state_dict({name: t.from_numpy(arrays[name]) for name in model.state_dict()})
     x, y = (t.from_numpy(a) for a in _batch(net, shape, batch))
@@ -76,7 +86,7 @@ def jax(net: str, weights: str, batch: int, threads: int) -> Any:
     layers = Layers()
     import nets
 
-    model, shape = nets.ALL[net](layers)
+    model, shape = nets.TRAINED[net](layers)
     model.name("")
     x, y = _batch(net, shape, batch)
     given, target = jnp.asarray(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x), jnp.asarray(y)

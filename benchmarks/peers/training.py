@@ -1,4 +1,5 @@
-"""A compiled training step of MiniTen beside torch's (fused Adam, channels last; eager and compiled) and JAX's (one jitted function).
+"""Training steps of MiniTen, compiled and eager, beside torch's (fused Adam, channels last; compiled and eager) and JAX's (one
+jitted function; the encoder was not written for it).
 
     benchmarks/peers/setup.sh; python benchmarks/peers/training.py [--threads 1] [--batch 32] [--rounds 15] [--to build/peers] [NETWORK ...]
 
@@ -28,19 +29,19 @@ def apart(folder: Path, peers: list[Peer]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = arguments(list(nets.ALL), 80)
+    parser = arguments(list(nets.TRAINED), 80)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
-    table = Table(f"Training step, Adam, batch {options.batch}, {options.threads} thread(s), {mt.cpu_info()['isa']}", ["MiniTen", "torch", "torch compiled", "JAX"])
+    table = Table(f"Training step, Adam, batch {options.batch}, {options.threads} thread(s), {mt.cpu_info()['isa']}", ["MiniTen", "MiniTen eager", "torch", "torch compiled", "JAX"])
     for name in options.networks:
         with tempfile.TemporaryDirectory() as folder:
             mt.manual_seed(0)
-            model, _ = nets.ALL[name](nn)
+            model, _ = nets.TRAINED[name](nn)
             weights = Path(folder) / "weights.npz"
             np.savez(weights, **{k: v.numpy() for k, v in model.state_dict().items()})
             peers = [
                 Peer(label, python, "steps", function, options.threads, net=name, weights=str(weights), batch=options.batch, outputs=f"{folder}/{label}.npy", **more)
-                for label, python, function, more in (("MiniTen", OWN, "miniten", {}), ("torch", OWN, "torch", {}), ("torch compiled", OWN, "torch", {"compiled": True}), ("JAX", OTHERS, "jax", {}))
+                for label, python, function, more in (("MiniTen", OWN, "miniten", {}), ("MiniTen eager", OWN, "miniten", {"compiled": False}), ("torch", OWN, "torch", {}), ("torch compiled", OWN, "torch", {"compiled": True}), ("JAX", OTHERS, "jax", {}))
             ]
             table.compare(name, peers, lambda peers: apart(Path(folder), peers), options)
     table.save(options.to / f"training_{options.threads}")
