@@ -12,7 +12,7 @@ distribution = importlib.metadata.distribution("miniten")
 folder = pathlib.Path(distribution.locate_file("miniten"))
 files = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc"]
 size = sum(p.stat().st_size for p in files) / 10**6
-assert size < LIMIT_MB, f"the package takes {size:.2f} MB, the limit is {LIMIT_MB}"
+assert size < LIMIT_MB, f"the package takes {size:.2f} MB, the limit is {LIMIT_MB}; is it optimised at link time (tools/install.sh without MINITEN_LTO=OFF)?"
 
 needs = [r for r in distribution.requires or [] if "extra ==" not in r]
 assert len(needs) == 1 and needs[0].startswith("numpy"), f"run-time dependencies: {needs}"
