@@ -49,6 +49,7 @@ if [[ $judges ]]; then
   need libnewlib-arm-none-eabi /usr/include/newlib/math.h
   need qemu-system-arm qemu-system-arm
   need clang-tidy clang-tidy                                    # looks for bugs in exported C
+  need clang clang                                              # compiles it
   need hyperfine hyperfine                                      # a clock beside the benchmarks
   need chromium chromium                                        # figures and dashboards are looked at in a browser
   need libcairo2 "$(ldconfig -p 2>/dev/null | awk '/libcairo\.so\.2 /{print $NF; exit}' | grep . || echo /usr/lib/libcairo.so.2)"  # for cairosvg

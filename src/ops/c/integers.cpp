@@ -24,7 +24,7 @@ uint32_t bits_of_multiplier(float v) { return v < std::numeric_limits<float>::mi
 void define_fpu(CWriter& w) {
   w.include("string.h");
   w.define("FPU", R"(/* The FPU of 32-bit ARM does it in few instructions, its rounding mode left as it is at reset; define PLAIN_C to do without. */
-#if defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__GNUC__) && !defined(PLAIN_C)
+#if defined(__arm__) && defined(__ARM_FP) && (__ARM_FP & 4) && defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(PLAIN_C)
 #define FPU 1
 static int32_t product_by_fpu(int32_t acc, uint32_t multiplier) {
   float v;

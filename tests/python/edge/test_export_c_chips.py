@@ -21,18 +21,20 @@ CHIPS = {  # flags and a board; mps3's tightly coupled memories are smaller than
     "m55_plain": (["-mcpu=cortex-m55", *HARD, "-DPLAIN_C"], "mps3-an547"),
     "m55_without_vectors": (["-mcpu=cortex-m55+nomve", *HARD], "mps3-an547"),
 }
+GCC = ["arm-none-eabi-gcc", "-mthumb"]
+CLANG = ["clang", "--target=arm-none-eabi", "-isystem", "/usr/include/newlib", "-mthumb"]
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
 
 
-def on_chip(folder, chip, sources, *flags):
+def on_chip(folder, chip, sources, *flags, compiler=GCC):
     """Status of main, compiled for and run on that chip's board."""
-    program("arm-none-eabi-gcc"), program("qemu-system-arm")
+    program("arm-none-eabi-gcc"), program("qemu-system-arm"), program(compiler[0])
     own, board = CHIPS[chip]
     elf, layout = folder / f"{chip}.elf", folder / "layout.ld"
     layout.write_text((EXAMPLE / "mps2.ld").read_text().replace("4M", "512K" if board.startswith("mps3") else "4M"))
     for source in sources:
-        run_command("arm-none-eabi-gcc", *WARNINGS, "-O2", "-mthumb", *own, *flags, "-c", "-o", source.with_suffix(".o"), source)
-    run_command("arm-none-eabi-gcc", "-mthumb", *own, "-nostartfiles", "-T", layout, "-o", elf, EXAMPLE / "startup.c", *(s.with_suffix(".o") for s in sources), "-lm", "-lc", "-lgcc")
+        run_command(*compiler, *WARNINGS, "-O2", *own, *flags, "-c", "-o", source.with_suffix(".o"), source)
+    run_command(*GCC, *own, "-nostartfiles", "-T", layout, "-o", elf, EXAMPLE / "startup.c", *(s.with_suffix(".o") for s in sources), "-lm", "-lc", "-lgcc")
     return subprocess.run(["qemu-system-arm", "-M", board, "-display", "none", "-serial", "none", "-monitor", "none", "-semihosting-config", "enable=on,target=native", "-kernel", str(elf)], timeout=100).returncode
 
 
@@ -68,6 +70,8 @@ def test_every_chip_gives_the_bytes_of_the_session(chip, kind, exported, tmp_pat
     for file in exported(kind).iterdir():
         (tmp_path / file.name).write_text(file.read_text())
     assert on_chip(tmp_path, chip, sources) == 0
+    if (chip, kind) in (("m4", "int8"), ("m55", "int8"), ("m4", "int16x8")):
+        assert on_chip(tmp_path, chip, sources, compiler=CLANG) == 0
     if (chip, kind) == ("m55", "int8"):  # that a difference would be seen
         text = sources[1].read_text()
         sources[1].write_text(re.sub(r"(expected0_0\[7\] = \{\s*)(-?\d+)", lambda m: m[1] + str(int(m[2]) ^ 1), text))
@@ -118,7 +122,7 @@ def test_an_fpu_rounds_as_integers_do(chip, by_fpu, exported, tmp_path):
 
 def instructions(folder, chip, *flags):
     """What the functions of the model hold, by name of instruction."""
-    assembly = run_command("arm-none-eabi-gcc", "-std=c99", "-O2", "-mthumb", *CHIPS[chip][0], *flags, "-S", "-o", "-", folder / "model.c")
+    assembly = run_command(*GCC, "-std=c99", "-O2", *CHIPS[chip][0], *flags, "-S", "-o", "-", folder / "model.c")
     return set(re.findall(r"^\s+([a-z][a-z0-9.]+)\s", assembly, re.MULTILINE))
 
 
