@@ -44,7 +44,7 @@ const bool registered = [] {
       {"depthwise", Pass::forward}, {"depthwise_input", Pass::input}, {"depthwise_weight", Pass::weight}};
   for (const auto& [name, pass] : passes)
     for (const auto& [size, channels, kernel, stride] :
-         {std::array<int64_t, 4>{56, 96, 3, 1}, {14, 384, 3, 1}, {28, 144, 3, 2}, {48, 8, 3, 1}, {14, 240, 5, 1}})
+         {std::array<int64_t, 4>{56, 96, 3, 1}, {14, 384, 3, 1}, {28, 144, 3, 2}, {48, 8, 3, 1}, {6, 128, 3, 1}, {14, 240, 5, 1}, {7, 576, 5, 1}})
       on_every_isa(std::string(name) + "/" + std::to_string(size) + "/c" + std::to_string(channels) + "/k" +
                        std::to_string(kernel) + "/s" + std::to_string(stride),
                    [=, size = size, channels = channels, kernel = kernel, stride = stride,

@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_set>
+#include "base/huge_pages.h"
 #include "base/relax.h"
 #include "graph/tune.h"
 #include "miniten/base/parallel.h"
@@ -15,13 +16,19 @@ size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
 struct AlignedBytes {
   std::byte* data = nullptr;
-  explicit AlignedBytes(size_t n) : data(static_cast<std::byte*>(std::aligned_alloc(64, aligned(n + 64)))) {
+  explicit AlignedBytes(size_t n) {
+    const size_t line = alignment_for(n);
+    data = static_cast<std::byte*>(std::aligned_alloc(line, (n + 64 + line - 1) / line * line));
     if (!data) throw Error(ErrorKind::value, "session", "enough memory", std::to_string(n) + " bytes wanted");
+    ask_for_huge_pages(data, n);
   }
   ~AlignedBytes() { std::free(data); }
   AlignedBytes(const AlignedBytes&) = delete;
 };
-using Prepared = std::vector<std::shared_ptr<AlignedBytes>>;      // by node; null: none
+struct Prepared {                          // of all nodes in one piece
+  std::unique_ptr<AlignedBytes> memory;
+  std::vector<std::byte*> at;              // by node; null: none
+};
 
 struct Step {
   int node;
@@ -127,7 +134,7 @@ struct Session::Impl {
     if (!planned) return;
     prepared = shared ? shared : pack();
     std::vector<bool> has;
-    for (auto& p : *prepared) has.push_back(bool(p));
+    for (std::byte* p : prepared->at) has.push_back(p != nullptr);
     plan = miniten::plan(graph, workers, has, options.exact);
     arena = std::make_unique<AlignedBytes>(plan.arena_bytes);
     make_steps();
@@ -147,25 +154,36 @@ struct Session::Impl {
   std::shared_ptr<Prepared> pack() {
     auto all = std::make_shared<Prepared>();
     std::map<const std::byte*, std::vector<size_t>> known;                    // by the data of a node's first constant
-    for (const Node& n : graph.nodes) {
-      all->emplace_back();
-      if (!n.op->prepare) continue;
+    std::vector<size_t> offset(graph.nodes.size(), SIZE_MAX);
+    auto constants_of = [&](const Node& n) {
       std::vector<View> constants;
       for (int id : n.in) constants.push_back(graph.is_constant(id) ? graph.values[size_t(id)].constant.view() : View{});
+      return constants;
+    };
+    auto prepare = [&](const Node& n, std::span<const View> constants, std::byte* to) {
       auto in = graph.specs(n.in), out = graph.specs(n.out);
+      return n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = options.exact}, constants, to);
+    };
+    std::vector<size_t> own;                                                  // nodes that pack
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const Node& n = graph.nodes[i];
+      if (!n.op->prepare) continue;
+      std::vector<View> constants = constants_of(n);
       auto first = std::find_if(constants.begin(), constants.end(), [](const View& v) { return v.data != nullptr; });
       if (first == constants.end()) continue;
       auto& alike = known[first->data];
-      auto same = std::find_if(alike.begin(), alike.end(), [&](size_t i) { return pack_alike(graph.nodes[i], n, constants); });
-      if (same != alike.end()) { all->back() = (*all)[*same]; continue; }
-      Call call{.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = options.exact};
-      size_t bytes = n.op->prepare(call, constants, nullptr);
+      auto same = std::find_if(alike.begin(), alike.end(), [&](size_t k) { return pack_alike(graph.nodes[k], n, constants); });
+      if (same != alike.end()) { offset[i] = offset[*same]; continue; }
+      size_t bytes = prepare(n, constants, nullptr);
       if (!bytes) continue;
-      alike.push_back(all->size() - 1);
-      all->back() = std::make_shared<AlignedBytes>(bytes);
-      n.op->prepare(call, constants, all->back()->data);
-      packed_bytes += bytes;
+      alike.push_back(i);
+      own.push_back(i);
+      offset[i] = aligned(packed_bytes);
+      packed_bytes = offset[i] + bytes;
     }
+    if (packed_bytes) all->memory = std::make_unique<AlignedBytes>(packed_bytes);
+    for (size_t at : offset) all->at.push_back(at == SIZE_MAX ? nullptr : all->memory->data + at);
+    for (size_t i : own) prepare(graph.nodes[i], constants_of(graph.nodes[i]), all->at[i]);
     return all;
   }
 
@@ -196,7 +214,7 @@ struct Session::Impl {
       Step step{plan.steps[s], {*n.op, n.attributes(), {first, n.in.size()}, {first + n.in.size(), n.out.size()}}, work, aligned(work.scratch)};
       step.context.pieces = work.pieces;
       step.context.exact = options.exact;
-      if (auto& p = (*prepared)[size_t(plan.steps[s])]) step.context.prepared = p->data;
+      step.context.prepared = prepared->at[size_t(plan.steps[s])];
       if (plan.scratch[s] >= 0) {
         step.context.scratch = arena->data + plan.buffers[size_t(plan.scratch[s])].offset;
         step.context.shared = step.context.scratch + step.scratch * size_t(work.pieces > 1 ? workers : 1);

@@ -32,6 +32,7 @@ void binary(Binary op, const double* a, int64_t a_step, const double* b, int64_t
       return zip(a, a_step, b, b_step, y, n, [](double p, double q) { return p != p || p < q ? p : q; });
     case Binary::pow: return zip(a, a_step, b, b_step, y, n, [](double p, double q) { return std::pow(p, q); });
     case Binary::gate: return zip(a, a_step, b, b_step, y, n, [](double p, double q) { return q > 0 ? p : 0; });
+    case Binary::prelu: return zip(a, a_step, b, b_step, y, n, [](double p, double q) { return p > 0 ? p : p * q; });
     default: return;
   }
 }

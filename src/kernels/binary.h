@@ -3,9 +3,9 @@
 
 namespace miniten::kernels {
 
-// gate: b > 0 ? a : 0 (the gradient of relu). maximum and minimum give NaN when either operand is NaN. pow of floats errs by
+// gate: b > 0 ? a : 0 (the gradient of relu). prelu: a > 0 ? a : a b. maximum and minimum give NaN when either operand is NaN. pow of floats errs by
 // at most 1 unit in the last place.
-enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, gate, count_ };
+enum class Binary : uint8_t { add, sub, mul, div, maximum, minimum, pow, gate, prelu, count_ };
 
 // y[i] = f(a[i*a_step], b[i*b_step]) for i in [0, n); a step is 0 (one value for all) or 1. y may equal a or b
 // where that operand's step is 1.

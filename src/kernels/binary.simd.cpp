@@ -64,6 +64,8 @@ void binary(Binary op, const float* a, int64_t a_step, const float* b, int64_t b
     case Binary::minimum: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return min_nan(p, q); });
     case Binary::gate:
       return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return select((I)(q > 0.0f), p, V{}); });
+    case Binary::prelu:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return select((I)(p > 0.0f), p, p * q); });
     case Binary::pow: return pow(a, a_step, b, b_step, y, n);
     default: return;
   }

@@ -5,6 +5,10 @@
 namespace miniten::kernels {
 namespace {
 
+bool is_padding(const DepthwiseShape& s, int64_t row, int64_t col) {
+  return row < s.row_begin || s.row_end <= row || col < s.col_begin || s.col_end <= col;
+}
+
 // For every output element: begin(output, channel), tap(output, input, weight) for each tap, end(output); all offsets.
 template <class Begin, class Tap, class End>
 void each_output(const DepthwiseShape& s, Begin begin, Tap tap, End end) {
@@ -16,7 +20,8 @@ void each_output(const DepthwiseShape& s, Begin begin, Tap tap, End end) {
         begin(out, c);
         for (int64_t u = 0; u < s.kernel_h; ++u)
           for (int64_t v = 0; v < s.kernel_w; ++v)
-            tap(out, (i * s.stride_h + u * s.dilation_h) * s.x_row + (j * s.stride_w + v * s.dilation_w) * s.x_col + c,
+            if (!is_padding(s, i * s.stride_h + u * s.dilation_h, j * s.stride_w + v * s.dilation_w))
+              tap(out, (i * s.stride_h + u * s.dilation_h) * s.x_row + (j * s.stride_w + v * s.dilation_w) * s.x_col + c,
                 (u * s.kernel_w + v) * w_tap + c);
         end(out);
       }
@@ -25,6 +30,14 @@ void each_output(const DepthwiseShape& s, Begin begin, Tap tap, End end) {
 }
 
 }  // namespace
+
+bool depthwise_pads(const DepthwiseShape& s) {
+  const bool three = s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.stride_h == s.stride_w;
+  const bool known = s.dilation_w == 1 && ((three && s.stride_w <= 2) || (s.kernel_w == 5 && s.stride_w <= 2) ||
+                                           (s.kernel_w == 7 && s.stride_w == 1));
+  const int64_t right = (s.out_w - 1) * s.stride_w + s.kernel_w - s.col_end;
+  return known && 8 < s.channels && s.col_begin <= s.kernel_w / 2 && right <= s.kernel_w / 2;
+}
 
 void depthwise(const DepthwiseShape& shape, const float* x, const float* w, const float* bias, float lo, float hi,
                float* y) {

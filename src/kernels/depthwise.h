@@ -13,7 +13,13 @@ struct DepthwiseShape {
   int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
   int64_t x_row = 0, x_col = 0, y_row = 0, y_col = 0;
   int64_t w_tap = 0;
+  // Taps outside these rows and columns of the walk from x are padding: 0, and not read. Where depthwise_pads allows.
+  int64_t row_begin = 0, row_end = kUnbounded, col_begin = 0, col_end = kUnbounded;
+  static constexpr int64_t kUnbounded = int64_t{1} << 40;
 };
+
+// Whether depthwise (not its gradients) takes this shape's padding for zeros by itself.
+bool depthwise_pads(const DepthwiseShape& shape);
 
 // y = clamp(bias + sum of taps in row order, lo, hi); bias may be null; a NaN sum stays NaN. No element depends on how
 // rows, columns or channels are split among calls.

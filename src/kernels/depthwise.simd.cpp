@@ -6,10 +6,30 @@ namespace {
 
 int64_t tap_floats(const DepthwiseShape& s) { return s.w_tap ? s.w_tap : s.channels; }
 
+template <int N>
+struct Int {
+  static constexpr int n = N;
+};
+
+// Where the taps of a tile are padding: rows before top and from bottom on, columns before left and from right on.
+struct Inside {
+  int64_t top, bottom, left, right;
+};
+Inside inside_of(const DepthwiseShape& s, int64_t i, int64_t j) {
+  const int64_t y = i * s.stride_h, x = j * s.stride_w;
+  return {s.row_begin - y, s.row_end - y, s.col_begin - x, s.col_end - x};
+}
+// Whether column i of the n that a tile reads is padding; there are at most KW / 2 on either side.
+template <int KW>
+MINITEN_INLINE bool is_padding(int i, int n, const Inside& in) {
+  return (i < KW / 2 && i < in.left) || (n - KW / 2 <= i && in.right <= i);
+}
+
 // Outputs RY x RX of a 3x3 kernel with stride S, dilation 1, for one vector of channels.
 template <int S, int RY, int RX, bool Full>
-MINITEN_INLINE void tile3x3(const DepthwiseShape& s, const float* x, const V (&w)[9], V bias, V lo, V hi, float* y,
-                            int64_t lanes) {
+MINITEN_INLINE void tile3x3(const DepthwiseShape& s, const Inside& in, const float* x, const V (&w)[9], V bias, V lo,
+                            V hi, float* y, int64_t lanes) {
+  constexpr int kColumns = (RX - 1) * S + 3;
   V acc[RY][RX];
   MINITEN_UNROLL(8)
   for (int i = 0; i < RY; ++i) {
@@ -18,8 +38,10 @@ MINITEN_INLINE void tile3x3(const DepthwiseShape& s, const float* x, const V (&w
   }
   MINITEN_UNROLL(16)
   for (int iy = 0; iy < (RY - 1) * S + 3; ++iy) {
+    if (iy < in.top || in.bottom <= iy) continue;
     MINITEN_UNROLL(16)
-    for (int ix = 0; ix < (RX - 1) * S + 3; ++ix) {
+    for (int ix = 0; ix < kColumns; ++ix) {
+      if (is_padding<3>(ix, kColumns, in)) continue;
       const V v = load_if<Full>(x + iy * s.x_row + ix * s.x_col, lanes);
       MINITEN_UNROLL(8)
       for (int i = 0; i < RY; ++i) {
@@ -41,49 +63,65 @@ MINITEN_INLINE void tile3x3(const DepthwiseShape& s, const float* x, const V (&w
   }
 }
 
-// RY output rows for one vector of channels. The last tile of a row may compute some outputs again.
-template <int S, int RY, bool Full>
-void rows3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y,
-             int64_t lanes) {
-  constexpr int RX = 4;
+// Two rows share what they load where accumulators and weights fit the registers.
+#if MINITEN_LANES == 16 || defined(__aarch64__)
+constexpr int kRows3x3 = 2;
+#else
+constexpr int kRows3x3 = 1;
+#endif
+
+struct Cut {
+  float lo, hi;
+};
+
+// Output rows [begin, end) for one vector of channels. Widths from 3 on are sums of tiles 3, 4 and 5 wide; of those of
+// 4 alone, the last one of a row may compute some outputs again.
+template <int S, bool Full>
+void rows3x3(const DepthwiseShape& s, int64_t begin, int64_t end, const float* x, const float* w, const float* bias,
+             Cut cut, float* y, int64_t lanes) {
+  constexpr bool kExact = S == 1 && Full;
   V wv[9];
   MINITEN_UNROLL(9)
   for (int t = 0; t < 9; ++t) wv[t] = load_if<Full>(w + t * tap_floats(s), lanes);
-  const V b = bias ? load_if<Full>(bias, lanes) : V{}, low = set(lo), high = set(hi);
-  for (int64_t at = 0; at < s.out_w;) {
-    if (s.out_w < RX || at + 1 == s.out_w) {
-      tile3x3<S, RY, 1, Full>(s, x + at * S * s.x_col, wv, b, low, high, y + at * s.y_col, lanes);
-      ++at;
-      continue;
+  const V b = bias ? load_if<Full>(bias, lanes) : V{}, lo = set(cut.lo), hi = set(cut.hi);
+  for (int64_t i = begin, rows; i < end; i += rows) {
+    rows = end - i < kRows3x3 ? 1 : kRows3x3;
+    for (int64_t at = 0, wide; at < s.out_w; at += wide) {
+      const int64_t left = s.out_w - at;
+      int64_t j = at;
+      wide = left < 3 ? 1 : left == 3 || left == 6 ? 3 : left == 5 ? 5 : 4;
+      if (!kExact) {
+        wide = s.out_w < 4 || left == 1 ? 1 : 4;
+        if (left < wide) j = s.out_w - wide;
+      }
+      const Inside in = inside_of(s, i, j);
+      const float* from = x + i * S * s.x_row + j * S * s.x_col;
+      float* to = y + i * s.y_row + j * s.y_col;
+      const auto tile = [&](auto height, auto width) {
+        tile3x3<S, decltype(height)::n, decltype(width)::n, Full>(s, in, from, wv, b, lo, hi, to, lanes);
+      };
+      const auto tiles = [&](auto height) {
+        if (wide == 4) return tile(height, Int<4>());
+        if (wide == 1) return tile(height, Int<1>());
+        if constexpr (kExact) wide == 3 ? tile(height, Int<3>()) : tile(height, Int<5>());
+      };
+      rows == 1 ? tiles(Int<1>()) : tiles(Int<kRows3x3>());
     }
-    const int64_t j = at + RX <= s.out_w ? at : s.out_w - RX;
-    tile3x3<S, RY, RX, Full>(s, x + j * S * s.x_col, wv, b, low, high, y + j * s.y_col, lanes);
-    at += RX;
   }
 }
 
-// Two rows share what they load where accumulators and weights fit the registers.
-#if MINITEN_LANES == 16 || defined(__aarch64__)
-constexpr int64_t kRows3x3 = 2;
-#else
-constexpr int64_t kRows3x3 = 1;
-#endif
+constexpr int64_t kBlockFloats = 4096;  // of x that pass once for each vector of channels: they stay in the first cache
 
 template <int S>
-void run3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y) {
-  for (int64_t at = 0; at < s.out_h; at += kRows3x3) {
-    const int64_t i = at + kRows3x3 <= s.out_h || s.out_h < kRows3x3 ? at : s.out_h - kRows3x3;
+void run3x3(const DepthwiseShape& s, const float* x, const float* w, const float* bias, Cut cut, float* y) {
+  int64_t block = kBlockFloats / (S * s.x_row < 1 ? 1 : S * s.x_row) / 2 * 2;
+  if (block < 2) block = 2;
+  for (int64_t i = 0; i < s.out_h; i += block) {
+    const int64_t end = i + block < s.out_h ? i + block : s.out_h;
     for_lanes(s.channels, [&](int64_t c, int64_t m) {
-      const float* from = x + i * S * s.x_row + c;
-      float* to = y + i * s.y_row + c;
       const float* b = bias ? bias + c : nullptr;
-      if (s.out_h < kRows3x3 || kRows3x3 == 1) {
-        m == kLanes ? rows3x3<S, 1, true>(s, from, w + c, b, lo, hi, to, m)
-                    : rows3x3<S, 1, false>(s, from, w + c, b, lo, hi, to, m);
-      } else {
-        m == kLanes ? rows3x3<S, kRows3x3, true>(s, from, w + c, b, lo, hi, to, m)
-                    : rows3x3<S, kRows3x3, false>(s, from, w + c, b, lo, hi, to, m);
-      }
+      m == kLanes ? rows3x3<S, true>(s, i, end, x + c, w + c, b, cut, y + c, m)
+                  : rows3x3<S, false>(s, i, end, x + c, w + c, b, cut, y + c, m);
     });
   }
 }
@@ -91,24 +129,31 @@ void run3x3(const DepthwiseShape& s, const float* x, const float* w, const float
 // RX neighbouring outputs of any kernel. A kernel KW wide with stride S and dilation 1 loads each input once a row;
 // KW = 0: any width, stride and dilation.
 template <int KW, int S, int RX, bool Full>
-MINITEN_INLINE void tile_any(const DepthwiseShape& s, const float* x, const float* w, V bias, V lo, V hi, float* y,
-                             int64_t lanes) {
+MINITEN_INLINE void tile_any(const DepthwiseShape& s, const Inside& in, const float* x, const float* w, V bias, V lo,
+                             V hi, float* y, int64_t lanes) {
   V acc[RX];
   MINITEN_UNROLL(8)
   for (int j = 0; j < RX; ++j) acc[j] = bias;
   const int64_t tap = tap_floats(s);
   for (int64_t u = 0; u < s.kernel_h; ++u) {
-    const float* from = x + u * s.dilation_h * s.x_row;
+    const int64_t row = u * s.dilation_h;
+    const float* from = x + row * s.x_row;
     if constexpr (KW != 0) {
+      constexpr int kColumns = (RX - 1) * S + KW;
+      if (row < in.top || in.bottom <= row) {
+        w += KW * tap;
+        continue;
+      }
       V wv[KW ? KW : 1];
       MINITEN_UNROLL(8)
       for (int v = 0; v < KW; ++v) wv[v] = load_if<Full>(w + v * tap, lanes);
-      MINITEN_UNROLL(16)
-      for (int i = 0; i < (RX - 1) * S + KW; ++i) {
-        const V in = load_if<Full>(from + i * s.x_col, lanes);
+      MINITEN_UNROLL(32)
+      for (int i = 0; i < kColumns; ++i) {
+        if (is_padding<KW>(i, kColumns, in)) continue;
+        const V value = load_if<Full>(from + i * s.x_col, lanes);
         MINITEN_UNROLL(8)
         for (int j = 0; j < RX; ++j)
-          if (0 <= i - j * S && i - j * S < KW) acc[j] = fma(in, wv[i - j * S], acc[j]);
+          if (0 <= i - j * S && i - j * S < KW) acc[j] = fma(value, wv[i - j * S], acc[j]);
       }
       w += KW * tap;
     } else {
@@ -124,33 +169,35 @@ MINITEN_INLINE void tile_any(const DepthwiseShape& s, const float* x, const floa
   for (int j = 0; j < RX; ++j) store_if<Full>(y + j * s.y_col, clamp(acc[j], lo, hi), lanes);
 }
 
+// Tiles of 4 outputs, of 7 where that leaves less to compute again.
 template <int KW, int S, bool Full>
-void row_any(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi, float* y,
+void row_any(const DepthwiseShape& s, int64_t i, const float* x, const float* w, const float* bias, Cut cut, float* y,
              int64_t lanes) {
-  constexpr int RX = 4;
-  const V b = bias ? load_if<Full>(bias, lanes) : V{}, low = set(lo), high = set(hi);
+  constexpr bool kSeven = KW == 5 && Full;
+  const V b = bias ? load_if<Full>(bias, lanes) : V{}, lo = set(cut.lo), hi = set(cut.hi);
   const int64_t step = s.stride_w * s.x_col;
-  if (s.out_w < RX) {
-    for (int64_t j = 0; j < s.out_w; ++j)
-      tile_any<KW, S, 1, Full>(s, x + j * step, w, b, low, high, y + j * s.y_col, lanes);
-    return;
-  }
-  for (int64_t at = 0; at < s.out_w; at += RX) {
-    const int64_t j = at + RX <= s.out_w ? at : s.out_w - RX;
-    tile_any<KW, S, RX, Full>(s, x + j * step, w, b, low, high, y + j * s.y_col, lanes);
+  for (int64_t at = 0, wide; at < s.out_w; at += wide) {
+    const int64_t left = s.out_w - at;
+    wide = s.out_w < 4 ? 1 : kSeven && 7 <= left && (left % 4 || left % 7 == 0) ? 7 : 4;
+    const int64_t j = left < wide ? s.out_w - wide : at;
+    const Inside in = inside_of(s, i, j);
+    const float* from = x + j * step;
+    float* to = y + j * s.y_col;
+    if (wide == 4) tile_any<KW, S, 4, Full>(s, in, from, w, b, lo, hi, to, lanes);
+    else if (wide == 1) tile_any<KW, S, 1, Full>(s, in, from, w, b, lo, hi, to, lanes);
+    else if constexpr (kSeven) tile_any<KW, S, 7, Full>(s, in, from, w, b, lo, hi, to, lanes);
   }
 }
 
 template <int KW, int S>
-void run_any(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi,
-             float* y) {
+void run_any(const DepthwiseShape& s, const float* x, const float* w, const float* bias, Cut cut, float* y) {
   for (int64_t i = 0; i < s.out_h; ++i) {
     for_lanes(s.channels, [&](int64_t c, int64_t m) {
       const float* from = x + i * s.stride_h * s.x_row + c;
       float* to = y + i * s.y_row + c;
       const float* b = bias ? bias + c : nullptr;
-      m == kLanes ? row_any<KW, S, true>(s, from, w + c, b, lo, hi, to, m)
-                  : row_any<KW, S, false>(s, from, w + c, b, lo, hi, to, m);
+      m == kLanes ? row_any<KW, S, true>(s, i, from, w + c, b, cut, to, m)
+                  : row_any<KW, S, false>(s, i, from, w + c, b, cut, to, m);
     });
   }
 }
@@ -323,13 +370,14 @@ void depthwise(const DepthwiseShape& s, const float* x, const float* w, const fl
     return kLanes % s.channels == 0 ? run_flat<true>(s, x, w, bias, lo, hi, y)
                                     : run_flat<false>(s, x, w, bias, lo, hi, y);
   }
-  if (three && s.stride_h == 1 && s.stride_w == 1) return run3x3<1>(s, x, w, bias, lo, hi, y);
-  if (three && s.stride_h == 2 && s.stride_w == 2) return run3x3<2>(s, x, w, bias, lo, hi, y);
+  const Cut cut{lo, hi};
+  if (three && s.stride_h == 1 && s.stride_w == 1) return run3x3<1>(s, x, w, bias, cut, y);
+  if (three && s.stride_h == 2 && s.stride_w == 2) return run3x3<2>(s, x, w, bias, cut, y);
   const bool plain = s.dilation_w == 1, five = plain && s.kernel_w == 5;
-  if (five && s.stride_w == 1) return run_any<5, 1>(s, x, w, bias, lo, hi, y);
-  if (five && s.stride_w == 2) return run_any<5, 2>(s, x, w, bias, lo, hi, y);
-  if (plain && s.kernel_w == 7 && s.stride_w == 1) return run_any<7, 1>(s, x, w, bias, lo, hi, y);
-  run_any<0, 1>(s, x, w, bias, lo, hi, y);
+  if (five && s.stride_w == 1) return run_any<5, 1>(s, x, w, bias, cut, y);
+  if (five && s.stride_w == 2) return run_any<5, 2>(s, x, w, bias, cut, y);
+  if (plain && s.kernel_w == 7 && s.stride_w == 1) return run_any<7, 1>(s, x, w, bias, cut, y);
+  run_any<0, 1>(s, x, w, bias, cut, y);
 }
 
 void depthwise_input(const DepthwiseShape& s, const float* dy, const float* w, float* dx) {

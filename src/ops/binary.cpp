@@ -4,6 +4,7 @@
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
+#include "ops/forms.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
 #include "ops/quantized/lowering.h"
@@ -15,9 +16,8 @@ namespace {
 
 constexpr int64_t chunk = 256;
 
-template <class T, class Stored, class F> void binary_rows(const Context& c, F f) {
-  View operands[] = {c.out[0], c.in[0], c.in[1]};
-  ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
+template <class T, class Stored, class F> void binary_rows(const Context& c, const ElementLoop& loop, F f) {
+  loop.run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
     Stored* y = c.out[0].as<Stored>() + at[0];
     const Stored *a = c.in[0].as<Stored>() + at[1], *b = c.in[1].as<Stored>() + at[2];
     if constexpr (std::is_same_v<T, Stored>)
@@ -31,6 +31,30 @@ template <class T, class Stored, class F> void binary_rows(const Context& c, F f
       }
       f(left, 1, right, 1, result, m);
       for (int64_t j = 0; j < m; ++j) y[(i + j) * step[0]] = Stored(result[j]);
+    }
+  });
+}
+
+void binary_row(kernels::Binary kind, const ClampAttrs& at, const auto* a, int64_t a_step, const auto* b, int64_t b_step, auto* y, int64_t n) {
+  kernels::binary(kind, a, a_step, b, b_step, y, n);
+  using T = std::remove_reference_t<decltype(*y)>;
+  if (at.lo > -infinity || at.hi < infinity) kernels::clamp(y, T(at.lo), T(at.hi), y, n);
+}
+// Operand k is one row for many, as a factor for each channel: copies of a short one make a row that is worth a call.
+void repeated_row(const Context& c, const ElementLoop& loop, kernels::Binary kind, int k) {
+  constexpr int64_t most = 1024;
+  const int64_t n = loop.row();
+  float block[most];
+  loop.run_repeated(c, [&](const int64_t* at, int64_t rows) {
+    const float *same = c.in[size_t(k - 1)].f32() + at[k], *other = c.in[size_t(2 - k)].f32() + at[3 - k];
+    const int64_t together = std::clamp<int64_t>(most / n, 1, rows);
+    if (together > 1) {
+      for (int64_t i = 0; i < together; ++i) std::copy_n(same, n, block + i * n);
+      same = block;
+    }
+    for (int64_t i = 0; i < rows; i += together) {
+      const float *a = k == 1 ? same : other + i * n, *b = k == 2 ? same : other + i * n;
+      binary_row(kind, c.as<ClampAttrs>(), a, 1, b, 1, c.out[0].f32() + at[0] + i * n, std::min(together, rows - i) * n);
     }
   });
 }
@@ -56,21 +80,20 @@ template <class T> T integer_binary(kernels::Binary kind, T a, T b) {
 }
 
 template <kernels::Binary kind> void binary_eval(const Context& c) {
-  auto run = [&](const auto* a, int64_t a_step, const auto* b, int64_t b_step, auto* y, int64_t n) {
-    kernels::binary(kind, a, a_step, b, b_step, y, n);
-    const auto& at = c.as<ClampAttrs>();
-    using T = std::remove_reference_t<decltype(*y)>;
-    if (at.lo > -infinity || at.hi < infinity) kernels::clamp(y, T(at.lo), T(at.hi), y, n);
-  };
+  auto run = [&](const auto* a, int64_t a_step, const auto* b, int64_t b_step, auto* y, int64_t n) { binary_row(kind, c.as<ClampAttrs>(), a, a_step, b, b_step, y, n); };
+  View operands[] = {c.out[0], c.in[0], c.in[1]};
+  const ElementLoop loop(c.out[0].shape(), operands);
   switch (c.out[0].spec.dtype) {
-    case DType::f32: return binary_rows<float, float>(c, run);
-    case DType::f64: return binary_rows<double, double>(c, run);
-    case DType::f16: return binary_rows<float, Half>(c, run);
-    case DType::bf16: return binary_rows<float, BFloat16>(c, run);
+    case DType::f32:
+      for (int k : {2, 1}) if (loop.repeats(k)) return repeated_row(c, loop, kind, k);
+      return binary_rows<float, float>(c, loop, run);
+    case DType::f64: return binary_rows<double, double>(c, loop, run);
+    case DType::f16: return binary_rows<float, Half>(c, loop, run);
+    case DType::bf16: return binary_rows<float, BFloat16>(c, loop, run);
     default:
       visit_dtype(c.out[0].spec.dtype, [&](auto zero) {
         using T = decltype(zero);
-        if constexpr (std::is_integral_v<T>) binary_rows<T, T>(c, [](const T* a, int64_t sa, const T* b, int64_t sb, T* y, int64_t n) {
+        if constexpr (std::is_integral_v<T>) binary_rows<T, T>(c, loop, [](const T* a, int64_t sa, const T* b, int64_t sb, T* y, int64_t n) {
           for (int64_t i = 0; i < n; ++i) y[i] = integer_binary<T>(kind, a[i * sa], b[i * sb]);
         });
       });
@@ -112,7 +135,7 @@ std::vector<Sample> positive() {
 
 using Formula = void (*)(const Vjp&);
 template <kernels::Binary kind>
-constexpr OpDef binary_row(std::string_view name, std::string_view doc, void (*infer)(const Call&, Specs&), Keep keep, Formula vjp, Foreign onnx, Foreign c,
+constexpr OpDef row_of(std::string_view name, std::string_view doc, void (*infer)(const Call&, Specs&), Keep keep, Formula vjp, Foreign onnx, Foreign c,
                            QuantRule quant = {}, std::vector<Sample> (*samples)() = any_sign) {
   return {.name = name, .doc = doc, .min_inputs = 2, .max_inputs = 2, .infer = infer, .eval = binary_eval<kind>, .work = elementwise_work,
           .vjp = vjp, .keep = keep, .cost = elementwise_cost, .absorb = absorb_clamp, .samples = samples, .quant = quant,
@@ -133,16 +156,16 @@ using K = kernels::Binary;
 constexpr QuantRule with_numbers{QuantMode::has_integer_form, 0, lower_function, nullptr, 3};
 
 // name, meaning, dtypes, what backward keeps, backward, ONNX
-constinit const OpDef add_op = to_tflite::with(binary_row<K::add>("add", "a + b", binary_infer, keep_nothing,
+constinit const OpDef add_op = to_tflite::with(row_of<K::add>("add", "a + b", binary_infer, keep_nothing,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return v.grad[0]; }); }, {"Add", 7, &onnx::arithmetic}, {"+", 0, &c::arithmetic},
     {QuantMode::has_integer_form, 0, lower_add, nullptr, 3}), {"ADD", 1, &to_tflite::add});
-constinit const OpDef sub_op = to_tflite::with(binary_row<K::sub>("sub", "a - b", number_infer, keep_nothing,
+constinit const OpDef sub_op = to_tflite::with(row_of<K::sub>("sub", "a - b", number_infer, keep_nothing,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0]; }); give(v, 1, [&] { return -v.grad[0]; }); }, {"Sub", 7, &onnx::arithmetic}, {"-", 0, &c::arithmetic},
     {QuantMode::has_integer_form, 0, lower_sub, nullptr, 3}), {"SUB", 1, &to_tflite::sub});
-constinit const OpDef mul_op = to_tflite::with(binary_row<K::mul>("mul", "a * b", binary_infer, keep_inputs,
+constinit const OpDef mul_op = to_tflite::with(row_of<K::mul>("mul", "a * b", binary_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] * v.in[1]; }); give(v, 1, [&] { return v.grad[0] * v.in[0]; }); }, {"Mul", 7, &onnx::arithmetic}, {"*", 0, &c::arithmetic},
     {QuantMode::has_integer_form, 0, lower_mul, nullptr, 3}), {"MUL", 1, &to_tflite::mul});
-constinit const OpDef div_op = to_tflite::with(binary_row<K::div>("div", "a / b", float_infer, keep_inputs,
+constinit const OpDef div_op = to_tflite::with(row_of<K::div>("div", "a / b", float_infer, keep_inputs,
     [](const Vjp& v) { give(v, 0, [&] { return v.grad[0] / v.in[1]; }); give(v, 1, [&] { return -(v.grad[0] * v.in[0]) / (v.in[1] * v.in[1]); }); },
     {"Div", 7, &onnx::arithmetic}, c::as_c("a / b"), with_numbers, positive), {"DIV", 1, &to_tflite::div});
 static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor&), int i) {   // half each where they are equal
@@ -150,11 +173,11 @@ static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor
   Tensor zero = number_like(v.grad[0], 0);
   return where(stronger(mine, other), v.grad[0], where(equal(mine, other), v.grad[0] * 0.5, zero));
 }
-constinit const OpDef maximum_op = to_tflite::with(binary_row<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
+constinit const OpDef maximum_op = to_tflite::with(row_of<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
     [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b"), with_numbers), {"MAXIMUM", 1, &to_tflite::maximum});
-constinit const OpDef minimum_op = to_tflite::with(binary_row<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
+constinit const OpDef minimum_op = to_tflite::with(row_of<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
     [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b"), with_numbers), {"MINIMUM", 1, &to_tflite::minimum});
-constinit const OpDef pow_op = to_tflite::with(binary_row<K::pow>("pow", "a to the b", number_infer, {3, 1},
+constinit const OpDef pow_op = to_tflite::with(row_of<K::pow>("pow", "a to the b", number_infer, {3, 1},
     [](const Vjp& v) {
       give(v, 0, [&] { return v.grad[0] * v.in[1] * miniten::pow(v.in[0], v.in[1] - 1.0); });
       give(v, 1, [&] {                                     // 0 where a is 0: the limit for b >= 0
@@ -162,7 +185,9 @@ constinit const OpDef pow_op = to_tflite::with(binary_row<K::pow>("pow", "a to t
         return where(at_zero, zero, v.grad[0] * v.out[0] * log(where(at_zero, one, v.in[0])));
       });
     }, {"Pow", 7, &onnx::arithmetic}, c::as_c("powf(a, b)"), {}, positive), {"POW", 1, &to_tflite::pow});
-constinit const OpDef gate_op = to_tflite::with(binary_row<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
+constinit const OpDef prelu_op{.name = "prelu", .doc = "a where it is positive, else a * b", .min_inputs = 2, .max_inputs = 2, .infer = float_infer,
+    .eval = binary_eval<K::prelu>, .work = elementwise_work, .cost = elementwise_cost, .samples = any_sign, .traits = {.pointwise = true}, .attrs = codec<ClampAttrs>};
+constinit const OpDef gate_op = to_tflite::with(row_of<K::gate>("gate", "a where b > 0, else 0", number_infer, {2, 0},
     [](const Vjp& v) { give(v, 0, [&] { return miniten::gate(v.grad[0], v.in[1]); }); }, {"Where", 9, &onnx::gate}, c::as_c("b > 0.0f ? a : 0.0f")), {"SELECT_V2", 1, &to_tflite::gate});
 
 // ---- operators: dtypes are promoted first ----

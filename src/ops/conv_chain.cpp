@@ -1,4 +1,6 @@
 #include "ops/conv_chain.h"
+#include "kernels/activation.h"
+#include "kernels/unary.h"
 #include "miniten/ops/ops.h"
 #include "ops/conv_parts.h"
 #include "ops/loops.h"
@@ -20,13 +22,13 @@ int bias_of(int stage) { return 2 + 2 * stage; }
 struct Chain {
   int stages;
   ConvGeometry g[most];
-  bool bf16 = false;
+  bool bf16 = false, ends_in_function = false;
   bool narrow(int i) const { return bf16 && g[i].groups == 1 && g[i].taps() >= 24 && g[i].taps() * g[i].o >= 1024; }
   size_t packed(int i) const { return narrow(i) ? size_t(kernels::bf16_packed_bytes(g[i].taps(), g[i].o)) : conv::floats(int64_t(conv::packed_floats(g[i]))); }
   const ConvGeometry& last() const { return g[stages - 1]; }
 };
 template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape, bool bf16 = false) {
-  Chain c{int(at.stages), {}, bf16};
+  Chain c{int(at.stages), {}, bf16, at.function[size_t(at.stages - 1)] != ConvChainAttrs::none};
   Shape x = shape(0);
   for (int i = 0; i < c.stages; ++i) {
     const Shape& w = shape(weight_of(i));
@@ -42,17 +44,16 @@ Chain chain_of(const Call& c, bool packs) {
   return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }, packs && bf16_kind(c.op));
 }
 
-int64_t row_floats(const ConvGeometry& g) { return g.padded_w() * g.c; }
-
-// Bytes of the rows in front of each stage but the first, for a band of `rows` outputs.
+// Bytes of the rows in front of each stage but the first, for a band of `rows` outputs; total: also those that a function passes over again.
 struct Rows {
   size_t bytes[most] = {}, total = 0;
 };
 Rows rows_of(const Chain& c, int64_t rows) {
   Rows r;
+  if (c.ends_in_function) r.total = conv::floats(rows * c.last().q * c.last().o);
   for (int i = c.stages; --i > 0;) {
-    rows = std::min(conv::band_reach(c.g[i], rows), c.g[i].padded_h());
-    r.total += r.bytes[i] = conv::aligned(conv::floats(rows * row_floats(c.g[i])));
+    rows = std::min(conv::band_reach(c.g[i], rows), conv::pads_itself(c.g[i]) ? c.g[i].h : c.g[i].padded_h());
+    r.total += r.bytes[i] = conv::aligned(conv::floats(rows * conv::row_floats(c.g[i])));
   }
   return r;
 }
@@ -111,24 +112,49 @@ class Bands {
     auto* packed = reinterpret_cast<const float*>(stage_[i].packed);
     conv::SparsePanels narrow{stage_[i].packed, chain_.narrow(i) ? bf16_both : not_bf16};
     if (i == 0) {
-      y.data -= begin * y.row;
-      y.image = 0;
-      return conv::convolve(g, c_.in[0].f32(), packed, finish, y, n * g.p + begin, n * g.p + end, padding_, 0, narrow);
+      conv::Target from_0 = y;
+      from_0.data -= begin * y.row;
+      from_0.image = 0;
+      conv::convolve(g, c_.in[0].f32(), packed, finish, from_0, n * g.p + begin, n * g.p + end, padding_, 0, narrow);
+      return apply_function(i, y, end - begin);
     }
     int64_t first = begin * g.stride_h;
     fill(i, n, first, first + conv::band_reach(g, end - begin));
+    const Stage& s = stage_[i];
     g.n = 1;
-    g.h = stage_[i].end - stage_[i].first;
-    g.w = g.padded_w();
     g.p = end - begin;
-    g.top = g.bottom = g.left = g.right = 0;
-    conv::convolve(g, stage_[i].rows, packed, finish, y, 0, g.p, nullptr, 0, narrow);
+    g.h = s.end - s.first;
+    if (conv::pads_itself(g)) g.top = s.first - first;
+    else {
+      g.w = g.padded_w();
+      g.top = g.left = g.right = 0;
+    }
+    g.bottom = 0;
+    conv::convolve(g, s.rows, packed, finish, y, 0, g.p, nullptr, 0, narrow);
+    apply_function(i, y, end - begin);
+  }
+  // While they are in the cache.
+  void apply_function(int i, const conv::Target& y, int64_t rows) {
+    const auto& at = c_.as<ConvChainAttrs>();
+    const int64_t function = at.function[size_t(i)], width = chain_.g[i].q * chain_.g[i].o;
+    if (function == ConvChainAttrs::none) return;
+    const int64_t step = y.row == width ? rows : 1;
+    for (int64_t r = 0; r < rows; r += step) {
+      float* row = y.data + r * y.row;
+      if (function == ConvChainAttrs::silu) kernels::unary(kernels::Unary::silu, row, row, step * width);
+      else kernels::activation(function == ConvChainAttrs::hard_swish ? kernels::Activation::hard_swish : kernels::Activation::leaky_relu, at.alpha[size_t(i)], row, row, step * width);
+    }
   }
   // Padded rows [first, end) in front of stage i; what the last band left of them is kept.
   void fill(int i, int64_t n, int64_t first, int64_t end) {
     Stage& s = stage_[i];
     const ConvGeometry& g = chain_.g[i];
-    int64_t row = row_floats(g), kept = std::max<int64_t>(0, s.end - first);
+    const bool itself = conv::pads_itself(g);
+    if (itself) {                              // of its own rows alone
+      first = std::clamp(first, g.top, g.top + g.h);
+      end = std::clamp(end, g.top, g.top + g.h);
+    }
+    int64_t row = conv::row_floats(g), kept = std::max<int64_t>(0, s.end - first);
     if (kept) std::memmove(s.rows, s.rows + (first - s.first) * row, conv::floats(kept * row));
     s.first = first;
     s.end = end;
@@ -138,12 +164,12 @@ class Bands {
     clear(at(first + kept), (begin - first - kept) * row);
     clear(at(stop), (end - stop) * row);
     if (stop <= begin) return;
-    if (g.left || g.right)
+    if (!itself && (g.left || g.right))
       for (int64_t r = begin; r < stop; ++r) {
         clear(at(r), g.left * g.c);
         clear(at(r) + (g.left + g.w) * g.c, g.right * g.c);
       }
-    make(i - 1, n, begin - g.top, stop - g.top, {at(begin) + g.left * g.c, (stop - begin) * row, row, g.c});
+    make(i - 1, n, begin - g.top, stop - g.top, {at(begin) + (itself ? 0 : g.left * g.c), (stop - begin) * row, row, g.c});
   }
 
   const Context& c_;
@@ -169,7 +195,7 @@ template <class DataOf> void pack(const Chain& c, DataOf weight, std::byte* to) 
 
 void chain_infer(const Call& c, Specs& out) {
   const auto& at = c.as<ConvChainAttrs>();
-  if (at.stages < 2 || at.stages > most) c.fail("2 or 3 stages", std::to_string(at.stages));
+  if (at.stages < 1 || at.stages > most) c.fail("1 to 3 stages", std::to_string(at.stages));
   if (c.in.size() != size_t(1 + 2 * at.stages + at.residual)) c.fail("x, a weight and a bias for each stage and the residual", std::to_string(c.in.size()) + " inputs");
   for (const Spec& s : c.in) if (s.dtype != DType::f32) c.fail("float32", s.text(), "", ErrorKind::type);
   Shape x = c.in[0].shape;
@@ -235,10 +261,13 @@ Sample sample(Shape x, std::initializer_list<Shape> weights, ConvChainAttrs at, 
 std::vector<Sample> chain_samples() {
   Conv2dAttrs same{.padding = {1, 1, 1, 1}, .groups = 6, .lo = 0, .hi = 6}, down = same;
   down.stride = {2, 2};
+  Conv2dAttrs wide{.padding = {1, 1, 1, 1}, .groups = 18};
   Conv2dAttrs first{.stride = {2, 1}, .padding = {1, 0, 1, 2}, .lo = 0};
   return {sample({2, 3, 5, 6}, {{6, 3, 1, 1}, {6, 1, 3, 3}, {3, 6, 1, 1}}, {.stage = {Conv2dAttrs{.hi = 1}, same, {}}}, {2, 3, 5, 6}),
           sample({1, 2, 9, 5}, {{6, 2, 3, 2}, {6, 1, 3, 3}, {4, 6, 1, 1}}, {.stage = {first, down, {}}}),
-          sample({1, 6, 4, 7}, {{6, 1, 3, 3}, {2, 6, 1, 1}}, {.stage = {same, {}, {}}})};
+          sample({1, 6, 4, 7}, {{6, 1, 3, 3}, {2, 6, 1, 1}}, {.stage = {same, {}, {}}}),
+          sample({1, 3, 4, 3}, {{18, 3, 1, 1}, {18, 1, 3, 3}}, {.stage = {Conv2dAttrs{}, wide, {}}, .function = {ConvChainAttrs::silu, ConvChainAttrs::hard_swish}}),
+          sample({2, 3, 5, 4}, {{4, 3, 1, 1}}, {.function = {ConvChainAttrs::leaky_relu}, .alpha = {0.3}})};
 }
 
 // ---- when ----
@@ -249,16 +278,38 @@ bool stays_dense(const Call& c, int weight, const ConvGeometry& g) {
 
 }  // namespace
 
+// A function of the last stage's outputs, while they are in the cache. Winograd's tiles leave none.
+static std::optional<Absorbed> absorb_function(const Fusion& f, ConvChainAttrs at) {
+  auto last = size_t(at.stages - 1);
+  const Conv2dAttrs& conv = at.stage[last];
+  if (at.function[last] || conv.lo > -infinity || conv.hi < infinity) return {};
+  if (&f.next.op == &hard_swish_op) at.function[last] = ConvChainAttrs::hard_swish;
+  else if (&f.next.op == &silu_op) at.function[last] = ConvChainAttrs::silu;
+  else {
+    at.function[last] = ConvChainAttrs::leaky_relu;
+    at.alpha[last] = f.next.as<AlphaAttrs>().alpha;
+  }
+  if (at.stages == 1) {
+    ConvGeometry g = conv_geometry(f.first.in[0].shape, f.first.in[1].shape, f.first.out[0].shape, conv);
+    if (conv::choose(g, false) || !stays_dense(f.first, 1, g)) return {};
+  }
+  return Absorbed{std::make_shared<ConvChainAttrs>(at), {}, {}, &conv_chain_op};
+}
+
 std::optional<Absorbed> absorb_stage(const Fusion& f) {
   const Call &first = f.first, &next = f.next;
   bool grown = &first.op == &conv_chain_op;
-  if (&next.op != &conv2d_op || f.slot != 0 || next.in.size() < 3 || (!grown && first.in.size() != 3)) return {};
-  if (grown && (first.as<ConvChainAttrs>().stages == most || first.as<ConvChainAttrs>().residual)) return {};
-  if (next.in[0].dtype != DType::f32 || !next.value(1) || !next.value(2) || !first.value(1) || !first.value(2)) return {};
+  if (f.slot != 0 || first.in[0].dtype != DType::f32 || (!grown && first.in.size() < 3) || !first.value(1) || !first.value(2)) return {};
   ConvChainAttrs at;
   if (grown) at = first.as<ConvChainAttrs>();
-  else at.stage[0] = first.as<Conv2dAttrs>();
-  int stages = grown ? int(at.stages) : 1;
+  else {
+    at.stages = 1;
+    at.stage[0] = first.as<Conv2dAttrs>();
+    at.residual = first.in.size() == 4;
+  }
+  for (const OpDef* function : {&hard_swish_op, &silu_op, &leaky_relu_op}) if (&next.op == function) return absorb_function(f, at);
+  if (&next.op != &conv2d_op || next.in.size() < 3 || at.residual || at.stages == most || !next.value(1) || !next.value(2)) return {};
+  int stages = int(at.stages);
   at.stage[size_t(stages)] = next.as<Conv2dAttrs>();
   at.stages = stages + 1;
   at.residual = next.in.size() == 4;
@@ -276,7 +327,7 @@ std::optional<Absorbed> absorb_stage(const Fusion& f) {
 }
 
 static consteval OpDef conv_chain_row(std::string_view name) {
-  return {.name = name, .doc = "two or three convolutions in turn, by bands of rows", .min_inputs = 5, .max_inputs = 8,
+  return {.name = name, .doc = "one to three convolutions and functions in turn, by bands of rows", .min_inputs = 3, .max_inputs = 8,
     .infer = chain_infer, .eval = chain_eval, .work = chain_work, .cost = chain_cost,
     .absorb = [](const Fusion& f) { return f.chains ? absorb_stage(f) : std::nullopt; }, .prepare = chain_prepare, .samples = chain_samples,
     .traits = {.dense = 0b1010100, .channels_last = 0b10101011, .out = Layout::channels_last, .weights = 0b101010, .channel_axis = 0}, .attrs = codec<ConvChainAttrs>};

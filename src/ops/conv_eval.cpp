@@ -68,8 +68,17 @@ static int64_t band_rows(const ConvGeometry& g) {
   return std::clamp<int64_t>(6144 / std::max<int64_t>(row, 1), std::min<int64_t>(4, g.p), g.p);
 }
 size_t band_bytes(const ConvGeometry& g) {
-  return g.is_padded() ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
+  return g.is_padded() && !pads_itself(g) ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
 }
+
+// The walk of `rows` output rows from output row p on.
+static kernels::DepthwiseShape depthwise_shape(const ConvGeometry& g, int64_t p, int64_t rows) {
+  int64_t first = p * g.stride_h;
+  return {.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h, .stride_w = g.stride_w,
+          .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = g.w * g.c, .x_col = g.c,
+          .row_begin = g.top - first, .row_end = g.top + g.h - first, .col_begin = g.left, .col_end = g.left + g.w};
+}
+bool pads_itself(const ConvGeometry& g) { return g.is_depthwise() && kernels::depthwise_pads(depthwise_shape(g, 0, g.p)); }
 
 // The walk of `rows` output rows over an input of this row stride.
 static kernels::GemmShape product_shape(const ConvGeometry& g, int64_t rows, int64_t n, const Target& y) {
@@ -82,12 +91,12 @@ static kernels::GemmShape product_shape(const ConvGeometry& g, int64_t rows, int
 
 void convolve(const ConvGeometry& g, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end,
               float* band, int64_t columns, SparsePanels sparse) {
-  int64_t row = g.padded_w() * g.c, image = g.padded_h() * row;
-  bool padded = g.is_padded(), pointwise = !padded && g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 &&
-                                           y.col == g.o && y.row == g.q * y.col && y.image == g.p * y.row;
+  const bool itself = pads_itself(g), padded = g.is_padded() && !itself;
+  bool pointwise = !padded && g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 && y.col == g.o && y.row == g.q * y.col && y.image == g.p * y.row;
+  const int64_t row = itself ? g.w * g.c : g.padded_w() * g.c, image = (itself ? g.h : g.padded_h()) * row, corner = itself ? g.top * row + g.left * g.c : 0;
   for (int64_t i = begin; i < end;) {
     int64_t n = i / g.p, p = i % g.p, rows = pointwise ? end - i : std::min({end - i, g.p - p, padded ? band_rows(g) : g.p});
-    const float* from = x + n * image + p * g.stride_h * row;
+    const float* from = x + n * image + p * g.stride_h * row - corner;
     if (padded) {
       int64_t first = n * g.padded_h() + p * g.stride_h;
       pad_rows(x, g, 0.0f, first, first + band_reach(g, rows), band);
@@ -95,9 +104,12 @@ void convolve(const ConvGeometry& g, const float* x, const float* packed, const 
     }
     float* to = y.data + n * y.image + p * y.row;
     if (g.is_depthwise()) {
-      kernels::depthwise({.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
-                          .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
-                          .y_row = y.row, .y_col = y.col}, from, packed, finish.bias, finish.lo, finish.hi, to);
+      kernels::DepthwiseShape shape = depthwise_shape(g, p, rows);
+      shape.x_row = row;
+      if (!itself) shape.row_begin = shape.col_begin = 0, shape.row_end = shape.col_end = shape.kUnbounded;
+      shape.y_row = y.row;
+      shape.y_col = y.col;
+      kernels::depthwise(shape, from, packed, finish.bias, finish.lo, finish.hi, to);
     } else {
       int64_t each = kernels::gemm_packed_floats(g.taps(), g.o_group());
       kernels::GemmShape shape = product_shape(g, rows, columns ? columns : g.o_group(), y);
@@ -226,38 +238,48 @@ Work conv2d_work(const Call& c) {
   choice.scratch = std::max(choice.scratch, band_bytes(g));    // sparse weights are multiplied directly
   return work_of(choice, 0, 1);
 }
+// In front of packed weights, what eval would reckon again at each run: of small convolutions that is a good part.
+struct alignas(64) PreparedConv {
+  PreparedForm form;
+  ConvGeometry g;
+  Choice choice;
+};
 size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  Choice choice = choose(g, c.op, c.exact);
-  std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
-  PreparedForm form{.sparse = bf16_kind(c.op)};
-  if (form.sparse) {
-    if (to) kernels::bf16_pack(in[1].f32(), g.taps(), g.o, 1, g.taps(), (new (to) PreparedForm(form), weights));
-    return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
+  PreparedConv ready{{.sparse = bf16_kind(c.op)}, g, choose(g, c.op, c.exact)};
+  std::byte* weights = to ? to + sizeof ready : nullptr;
+  if (ready.form.sparse) {
+    if (to) kernels::bf16_pack(in[1].f32(), g.taps(), g.o, 1, g.taps(), (new (to) PreparedConv(ready), weights));
+    return sizeof ready + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
   }
   bool dense = fixed_form(c.op).split != FixedForm::by_model;
-  size_t sparse = dense ? 0 : conv::pack_sparse(g, choice, in[1].f32(), form, weights);
-  if (to) new (to) PreparedForm(form);
-  if (to && !sparse) pack_for(choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
-  return sizeof(PreparedForm) + (sparse ? sparse : choice.packed);
+  size_t sparse = dense ? 0 : conv::pack_sparse(g, ready.choice, in[1].f32(), ready.form, weights);
+  if (to) new (to) PreparedConv(ready);
+  if (to && !sparse) pack_for(ready.choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
+  return sizeof ready + (sparse ? sparse : ready.choice.packed);
 }
 void conv2d_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
+  const kernels::Epilogue finish{.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi};
+  auto* inputs = reinterpret_cast<float*>(c.shared);
+  if (c.prepared) {
+    const auto& ready = *reinterpret_cast<const PreparedConv*>(c.prepared);
+    const std::byte* weights = c.prepared + sizeof ready;
+    SparsePanels sparse{weights, form_of(c.prepared).sparse};
+    if (c.phase == 0 && ready.choice.inputs) return sparse.kind ? void() : transform(ready.choice, c, c.in[0].f32(), inputs);
+    return run(ready.choice, ready.g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), inputs, finish, sparse);
+  }
   ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   if (c.out[0].spec.dtype == DType::f64) return conv_f64(c, g, c.in[0], c.in[1], c.out[0], 2);
   Choice choice = choose(g, c.op, c.exact);
-  auto* packing = reinterpret_cast<float*>(c.shared);
-  auto* inputs = reinterpret_cast<float*>(c.shared + (c.prepared ? 0 : aligned(choice.packed)));
-  const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
-  SparsePanels sparse{weights, c.prepared ? form_of(c.prepared).sparse : 0};
-  if (c.phase == 0 && (!c.prepared || choice.inputs)) {
-    if (!c.prepared) pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
-    if (choice.inputs && !sparse.kind) transform(choice, c, c.in[0].f32(), inputs);
+  auto* packing = std::exchange(inputs, inputs + aligned(choice.packed) / sizeof(float));
+  if (c.phase == 0) {
+    pack_for(choice, g, c.in[1].f32(), packing, c.piece, c.pieces);
+    if (choice.inputs) transform(choice, c, c.in[0].f32(), inputs);
     return;
   }
-  run(choice, g, c, c.in[0].f32(), reinterpret_cast<const float*>(weights), inputs,
-      {.bias = c.in.size() > 2 ? c.in[2].f32() : nullptr, .residual = c.in.size() > 3 ? c.in[3].f32() : nullptr, .lo = at.lo, .hi = at.hi}, sparse);
+  run(choice, g, c, c.in[0].f32(), packing, inputs, finish);
 }
 
 }  // namespace miniten

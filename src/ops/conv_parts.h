@@ -22,6 +22,9 @@ inline Target dense(const ConvGeometry& g, float* y) { return {y, g.p * g.q * g.
 // Weights in the form the kernels take: depthwise [r * s][c]; else one packed matrix (r, s, c / groups) x o a group.
 size_t packed_floats(const ConvGeometry&);
 void pack_weights(const ConvGeometry&, const float* w, float* to, int piece, int pieces);
+// Does the depthwise kernel take the padding for zeros by itself? Then rows are as wide as x.
+bool pads_itself(const ConvGeometry&);
+inline int64_t row_floats(const ConvGeometry& g) { return (pads_itself(g) ? g.w : g.padded_w()) * g.c; }
 // Rows [begin, end) of n * p output rows. Only `columns` output channels (0: all) are made, those that packed, finish
 // and y point at. band: band_bytes of scratch.
 size_t band_bytes(const ConvGeometry&);

@@ -6,8 +6,11 @@ ElementLoop::ElementLoop(const Shape& shape, std::span<const View> operands) : o
   Strides strides[max_operands];
   for (int k = 0; k < operands_; ++k) strides[k] = broadcast_strides(operands[size_t(k)], shape);
   Axes order;
-  for (int i = 0; i < shape.rank; ++i) if (shape[i] != 1) order.push(i);
-  std::stable_sort(order.begin(), order.end(), [&](Dim a, Dim b) { return strides[0][int(a)] > strides[0][int(b)]; });
+  for (int i = 0; i < shape.rank; ++i) {                               // by insertion: nothing is allocated here
+    if (shape[i] == 1) continue;
+    order.push(i);
+    for (int j = order.rank - 1; j > 0 && strides[0][int(order[j - 1])] < strides[0][int(order[j])]; --j) std::swap(order[j - 1], order[j]);
+  }
   for (Dim d : order) {
     int axis = int(d);
     bool merges = rank_ > 0;
@@ -50,10 +53,29 @@ void ElementLoop::walk(const Context& c, void (*row)(void*, const int64_t*, cons
     return;
   }
   auto [begin, end] = c.slice(rows_);
-  for (int64_t r = begin; r < end; ++r) {
-    offsets(r, at);
-    row(f, at, step_, size_[rank_ - 1]);
+  if (begin >= end) return;
+  int64_t index[Dims::capacity] = {};
+  for (int64_t i = rank_ - 2, r = begin; i >= 0; --i) {
+    index[i] = r % size_[i];
+    r /= size_[i];
   }
+  offsets(begin, at);
+  for (int64_t r = begin; r < end; ++r) {
+    row(f, at, step_, size_[rank_ - 1]);
+    for (int i = rank_ - 2; i >= 0; --i) {
+      const bool over = ++index[i] == size_[i];
+      for (int k = 0; k < operands_; ++k) at[k] += over ? stride_[k][i] * (1 - size_[i]) : stride_[k][i];
+      if (!over) break;
+      index[i] = 0;
+    }
+  }
+}
+
+bool ElementLoop::repeats(int k) const {
+  if (rank_ < 2 || step_[k] != 1 || stride_[k][rank_ - 2] != 0) return false;
+  for (int i = 0; i < operands_; ++i)
+    if (i != k && (step_[i] != 1 || stride_[i][rank_ - 2] != size_[rank_ - 1])) return false;
+  return true;
 }
 
 Tensor sample_values(const Shape& shape, float from, float to) {

@@ -31,6 +31,20 @@ class ElementLoop {
     }
   }
 
+  // Operand k has one row for many rows of the others, which go on from one to the next: then calls f(offsets, rows) for as many as share it.
+  bool repeats(int k) const;
+  int64_t row() const { return size_[rank_ - 1]; }
+  template <class F> void run_repeated(const Context& c, F f) const {
+    const int64_t n = size_[rank_ - 2];
+    auto [begin, end] = c.slice(rows_);
+    for (int64_t r = begin, next; r < end; r = next) {
+      next = std::min(end, (r / n + 1) * n);
+      int64_t at[max_operands] = {};
+      offsets(r, at);
+      f(at, next - r);
+    }
+  }
+
  private:
   void offsets(int64_t row, int64_t* at) const;
   // One walk for all: each op and dtype adds its row alone to the program.

@@ -1,4 +1,5 @@
 #include "miniten/ops/ops.h"
+#include "ops/forms.h"
 #include "ops/fused.h"
 #include "ops/pattern_look.h"
 
@@ -39,6 +40,17 @@ Found function_of_x(const PatternGraph& graph, int y) {
     multiply(g, g.in(e, 0), true, inner);
     if (inner.factors == std::vector{x} && g.near(inner.number, 0.70710678118654752)) return {{y, &gelu_op, nullptr, {x}, {}}};
   }
+  return {};
+}
+
+// where(x > 0, x, x * slope)
+Found prelu(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!g.is(y, where_op) || graph.spec(y).dtype != DType::f32) return {};
+  int test = g.in(y, 0), x = g.in(y, 1), low = g.in(y, 2);
+  if (!g.is(test, greater_op) || g.in(test, 0) != x || g.number(g.in(test, 1)) != 0.0 || !g.is(low, mul_op) || !g.plain(low) || graph.spec(x) != graph.spec(y)) return {};
+  if (graph.op(x) && graph.op(x)->traits.converts == Conversion::to_floats) return {};   // it may have an integer form
+  for (int i : {0, 1}) if (g.in(low, i) == x) return {{y, &prelu_op, std::make_shared<ClampAttrs>(), {x, g.in(low, 1 - i)}, {}}};
   return {};
 }
 
@@ -94,7 +106,7 @@ std::span<const Pattern> function_patterns() {
   return all;
 }
 std::span<const Pattern> session_patterns() {
-  static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern};
+  static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern, prelu};
   return all;
 }
 

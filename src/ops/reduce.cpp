@@ -44,8 +44,12 @@ struct Nest {
   int rank = 0;
   Nest(const View& x, const View& y) {
     Axes order;
-    for (int i = 0; i < x.shape().rank; ++i) if (x.shape()[i] != 1) order.push(i);
-    std::stable_sort(order.begin(), order.end(), [&](Dim a, Dim b) { return std::abs(x.strides[int(a)]) > std::abs(x.strides[int(b)]); });
+    auto step = [&](int k) { return std::abs(x.strides[int(order[k])]); };
+    for (int i = 0; i < x.shape().rank; ++i) {                   // by insertion: nothing is allocated here
+      if (x.shape()[i] == 1) continue;
+      order.push(i);
+      for (int k = order.rank - 1; k > 0 && step(k - 1) < step(k); --k) std::swap(order[k - 1], order[k]);
+    }
     for (Dim d : order) {
       int i = int(d);
       bool reduced = y.shape()[i] == 1;
@@ -117,10 +121,16 @@ template <class Join, class T, class A> void reduce_columns(const Nest& nest, co
   for (int64_t r = begin; r < end; r += block) {
     int64_t stop = std::min(end, r + block);
     for (int64_t j = 0; j < n; ++j) temporary[j] = Join::template start<A>();
-    for (int64_t i = r; i < stop; ++i) {
+    for (int64_t i = r, rows; i < stop; i += rows) {
       const T* from = x + nest.at(i, true, true).first;
+      rows = 1;
       if constexpr (std::is_same_v<T, float> && std::is_same_v<A, float>) {
-        if (row.from == 1) { Join::rows(from, 1, 0, n, temporary); continue; }
+        if (row.from == 1) {                                     // as many as lie evenly
+          const Nest::Axis* above = nest.rank > 1 ? &nest.axis[nest.rank - 2] : nullptr;
+          if (above && above->reduced) rows = std::min(stop - i, above->size - i % above->size);
+          Join::rows(from, rows, above ? above->from : 0, n, temporary);
+          continue;
+        }
       }
       for (int64_t j = 0; j < n; ++j) temporary[j] = Join::template join<A>(temporary[j], A(from[j * row.from]));
     }

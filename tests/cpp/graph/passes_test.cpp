@@ -173,6 +173,33 @@ TEST(Passes, LayerNormGoesByRows) {
   EXPECT_EQ(left([&](const Tensor& t) { Tensor c = centred(t, {-1}); return c / sqrt(mean(square(c), {1, 2}, true) + 1e-5) * w + b; }).find("layer_norm"), std::string::npos);
 }
 
+TEST(Passes, ASlopeForEachChannelIsOnePass) {
+  Tensor x = normal({2, 5, 3, 4}, 1), slope = normal({5, 1, 1}, 2);
+  auto left = [&](auto form) { return ops_of(after(fuse_rows, {x}, [&](auto& t) { return std::vector{form(t[0])}; })); };
+  auto positive = [](const Tensor& t) { return greater(t, number_like(t, 0)); };
+  EXPECT_EQ(left([&](const Tensor& t) { return where(positive(t), t, t * slope); }), "prelu");
+  EXPECT_EQ(left([&](const Tensor& t) { return where(positive(t), t, slope * t); }), "prelu");
+  EXPECT_EQ(left([&](const Tensor& t) { return where(positive(t), t, exp(t) * slope); }), "exp mul greater where");
+  EXPECT_EQ(left([&](const Tensor& t) { return where(greater(t, number_like(t, 1)), t, t * slope); }), "mul greater where");
+}
+// Whichever operand goes on and whichever lies again and again below it, in any memory order.
+TEST(Passes, AFactorForEachChannelIsThatOfEachPixel) {
+  for (int64_t channels : {3, 16, 17, 600})
+    for (Shape many : {Shape{1, channels, 5, 7}, Shape{3, channels, 4, 9}}) {
+      Tensor x = normal(many, 1), gate = normal({many[0], channels, 1, 1}, 2), w = Tensor::zeros({channels, 1, 1, 1}) + 1.0;
+      Graph g = trace({x.spec(), gate.spec()}, [&](auto& in) {
+        Tensor y = conv2d(in[0], w, {}, {.groups = channels});                       // channels last from here on
+        return std::vector{y * in[1], in[1] - y, relu(y + in[1])};
+      });
+      for (int threads : {1, 2}) {
+        auto got = Session(g, {.threads = threads}).run(std::vector{x, gate});
+        EXPECT_EQ(difference(got[0], x * gate), 0) << many.text();
+        EXPECT_EQ(difference(got[1], gate - x), 0) << many.text();
+        EXPECT_EQ(difference(got[2], relu(x + gate)), 0) << many.text();
+      }
+    }
+}
+
 TEST(Passes, FuseLetsProducersDoWhatTheirReaderDid) {
   Tensor w = normal({4, 3}, 1), b = normal({3}, 2);
   EXPECT_EQ(ops_of(after(fuse, {normal({2, 4}, 3)}, [&](auto& in) { return std::vector{relu(matmul(in[0], w) + b)}; }, 1e-6)), "matmul");

@@ -25,6 +25,7 @@ const std::vector<Case>& cases() {
        [](float a, float b) { return std::isnan(a) || std::isnan(b) ? kNaN : std::min(a, b); }},
       {Binary::pow, "pow", [](double a, double b) { return std::pow(a, b); }},
       {Binary::gate, "gate", [](float a, float b) { return b > 0 ? a : 0; }},
+      {Binary::prelu, "prelu", [](float a, float b) -> float { return a > 0 ? a : a * b; }},
   };
   return all;
 }

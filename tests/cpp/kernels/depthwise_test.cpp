@@ -150,6 +150,52 @@ TEST(Depthwise, GapsInTheInputOrTheOutputAlone) {
   });
 }
 
+// An input without its border gives the bits of one that holds it as zeros, however its rows are cut.
+void check_padding(int64_t kernel, int64_t stride, int64_t channels, int64_t h, int64_t w, int64_t before, int64_t after) {
+  DepthwiseShape s = make(channels, h, w, kernel, stride, 1, 0, 0), bare = s;
+  const int64_t in_h = (h - 1) * stride + kernel - before - after, in_w = (w - 1) * stride + kernel - before - after;
+  if (in_h < 1 || in_w < 1) return;
+  bare.x_row = in_w * channels;
+  bare.row_begin = bare.col_begin = before;
+  bare.row_end = before + in_h;
+  bare.col_end = before + in_w;
+  ASSERT_EQ(depthwise_pads(bare), kernel < 7 || stride == 1);
+  if (!depthwise_pads(bare)) return;
+  Guarded<float> x(random_floats(in_h * bare.x_row, 1), h % 2 ? Edge::begin : Edge::end);
+  std::vector<float> whole(x_extent(s)), want(y_extent(s));
+  for (int64_t i = 0; i < in_h; ++i)
+    std::copy_n(x.data() + i * bare.x_row, bare.x_row, whole.data() + (i + before) * s.x_row + before * channels);
+  const auto weights = random_floats(w_extent(s), 3), bias = random_floats(channels, 4);
+  depthwise(s, whole.data(), weights.data(), bias.data(), -0.5f, 0.7f, want.data());
+  const float* corner = x.data() - before * bare.x_row - before * channels;
+  Guarded<float> y(want.size()), rows(want.size());
+  depthwise(bare, corner, weights.data(), bias.data(), -0.5f, 0.7f, y.data());
+  ASSERT_TRUE(same_bits(want, y.values()));
+  for (int64_t i = 0; i < h; ++i) {
+    DepthwiseShape row = bare;
+    row.out_h = 1;
+    row.row_begin -= i * stride;
+    row.row_end -= i * stride;
+    depthwise(row, corner + i * stride * bare.x_row, weights.data(), bias.data(), -0.5f, 0.7f, rows.data() + i * s.y_row);
+  }
+  ASSERT_TRUE(same_bits(want, rows.values()));
+}
+
+TEST(Depthwise, PaddingThatIsNotStored) {
+  on_every_isa([] {
+    for (const int64_t kernel : {3, 5, 7})
+      for (const int64_t stride : {1, 2})
+        for (const int64_t channels : {9, 16, 17, 40})
+          for (const auto& [h, w] : {std::pair<int64_t, int64_t>{1, 1}, {3, 1}, {1, 2}, {2, 3}, {5, 4}, {4, 5}, {3, 6}, {2, 7}, {7, 9}, {3, 11}, {2, 14}})
+            for (const int64_t before : {int64_t{0}, kernel / 2})
+              for (const int64_t after : {int64_t{0}, kernel / 2}) {
+                check_padding(kernel, stride, channels, h, w, before, after);
+                ASSERT_FALSE(::testing::Test::HasFatalFailure())
+                    << kernel << " " << stride << " " << channels << " " << h << "x" << w << " " << before << " " << after;
+              }
+  });
+}
+
 TEST(Depthwise, WithoutBias) {
   for (const int64_t channels : {5, 16}) {
     const DepthwiseShape s = make(channels, 3, 6, 3, 1, 1, 0, 0);

@@ -67,6 +67,25 @@ TEST(ConvChain, GivesTheBitsOfItsStagesForAnyNumberOfThreads) {
     }
   }
 }
+TEST(ConvChain, DoesTheFunctionsAfterItsStages) {
+  Tensor expand = normal({96, 16, 1, 1}, 1) * 0.3, filter = normal({96, 1, 5, 5}, 2) * 0.3, project = normal({16, 96, 1, 1}, 3) * 0.3, wide = normal({96}, 4), narrow = normal({16}, 5);
+  for (int64_t size : {7, 40}) {
+    Tensor x = normal({2, 16, size, size}, 6);
+    Graph g = trace({x.spec()}, [&](auto& in) {
+      Tensor y = leaky_relu(hard_swish(conv2d(in[0], expand, wide, {})), 0.1);
+      y = hard_swish(conv2d(y, filter, wide, {.padding = {2, 2, 2, 2}, .groups = 96}));
+      return std::vector{silu(conv2d(y, project, narrow, {}) + in[0])};
+    });
+    Tensor expected = Session(g, {.threads = 1, .passes = layer_passes()}).run(std::vector{x})[0];
+    for (int threads : {1, 2, 3}) {
+      Session s(g, {.threads = threads});
+      std::string ops;
+      for (const Node& n : s.graph().nodes) ops += std::string(n.op->name) + " ";
+      EXPECT_EQ(ops, size == 7 ? "to_channels_last conv_chain leaky_relu conv_chain conv_chain " : "to_channels_last conv_chain leaky_relu conv_chain ");   // one function a stage
+      EXPECT_EQ(difference(s.run(std::vector{x})[0], expected), 0) << size << " with " << threads;
+    }
+  }
+}
 TEST(ConvChain, NeedsLessMemoryThanItsStages) {
   Graph g = network({1, 16, 112, 112}, {{96}, {96, 3, 2, 96, 1, 1}, {24}}, false);
   Session chain(g, {.threads = 1}), apart(g, {.threads = 1, .passes = layer_passes()});
