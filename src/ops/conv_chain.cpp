@@ -44,13 +44,14 @@ Chain chain_of(const Call& c, bool packs) {
   return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }, packs && bf16_kind(c.op));
 }
 
-// Bytes of the rows in front of each stage but the first, for a band of `rows` outputs; total: also those that a function passes over again.
+// Bytes of the rows in front of each stage but the first, for a band of `rows` outputs, and of those that a function passes over again.
 struct Rows {
-  size_t bytes[most] = {}, total = 0;
+  size_t bytes[most] = {}, total = 0, again = 0;
+  size_t in_cache() const { return total + again; }
 };
 Rows rows_of(const Chain& c, int64_t rows) {
   Rows r;
-  if (c.ends_in_function) r.total = conv::floats(rows * c.last().q * c.last().o);
+  if (c.ends_in_function) r.again = conv::floats(rows * c.last().q * c.last().o);
   for (int i = c.stages; --i > 0;) {
     rows = std::min(conv::band_reach(c.g[i], rows), conv::pads_itself(c.g[i]) ? c.g[i].h : c.g[i].padded_h());
     r.total += r.bytes[i] = conv::aligned(conv::floats(rows * conv::row_floats(c.g[i])));
@@ -62,7 +63,7 @@ int64_t band_of(const Chain& c) {
   size_t weights = 0;
   for (int i = 0; i < c.stages; ++i) weights += c.packed(i);
   int64_t p = c.last().p, rows = 1;
-  while (rows < p && rows_of(c, rows + 1).total <= std::max(cache_bytes, weights)) ++rows;
+  while (rows < p && rows_of(c, rows + 1).in_cache() <= std::max(cache_bytes, weights)) ++rows;
   int64_t bands = (p + rows - 1) / rows;
   return (p + bands - 1) / bands;
 }

@@ -82,15 +82,23 @@ void pad_rows(const T* x, const ConvGeometry& g, T fill, int64_t begin, int64_t 
     if (sizeof(T) == 1 || fill == T(0)) std::memset(to, int(fill), n * sizeof(T));
     else std::fill_n(to, n, fill);
   };
+  // A length known here takes a store or two, any other a call: what lies over a border's end is overwritten by the row.
+  constexpr size_t line = 64 / sizeof(T);
+  const bool narrow = left <= line && width - left - inside <= line && inside >= line;
   for (int64_t i = begin; i < end; ++i, row += width) {
     int64_t image = i / g.padded_h(), y = i % g.padded_h() - g.top;
     if (y < 0 || y >= g.h) {
       set(row, width);
       continue;
     }
-    set(row, left);
+    if (narrow) {
+      set(row, line);
+      set(row + width - line, line);
+    } else {
+      set(row, left);
+      set(row + left + inside, width - left - inside);
+    }
     std::memcpy(row + left, x + size_t(image * g.h + y) * inside, inside * sizeof(T));
-    set(row + left + inside, width - left - inside);
   }
 }
 

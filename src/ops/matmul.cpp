@@ -1,4 +1,5 @@
 #include <cmath>
+#include <tuple>
 #include "kernels/gemm.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -139,12 +140,15 @@ void matmul_eval(const Context& c) {
     auto [begin, end] = c.slice(p.n, 16);
     return pack_panels(c.in[1], p.k, p.n, begin, end, reinterpret_cast<float*>(c.shared));
   }
-  FixedForm form = fixed_form(c.op);
-  bool by_columns = form.split == FixedForm::by_model ? p.n > p.batches * p.m : form.split == FixedForm::columns;     // few rows: each piece takes columns
-  auto [first, last] = by_columns ? std::pair<int64_t, int64_t>{0, p.batches * p.m} : c.slice(p.batches * p.m, 2);
-  auto [left, right] = by_columns ? c.slice(p.n, 16) : std::pair<int64_t, int64_t>{0, p.n};
+  int64_t first = 0, last = p.batches * p.m, left = 0, right = p.n;
+  if (c.pieces > 1) {                                  // few rows: each piece takes columns
+    FixedForm form = fixed_form(c.op);
+    bool by_columns = form.split == FixedForm::by_model ? right > last : form.split == FixedForm::columns;
+    if (by_columns) std::tie(left, right) = c.slice(right, 16);
+    else std::tie(first, last) = c.slice(last, 2);
+  }
   if (first >= last || left >= right) return;
-  auto run = [&, left = left, right = right](const View& a, int64_t begin, int64_t end, int64_t at) {   // rows [begin, end) of a matrix to rows at.. of y
+  auto run = [&](const View& a, int64_t begin, int64_t end, int64_t at) {   // rows [begin, end) of a matrix to rows at.. of y
     kernels::GemmShape s = shape_of(a, end - begin);
     s.n = right - left;
     const float* from = a.f32() + begin * a.strides[-2];

@@ -83,6 +83,7 @@ TEST(ConvChain, DoesTheFunctionsAfterItsStages) {
       for (const Node& n : s.graph().nodes) ops += std::string(n.op->name) + " ";
       EXPECT_EQ(ops, size == 7 ? "to_channels_last conv_chain leaky_relu conv_chain conv_chain " : "to_channels_last conv_chain leaky_relu conv_chain ");   // one function a stage
       EXPECT_EQ(difference(s.run(std::vector{x})[0], expected), 0) << size << " with " << threads;
+      EXPECT_EQ(s.measured_arena_bytes(std::vector{x}), s.arena_bytes());
     }
   }
 }
