@@ -82,23 +82,27 @@ void pad_rows(const T* x, const ConvGeometry& g, T fill, int64_t begin, int64_t 
     if (sizeof(T) == 1 || fill == T(0)) std::memset(to, int(fill), n * sizeof(T));
     else std::fill_n(to, n, fill);
   };
-  // A length known here takes a store or two, any other a call: what lies over a border's end is overwritten by the row.
+  // Borders of short rows all at once; others by lengths known here, a store or two: what lies over a border's end is overwritten by the row.
   constexpr size_t line = 64 / sizeof(T);
-  const bool narrow = left <= line && width - left - inside <= line && inside >= line;
+  const size_t right = width - left - inside;
+  const bool tiny = width <= 4 * line, narrow = left <= line && right <= line && inside >= line;
+  if (tiny) set(row, size_t(end - begin) * width);
+  int64_t image = begin / g.padded_h(), y = begin % g.padded_h() - g.top;
   for (int64_t i = begin; i < end; ++i, row += width) {
-    int64_t image = i / g.padded_h(), y = i % g.padded_h() - g.top;
-    if (y < 0 || y >= g.h) {
-      set(row, width);
-      continue;
-    }
-    if (narrow) {
+    const bool outside = y < 0 || y >= g.h;
+    if (!tiny && outside) set(row, width);
+    if (!tiny && !outside && narrow) {
       set(row, line);
       set(row + width - line, line);
-    } else {
+    } else if (!tiny && !outside) {
       set(row, left);
-      set(row + left + inside, width - left - inside);
+      set(row + left + inside, right);
     }
-    std::memcpy(row + left, x + size_t(image * g.h + y) * inside, inside * sizeof(T));
+    if (!outside) std::memcpy(row + left, x + size_t(image * g.h + y) * inside, inside * sizeof(T));
+    if (++y == g.h + g.bottom) {
+      y = -g.top;
+      ++image;
+    }
   }
 }
 

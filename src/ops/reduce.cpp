@@ -1,4 +1,5 @@
 #include "kernels/reduce.h"
+#include "kernels/transpose.h"
 #include <cmath>
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
@@ -164,6 +165,25 @@ Work reduce_work(const Call& call) {
   return {.pieces = s.pieces, .scratch = row, .shared = s.inner ? row * size_t(s.pieces) : 0, .phases = s.inner ? 2 : 1};
 }
 
+// Rows of few floats, many of them: turned, so that vectors go along the outputs.
+constexpr int64_t short_row = 64;
+bool has_short_rows(const Nest& nest) {
+  return nest.rank == 2 && !nest.axis[0].reduced && nest.axis[0].size >= 16 && nest.axis[1].reduced && nest.axis[1].size <= short_row && nest.axis[1].from == 1 &&
+         nest.axis[0].from > 0;
+}
+template <class Join, class Finish> void reduce_short_rows(const Nest& nest, const float* x, int64_t first, int64_t last, float* y, Finish finish) {
+  constexpr int64_t many = 64;
+  float turned[short_row * many], results[many];
+  const int64_t n = nest.axis[1].size, step = nest.axis[0].from;
+  for (int64_t r = first; r < last; r += many) {
+    const int64_t rows = std::min(many, last - r);
+    kernels::transpose(x + r * step, step, turned, many, n, rows);
+    std::fill_n(results, rows, Join::template start<float>());
+    Join::rows(turned, n, many, rows, results);
+    for (int64_t i = 0; i < rows; ++i) y[(r + i) * nest.axis[0].to] = finish(results[i]);
+  }
+}
+
 template <class Join, class T, class A, class Store> void reduce_as(const Context& c, double scale) {
   const View &x = c.in[0], &y = c.out[0];
   Nest nest(x, y);
@@ -189,6 +209,8 @@ template <class Join, class T, class A, class Store> void reduce_as(const Contex
   int64_t reduced = nest.count(true, without_row);
   auto [first, last] = inner ? std::pair<int64_t, int64_t>{0, rows} : c.slice(rows);
   auto [begin, end] = inner ? c.slice(reduced) : std::pair<int64_t, int64_t>{0, reduced};
+  if constexpr (std::is_same_v<T, float> && std::is_same_v<Store, float>)
+    if (!inner && has_short_rows(nest)) return reduce_short_rows<Join>(nest, x.f32(), first, last, y.f32(), finish);
   for (int64_t r = first; r < last; ++r) {
     auto [from, to] = nest.at(r, false, without_row);
     A one;

@@ -42,7 +42,7 @@ def test_of_one_graph_bound_to_many_shapes():
     sizes = set()
     for n in (1, 2, 7):
         session = mt.compile(graph, (n, 3, 9, 10), threads=2)
-        assert session.arena_bytes == measured(session)
+        assert 0 <= session.arena_bytes - measured(session) < 64             # buffers end at multiples of 64
         sizes.add(session.arena_bytes)
         data = x.normal(size=(n, 3, 9, 10)).astype("float32")
         np.testing.assert_allclose(session.run(data).numpy(), model(data).numpy(), atol=1e-5)
