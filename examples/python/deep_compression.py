@@ -96,7 +96,8 @@ def run(kind: str = "mlp", seed: int = 0, folder: Path = Path("."), epochs: int 
     shared = weight_sharing(pruned, 17, trainable=True)  # 16 values and 0
     train(shared, train_set, epochs // 2, 1e-4, seed + 2)
     row("shared", shared.save(folder / "shared.npz"), shared)
-    row("entropy-coded", shared.save(folder / "coded.npz", entropy="rans"), mt.load(str(folder / "coded.npz")))
+    for entropy in ("huffman", "rans"):
+        row(entropy, shared.save(folder / f"{entropy}.npz", entropy=entropy), mt.load(str(folder / f"{entropy}.npz")))
     rows[-1]["seconds"] = time.perf_counter() - started
     return rows
 

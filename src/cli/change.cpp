@@ -74,7 +74,7 @@ edge::LayerOverride read_layer(const std::string& text) {
 }  // namespace
 
 int convert(const Convert& o, Output to) {
-  check_model_output(o.out, o.opset);
+  check_model_output(o.out, o.write);
   auto m = open_model(o.in);
   std::vector<Spec> specs;
   if (!o.shapes.empty()) {
@@ -84,11 +84,12 @@ int convert(const Convert& o, Output to) {
   bool tflite = o.out.ends_with(".tflite");
   if (!tflite && !(o.quantize.empty() && o.calibration.empty())) throw WrongUse{"--quantize and --calibration are of .tflite files, got \"" + o.out + "\""};
   if (!tflite) {
-    tell(to, save_model(*m, o.out, o.opset, specs), "", "", "");
+    tell(to, save_model(*m, o.out, o.write, specs), "", "", "");
     return 0;
   }
   edge::TfliteSettings settings;
   settings.quantize = o.quantize;
+  settings.sparse = o.write.sparse;
   if (!o.calibration.empty()) settings.calibration = calibration_of(*m, o.calibration);
   edge::ExportReport report = [&] {
     Doing doing("writing " + o.out);
@@ -119,7 +120,7 @@ int package(const Package& o, Output to) {
 }
 
 int quantize(const Quantize& o, Output to) {
-  check_model_output(o.out, o.opset);
+  check_model_output(o.out, o.write);
   edge::QuantizationConfig c{.per_channel = !o.per_tensor, .activation_symmetric = o.symmetric_activations, .method = o.method, .optimize = o.optimize, .mode = o.mode, .skip = o.skip, .fallback = o.fallback};
   for (const std::string& layer : o.layers) c.overrides.push_back(read_layer(layer));
   try {
@@ -142,7 +143,7 @@ int quantize(const Quantize& o, Output to) {
     auto comparison = edge::compare_quantized(*m, *q, calibration());
     text = form == ".html" ? comparison.to_html() : form == ".json" ? comparison.to_json() : comparison.to_text();
   }
-  edge::ExportReport written = save_model(*q, o.out, o.opset);
+  edge::ExportReport written = save_model(*q, o.out, o.write);
   if (!o.report.empty()) write_file(o.report, std::as_bytes(std::span(text)));
   tell(to, written, "quantization", q->report().to_json(), q->report().to_text());
   return 0;
@@ -176,7 +177,7 @@ edge::PruneTarget read_target(const std::string& text) {
 }  // namespace
 
 int prune(const Prune& o, Output to) {
-  check_model_output(o.out, o.opset);
+  check_model_output(o.out, o.write);
   edge::PruneOptions options{.method = o.method, .scope = o.scope, .skip = o.skip, .seed = o.seed, .importance = o.importance, .min_channels = o.min_channels, .round_to = o.round_to};
   if (!o.pattern.empty()) read_pattern(o.pattern, options);
   if (int(o.sparsity.has_value()) + int(!o.target.empty()) + int(options.m > 0) != 1) throw WrongUse{"one of --sparsity, --target and a --pattern n:m is wanted"};
@@ -186,7 +187,7 @@ int prune(const Prune& o, Output to) {
   auto m = open_model(o.in);
   if (o.target.empty()) {
     auto p = edge::prune_model(*m, options.m ? 1 - double(options.n) / double(options.m) : *o.sparsity, options);
-    tell(to, save_model(*p, o.out, o.opset), "pruning", p->report().to_json(), p->report().to_text());
+    tell(to, save_model(*p, o.out, o.write), "pruning", p->report().to_json(), p->report().to_text());
     return 0;
   }
   edge::prune_model(*m, 0, options);                   // refuses what is wrong before the search
@@ -199,7 +200,7 @@ int prune(const Prune& o, Output to) {
     throw Failed{e.what()};
   }
   show_progress("");
-  tell(to, save_model(*p, o.out, o.opset), "pruning", p->report().to_json(), p->report().to_text());
+  tell(to, save_model(*p, o.out, o.write), "pruning", p->report().to_json(), p->report().to_text());
   return 0;
 }
 

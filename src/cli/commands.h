@@ -45,10 +45,16 @@ struct Run {
 };
 int run(const Run&, Output);
 
+struct WriteOptions {                            // of a model file
+  int opset = 0;                                 // of .onnx; 0: the exporter's default
+  std::string entropy;                           // of .npz: huffman or rans
+  bool sparse = false;                           // of .onnx and .tflite: constants with many zeros as sparse ones
+};
+
 struct Convert {
   std::string in, out, quantize, calibration;        // quantize: of .tflite files
   std::vector<std::string> shapes;
-  int opset = 0;
+  WriteOptions write;
 };
 int convert(const Convert&, Output);
 
@@ -71,7 +77,7 @@ struct Quantize {
   std::vector<std::string> skip, layers;         // layers: "head:dtype=int16,per_channel=false"
   bool per_tensor = false, symmetric_activations = false;
   std::optional<double> percentile;
-  int opset = 0;
+  WriteOptions write;
 };
 int quantize(const Quantize&, Output);
 
@@ -80,7 +86,8 @@ struct Prune {
   std::optional<double> sparsity;
   std::vector<std::string> skip;
   uint64_t seed = 0;
-  int opset = 0, min_channels = 1, round_to = 1;
+  WriteOptions write;
+  int min_channels = 1, round_to = 1;
 };
 int prune(const Prune&, Output);
 
@@ -89,7 +96,7 @@ struct Compress {
   std::vector<std::string> limits;           // "flash_kb=200" and the like, beside what `budget` says
   edge::CompressBudget budget;
   uint64_t seed = 0;
-  int opset = 0;
+  WriteOptions write;
 };
 int compress(const Compress&, Output);
 

@@ -58,7 +58,7 @@ int bench_against(const Bench& o, const Ref<nn::GraphModule>& m, const std::vect
     if (ending_of(o.file) != ending) {
       if (!files) files.emplace("bench");
       path = files->file("model" + ending);
-      save_model(*m, path, 0, specs);
+      save_model(*m, path, {}, specs);
       note = ", the model written as " + ending;
     }
     Peer peer = to.peers(name, path, inputs, threads);

@@ -48,7 +48,7 @@ edge::CompressBudget budget_of(const Compress& o) {
 }  // namespace
 
 int compress(const Compress& o, Output to) {
-  check_model_output(o.out, o.opset);
+  check_model_output(o.out, o.write);
   const edge::CompressBudget b = budget_of(o);
   auto m = open_model(o.in);
   std::vector<Tensor> samples = read_inputs(*m, {o.data});
@@ -79,7 +79,7 @@ int compress(const Compress& o, Output to) {
     throw Failed{e.what()};
   }
   show_progress("");
-  tell(to, save_model(*c.model, o.out, o.opset), "compression", c.report.to_json(), c.report.to_text());
+  tell(to, save_model(*c.model, o.out, o.write), "compression", c.report.to_json(), c.report.to_text());
   return 0;
 }
 

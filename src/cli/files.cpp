@@ -149,18 +149,25 @@ void check_output(const std::string& path, std::string_view ending) {
   if (ending_of(path) != ending) throw WrongUse{"results are written as " + std::string(ending) + ", got " + in_quotes(path)};
   check_folder(path);
 }
-void check_model_output(const std::string& path, int opset) {
+void check_model_output(const std::string& path, const WriteOptions& o) {
   std::string ending = ending_of(path);
   if (ending != ".npz" && ending != ".onnx" && ending != ".tflite") throw WrongUse{"a model is written as .npz, .onnx or .tflite, got " + in_quotes(path)};
-  if (opset && ending != ".onnx") throw WrongUse{"--opset is of .onnx files, got " + in_quotes(path)};
+  if (o.opset && ending != ".onnx") throw WrongUse{"--opset is of .onnx files, got " + in_quotes(path)};
+  if (o.sparse && ending == ".npz") throw WrongUse{"--sparse is of .onnx and .tflite files, got " + in_quotes(path) + ", which packs zeros anyhow"};
+  if (!o.entropy.empty() && ending != ".npz") throw WrongUse{"--entropy is of .npz files, got " + in_quotes(path)};
+  if (!o.entropy.empty() && o.entropy != "huffman" && o.entropy != "rans") throw WrongUse{"--entropy wants huffman or rans, got " + in_quotes(o.entropy)};
   check_folder(path);
 }
-edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, int opset, const std::vector<Spec>& specs) {
+edge::ExportReport save_model(nn::GraphModule& m, const std::string& path, const WriteOptions& w, const std::vector<Spec>& specs) {
   Doing doing("writing " + path);
-  if (ending_of(path) == ".npz") return edge::export_miniten(m, path, specs);
-  if (ending_of(path) == ".tflite") return edge::export_tflite(m, specs.empty() ? specs_for(m, {}) : specs, path);
-  OnnxExport o;
-  if (opset) o.opset = opset;
+  if (ending_of(path) == ".npz") return edge::export_miniten(m, path, specs, nullptr, {}, w.entropy.empty() ? Entropy::none : entropy_named(w.entropy));
+  if (ending_of(path) == ".tflite") {
+    edge::TfliteSettings settings;
+    settings.sparse = w.sparse;
+    return edge::export_tflite(m, specs.empty() ? specs_for(m, {}) : specs, path, settings);
+  }
+  OnnxExport o{.sparse = w.sparse};
+  if (w.opset) o.opset = w.opset;
   return edge::export_onnx(m, specs, path, o);
 }
 

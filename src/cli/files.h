@@ -9,7 +9,7 @@ namespace miniten::cli {
 Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz, .onnx or .tflite
 double& load_limit_mb();                                         // --load-limit-mb: of open_model
 size_t file_bytes(const std::string& path);
-void check_model_output(const std::string& path, int opset);     // a known ending, in a folder that is there
+void check_model_output(const std::string& path, const WriteOptions&);     // a known ending that has these options, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
 Tensor read_array(const std::string& path);                      // .npy, or .npz of one array
 std::pair<std::string, double> named_number(const std::string& text);      // of "flash_kb=200"; NaN: it is none
@@ -17,8 +17,8 @@ std::string joined(const std::vector<Spec>&);
 std::string ending_of(const std::string& path);                  // in small letters, with its dot
 edge::Device open_device(const std::string& name);               // of the table, or a .json that probe wrote
 
-// A whole model file; opset 0 is the exporter's default. specs: none keeps open sizes open.
-edge::ExportReport save_model(nn::GraphModule&, const std::string& path, int opset, const std::vector<Spec>& specs = {});
+// A whole model file. specs: none keeps open sizes open.
+edge::ExportReport save_model(nn::GraphModule&, const std::string& path, const WriteOptions&, const std::vector<Spec>& specs = {});
 
 // The inputs' specs with open sizes from "1,3,32,32" or "name=1,3,32,32", the others 1.
 std::vector<Spec> specs_for(const nn::GraphModule&, const std::vector<std::string>& shapes);

@@ -17,10 +17,12 @@ void Program::file(std::string& to, const char* name, const char* what) {
   if (!last().get_option_no_throw("--load-limit-mb"))
     last().add_option("--load-limit-mb", load_limit_mb(), "Refuse a file that needs more memory to be read")->check(CLI::Range(1e-3, 1e9))->capture_default_str();
 }
-void Program::in_out(std::string& in, std::string& out, int& opset) {
+void Program::in_out(std::string& in, std::string& out, WriteOptions& write) {
   file(in, "IN", "Model to read: .npz, .onnx or .tflite");
   last().add_option("OUT", out, "Model to write: .npz, .onnx or .tflite")->required();
-  last().add_option("--opset", opset, "Opset of an .onnx OUT")->check(positive());
+  last().add_option("--opset", write.opset, "Opset of an .onnx OUT")->check(positive());
+  last().add_flag("--sparse", write.sparse, "Of an .onnx or .tflite OUT: weights with many zeros as sparse ones, where that is smaller");
+  one_of(last().add_option("--entropy", write.entropy, "Of an .npz OUT: huffman or rans, frequent values of shared weights take fewer bits"), "huffman rans");
 }
 void Program::shape(std::vector<std::string>& to) {
   last().add_option("--shape", to, "Sizes of an input: 1,3,224,224 or name=1,3,224,224; open sizes are 1")->allow_extra_args(false);
@@ -109,7 +111,7 @@ void Program::models() {
     Convert& o = add<Convert>("convert", "Write a model in another format",
                               "Examples:\n  miniten convert model.onnx model.npz\n  miniten convert model.npz model.onnx --opset 17 --shape 1,3,224,224\n"
                               "  miniten convert model.npz int8.tflite --quantize int8 --calibration samples.npy", convert);
-    in_out(o.in, o.out, o.opset);
+    in_out(o.in, o.out, o.write);
     one_of(last().add_option("--quantize", o.quantize, "Of a .tflite OUT: int8, int16x8, dynamic or float16"), "int8 int16x8 dynamic float16");
     last().add_option("--calibration", o.calibration, "Samples along the first axis: .npy, or .npz by the inputs' names");
     shape(o.shapes);
@@ -150,7 +152,7 @@ void Program::models() {
                                 "  miniten quantize model.npz mixed.npz --calibration d.npz --layer head:dtype=int16 --layer 'conv2d:per_channel=false'\n"
                                 "  miniten quantize model.npz fast.npz --calibration d.npz --fallback auto\n"
                                 "  miniten quantize model.onnx int8.npz --calibration d.npz --report layers.html", quantize);
-    in_out(o.in, o.out, o.opset);
+    in_out(o.in, o.out, o.write);
     one_of(last().add_option("--dtype", o.dtype, "Of the weights")->capture_default_str(), "int8 int16 int16x8");
     last().add_option("--calibration", o.calibration, "Samples along the first axis: .npy, or .npz by the inputs' names");
     one_of(last().add_option("--method", o.method, "How ranges follow from data: minmax, moving_average, percentile, entropy, mse or auto")->capture_default_str(),
@@ -171,7 +173,7 @@ void Program::models() {
                           "Examples:\n  miniten prune model.onnx sparse.npz --sparsity 0.8\n  miniten prune model.npz sparse.npz --sparsity 0.5 --scope layer --skip head\n"
                           "  miniten prune model.npz half.npz --method structured --target macs=0.5\n"
                           "  miniten prune model.npz sparse.npz --pattern 2:4", prune);
-    in_out(o.in, o.out, o.opset);
+    in_out(o.in, o.out, o.write);
     last().add_option("--sparsity", o.sparsity, "Share of zeros, from 0 to below 1; of channels with --method structured");
     one_of(last().add_option("--target", o.target, "The least sparsity that reaches macs=0.5 (a share), latency_ms=8 (here, one thread) or flash_kb=200 (the file)"), "macs= latency_ms= flash_kb=");
     one_of(last().add_option("--pattern", o.pattern, "2:4: two of four inputs in a row stay; 4x1: blocks of rows x columns go or stay together"), "1:4 2:4 4x1 8x1");
@@ -189,7 +191,7 @@ void Program::models() {
                                 "original's. Numbers, as float --targets, score by R2. Exit code 1 where no recipe meets the budget.\n\n"
                                 "Examples:\n  miniten compress model.onnx small.npz --data x.npy --targets y.npy --budget flash_kb=64 max_drop=0.02\n"
                                 "  miniten compress model.npz small.npz --data x.npy --ram-kb 32 --latency-ms 2 --journal search.jsonl", compress);
-    in_out(o.in, o.out, o.opset);
+    in_out(o.in, o.out, o.write);
     last().add_option("--data", o.data, "Samples along the first axis: .npy, or .npz by the inputs' names")->required();
     last().add_option("--targets", o.targets, "What is right for each: .npy of classes or of numbers");
     for (auto [option, to, what] : {std::tuple{"--flash-kb", &o.budget.flash_kb, "Of the file"}, {"--ram-kb", &o.budget.ram_kb, "Input and activations"},

@@ -33,7 +33,7 @@ struct Program {
 
   // ---- options that many commands have ----
   void file(std::string& to, const char* name = "FILE", const char* what = "Model: .npz, .onnx or .tflite");
-  void in_out(std::string& in, std::string& out, int& opset);
+  void in_out(std::string& in, std::string& out, WriteOptions& write);
   void shape(std::vector<std::string>& to);
   void input(std::vector<std::string>& to);
   void threads(int& to);

@@ -23,10 +23,6 @@ Tensor floats(const char* op, nb::handle o) {
   return wide;
 }
 
-bool coded(const std::optional<std::string>& entropy) {
-  if (entropy && *entropy != "rans") throw Error(ErrorKind::value, "save", "entropy None or \"rans\"", "\"" + *entropy + "\"");
-  return entropy.has_value();
-}
 void bind_sharing(nb::module_& m) {
   m.def("kmeans_1d", [](nb::object values, int64_t k) {
           Tensor t = floats("kmeans_1d", values);
@@ -50,9 +46,9 @@ void bind_sharing(nb::module_& m) {
         return d;
       }, nb::sig("def centroids(self) -> dict[str, Tensor]"), "Distinct values, ascending, by the weight's name.")
       .def("report", &S::report).def("compression_ratio", &S::compression_ratio, "The file of the model given over this one's.")
-      .def("size_bytes", [](const S& self, std::optional<std::string> entropy) { return self.size_bytes(coded(entropy)); }, "entropy"_a = nb::none(), "Of the file that save writes.")
-      .def("save", [](const S& self, nb::object path, std::optional<std::string> entropy) { return self.save(path_of(path), coded(entropy)); }, "path"_a, "entropy"_a = nb::none(),
-           nb::sig("def save(self, path: str | os.PathLike[str], entropy: str | None = None) -> int"), "-> bytes. entropy 'rans': frequent values take fewer bits.")
+      .def("size_bytes", [](const S& self, std::optional<std::string> entropy) { return self.size_bytes(entropy_of(entropy)); }, "entropy"_a = nb::none(), "Of the file that save writes.")
+      .def("save", [](const S& self, nb::object path, std::optional<std::string> entropy) { return self.save(path_of(path), entropy_of(entropy)); }, "path"_a, "entropy"_a = nb::none(),
+           nb::sig("def save(self, path: str | os.PathLike[str], entropy: str | None = None) -> int"), "-> bytes. entropy 'huffman' or 'rans': frequent values take fewer bits.")
       .def("packed", &S::packed, "The same model whose weights stay indices of a byte in memory; a layer's are decoded into scratch when it runs.")
       .def_static("load", [](nb::object path) { return S::load(path_of(path)); }, "path"_a, nb::sig("def load(path: str | os.PathLike[str]) -> SharedModel"))
       .def("__deepcopy__", [](const S& self, nb::dict) { return self.clone(); }, "memo"_a, nb::sig("def __deepcopy__(self, memo: dict) -> SharedModel"));

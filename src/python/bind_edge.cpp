@@ -209,9 +209,9 @@ nb::object load_any(nb::handle source, nb::handle optimizer, double max_memory_m
   return nb::cast(m);
 }
 
-edge::ExportReport write_native(nn::Module& m, nb::handle path, nb::handle optimizer, nb::handle shape, nb::handle dtypes, const std::map<std::string, std::string>& metadata = {}) {
+edge::ExportReport write_native(nn::Module& m, nb::handle path, nb::handle optimizer, nb::handle shape, nb::handle dtypes, const std::map<std::string, std::string>& metadata = {}, Entropy entropy = Entropy::none) {
   const optim::Optimizer* o = optimizer.is_none() ? nullptr : &nb::cast<const optim::Optimizer&>(optimizer);
-  return edge::export_miniten(m, path_of(path), specs_of("export_miniten", shape, dtypes).specs, o, metadata);
+  return edge::export_miniten(m, path_of(path), specs_of("export_miniten", shape, dtypes).specs, o, metadata, entropy);
 }
 // What goes into a file beside the model, as text. A History is what fit gives: epochs and, by name, their values.
 std::map<std::string, std::string> notes_of(nb::handle labels, nb::handle history, nb::handle metadata) {
@@ -411,12 +411,12 @@ void bind_export(nb::module_& m) {
   ModuleSlots<T>::dict_offset = nb::cast<Py_ssize_t>(t.attr("__dictoffset__"));
   t.def("forward", [](T& self, nb::args args) { return single_or_tuple(self.T::forward(module_inputs(self, args))); }, nb::sig("def forward(self, *inputs: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
       .def("reset", &T::reset, "Variables as the file has them.");
-  m.def("export_miniten", [](nn::ModuleRef model, nb::object output_path, bool include_optimizer, nb::object optimizer, nb::object input_shape, nb::object input_dtypes, nb::object labels, nb::object history, nb::object metadata) {
+  m.def("export_miniten", [](nn::ModuleRef model, nb::object output_path, bool include_optimizer, nb::object optimizer, nb::object input_shape, nb::object input_dtypes, nb::object labels, nb::object history, nb::object metadata, std::optional<std::string> entropy) {
           if (include_optimizer && optimizer.is_none()) throw Error(ErrorKind::value, "export_miniten", "the optimizer to include", "none", "pass optimizer=");
-          return write_native(*model, output_path, optimizer, input_shape, input_dtypes, notes_of(labels, history, metadata));
+          return write_native(*model, output_path, optimizer, input_shape, input_dtypes, notes_of(labels, history, metadata), entropy_of(entropy));
         }, "model"_a, "output_path"_a, "include_optimizer"_a = false, "optimizer"_a = nb::none(), "input_shape"_a = nb::none(), "input_dtypes"_a = nb::none(),
-        nb::kw_only(), "labels"_a = nb::none(), "history"_a = nb::none(), "metadata"_a = nb::none(),
-        "Writes MiniTen's own file, a .npz that NumPy reads. labels: names of the classes; history: what fit gave; metadata: text by text.");
+        nb::kw_only(), "labels"_a = nb::none(), "history"_a = nb::none(), "metadata"_a = nb::none(), "entropy"_a = nb::none(),
+        "Writes MiniTen's own file, a .npz that NumPy reads. entropy 'huffman' or 'rans': frequent values of shared weights take fewer bits. labels: names of the classes; history: what fit gave; metadata: text by text.");
   m.def("load_miniten", [](nb::object source, nb::object optimizer, double max_memory_mb) { return load_any(source, optimizer, max_memory_mb); }, "source"_a, "optimizer"_a = nb::none(),
         nb::kw_only(), "max_memory_mb"_a = default_max_memory_mb,
         nb::sig("def load_miniten(source: str | os.PathLike[str] | bytes, optimizer: Optimizer | None = None, *, max_memory_mb: float = 4096) -> GraphModule"),

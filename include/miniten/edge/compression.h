@@ -1,5 +1,6 @@
 #pragma once
 #include "miniten/edge/pruning.h"
+#include "miniten/interchange/native.h"
 #include "miniten/optim/optimizer.h"
 
 namespace miniten::edge {
@@ -46,10 +47,9 @@ class SharedModel : public nn::GraphModule {
   std::vector<std::pair<std::string, Tensor>> centroids() const;
   ShareReport report() const;            // with the bytes of now
   double compression_ratio() const;      // given_bytes over bytes
-  // entropy: indices by their frequencies (rANS) instead of as equal numbers of bits.
-  size_t size_bytes(bool entropy = false) const;
+  size_t size_bytes(Entropy = Entropy::none) const;
   NativeFile file() const;
-  size_t save(const std::string& path, bool entropy = false) const;
+  size_t save(const std::string& path, Entropy = Entropy::none) const;
   static Ref<SharedModel> from_file(const NativeFile&);
   static Ref<SharedModel> load(const std::string& path);
   Ref<SharedModel> clone() const;        // shares nothing

@@ -91,7 +91,7 @@ nn::ModuleRef load_tflite(std::span<const std::byte>, const TfliteOptions& = {})
 // of another model. metadata: added to the graph's own; "labels" is a JSON list of the classes' names, "history" a JSON object of what
 // training measured.
 ExportReport export_miniten(nn::Module& model, const std::string& path, const std::vector<Spec>& inputs = {}, const optim::Optimizer* = nullptr,
-                            const std::map<std::string, std::string>& metadata = {});
+                            const std::map<std::string, std::string>& metadata = {}, Entropy = Entropy::none);
 std::vector<std::string> labels_of(const Graph&);        // of its metadata; none: empty
 // The model as what it was: GraphModule, QuantizedModel or PrunedModel, in eval mode. optimizer_state: filled where the file
 // holds one, in the order of the model's parameters(), ready for load_state_dict.

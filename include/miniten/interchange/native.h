@@ -11,12 +11,16 @@ namespace miniten {
 // stored as its values inside the mask alone; one with a codebook as indices of a few bits. What has a mask or a codebook
 // is deflated.
 struct NamedTensor { std::string name; Tensor tensor; };
+// Indices into codebooks by their frequencies, where that is smaller: as Huffman codes, a bit or more each, or as a stream of a
+// range coder (rANS), fractions of a bit.
+enum class Entropy { none, huffman, rans };
+Entropy entropy_named(std::string_view);         // "huffman" or "rans"; throws for others
 struct NativeFile {
   Graph graph;                                   // may be empty (a state_dict file)
   bool has_graph = false;
   std::string kind;                              // "module", "graph", "quantized", "pruned", "state_dict", "tensor"
   std::string extra;                             // JSON of the room that wrote it
-  bool entropy = false;                          // of save: indices into codebooks as a rANS stream of their frequencies, where that is smaller
+  Entropy entropy = Entropy::none;               // of save
   std::vector<NamedTensor> tensors;              // beyond the graph's constants: optimizer state and the like
 };
 size_t save_native(const NativeFile&, const std::string& path);           // atomic: temporary name, then rename; -> bytes

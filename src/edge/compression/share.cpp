@@ -230,12 +230,12 @@ NativeFile SharedModel::file() const {
   f.extra = extra.dump();
   return f;
 }
-size_t SharedModel::size_bytes(bool entropy) const {
+size_t SharedModel::size_bytes(Entropy entropy) const {
   NativeFile f = file();
   f.entropy = entropy;
   return native_bytes(f).size();
 }
-size_t SharedModel::save(const std::string& path, bool entropy) const {
+size_t SharedModel::save(const std::string& path, Entropy entropy) const {
   NativeFile f = file();
   f.entropy = entropy;
   return save_native(f, path);

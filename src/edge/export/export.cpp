@@ -276,7 +276,7 @@ std::vector<std::string> labels_of(const Graph& g) {
   return labels;
 }
 
-ExportReport export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer, const std::map<std::string, std::string>& metadata) {
+ExportReport export_miniten(nn::Module& m, const std::string& path, const std::vector<Spec>& inputs, const optim::Optimizer* optimizer, const std::map<std::string, std::string>& metadata, Entropy entropy) {
   NativeFile f;
   Ref<nn::GraphModule> copy;
   auto* module = dynamic_cast<nn::GraphModule*>(&m);
@@ -296,6 +296,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
   }
   if (optimizer) add_optimizer(f, m, *optimizer);
   for (auto& [name, text] : metadata) f.graph.metadata[name] = text;
+  f.entropy = entropy;
   std::vector<std::byte> bytes = native_bytes(f);
   ExportReport r{.path = path, .bytes = bytes.size(), .nodes = int(f.graph.nodes.size())};
   check_file("export_miniten", f.graph, load_native(bytes).graph, r);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "interchange/json_text.h"
 #include "interchange/limits.h"
+#include "interchange/native/entropy.h"
 #include "interchange/native/sparse.h"
 #include "interchange/native/zip.h"
 
@@ -33,8 +34,10 @@ Spec spec_of(const json& j) {
   return s;
 }
 
+const char* const coders[] = {"", "huffman", "rans"};         // what "packed" says of coded indices
+
 struct Writer {
-  bool entropy = false;
+  Entropy entropy = Entropy::none;
   std::vector<ZipMember> members;
   std::vector<std::pair<Tensor, std::string>> stored;
   // The member that holds a tensor; one for tensors that share memory. Dense weights do not
@@ -78,17 +81,18 @@ json graph_json(const Graph& g, Writer& w) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
     auto packed = v.constant && v.codebook ? pack_indices(v.constant, v.codebook, v.mask) : std::nullopt;
-    auto coded = packed && w.entropy ? code_indices(v.constant, v.codebook) : std::nullopt;
-    if (coded && coded->numel() < packed->numel() + (v.mask ? v.mask.numel() / 8 : 0)) {
+    auto coded = packed ? code_indices(v.constant, v.codebook, w.entropy) : std::nullopt;
+    bool is_coded = coded && coded->numel() < packed->numel() + (v.mask ? v.mask.numel() / 8 : 0);
+    if (is_coded) {
       packed = coded;
-      j["packed"] = "rans";
+      j["packed"] = coders[int(w.entropy)];
     } else if (packed) j["packed"] = "indices";
     else if (v.constant && v.mask && (packed = pack_values(v.constant, v.mask))) j["packed"] = true;
     if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, v.mask || v.codebook);
     if (v.trainable) j["trainable"] = true;
     if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
-      bool is_told = (!packed || j["packed"] == "rans") && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
+      bool is_told = (!packed || is_coded) && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
       j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask", true));
     }
     if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
@@ -131,12 +135,15 @@ void read_packed(const json& v, const Reader& r, std::map<std::string, Tensor>& 
     if (!book) book = r.get(v["codebook"].get<std::string>(), nullptr);
     value.codebook = book;
   }
-  bool indices = v.contains("packed") && v["packed"] == "indices", coded = v.contains("packed") && v["packed"] == "rans";
-  bool packed = value.mask && !indices && !coded && v.value("packed", false);
-  if (coded) {
-    value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec);
+  std::string form = v.contains("packed") && v["packed"].is_string() ? v["packed"].get<std::string>() : "";
+  Entropy entropy = form == coders[1] ? Entropy::huffman : form == coders[2] ? Entropy::rans : Entropy::none;
+  if (!form.empty() && form != "indices" && entropy == Entropy::none)
+    throw Error(ErrorKind::unsupported, "native", "weights packed as indices, huffman or rans", "\"" + form + "\"", "update MiniTen");
+  bool packed = value.mask && form.empty() && v.value("packed", false);
+  if (entropy != Entropy::none) {
+    value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec, entropy);
     if (is_told) value.mask = nonzero_mask(value.constant);
-  } else if (indices) value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
+  } else if (form == "indices") value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
   else if (v.contains("array")) {
     Spec stored = packed ? Spec{value.spec.dtype, {kept_by(value.mask)}} : value.spec;
     value.constant = r.get(v["array"].get<std::string>(), &stored);
@@ -193,6 +200,11 @@ Graph graph_of(const json& j, const Reader& r, int depth = 0) {
 }
 
 }  // namespace
+
+Entropy entropy_named(std::string_view name) {
+  for (int e = 1; e < 3; ++e) if (name == coders[e]) return Entropy(e);
+  throw Error(ErrorKind::value, "save", "entropy huffman or rans", "\"" + std::string(name) + "\"");
+}
 
 std::vector<std::byte> native_bytes(const NativeFile& f) {
   Writer w;

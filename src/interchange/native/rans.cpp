@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "interchange/native/sparse.h"
+#include "interchange/native/entropy.h"
 
 // Range asymmetric numeral systems (Duda 2013) with the frequencies of the whole tensor: a state in [low, low << 8), bytes
 // where it would leave. Stored: the codebook's frequencies (uint16, their sum is 2^scale), the state, the bytes.
@@ -8,10 +8,9 @@ namespace miniten {
 namespace {
 constexpr int scale = 14;
 constexpr uint32_t total = 1u << scale, low = 1u << 23;
-constexpr int64_t most = 1 << 14;                              // elements a byte may stand for: a file's length bounds what it unpacks to
 
 // Frequencies that sum to `total`, at least 1 where a count is: rounded down, the rest to those that lose most by it.
-std::vector<uint32_t> frequencies(const std::vector<uint64_t>& count, uint64_t all) {
+std::vector<uint32_t> frequencies(std::span<const uint64_t> count, uint64_t all) {
   std::vector<uint32_t> f(count.size(), 0);
   int64_t left = total;
   for (size_t s = 0; s < count.size(); ++s)
@@ -31,21 +30,9 @@ std::vector<uint32_t> starts_of(const std::vector<uint32_t>& f) {
   for (size_t s = 0; s < f.size(); ++s) start[s + 1] = start[s] + f[s];
   return start;
 }
-}  // namespace
 
-std::optional<Tensor> code_indices(const Tensor& t, const Tensor& codebook) {
-  if (t.dtype() != DType::f32 || codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1 || codebook.numel() > 4096 || !t.numel()) return {};
-  auto values = t.to_vector<float>(), book = codebook.to_vector<float>();
-  if (!std::is_sorted(book.begin(), book.end())) return {};
-  std::vector<uint16_t> symbols(values.size());
-  std::vector<uint64_t> count(book.size(), 0);
-  for (size_t i = 0; i < values.size(); ++i) {
-    auto place = std::lower_bound(book.begin(), book.end(), values[i]);
-    if (place == book.end() || *place != values[i]) return {};
-    symbols[i] = uint16_t(place - book.begin());
-    ++count[symbols[i]];
-  }
-  std::vector<uint32_t> f = frequencies(count, values.size()), start = starts_of(f);
+std::vector<uint8_t> code(std::span<const uint16_t> symbols, std::span<const uint64_t> count) {
+  std::vector<uint32_t> f = frequencies(count, symbols.size()), start = starts_of(f);
   std::vector<uint8_t> bytes;                                  // last first
   uint32_t x = low;
   for (size_t i = symbols.size(); i-- > 0;) {
@@ -58,18 +45,13 @@ std::optional<Tensor> code_indices(const Tensor& t, const Tensor& codebook) {
     bytes.push_back(uint8_t(f[s] >> 8));
     bytes.push_back(uint8_t(f[s]));
   }
-  if (t.numel() > most * int64_t(bytes.size())) return {};
-  return Tensor::of<uint8_t>({int64_t(bytes.size())}, std::vector<uint8_t>(bytes.rbegin(), bytes.rend()));
+  std::reverse(bytes.begin(), bytes.end());
+  return bytes;
 }
 
-Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Spec& spec) {
-  auto refuse = [](std::string want, std::string got) { throw Error(ErrorKind::value, "native", std::move(want), std::move(got), "the file may be damaged"); };
-  if (codebook.dtype() != DType::f32 || codebook.rank() != 1 || codebook.numel() < 1 || codebook.numel() > 4096 || spec.dtype != DType::f32 || !spec.shape.is_static())
-    refuse("a codebook of float32 for " + spec.text(), codebook.spec().text());
-  auto book = codebook.to_vector<float>();
-  size_t header = 2 * book.size() + 4;
-  if (coded.dtype() != DType::u8 || coded.rank() != 1 || size_t(coded.numel()) < header || spec.shape.count() > most * coded.numel()) refuse("coded indices", coded.spec().text());
-  const uint8_t *at = coded.view().as<uint8_t>(), *end = at + coded.numel();
+void decode(std::span<const uint8_t> coded, std::span<const float> book, std::span<float> to) {
+  if (coded.size() < 2 * book.size() + 4) refuse_coded("frequencies of " + std::to_string(book.size()) + " values", std::to_string(coded.size()) + " bytes");
+  const uint8_t *at = coded.data(), *end = at + coded.size();
   std::vector<uint32_t> f(book.size());
   uint64_t sum = 0;
   for (uint32_t& one : f) {
@@ -77,25 +59,25 @@ Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Spec& s
     sum += one;
     at += 2;
   }
-  if (sum != total) refuse("frequencies of sum " + std::to_string(total), std::to_string(sum));
+  if (sum != total) refuse_coded("frequencies of sum " + std::to_string(total), std::to_string(sum));
   std::vector<uint32_t> start = starts_of(f);
   std::vector<uint16_t> symbol_at(total);
   for (size_t s = 0; s < f.size(); ++s) std::fill_n(symbol_at.begin() + start[s], f[s], uint16_t(s));
   uint32_t x = 0;
   for (int b = 0; b < 4; ++b) x |= uint32_t(*at++) << (8 * b);
-  Tensor t = Tensor::empty(spec);
-  float* to = t.view().f32();
-  for (int64_t i = 0, n = spec.shape.count(); i < n; ++i) {
+  for (float& v : to) {
     uint32_t slot = x & (total - 1), s = symbol_at[slot];
-    to[i] = book[s];
+    v = book[s];
     x = f[s] * (x >> scale) + slot - start[s];
     while (x < low) {
-      if (at == end) refuse("as many coded indices as " + spec.text() + " has", "fewer");
+      if (at == end) refuse_coded(std::to_string(to.size()) + " coded indices", "fewer");
       x = x << 8 | *at++;
     }
   }
-  if (x != low || at != end) refuse("coded indices of " + spec.text(), "others");
-  return t;
+  if (x != low || at != end) refuse_coded(std::to_string(to.size()) + " coded indices", "others");
 }
+}  // namespace
+
+const EntropyCoder rans_coder{code, decode, 1 << 14};
 
 }  // namespace miniten

