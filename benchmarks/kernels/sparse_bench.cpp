@@ -44,6 +44,25 @@ void singles(benchmark::State& state, int64_t m, int64_t k, int64_t n, int perce
   count_flops(state, 2.0 * double(m * k * n));
 }
 
+void single_bytes(benchmark::State& state, int64_t m, int64_t k, int64_t n, int percent) {
+  std::vector<int8_t, LineAllocator<int8_t>> a(size_t(m * k + 16), 5), b(size_t(k * n)), c(size_t(m * n));
+  for (int64_t i = 0; i < k * n; ++i) b[size_t(i)] = gone(i, percent) ? int8_t(0) : int8_t(i * 7919 % 251 - 125);
+  std::vector<std::byte, LineAllocator<std::byte>> panels(qgemm_packed_bytes(1, k, n));
+  qgemm_pack(b.data(), 1, k, n, 0, n, 1, panels.data());
+  const std::byte* of = panels.data() + (n + 15) / 16 * 64;
+  std::vector<std::byte, LineAllocator<std::byte>> packed(csr_packed_bytes(n, csr_qcount(of, n, (k + 3) / 4)));
+  csr_qpack(of, n, (k + 3) / 4, packed.data());
+  const QGemmShape s{.cols = m, .n = n, .a_col = k, .c_col = n, .segment = k};
+  const std::vector<float> multiplier(size_t(n), 0.0013f);
+  QEpilogue e;
+  e.multiplier = multiplier.data(), e.x_zero = 3;
+  for (auto _ : state) {
+    csr_qgemm(s, a.data(), reinterpret_cast<const int32_t*>(panels.data()), packed.data(), c.data(), e);
+    benchmark::ClobberMemory();
+  }
+  count_flops(state, 2.0 * double(m * k * n));
+}
+
 void bytes(benchmark::State& state, int64_t m, int64_t k, int64_t n, int percent) {
   std::vector<int8_t, LineAllocator<int8_t>> a(size_t(m * k + 16), 5), b(size_t(k * n)), c(size_t(m * n));
   for (int64_t i = 0; i < k * n; ++i) b[size_t(i)] = gone(i / n / 4 * ((n + 15) / 16) + i % n / 16, percent) ? int8_t(0) : int8_t(i * 7919 % 251 - 125);
@@ -70,6 +89,7 @@ const bool registered = [] {
       const std::string kind = percent ? "sparse" + std::to_string(percent) : "dense";
       on_every_isa("sparse/f32/" + std::string(c.name) + "/" + kind, [=](benchmark::State& s) { floats(s, c.m, c.k, c.n, percent); });
       if (percent) on_every_isa("sparse/f32/" + std::string(c.name) + "/single" + std::to_string(percent), [=](benchmark::State& s) { singles(s, c.m, c.k, c.n, percent); });
+      if (percent && c.m > 1) on_every_isa("sparse/int8/" + std::string(c.name) + "/single" + std::to_string(percent), [=](benchmark::State& s) { single_bytes(s, c.m, c.k, c.n, percent); });
       on_every_isa("sparse/int8/" + std::string(c.name) + "/" + kind, [=](benchmark::State& s) { bytes(s, c.m, c.k, c.n, percent); });
     }
   return true;

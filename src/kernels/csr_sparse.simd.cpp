@@ -1,5 +1,6 @@
 #include "kernels/ftable.h"
 #include "kernels/simd-inl.h"
+#include "kernels/sparse-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -7,19 +8,6 @@ namespace {
 constexpr int kGroup = 16;                     // columns that leave together
 constexpr int kPixels = 4 * kLanes;            // at most side by side
 constexpr int64_t kFloats = 16384;             // of A, transposed, on the stack
-
-struct Columns {
-  const int32_t *begin, *row;
-  const float* value;
-  Columns(const std::byte* packed, int64_t first) {
-    const auto* header = reinterpret_cast<const int32_t*>(packed);
-    const int64_t n = header[0];
-    begin = header + 1;
-    row = begin + n + 1;
-    value = reinterpret_cast<const float*>(row + begin[n]);
-    begin += first;
-  }
-};
 
 MINITEN_INLINE float multiply_add(float a, float b, float c) {
 #if defined(__FMA__) || (defined(__aarch64__) && !MINITEN_SCALAR)
@@ -30,7 +18,7 @@ MINITEN_INLINE float multiply_add(float a, float b, float c) {
 }
 
 // One pixel: some columns at a time, so that their sums hide each other's latency.
-void one_pixel(const float* a, int64_t a_k, const Columns& w, int64_t n, const Epilogue& e, float* c) {
+void one_pixel(const float* a, int64_t a_k, const CsrColumns& w, int64_t n, const Epilogue& e, float* c) {
   constexpr int kTogether = 4;
   for (int64_t j = 0; j < n; j += kTogether) {
     const int many = n - j < kTogether ? (int)(n - j) : kTogether;
@@ -59,13 +47,28 @@ void one_pixel(const float* a, int64_t a_k, const Columns& w, int64_t n, const E
   }
 }
 
-// One column for NV vectors of pixels.
+// One column for NV vectors of pixels. Two sums of each hide more of their latency where the order is free.
 template <int NV>
-void one_column(const float* x, int64_t x_row, const int32_t* row, const float* value, int64_t count, float bias, float* to) {
+void one_column(const float* x, int64_t x_row, const int32_t* row, const float* value, int64_t count, float bias, bool exact, float* to) {
   V acc[NV];
   MINITEN_UNROLL(4)
   for (int v = 0; v < NV; ++v) acc[v] = set(bias);
-  for (int64_t i = 0; i < count; ++i) {
+  int64_t i = 0;
+  if (exact) {
+    V other[NV] = {};
+    for (; i + 2 <= count; i += 2) {
+      const V w = set(value[i]), u = set(value[i + 1]);
+      const float *from = x + row[i] * x_row, *next = x + row[i + 1] * x_row;
+      MINITEN_UNROLL(4)
+      for (int v = 0; v < NV; ++v) {
+        acc[v] = fma(load(from + v * kLanes), w, acc[v]);
+        other[v] = fma(load(next + v * kLanes), u, other[v]);
+      }
+    }
+    MINITEN_UNROLL(4)
+    for (int v = 0; v < NV; ++v) acc[v] += other[v];
+  }
+  for (; i < count; ++i) {
     const V w = set(value[i]);
     const float* from = x + row[i] * x_row;
     MINITEN_UNROLL(4)
@@ -77,9 +80,21 @@ void one_column(const float* x, int64_t x_row, const int32_t* row, const float* 
 
 }  // namespace
 
+void csr_columns(const float* x, int vectors, const int32_t* begin, const int32_t* row, const float* value, int64_t n, const float* bias, bool exact, float* to) {
+  const int64_t width = vectors * kLanes;
+  for (int64_t j = 0; j < n; ++j, to += width) {
+    const int32_t at = begin[j];
+    const int64_t count = begin[j + 1] - at;
+    const float start = bias ? bias[j] : 0;
+    vectors == 4 ? one_column<4>(x, width, row + at, value + at, count, start, exact, to)
+    : vectors == 2 ? one_column<2>(x, width, row + at, value + at, count, start, exact, to)
+                   : one_column<1>(x, width, row + at, value + at, count, start, exact, to);
+  }
+}
+
 void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e) {
   if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
-  const Columns w(packed, first);
+  const CsrColumns w(packed, first);
   const int64_t k = s.segment;
   int64_t vectors = kFloats / (k < 1 ? 1 : k) / kLanes;
   vectors = vectors >= 4 ? 4 : vectors >= 2 ? 2 : 1;
@@ -106,15 +121,7 @@ void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64
           for (int64_t p = 0; p < many; ++p) x[i * width + p] = from[p * s.a_col + i * s.a_k];
       for (int64_t j = 0; j < s.n; j += kGroup) {
         const int64_t group = s.n - j < kGroup ? s.n - j : kGroup;
-        for (int64_t g = 0; g < group; ++g) {
-          const int32_t at = w.begin[j + g];
-          const int64_t count = w.begin[j + g + 1] - at;
-          const float bias = e.bias ? e.bias[j + g] : 0;
-          float* column = columns + g * width;
-          vectors == 4 ? one_column<4>(x, width, w.row + at, w.value + at, count, bias, column)
-          : vectors == 2 ? one_column<2>(x, width, w.row + at, w.value + at, count, bias, column)
-                         : one_column<1>(x, width, w.row + at, w.value + at, count, bias, column);
-        }
+        csr_columns(x, (int)vectors, w.begin + j, w.row, w.value, group, e.bias ? e.bias + j : nullptr, false, columns);
         MINITEN_TARGET::transpose(columns, width, pixels, kGroup, many, group);
         for (int64_t p = 0; p < many; ++p)
           for_lanes(group, [&](int64_t i, int64_t m) {

@@ -1,5 +1,6 @@
 #include "kernels/qfinish-inl.h"
 #include "kernels/qtable.h"
+#include "kernels/turn-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -20,9 +21,6 @@ constexpr int kRows = 6, kVectors = 4;
 constexpr int kOneRowVectors = 4;                // of a lone row: enough sums in flight to hide their latency
 #if defined(__AVX512VNNI__)
 constexpr int64_t kTurnedColumns = 64;  // fewer are not worth it
-constexpr bool kTurns = true;  // signed bytes may be flipped once for all columns: the units of the products have no time for it
-#else
-constexpr bool kTurns = false;
 #endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
@@ -133,8 +131,9 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
 #if defined(__ARM_FEATURE_MATMUL_INT8)
   if constexpr (1 < MR) return accumulate_pairs(t, acc);
 #endif
-  if constexpr (kTurns)
-    if (!t.flips) return add_products<false>(t, acc);
+#if defined(__AVX512VNNI__)
+  if (!t.flips) return add_products<false>(t, acc);
+#endif
   add_products<true>(t, acc);
 }
 
@@ -205,8 +204,7 @@ void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t stride, uint8
     for (int64_t o = 0; o < t.outer; ++o)
       for (int64_t i = 0; i < t.inner; ++i, at += segment) {
         const uint8_t* from = a + r * t.a_col + o * t.outer_stride + i * t.inner_stride;
-        for (int64_t k = 0; k < segment; k += kWide)
-          store_wide(at + k, load_wide(from + k, segment - k, from + segment) ^ (W)t.flip, segment - k);
+        turn_bytes(from, segment, (W)t.flip, at);
       }
   }
 }
@@ -225,7 +223,7 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
   t.inner_stride = s.inner_stride;
   t.groups = (s.segment + 3) / 4;
   t.flip = flip_of(x_signed);
-  t.flips = x_signed || !kTurns;
+  t.flips = x_signed;
   t.correction = x_zero + shift_of(x_signed);
   t.b_panel = t.outer * t.inner * t.groups * kPanel * 4;
   const auto* a = static_cast<const uint8_t*>(data);

@@ -22,6 +22,10 @@
   X(qdepthwise, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, void* y, const QEpilogue& e))     \
   X(qdepthwise_f32, void, (const QDepthwiseShape& shape, const void* x, const int8_t* w, float* y, const QEpilogueF32& e))
 #define MINITEN_PLAIN_KERNELS(X)                                                                                          \
+  X(csr_qgemm, void,                                                                                                   \
+    (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e)) \
+  X(csr_qgemm_f32, void,                                                                                               \
+    (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, float* c, const QEpilogueF32& e)) \
   X(quantize, void, (const float* x, void* q, int64_t n, float scale, int32_t zero, int32_t lo, int32_t hi))           \
   X(dequantize, void, (const void* q, float* x, int64_t n, float scale, int32_t zero, bool is_signed))                 \
   X(requantize, void, (const void* x, void* y, int64_t n, const QRequantizeParams& p))                                 \

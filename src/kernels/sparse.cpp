@@ -81,6 +81,42 @@ void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64
   ftable().csr_gemm(s, a, packed, first, c, e);
 }
 
+// f(column, row, weight), column by column.
+template <class F>
+static void each_weight(const std::byte* panels, int64_t n, int64_t steps, F f) {
+  const auto* w = reinterpret_cast<const int8_t*>(panels);
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t k = 0; k < 4 * steps; ++k) f(j, k, w[(j / 16 * steps + k / 4) * kStep + j % 16 * 4 + k % 4]);
+}
+int64_t csr_qcount(const std::byte* panels, int64_t n, int64_t steps) {
+  int64_t all = 0, own = 0, column = 0, most = 0;
+  each_weight(panels, n, steps, [&](int64_t j, int64_t, int8_t w) {
+    if (j != column) column = j, own = 0;
+    own += w != 0;
+    all += w != 0;
+    most = own > most ? own : most;
+  });
+  return most <= csr_exact ? all : -1;
+}
+void csr_qpack(const std::byte* panels, int64_t n, int64_t steps, std::byte* to) {
+  auto* begin = reinterpret_cast<int32_t*>(to) + 1;
+  begin[-1] = static_cast<int32_t>(n);
+  for (int64_t j = 0; j <= n; ++j) begin[j] = 0;
+  each_weight(panels, n, steps, [&](int64_t j, int64_t, int8_t w) { begin[j + 1] += w != 0; });
+  for (int64_t j = 0; j < n; ++j) begin[j + 1] += begin[j];
+  int32_t* row = begin + n + 1;
+  auto* value = reinterpret_cast<float*>(row + begin[n]);
+  each_weight(panels, n, steps, [&](int64_t, int64_t k, int8_t w) {
+    if (w) *row++ = static_cast<int32_t>(k), *value++ = w;
+  });
+}
+void csr_qgemm(const QGemmShape& s, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e) {
+  qtable().csr_qgemm(s, a, sums, packed, c, e);
+}
+void csr_qgemm_f32(const QGemmShape& s, const void* a, const int32_t* sums, const std::byte* packed, float* c, const QEpilogueF32& e) {
+  qtable().csr_qgemm_f32(s, a, sums, packed, c, e);
+}
+
 void sparse_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e) {
   ftable().sparse_gemm(s, a, packed, panel, c, e);
 }

@@ -39,7 +39,17 @@ inline constexpr int64_t csr_most = 1024;
 size_t csr_packed_bytes(int64_t n, int64_t nonzero);
 void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to);   // k and the weights below 2^31
 
+// Of integers from their dense panels, as they follow the sums of qgemm_pack: K is shape.segment of at most csr_most. A sum of more
+// than csr_exact products of bytes may not be a float: then csr_qcount is -1.
+inline constexpr int64_t csr_exact = (int64_t{1} << 24) / (255 * 127);
+int64_t csr_qcount(const std::byte* panels, int64_t n, int64_t steps);
+void csr_qpack(const std::byte* panels, int64_t n, int64_t steps, std::byte* to);
+
 // Columns [first, first + n): c, bias and residual point at the first of them.
 void csr_gemm(const GemmShape& shape, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& epilogue);
+
+// As qgemm and qgemm_f32, byte for byte.
+void csr_qgemm(const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& epilogue);
+void csr_qgemm_f32(const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, float* c, const QEpilogueF32& epilogue);
 
 }  // namespace miniten::kernels

@@ -20,7 +20,7 @@ struct Steps {
   int64_t count;
 };
 
-// One whole panel of columns for up to MR pixels.
+// One panel of columns for up to MR pixels; Whole: it has all of its columns.
 struct Tile {
   const float* a;
   int64_t a_col, a_k;
@@ -29,28 +29,32 @@ struct Tile {
   const float *residual, *bias;
   int64_t r_col;
   float lo, hi;
+  int64_t left;
 };
 
-template <int MR>
+template <bool Whole, int MR>
 MINITEN_INLINE void begin_tile(const Tile& t, V (&acc)[MR][kVectors]) {
   MINITEN_UNROLL(16)
   for (int j = 0; j < kVectors; ++j) {
-    const V bias = t.bias ? load(t.bias + j * kLanes) : V{};
+    const int64_t n = Whole ? kLanes : t.left - j * kLanes;
+    const V bias = t.bias && 0 < n ? load_n(t.bias + j * kLanes, n) : V{};
     MINITEN_UNROLL(16)
     for (int r = 0; r < MR; ++r) acc[r][j] = bias;
   }
 }
 
-template <int MR>
+template <bool Whole, int MR>
 MINITEN_INLINE void finish_tile(const Tile& t, V (&acc)[MR][kVectors]) {
   const V lo = set(t.lo), hi = set(t.hi);
   MINITEN_UNROLL(16)
   for (int r = 0; r < MR; ++r) {
     MINITEN_UNROLL(16)
     for (int j = 0; j < kVectors; ++j) {
+      const int64_t n = Whole ? kLanes : t.left - j * kLanes;
+      if (n <= 0) break;
       V v = acc[r][j];
-      if (t.residual) v += load(t.residual + r * t.r_col + j * kLanes);
-      store(t.c + r * t.c_col + j * kLanes, clamp(v, lo, hi));
+      if (t.residual) v += load_n(t.residual + r * t.r_col + j * kLanes, n);
+      store_n(t.c + r * t.c_col + j * kLanes, clamp(v, lo, hi), n);
     }
   }
 }
@@ -69,51 +73,26 @@ MINITEN_INLINE void add_step(const float* a, int64_t a_col, const float* b, V (&
   }
 }
 
-template <int MR>
+template <bool Whole, int MR>
 __attribute__((noinline)) void run_tile(const Tile& t, const Steps& s) {
   V acc[MR][kVectors];
-  begin_tile<MR>(t, acc);
+  begin_tile<Whole, MR>(t, acc);
   const int64_t a_col = t.a_col, a_k = t.a_k;
   const float* b = s.b;
   for (int64_t i = 0; i < s.count; ++i, b += kPanel) add_step<MR>(t.a + s.offset[i] * a_k, a_col, b, acc);
-  finish_tile<MR>(t, acc);
+  finish_tile<Whole, MR>(t, acc);
 }
 
 // As many pixels as there are, in tiles of falling height.
-template <int MR>
+template <bool Whole, int MR>
 void run_pixels(Tile& t, const Steps& s, int64_t cols) {
   for (; MR <= cols; cols -= MR) {
-    run_tile<MR>(t, s);
+    run_tile<Whole, MR>(t, s);
     t.a += MR * t.a_col;
     t.c += MR * t.c_col;
     if (t.residual) t.residual += MR * t.r_col;
   }
-  if constexpr (1 < MR) run_pixels<(MR < 4 ? 1 : MR / 4)>(t, s, cols);
-}
-
-void copy(float* to, int64_t to_row, const float* from, int64_t from_row, int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; ++r, to += to_row, from += from_row)
-    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
-}
-
-// The last panel where it has `left` < 16 columns, by way of whole ones.
-void run_part(Tile t, const Steps& s, int64_t cols, int64_t left) {
-  float bias[kPanel] = {}, residual[kRows * kPanel] = {}, c[kRows * kPanel];
-  if (t.bias) copy(bias, 0, t.bias, 0, 1, left);
-  for (int64_t rows; 0 < cols; cols -= rows) {
-    rows = cols < kRows ? cols : kRows;
-    if (t.residual) copy(residual, kPanel, t.residual, t.r_col, rows, left);
-    Tile whole = t;
-    whole.bias = t.bias ? bias : nullptr;
-    whole.residual = t.residual ? residual : nullptr;
-    whole.c = c;
-    whole.c_col = whole.r_col = kPanel;
-    run_pixels<kRows>(whole, s, rows);
-    copy(t.c, t.c_col, c, kPanel, rows, left);
-    t.a += rows * t.a_col;
-    t.c += rows * t.c_col;
-    if (t.residual) t.residual += rows * t.r_col;
-  }
+  if constexpr (1 < MR) run_pixels<Whole, (MR < 4 ? 1 : MR / 4)>(t, s, cols);
 }
 
 // One pixel, some panels side by side.
@@ -128,7 +107,7 @@ void run_lone(const Tile& first, const Steps* steps) {
     if (first.bias) t[p].bias += p * kPanel;
     if (first.residual) t[p].residual += p * kPanel;
     if (steps[p].count < shortest) shortest = steps[p].count;
-    begin_tile<1>(t[p], acc[p]);
+    begin_tile<true, 1>(t[p], acc[p]);
   }
   for (int64_t i = 0; i < shortest; ++i)
     MINITEN_UNROLL(4)
@@ -137,7 +116,7 @@ void run_lone(const Tile& first, const Steps* steps) {
   for (int p = 0; p < NP; ++p) {
     for (int64_t i = shortest; i < steps[p].count; ++i)
       add_step<1>(first.a + steps[p].offset[i] * first.a_k, 0, steps[p].b + i * kPanel, acc[p]);
-    finish_tile<1>(t[p], acc[p]);
+    finish_tile<true, 1>(t[p], acc[p]);
   }
 }
 
@@ -184,7 +163,8 @@ void sparse_gemm(const GemmShape& shape, const float* a, const std::byte* packed
         }
       for (; p < panels; ++p) {
         place(row, col, p);
-        s.n - p * kPanel < kPanel ? run_part(t, steps_of(p), cols, s.n - p * kPanel) : run_pixels<kRows>(t, steps_of(p), cols);
+        t.left = s.n - p * kPanel;
+        t.left < kPanel ? run_pixels<false, kRows>(t, steps_of(p), cols) : run_pixels<true, kRows>(t, steps_of(p), cols);
       }
     }
 }

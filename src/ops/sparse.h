@@ -7,8 +7,8 @@ namespace miniten {
 
 // In front of what prepare packs: which form follows.
 struct alignas(64) PreparedForm {
-  int64_t sparse = 0;                      // 2: what csr_pack writes; 1: sums of integer weights (64 bytes a panel), then what kernels/sparse.h packs;
-                                           // more: a BF16Kind
+  int64_t sparse = 0;                      // 1: steps, 2: single weights, as kernels/sparse.h packs them, of integers behind their sums (64 bytes a
+                                           // panel); more: a BF16Kind
   int64_t bytes = 0;                       // of the weights behind it, aligned
 };
 inline PreparedForm form_of(const std::byte* prepared) {
@@ -19,7 +19,7 @@ inline PreparedForm form_of(const std::byte* prepared) {
 inline const std::byte* weights_of(const std::byte* prepared) { return prepared + sizeof(PreparedForm); }
 
 // Should these dense panels be multiplied sparsely? pixels: rows of A. dense_share: the time of the dense algorithm over
-// that of the direct one. outputs: of a float matrix whose single weights may be left out. Tells who listens.
+// that of the direct one. outputs: of a matrix whose single weights may be left out. Tells who listens.
 struct SparseQuestion {
   const std::byte* weight;
   int64_t numel;

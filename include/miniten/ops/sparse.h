@@ -6,8 +6,8 @@
 namespace miniten {
 
 // How sessions multiply by constant weights that hold many zeros. A step is what kernels leave out where it holds zeros
-// alone: 16 outputs by one input (floats) or by four (8 bits). Single zeros are left out in floats alone, by linear layers
-// and 1x1 convolutions of at most 1024 inputs, or of one row. Results are those of the dense kernels, bit for bit in
+// alone: 16 outputs by one input (floats) or by four (8 bits). Single zeros are left out by linear layers and 1x1
+// convolutions of at most 1024 inputs, in floats by those of one row too. Results are those of the dense kernels, bit for bit in
 // integers, and in floats for finite values against the direct product (a 3 x 3 convolution may be one of Winograd's).
 enum class Sparse { automatic, never, always };        // automatic: where a model of the cost says that it is faster
 

@@ -142,8 +142,8 @@ TEST(Sparse, BytesAreThoseOfTheDenseProduct) {
     for (int round = 0; round < 160; ++round) {
       QGemmShape s;
       const bool kernel = random.in(0, 3) == 0;
-      s.cols = random.of({1, 2, 3, 7, 9, 20});
-      s.n = random.of({1, 15, 16, 17, 50, 64});
+      s.cols = random.of({1, 2, 3, 7, 9, 17, 20, 23, 37, 70});
+      s.n = random.of({1, 15, 16, 17, 50, 64, 80});
       s.segment = random.of({1, 3, 4, 8, 37, 64});
       s.a_col = s.segment, s.c_col = s.n + random.in(0, 2);
       if (kernel) {
@@ -186,8 +186,48 @@ TEST(Sparse, BytesAreThoseOfTheDenseProduct) {
       qgemm_f32(s, a.data(), packed.data(), dense_f.data(), f);
       sparse_qgemm_f32(s, a.data(), sums, to.data(), sparse_f.data(), f);
       ASSERT_TRUE(same_bits(dense_f.values(), sparse_f.values()));
+      if (kernel) continue;
+      const int64_t nonzero = csr_qcount(bytes, s.n, steps);
+      ASSERT_EQ(nonzero, k * s.n - std::count(w.data(), w.data() + k * s.n, int8_t(0)));
+      Guarded<std::byte> columns(static_cast<int64_t>(csr_packed_bytes(s.n, nonzero)));
+      csr_qpack(bytes, s.n, steps, columns.data());
+      Guarded<uint8_t> exact(s.cols * s.a_col, random.edge()), singles(start, random.edge());   // nothing beyond A is read
+      std::copy_n(a.data(), s.cols * s.a_col, exact.data());
+      csr_qgemm(s, exact.data(), sums, columns.data(), singles.data(), e);
+      ASSERT_EQ(dense.values(), singles.values()) << s.cols << " n " << s.n << " k " << k;
+      Guarded<float> singles_f(begin, random.edge());
+      csr_qgemm_f32(s, exact.data(), sums, columns.data(), singles_f.data(), f);
+      ASSERT_TRUE(same_bits(dense_f.values(), singles_f.values()));
     }
   });
+}
+
+TEST(Sparse, IntegersOfSinglesStayExactAtTheirBound) {
+  for (int64_t k : {csr_exact, csr_exact + 1}) {
+    const int64_t steps = (k + 3) / 4;
+    std::vector<int8_t> w(size_t(k), int8_t(-127));
+    std::vector<std::byte> packed(qgemm_packed_bytes(1, k, 1));
+    qgemm_pack(w.data(), 1, k, 1, 0, 1, 1, packed.data());
+    const int64_t nonzero = csr_qcount(packed.data() + 64, 1, steps);
+    EXPECT_EQ(nonzero, k == csr_exact ? k : -1);
+    if (nonzero < 0) continue;
+    Guarded<std::byte> to(static_cast<int64_t>(csr_packed_bytes(1, nonzero)));
+    csr_qpack(packed.data() + 64, 1, steps, to.data());
+    on_every_isa([&] {
+      const QGemmShape s{.cols = 70, .n = 1, .a_col = k, .c_col = 1, .segment = k};
+      std::vector<uint8_t> a(size_t(70 * k), 255), dense(70), sparse(70);
+      a[size_t(69 * k)] = 254;
+      a.resize(a.size() + 3);
+      const float multiplier = 1.0f / 128;
+      std::vector<float> out(70), want(70);
+      const QEpilogueF32 e{.multiplier = &multiplier, .x_signed = false};
+      qgemm_f32(s, a.data(), packed.data(), want.data(), e);
+      csr_qgemm_f32(s, a.data(), reinterpret_cast<const int32_t*>(packed.data()), to.data(), out.data(), e);
+      EXPECT_TRUE(same_bits(out, want));
+      EXPECT_EQ(out[0], float(-127 * 255 * k) / 128);
+      EXPECT_EQ(out[69], float(-127 * 255 * k + 127) / 128);
+    });
+  }
 }
 
 }  // namespace

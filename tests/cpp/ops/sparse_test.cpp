@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include "check.h"
+#include "miniten/base/cpu.h"
 
 // Sessions with sparse weights against the same sessions made dense: equal bits, and the choice that was made.
 namespace miniten {
@@ -89,6 +90,31 @@ TEST(Sparse, SingleWeightsAreLeftOutWithTheBitsOfDenseOnes) {
   Made m = make(g, Sparse::always, x);
   EXPECT_GE(std::count_if(m.choices.begin(), m.choices.end(), [](const SparseChoice& c) { return c.single; }), 6);
   expect_same(g, x);
+}
+
+TEST(Sparse, SingleIntegersAreLeftOutWithTheBytesOfDenseOnes) {
+  auto integers = [](const Tensor& w) { return cast(clamp(w * 60.0, -127, 127), DType::i8); };
+  Tensor x = cast(normal({2, 48, 7, 6}, 1) * 40.0, DType::i8), w = integers(singles({36, 48, 1, 1}, 2)), v = transpose(integers(singles({50, 36}, 3)));
+  QConv2dAttrs conv;
+  conv.stride = {2, 1};
+  conv.padding = {1, 1, 1, 1};
+  conv.x_scale = 0.02f, conv.x_zero = -3, conv.y_scale = 0.05f, conv.y_zero = 5;
+  QMatmulAttrs product{.x_scale = 0.5f, .y_scale = 2.0f, .x_zero = 5, .y_zero = -11};
+  Graph g = trace({x.spec()}, [&](auto& in) {
+    Tensor y = apply(qconv2d_op, {in[0], w, Tensor::full({36}, 0.01), cast(normal({36}, 7) * 900.0, DType::i32)}, conv), rows = permute(y, {0, 2, 3, 1});
+    Tensor bytes = cast(cast(rows, DType::i32) + 128.0, DType::u8), scale = Tensor::full({}, 0.02), zero = Tensor::full({}, 120, DType::u8);
+    return std::vector{y, apply(qmatmul_op, {rows, v, Tensor::full({50}, 0.02)}, product), apply(qmatmul_dynamic_op, {bytes, scale, zero, v, Tensor::full({50}, 0.01), normal({50}, 8)}, ClampAttrs{-4, infinity})};
+  });
+  const std::string before = cpu_info().isa;
+  std::vector<double> bytes = check::values(make(g, Sparse::never, x).out[0]);
+  for (const std::string& isa : cpu_info().available_isas) {
+    set_isa(isa);
+    Made m = make(g, Sparse::always, x);
+    if (isa == "sse2" || isa == "avx2" || isa == "neon") EXPECT_GE(std::count_if(m.choices.begin(), m.choices.end(), [](const SparseChoice& c) { return c.single; }), 3) << isa;
+    EXPECT_EQ(check::values(m.out[0]), bytes) << isa;
+    expect_same(g, x);
+  }
+  set_isa(before);
 }
 
 TEST(Sparse, IsChosenWhereEnoughIsGone) {
