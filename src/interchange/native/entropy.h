@@ -5,10 +5,11 @@
 
 namespace miniten {
 
-// All elements as places in an ascending codebook, by their frequencies: a frequent one takes few bits. None where one is not
-// in the codebook, where that is of more than 4096 values, or where bytes would stand for more than a reader believes.
-std::optional<Tensor> code_indices(const Tensor&, const Tensor& codebook, Entropy);
-Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Spec&, Entropy);       // throws for damaged bytes
+// Elements as places in an ascending codebook, by their frequencies: a frequent one takes few bits. All of them, or with a mask
+// those inside it (the others are 0). None where one is not in the codebook, where that is of more than 4096 values, or where
+// bytes would stand for more than a reader believes.
+std::optional<Tensor> code_indices(const Tensor&, const Tensor& codebook, const Tensor& mask, Entropy);
+Tensor decode_indices(const Tensor& coded, const Tensor& codebook, const Tensor& mask, const Spec&, Entropy);       // throws for damaged bytes
 
 // The coders. count: of each symbol, one at least. Decoding fills `to` with values of `book` and takes every byte, or throws.
 struct EntropyCoder {

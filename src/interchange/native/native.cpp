@@ -81,18 +81,21 @@ json graph_json(const Graph& g, Writer& w) {
     json j = spec_json(v.spec);
     if (!v.name.empty()) j["name"] = v.name;
     auto packed = v.constant && v.codebook ? pack_indices(v.constant, v.codebook, v.mask) : std::nullopt;
-    auto coded = packed ? code_indices(v.constant, v.codebook, w.entropy) : std::nullopt;
-    bool is_coded = coded && coded->numel() < packed->numel() + (v.mask ? v.mask.numel() / 8 : 0);
+    // Huffman's codes take a bit at least, so zeros are the mask's; a range coder's zeros cost less than that.
+    const bool tells_zeros = w.entropy == Entropy::rans;
+    auto coded = packed ? code_indices(v.constant, v.codebook, tells_zeros ? Tensor() : v.mask, w.entropy) : std::nullopt;
+    auto deflated = [](const Tensor& t) { return deflated_size({t.view().data, t.spec().bytes()}); };
+    bool is_coded = coded && coded->spec().bytes() < deflated(*packed) + (v.mask && tells_zeros ? deflated(pack_bits(v.mask)) : 0);
     if (is_coded) {
       packed = coded;
       j["packed"] = coders[int(w.entropy)];
     } else if (packed) j["packed"] = "indices";
     else if (v.constant && v.mask && (packed = pack_values(v.constant, v.mask))) j["packed"] = true;
-    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, v.mask || v.codebook);
+    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, (v.mask || v.codebook) && !is_coded);
     if (v.trainable) j["trainable"] = true;
     if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
-      bool is_told = (!packed || is_coded) && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
+      bool is_told = (!packed || (is_coded && tells_zeros)) && v.constant && is_nonzero(v.constant, v.mask);        // by the values themselves
       j["mask"] = is_told ? json(true) : json(w.put(pack_bits(v.mask), v.name + ".mask", true));
     }
     if (v.codebook) j["codebook"] = w.put(v.codebook, v.name + ".codebook");
@@ -141,7 +144,7 @@ void read_packed(const json& v, const Reader& r, std::map<std::string, Tensor>& 
     throw Error(ErrorKind::unsupported, "native", "weights packed as indices, huffman or rans", "\"" + form + "\"", "update MiniTen");
   bool packed = value.mask && form.empty() && v.value("packed", false);
   if (entropy != Entropy::none) {
-    value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.spec, entropy);
+    value.constant = decode_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), entropy == Entropy::huffman ? value.mask : Tensor(), value.spec, entropy);
     if (is_told) value.mask = nonzero_mask(value.constant);
   } else if (form == "indices") value.constant = unpack_indices(r.get(v.at("array").get<std::string>(), nullptr), value.codebook ? value.codebook : Tensor::zeros({0}), value.mask, value.spec);
   else if (v.contains("array")) {

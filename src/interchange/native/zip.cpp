@@ -101,6 +101,12 @@ std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limi
   return members;
 }
 
+size_t deflated_size(std::span<const std::byte> bytes) {
+  uLongf size = compressBound(uLong(bytes.size()));
+  std::vector<Bytef> to(size);
+  return compress2(to.data(), &size, reinterpret_cast<const Bytef*>(bytes.data()), uLong(bytes.size()), Z_BEST_COMPRESSION) == Z_OK ? size : bytes.size();
+}
+
 std::vector<std::byte> zip(const std::vector<ZipMember>& members) {
   Memory m{{}, {}, true, 0};
   auto f = functions(m);

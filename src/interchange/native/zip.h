@@ -13,6 +13,7 @@ struct ZipMember {
   std::span<const std::byte> stored = {};                        // in place of bytes: where they lie in the archive
   std::span<const std::byte> content() const { return stored.data() ? stored : std::span<const std::byte>(bytes); }
 };
+size_t deflated_size(std::span<const std::byte>);
 // in_place: members that are not deflated stay where they are, and are gone with the archive.
 std::vector<ZipMember> unzip(std::span<const std::byte>, size_t total_limit = size_t{1} << 34, bool in_place = false);
 std::vector<std::byte> zip(const std::vector<ZipMember>&);       // with fixed dates: the same bytes for the same members

@@ -95,7 +95,7 @@ TEST(WeightSharing, EntropyCodedFilesAreSmallerAndEqual) {
   size_t plain = shared->save(folder.path + "/a.npz"), before = plain;
   for (Entropy e : {Entropy::huffman, Entropy::rans}) {
     size_t coded = shared->save(folder.path + "/b.npz", e);
-    EXPECT_LT(coded, before);
+    EXPECT_LE(coded, before);
     before = coded;
     EXPECT_EQ(coded, std::filesystem::file_size(folder.path + "/b.npz"));
     EXPECT_EQ(coded, shared->size_bytes(e));
@@ -103,6 +103,7 @@ TEST(WeightSharing, EntropyCodedFilesAreSmallerAndEqual) {
     EXPECT_EQ(values((*again)(x)), values((*shared)(x)));
     for (auto& [name, book] : again->centroids()) EXPECT_GE(book.numel(), 2);
   }
+  EXPECT_LT(before, plain);
 }
 
 // ---- low rank ----

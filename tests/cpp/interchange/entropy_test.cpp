@@ -40,13 +40,13 @@ TEST(Entropy, GivesBackWhatItTookNearItsBound) {
       for (int64_t k : {1, 2, 16, 300})
         for (double skew : {1.05, 2.0, 20.0}) {
           Tensor t = skewed(n, k, skew, uint64_t(n + k)), book = book_of(k);
-          auto coded = code_indices(t, book, e);
+          auto coded = code_indices(t, book, {}, e);
           if (!coded) { EXPECT_TRUE(e == Entropy::rans && entropy_bytes(t) == 0); continue; }            // one value alone, too often
-          EXPECT_EQ(values(decode_indices(*coded, book, t.spec(), e)), values(t));
+          EXPECT_EQ(values(decode_indices(*coded, book, {}, t.spec(), e)), values(t));
           if (e == Entropy::rans) EXPECT_LE(double(coded->numel()), 1.01 * entropy_bytes(t) + 2 * double(k) + 8) << n << " " << k << " " << skew;
           else EXPECT_LE(double(coded->numel()), entropy_bytes(t) + double(n) / 8 + double(k) / 2 + 2) << n << " " << k << " " << skew;
         }
-  EXPECT_FALSE(code_indices(skewed(8, 4, 2, 1), book_of(4), Entropy::none));
+  EXPECT_FALSE(code_indices(skewed(8, 4, 2, 1), book_of(4), {}, Entropy::none));
 }
 
 // Bits of the best code of any length: the least two become one, until one is left.
@@ -113,22 +113,36 @@ TEST(Huffman, FifteenBitsAtMostAndTheBestOfThose) {
   }
 }
 
+TEST(Entropy, OfAMaskWhatIsInside) {
+  Tensor t = skewed(3000, 9, 1.3, 8), mask = Tensor::empty({DType::boolean, {3000}}), book = book_of(9);
+  for (int64_t i = 0; i < 3000; ++i)
+    if (!(mask.view().as<bool>()[i] = i % 7 < 2)) t.view().f32()[i] = 0;
+  for (Entropy e : both) {
+    Tensor inside = *code_indices(t, book, mask, e), all = *code_indices(t, book, {}, e);
+    EXPECT_LT(inside.numel(), all.numel());
+    EXPECT_EQ(values(decode_indices(inside, book, mask, t.spec(), e)), values(t));
+    EXPECT_NE(error_of([&] { decode_indices(inside, book, {}, t.spec(), e); }), "no error");
+  }
+  t.view().f32()[6] = 1;
+  EXPECT_FALSE(code_indices(t, book, mask, Entropy::huffman));
+}
+
 TEST(Entropy, RefusesValuesThatAreInNoCodebook) {
   for (Entropy e : both) {
-    EXPECT_FALSE(code_indices(Tensor::of<float>({2}, std::vector<float>{0, 0.5f}), book_of(8), e));
-    EXPECT_FALSE(code_indices(Tensor::of<float>({1}, std::vector<float>{NAN}), book_of(8), e));
-    EXPECT_FALSE(code_indices(skewed(10, 4, 2, 1), book_of(5000), e));
+    EXPECT_FALSE(code_indices(Tensor::of<float>({2}, std::vector<float>{0, 0.5f}), book_of(8), {}, e));
+    EXPECT_FALSE(code_indices(Tensor::of<float>({1}, std::vector<float>{NAN}), book_of(8), {}, e));
+    EXPECT_FALSE(code_indices(skewed(10, 4, 2, 1), book_of(5000), {}, e));
   }
 }
 
 std::string tried(const std::vector<uint8_t>& b, const Tensor& book, const Spec& spec, Entropy e) {
-  return error_of([&] { decode_indices(Tensor::of<uint8_t>({int64_t(b.size())}, b), book, spec, e); });
+  return error_of([&] { decode_indices(Tensor::of<uint8_t>({int64_t(b.size())}, b), book, {}, spec, e); });
 }
 
 TEST(Entropy, DamageIsAnErrorOrOtherIndicesNeverACrash) {
   Tensor t = skewed(500, 16, 1.5, 3), book = book_of(16);
   for (Entropy e : both) {
-    Tensor coded = *code_indices(t, book, e);
+    Tensor coded = *code_indices(t, book, {}, e);
     std::vector<uint8_t> bytes = coded.to_vector<uint8_t>();
     for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_NE(tried({bytes.begin(), bytes.begin() + int64_t(cut)}, book, t.spec(), e), "no error") << cut;
     int unseen = 0;
