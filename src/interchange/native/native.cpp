@@ -85,13 +85,13 @@ json graph_json(const Graph& g, Writer& w) {
     const bool tells_zeros = w.entropy == Entropy::rans;
     auto coded = packed ? code_indices(v.constant, v.codebook, tells_zeros ? Tensor() : v.mask, w.entropy) : std::nullopt;
     auto deflated = [](const Tensor& t) { return deflated_size({t.view().data, t.spec().bytes()}); };
-    bool is_coded = coded && coded->spec().bytes() < deflated(*packed) + (v.mask && tells_zeros ? deflated(pack_bits(v.mask)) : 0);
+    bool is_coded = coded && coded->spec().bytes() + 32 < deflated(*packed) + (v.mask && tells_zeros ? deflated(pack_bits(v.mask)) : 0);
     if (is_coded) {
       packed = coded;
       j["packed"] = coders[int(w.entropy)];
     } else if (packed) j["packed"] = "indices";
     else if (v.constant && v.mask && (packed = pack_values(v.constant, v.mask))) j["packed"] = true;
-    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, (v.mask || v.codebook) && !is_coded);
+    if (v.constant) j["array"] = w.put(packed ? *packed : v.constant, v.name, v.mask || v.codebook);
     if (v.trainable) j["trainable"] = true;
     if (v.quantized) j["quantized"] = quantized_json(g, v, w);
     if (v.mask) {
