@@ -6,16 +6,16 @@ from judges import judge
 from nets import NETS, zeroed
 
 import miniten as mt
-from miniten import edge, nn, optim
+from miniten import edge, nn
 from miniten.edge import channel_groups, prune_model
 
 
 class Words(nn.Module):
     """Tokens through an embedding and a recurrent layer of two levels."""
 
-    def __init__(self, kind="LSTM", bidirectional=False, padding=None):
+    def __init__(self, kind="LSTM", bidirectional=False):
         super().__init__()
-        self.embed = nn.Embedding(17, 12, padding_idx=padding)
+        self.embed = nn.Embedding(17, 12)
         self.layer = getattr(nn, kind)(12, 10, num_layers=2, batch_first=True, bidirectional=bidirectional)
         self.head = nn.Linear(20 if bidirectional else 10, 5)
 
@@ -47,11 +47,11 @@ class Heads(nn.Module):
 
 TOKENS = np.random.default_rng(3).integers(0, 17, size=(3, 7))
 MADE = {
-    **{kind: (lambda kind=kind: Words(kind), TOKENS) for kind in ("LSTM", "GRU", "RNN")}, "both ways": (lambda: Words("LSTM", True), TOKENS), "padded": (lambda: Words("GRU", padding=2), TOKENS),
+    **{kind: (lambda kind=kind: Words(kind), TOKENS) for kind in ("LSTM", "GRU", "RNN")}, "both ways": (lambda: Words("LSTM", True), TOKENS),
     "decoder": (Decoder, np.random.default_rng(1).normal(size=(2, 3, 5, 5)).astype("float32")), "heads": (Heads, np.random.default_rng(1).normal(size=(2, 5, 24)).astype("float32")),
 }
 SETS = {
-    "LSTM": {"embed": 12, "layer": 10}, "GRU": {"embed": 12, "layer": 10}, "RNN": {"embed": 12, "layer": 10}, "both ways": {"embed": 12, "layer": 10}, "padded": {"embed": 12, "layer": 10}, "decoder": {"a": 8, "b": 12, "d": 6}, "heads": {"attention": 6},
+    "LSTM": {"embed": 12, "layer": 10}, "GRU": {"embed": 12, "layer": 10}, "RNN": {"embed": 12, "layer": 10}, "both ways": {"embed": 12, "layer": 10}, "decoder": {"a": 8, "b": 12, "d": 6}, "heads": {"attention": 6},
 }
 
 
@@ -79,31 +79,6 @@ def test_units_go_with_all_that_is_theirs(name, importance):
         left = {g.name: g.channels for g in channel_groups(p)}
         for group, size in SETS[name].items():
             assert left[group] == max(1, size - round(sparsity * size))
-
-
-@pytest.mark.parametrize("options", [{"method": "magnitude"}, {"method": "random"}, {"pattern": (4, 1)}, {"pattern": "2:4"}, {"method": "structured", "scope": "layer"}])
-def test_the_padding_row_stays_zero(options, tmp_path):
-    net, x = net_of("padded")
-    p = prune_model(net, None if options.get("pattern") == "2:4" else 0.5, **options)
-
-    def table(m):
-        return dict(m.named_parameters())["embed.weight"].numpy().copy()
-
-    before = table(p)
-    assert (before.shape[1] < 12) == (options.get("method") == "structured") and not before[2].any() and before[np.unique(x)].any()
-    p.train()
-    optimizer = optim.SGD(p.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(4):
-        optimizer.zero_grad()
-        nn.CrossEntropyLoss()(p(x), np.arange(len(x)) % 5).backward()
-        optimizer.step()
-    p.eval()
-    after = table(p)
-    assert not after[2].any() and (after != before).any()
-    if options.get("method") != "structured":
-        assert not after[~p.masks["embed.weight"].numpy()].any()
-    p.save(tmp_path / "p.npz")
-    assert np.array_equal(mt.load(str(tmp_path / "p.npz"))(x).numpy(), p(x).numpy())
 
 
 def test_units_are_printed_with_their_gates():
