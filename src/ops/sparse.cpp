@@ -22,18 +22,18 @@ bool is_wide() { return kernels::isa().substr(0, 6) == "avx512"; }
 // Of a dense step and of one that is left, and of each panel beside them, for a pixel. The dense kernels read an element of A for
 // two panels at once, and hide the sums of a lone row behind more of them. With dot products of 64 bytes steps are so short that
 // requantising counts: there a unit is 0.165 ns at 2.6 GHz, and a dense step of tiles a quarter of that.
-struct Costs { double dense, dense_panel, step, panel; };
+struct Costs { double dense, dense_panel, step, panel, turning = 0; };         // turning: signed bytes, once for all panels, by step of K
 Costs costs_of(const SparseQuestion& q) {
   const bool lone = q.pixels == 1, x86_dots = q.integers && has_dots() && kernels::isa().substr(0, 3) == "avx";
   if (x86_dots && lone) return {1, 2, 1.5, 3};
-  if (x86_dots) return {has_tiles() && q.steps >= 6 ? 0.27 : 1, 12, q.outputs ? 1.15 : 2, 12};         // without outputs: signed bytes are turned at every step
+  if (x86_dots) return {has_tiles() && q.steps >= 6 ? 0.27 : 1, 12, q.outputs ? 1.15 : 2, 12, 0.2};     // without outputs: they are turned at every step
   const double cost = q.integers ? (has_dots() ? 1.45 : is_wide() ? 1.25 : 1.1) : is_wide() ? 1.4 : 1.05;
   return {1, 2, lone ? 1.4 * cost : cost, 3};
 }
 double gain_of(const SparseQuestion& q, int64_t kept) {
   const Costs c = costs_of(q);
   const double panels = double(q.panels);
-  return (double(q.panels * q.steps) * c.dense * q.dense_share + c.dense_panel * panels) / (double(kept) * c.step + c.panel * panels);
+  return (double(q.panels * q.steps) * c.dense * q.dense_share + c.dense_panel * panels) / (double(kept) * c.step + c.panel * panels + c.turning * double(q.steps));
 }
 
 // Single weights. Of many pixels, in products of the dense kernel: each weight is read for up to four vectors of pixels,
