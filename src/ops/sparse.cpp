@@ -97,6 +97,7 @@ bool may_be_sparse(const SparseQuestion& q) {
 }
 
 SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
+  if (!has_packed) return {};
   SparseChoice c;
   c.weight = q.weight;
   c.kept = kernels::sparse_steps(packed, q.panels, q.steps);

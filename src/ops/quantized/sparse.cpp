@@ -11,7 +11,7 @@ size_t pack_form(const kernels::QGemmShape& s, SparseQuestion q, size_t dense_by
   q.steps = s.outer * s.inner * ((s.segment + 3) / 4);
   if (s.outer * s.inner == 1) q.outputs = s.n;
   int kind = 0;
-  if (s.n && may_be_sparse(q)) {
+  if (has_packed && s.n && may_be_sparse(q)) {
     std::vector<std::byte> packed(dense_bytes);
     dense(packed.data());
     SparseForm f = choose_sparse(q, packed.data() + sums);
