@@ -30,10 +30,16 @@ for wheel in dist/wheels/*.whl; do # is what its name promises, as auditwheel se
   .venv/bin/auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"${name##*-}\"" || { echo "auditwheel does not find ${name##*-} in $wheel"; exit 1; }
 done
 
-folder=$work/here
-.venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$folder" dist/wheels/miniten-*_"$(uname -m)".whl
-holds_what_it_needs "$folder"
-check "$folder" .venv/bin/python
+for wheel in dist/wheels/miniten-*_"$(uname -m)".whl; do
+  pythons=(.venv/bin/python)
+  [[ $wheel != *-abi3-* ]] || mapfile -t pythons < <(tools/pythons.sh)
+  for python in "${pythons[@]}"; do
+    folder=$work/$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    "$python" -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$folder" "$wheel"
+    holds_what_it_needs "$folder"
+    check "$folder" "$python"
+  done
+done
 
 for wheel in dist/wheels/miniten-*_aarch64.whl; do
   [[ -e $wheel && $(uname -m) == x86_64 ]] || continue

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools/wheels.sh: dist/wheels gets manylinux wheels for this machine's processor and, where that is x86-64, for
-# 64-bit ARM, and the source package; prints their sizes.
+# tools/wheels.sh: dist/wheels gets manylinux wheels for this machine's processor, one for .venv's Python and, where a Python from
+# 3.12 on is found, one for that and every later version; where that is x86-64, one for 64-bit ARM; and the source package. Prints their sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
@@ -14,6 +14,17 @@ repair() { # repair WHEEL OPTION...: named after the Linux it needs
 tools/codecs.sh native
 python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/here -Cbuild-dir=build/python_wheel -Ccmake.define.MINITEN_CODECS="$PWD/.venv/codecs/native" .
 repair build/wheels/here/miniten-*.whl
+
+stable=$(tools/pythons.sh | head -1)
+if [[ $stable ]]; then
+  "$stable" -m venv build/wheels/venv
+  mapfile -t wanted < <(python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb')); print(*p['build-system']['requires'] + p['project']['dependencies'], sep='\n')")
+  build/wheels/venv/bin/python -m pip --disable-pip-version-check install --quiet "${wanted[@]}"
+  build/wheels/venv/bin/python "${pip[@]}" --no-build-isolation --wheel-dir build/wheels/stable -Cbuild-dir=build/python_stable -Ccmake.define.MINITEN_CODECS="$PWD/.venv/codecs/native" .
+  repair build/wheels/stable/miniten-*-abi3-*.whl
+else
+  echo "No Python from 3.12 on with headers and venv: no wheel for the stable ABI"
+fi
 
 if [[ $(uname -m) == x86_64 ]]; then
   root=$PWD/.venv/sysroot/aarch64
