@@ -47,6 +47,15 @@ static bool is_dense(const Shape& shape, const Strides& strides) {   // some ord
   return true;
 }
 
+static bool has_channels_fastest(const Shape& shape, const Strides& strides) {
+  if (same_layout(shape, strides, contiguous(shape))) return false;
+  Strides order = channels_last(shape);
+  for (int i = 0; i < shape.rank; ++i)
+    for (int j = 0; j < shape.rank; ++j)
+      if (shape[i] > 1 && shape[j] > 1 && order[i] < order[j] && strides[i] >= strides[j]) return false;
+  return shape[1] == 1 || strides[1] == 1;
+}
+
 Strides output_strides(const Call& call, std::span<const Strides> in, int i) {
   const Shape& shape = call.out[size_t(i)].shape;
   switch (call.op.traits.out) {
@@ -60,10 +69,9 @@ Strides output_strides(const Call& call, std::span<const Strides> in, int i) {
         bool row_major = same_layout(shape, in[k], contiguous(shape));
         if (!row_major || k + 1 == in.size()) return row_major ? contiguous(shape) : in[k];
       }
-  // What joins parts that all lie channels-last leaves them so.
+  // What joins parts that all lie channels-last, or are cut from what does, leaves them so.
   bool joined = call.op.traits.movement && !call.op.view && shape.rank == 4 && !in.empty();
-  for (size_t k = 0; k < in.size() && joined; ++k)
-    joined = call.in[k].shape.rank == 4 && same_layout(call.in[k].shape, in[k], channels_last(call.in[k].shape)) && !same_layout(call.in[k].shape, in[k], contiguous(call.in[k].shape));
+  for (size_t k = 0; k < in.size() && joined; ++k) joined = call.in[k].shape.rank == 4 && has_channels_fastest(call.in[k].shape, in[k]);
   if (joined) return channels_last(shape);
   return contiguous(shape);
 }

@@ -1,8 +1,10 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "miniten/base/random.h"
+#include "ops/fused.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
+#include "ops/pattern_look.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -43,6 +45,19 @@ void gather_eval(const Context& c) {
     std::memcpy(c.out[0].data + size_t(i) * bytes, table.data + size_t(i / n * size + safe_index(rows, i % n, size)) * bytes, bytes);
 }
 
+// All channels of a pixel at once.
+void gather_pixels_eval(const Context& c) {
+  const View &x = c.in[0], &y = c.out[0];
+  const Shape &from = x.shape(), &to = y.shape();
+  const size_t value = bytes_of(x.spec.dtype, 1), pixel = size_t(from[1]) * value;
+  auto [begin, end] = c.slice(to[0] * to[2]);
+  for (int64_t r = begin; r < end; ++r) {
+    const std::byte* row = x.data + (r / to[2] * x.strides[0] + safe_index(c.in[1], r % to[2], from[2]) * x.strides[2]) * int64_t(value);
+    for (int64_t j = 0; j < to[3]; ++j)
+      std::memcpy(y.data + size_t(r * to[3] + j) * pixel, row + size_t(safe_index(c.in[2], j, from[3])) * pixel, pixel);
+  }
+}
+
 template <class T> void scatter_rows(const Context& c) {
   int64_t n = c.in[1].shape().count(), size = c.out[0].shape()[0], width = n ? c.in[0].shape().count() / n : 0;
   std::memset(c.out[0].data, 0, c.out[0].spec.bytes());
@@ -56,6 +71,37 @@ template <class T> void scatter_rows(const Context& c) {
 Tensor indices(std::initializer_list<int64_t> values) { return Tensor::of<int64_t>({int64_t(values.size())}, std::span(values.begin(), values.size())); }
 
 }  // namespace
+
+Found gather_pixels_pattern(const PatternGraph& graph, int y) {
+  Look g{graph};
+  auto along = [&](int v, int64_t axis) { return g.is(v, gather_op) && g.attrs<AxisAttrs>(v).axis == axis && graph.spec(g.in(v, 1)).shape.rank == 1; };
+  const Spec& spec = graph.spec(y);
+  for (int last : {2, 3}) {
+    if (spec.shape.rank != 4 || !along(y, last)) continue;
+    int first = g.in(y, 0);
+    if (!along(first, 5 - last) || graph.readers(first) != 1) continue;
+    int rows = g.in(last == 2 ? y : first, 1), columns = g.in(last == 3 ? y : first, 1);
+    return {{y, &gather_pixels_op, nullptr, {g.in(first, 0), rows, columns}, {}}};
+  }
+  return {};
+}
+constinit const OpDef gather_pixels_op{.name = "gather_pixels", .doc = "rows and columns of pictures (N, C, H, W) by index", .min_inputs = 3, .max_inputs = 3,
+    .infer = [](const Call& c, Specs& out) {
+      Spec spec = c.in[0];
+      if (spec.shape.rank != 4 || c.in[1].shape.rank != 1 || c.in[2].shape.rank != 1) c.fail("pictures, rows and columns", spec.text() + ", " + c.in[1].text() + " and " + c.in[2].text());
+      if (bits_of(spec.dtype) < 8) c.fail("pictures of whole bytes", spec.text(), "convert with cast first", ErrorKind::type);
+      for (int i : {1, 2}) {
+        require_integers(c, i);
+        Dim& size = spec.shape[i + 1];
+        check_range(c, i, is_symbol(size) ? 0 : -size, size, "indices");
+        if (size == 0 && c.in[size_t(i)].shape[0] != 0) c.fail("pictures with pixels", spec.text(), "", ErrorKind::index);
+        size = c.in[size_t(i)].shape[0];
+      }
+      out.push(spec);
+    },
+    .eval = gather_pixels_eval, .work = elementwise_work,
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3, 2, 4}), indices({1, 0, 1}), indices({3, 0, -2, 1, 1})}, nullptr}}; },
+    .traits = {.movement = true, .dense = 6, .channels_last = 1, .out = Layout::channels_last}};
 
 // gather and scatter_add are each other's gradients.
 constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by index", .min_inputs = 2, .max_inputs = 2,

@@ -106,7 +106,7 @@ std::span<const Pattern> function_patterns() {
   return all;
 }
 std::span<const Pattern> session_patterns() {
-  static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern, prelu};
+  static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern, prelu, gather_pixels_pattern};
   return all;
 }
 

@@ -162,6 +162,30 @@ TEST(Passes, AttentionGivesTheSameBitsForAnyNumberOfThreads) {
   for (int threads : {2, 3}) EXPECT_EQ(difference(Session(g, {.threads = threads}).run(std::vector{q})[0], one), 0);
 }
 
+TEST(Passes, PixelsAreGatheredWhole) {
+  Tensor rows = Tensor::of<int64_t>({4}, std::vector<int64_t>{0, 0, 1, -1}), columns = Tensor::of<int32_t>({3}, std::vector<int32_t>{2, 0, 1});
+  for (DType t : {DType::f32, DType::i8, DType::f64}) {
+    Tensor x = cast(normal({2, 5, 2, 3}, 1) * 9.0, t);
+    auto left = [&](auto form) { return ops_of(after(fuse_rows, {x}, [&](auto& in) { return form(in[0]); })); };
+    EXPECT_EQ(left([&](const Tensor& in) { return std::vector{gather(gather(in, rows, 2), columns, 3)}; }), "gather_pixels");
+    EXPECT_EQ(left([&](const Tensor& in) { return std::vector{gather(gather(in, columns, 3), rows, 2)}; }), "gather_pixels");
+    EXPECT_EQ(left([&](const Tensor& in) { Tensor y = gather(in, rows, 2); return std::vector{gather(y, columns, 3), y}; }), "gather gather");
+    EXPECT_EQ(left([&](const Tensor& in) { return std::vector{gather(gather(in, rows, 1), columns, 3)}; }), "gather gather");
+  }
+}
+TEST(Passes, PartsOfPicturesAreJoinedAsTheyLie) {
+  Tensor w = normal({8, 4, 3, 3}, 1), v = normal({6, 12, 1, 1}, 2);
+  Graph g = trace({{DType::f32, {2, 4, 5, 7}}}, [&](auto& t) {
+    Tensor y = conv2d(t[0], w);
+    std::vector<Tensor> parts{slice(y, 1, 0, 4), slice(y, 1, 4, 8), slice(y, 1, 2, 6)};
+    return std::vector{conv2d(concat(parts, 1), v)};
+  });
+  Session s(g, {.threads = 1});
+  EXPECT_EQ(std::count_if(s.graph().nodes.begin(), s.graph().nodes.end(), [](const Node& n) { return n.op == &to_channels_last_op; }), 1);  // the input's
+  Tensor x = normal({2, 4, 5, 7}, 3);
+  EXPECT_LT(difference(s.run(std::vector{x})[0], replay(g, {x})[0]), 1e-5);
+}
+
 TEST(Passes, LayerNormGoesByRows) {
   Tensor x = normal({4, 3, 6}, 1), w = normal({6}, 2), b = normal({6}, 3), w2 = normal({3, 6}, 4), b2 = normal({3, 6}, 5);
   auto left = [&](auto form) { return ops_of(after(fuse_rows, {x}, [&](auto& t) { return std::vector{form(t[0])}; }, 2e-6)); };
