@@ -43,14 +43,16 @@ Tensor centred(const ForeignNode& n, const Tensor& q, const Quantized* of) {
 }
 Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }
 
+// Where a real number lies; beyond every type where the scale is tiny.
+static int64_t place_of(float v, const Quantized& q) { return q.zero[0] + int64_t(std::round(std::clamp(v / q.scale[0], -1e18f, 1e18f))); }
+
 Cut integer_bounds(const ForeignNode& n) {
   const Quantized& q = output(n);
   DType t = n.output_spec(0).dtype;
   Cut cut{least_of(t), greatest_of(t)};
   Bounds b = bounds_of(n);
-  auto at = [&](float v) { return q.zero[0] + int64_t(std::round(v / q.scale[0])); };
-  if (b.lo > -infinity) cut.lo = std::max(cut.lo, at(b.lo));
-  if (b.hi < infinity) cut.hi = std::min(cut.hi, at(b.hi));
+  if (b.lo > -infinity) cut.lo = std::max(cut.lo, place_of(b.lo, q));
+  if (b.hi < infinity) cut.hi = std::min(cut.hi, place_of(b.hi, q));
   if (cut.lo > cut.hi) n.fail("an activation within the output's range", std::to_string(cut.lo) + " to " + std::to_string(cut.hi));
   return cut;
 }
@@ -102,8 +104,8 @@ Tensor exact_relu(const ForeignNode& n) {
   const Quantized &q = operand(n, 0), &out = output(n);
   DType t = n.output_spec(0).dtype;
   float lo = n.type() == "RELU_N1_TO_1" ? -1.0f : 0.0f, hi = n.type() == "RELU6" ? 6.0f : n.type() == "RELU" ? infinity : 1.0f;
-  Cut cut{std::max(least_of(t), out.zero[0] + int64_t(std::round(lo / out.scale[0]))), greatest_of(t)};
-  if (hi < infinity) cut.hi = std::min(cut.hi, out.zero[0] + int64_t(std::round(hi / out.scale[0])));
+  Cut cut{std::max(least_of(t), place_of(lo, out)), greatest_of(t)};
+  if (hi < infinity) cut.hi = std::min(cut.hi, place_of(hi, out));
   if (cut.lo > cut.hi) n.fail("an activation within the output's range", std::to_string(cut.lo) + " to " + std::to_string(cut.hi));
   return in_fixed_point(centred(n, n.required(0), &q), {double(q.scale[0] / out.scale[0])}, -1, out.zero[0], cut, t);
 }

@@ -127,6 +127,17 @@ def test_numbers_that_lie_between_words():
     load_tflite(bytes(moved))
 
 
+@pytest.mark.parametrize("op", ["RELU6", "ADD"])
+def test_bounds_beyond_every_integer(op):
+    files = pytest.importorskip("tflite_files")
+    f = files.File()
+    x, y = f.tensor((2, 3), "int8", scale=1e-37), f.tensor((2, 3), "int8", scale=1e-37)
+    f.op(op, [x] if op == "RELU6" else [x, x], [y], *([] if op == "RELU6" else ["AddOptions", 2]), **({} if op == "RELU6" else {"fusedActivationFunction": 3}))
+    given = np.array([[-128, -1, 0], [1, 60, 127]], "int8")
+    got = load_tflite(f.bytes([x], [y]), exact="tflite")(given)
+    assert (np.asarray(got) == np.clip(given.astype(int) * (1 if op == "RELU6" else 2), 0, 127)).all()
+
+
 def test_products_of_scalars():
     files = pytest.importorskip("tflite_files")
     for keep in (False, True):
