@@ -29,7 +29,8 @@ struct Kinds {
       s.replace(at, 9, t);
     }
     std::string_view sum = wide() ? "int64_t" : "int32_t", scaling = wide() ? "wide_scaling" : "scaling", requantize = wide() ? "requantize_wide" : "requantize";
-    for (auto& [key, value] : {std::pair<std::string_view, std::string_view>{"@S", suffix()}, {"@A", sum}, {"@F", scaling}, {"@R", requantize}}) s = replaced(s, key, value);
+    const std::string name = suffix();
+    for (auto& [key, value] : {std::pair<std::string_view, std::string_view>{"@S", name}, {"@A", sum}, {"@F", scaling}, {"@R", requantize}}) s = replaced(s, key, value);
     return replaced(replaced(replaced(replaced(s, "@T", c_type(x)), "@P", form.type(w)), "@Q", c_type(w)), "@Y", c_type(y));
   }
 };
