@@ -33,7 +33,7 @@ size_t pack_form(const kernels::QGemmShape& s, SparseQuestion q, size_t dense_by
 template <class Y, class E>
 static void run(const Context& c, const kernels::QGemmShape& s, const void* x, const std::byte* weights, Y* y, const E& e, auto dense, auto steps, auto singles) {
   const int64_t kind = c.prepared ? form_of(c.prepared).sparse : 0;
-  if (!kind) return dense(s, x, weights, y, e);
+  if (!has_packed || !kind) return dense(s, x, weights, y, e);
   (kind == 1 ? steps : singles)(s, x, reinterpret_cast<const int32_t*>(weights), weights + (s.n + 15) / 16 * 64, y, e);
 }
 void multiply(const Context& c, const kernels::QGemmShape& s, const void* x, const std::byte* weights, void* y, const kernels::QEpilogue& e) {
