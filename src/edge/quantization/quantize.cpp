@@ -228,13 +228,14 @@ static void share_constants(Graph& g) {
       if (!g.is_constant(id)) continue;
       const Tensor dense = v.constant.clone();
       const std::string_view bytes(reinterpret_cast<const char*>(dense.view().data), v.spec.bytes());
-      const auto [begin, end] = known.equal_range(std::hash<std::string_view>()(bytes));
+      const size_t hash = std::hash<std::string_view>()(bytes);
+      const auto [begin, end] = known.equal_range(hash);
       auto same = std::find_if(begin, end, [&](const auto& entry) {
         const Value& other = g.values[size_t(entry.second.first)];
         return other.name == v.name && other.spec == v.spec && (other.quantized == v.quantized || (other.quantized && v.quantized && *other.quantized == *v.quantized)) && std::memcmp(entry.second.second.view().data, bytes.data(), bytes.size()) == 0;
       });
       if (same != end) id = same->second.first;
-      else known.emplace(std::hash<std::string_view>()(bytes), std::pair{id, dense});
+      else known.emplace(hash, std::pair{id, dense});
     }
 }
 
