@@ -221,7 +221,7 @@ void link_recurrent(const Call& c, AxisLinks& l) {
 
 // ---- the rest ----
 void link_gather(const Call& c, AxisLinks& l) {              // of a table's rows: its other axes stay as they are
-  int axis = int(c.as<AxisAttrs>().axis), rows = c.in[1].shape.rank;
+  int axis = int(c.as<GatherAttrs>().axis), rows = c.in[1].shape.rank;
   l.keep({0, axis});
   for (int a = 0; a < rows; ++a) l.keep({1, a});
   for (int a = 0; a < c.in[0].shape.rank; ++a) if (a != axis) l.join({0, a}, {y, a < axis ? a : a - 1 + rows});

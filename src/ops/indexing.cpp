@@ -35,7 +35,7 @@ int64_t safe_index(const View& rows, int64_t i, int64_t size) {    // negative o
 
 void gather_eval(const Context& c) {
   const View &table = c.in[0], &rows = c.in[1];
-  int axis = int(c.as<AxisAttrs>().axis);
+  int axis = int(c.as<GatherAttrs>().axis);
   int64_t outer = 1, inner = 1, size = table.shape()[axis], n = rows.shape().count();
   for (int i = 0; i < axis; ++i) outer *= table.shape()[i];
   for (int i = axis + 1; i < table.shape().rank; ++i) inner *= table.shape()[i];
@@ -74,7 +74,7 @@ Tensor indices(std::initializer_list<int64_t> values) { return Tensor::of<int64_
 
 Found gather_pixels_pattern(const PatternGraph& graph, int y) {
   Look g{graph};
-  auto along = [&](int v, int64_t axis) { return g.is(v, gather_op) && g.attrs<AxisAttrs>(v).axis == axis && graph.spec(g.in(v, 1)).shape.rank == 1; };
+  auto along = [&](int v, int64_t axis) { return g.is(v, gather_op) && g.attrs<GatherAttrs>(v).axis == axis && graph.spec(g.in(v, 1)).shape.rank == 1; };
   const Spec& spec = graph.spec(y);
   for (int last : {2, 3}) {
     if (spec.shape.rank != 4 || !along(y, last)) continue;
@@ -108,10 +108,11 @@ constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by i
     .infer = [](const Call& c, Specs& out) {
       require_integers(c, 1);
       const Shape &table = c.in[0].shape, &rows = c.in[1].shape;
-      int64_t axis = c.as<AxisAttrs>().axis;
+      auto [axis, frozen] = c.as<GatherAttrs>();
       if (axis < 0 || axis >= table.rank) c.fail("an axis below " + std::to_string(table.rank), std::to_string(axis), "", ErrorKind::index);
       if (bits_of(c.in[0].dtype) < 8) c.fail("a table of whole bytes", c.in[0].text(), "convert with cast first", ErrorKind::type);
       Dim size = table[int(axis)];
+      if (frozen < -1 || (!is_symbol(size) && frozen >= size)) c.fail("a frozen row of " + table.text() + " along axis " + std::to_string(axis) + ", or -1", std::to_string(frozen));
       check_range(c, 1, is_symbol(size) ? 0 : -size, size, "indices");
       Spec spec{c.in[0].dtype, {}};
       for (int i = 0; i < axis; ++i) spec.shape.push(table[i]);
@@ -122,12 +123,20 @@ constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by i
     },
     .eval = gather_eval, .work = elementwise_work,
     .vjp = [](const Vjp& v) {
-      int axis = int(v.as<AxisAttrs>().axis), n = v.in[1].rank();
+      auto [along, frozen] = v.as<GatherAttrs>();
+      int axis = int(along), n = v.in[1].rank();
       Tensor g = v.grad[0];
       Axes to_front;                                           // the indexed axes first, then what stood before, then after
       for (int i = 0; i < n; ++i) to_front.push(axis + i);
       for (int i = 0; i < g.rank(); ++i) if (i < axis || i >= axis + n) to_front.push(i);
-      Tensor sums = scatter_add(permute(g, to_front), v.in[1], v.in[0].dim(axis));
+      g = permute(g, to_front);
+      if (frozen >= 0) {
+        Shape rows = v.in[1].shape();
+        while (rows.rank < g.rank()) rows.push(1);
+        auto is = [&](int64_t row) { return equal(v.in[1], number_like(v.in[1], double(row))); };
+        g = masked_fill(g, reshape(logical_or(is(frozen), is(frozen - v.in[0].dim(axis))), rows), number_like(g, 0));
+      }
+      Tensor sums = scatter_add(g, v.in[1], v.in[0].dim(axis));
       Axes back;                                               // (size, before.., after..) -> (before.., size, after..)
       for (int i = 0; i < axis; ++i) back.push(i + 1);
       back.push(0);
@@ -135,11 +144,11 @@ constinit const OpDef gather_op{.name = "gather", .doc = "slices of a table by i
       v.result[0] = permute(sums, back);
     },
     .keep = {2, 0}, .samples = []() -> std::vector<Sample> {
-      return {{{sample_values({3, 2}), indices({2, 0, -1})}, std::make_shared<AxisAttrs>()},
-              {{sample_values({2, 3, 2}), indices({1, 1})}, std::make_shared<AxisAttrs>(AxisAttrs{1})}};
+      return {{{sample_values({3, 2}), indices({2, 0, -1})}, std::make_shared<GatherAttrs>()},
+              {{sample_values({2, 3, 2}), indices({1, 1})}, std::make_shared<GatherAttrs>(GatherAttrs{1})}};
     },
     .quant = {QuantMode::passes_through}, .traits = {.movement = true, .dense = 3, .out = Layout::dense, .weights = 0},
-    .onnx = {"Gather", 1, &onnx::gather}, .tflite = {"GATHER", 1, &to_tflite::gather}, .c = {"gather", 0, &c::gather}, .attrs = codec<AxisAttrs>};
+    .onnx = {"Gather", 1, &onnx::gather}, .tflite = {"GATHER", 1, &to_tflite::gather}, .c = {"gather", 0, &c::gather}, .attrs = codec<GatherAttrs>};
 
 constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices by index into zeros", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) {
@@ -234,7 +243,7 @@ constinit const OpDef uniform_op{.name = "uniform", .doc = "[0, 1) from key (see
     .traits = {.stops_gradient = true, .random = true, .dense = 1, .out = Layout::dense}, .attrs = codec<RandomAttrs>};
 
 Tensor gather(const Tensor& table, const Tensor& rows, int axis) {
-  return apply(gather_op, {table, rows}, AxisAttrs{normal_axis("gather", axis, table.rank())});
+  return apply(gather_op, {table, rows}, GatherAttrs{normal_axis("gather", axis, table.rank())});
 }
 Tensor scatter_add(const Tensor& values, const Tensor& rows, int64_t size) { return apply(scatter_add_op, {values, rows}, SizeAttrs{size}); }
 Tensor one_hot(const Tensor& labels, int64_t size) {

@@ -229,7 +229,7 @@ Tensors read_cast(const ForeignNode& n) {
   if (!from_onnx_type(n.integer("to", 0), t)) n.fail("a dtype that MiniTen has", "type " + std::to_string(n.integer("to", 0)));
   return {miniten::cast(n.required(0), t)};
 }
-Names write_gather(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Gather", {f.in[0], f.in[1]}, {{"axis", f.call.as<AxisAttrs>().axis}})}; }
+Names write_gather(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Gather", {f.in[0], f.in[1]}, {{"axis", f.call.as<GatherAttrs>().axis}})}; }
 Tensors read_gather(const ForeignNode& n) { return {miniten::gather(n.required(0), n.required(1), int(n.integer("axis", 0)))}; }
 Names write_identity(ForeignWriter& w, const ForeignCall& f) { return {w.emit_one("Identity", {f.in[0]})}; }
 Tensors read_identity(const ForeignNode& n) { return {n.required(0)}; }

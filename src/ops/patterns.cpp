@@ -57,7 +57,7 @@ Found prelu(const PatternGraph& graph, int y) {
 // table[x], of bytes as they are stored: int8 moved up by 128.
 Found table_of_bytes(const PatternGraph& graph, int y) {
   Look g{graph};
-  if (!g.is(y, gather_op) || !graph.constant(g.in(y, 0)) || g.attrs<AxisAttrs>(y).axis != 0) return {};
+  if (!g.is(y, gather_op) || !graph.constant(g.in(y, 0)) || g.attrs<GatherAttrs>(y).axis != 0) return {};
   const Tensor& table = *graph.constant(g.in(y, 0));
   auto byte = [](DType t) { return t == DType::i8 || t == DType::u8; };
   if (!byte(table.dtype()) || table.shape() != Shape{256}) return {};

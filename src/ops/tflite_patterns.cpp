@@ -68,7 +68,7 @@ Found nearest_along(const PatternGraph& graph, int y, int first, bool both) {
   int x = y;
   std::vector<int64_t> index[2];                                  // of rows, of columns
   for (int axis : {first + 1, first}) {
-    if (!g.is(x, gather_op) || g.attrs<AxisAttrs>(x).axis != axis) continue;
+    if (!g.is(x, gather_op) || g.attrs<GatherAttrs>(x).axis != axis) continue;
     const Tensor* t = graph.constant(g.in(x, 1));
     if (!t || t->rank() != 1 || t->dtype() != DType::i64) return {};
     index[axis - first] = t->to_vector<int64_t>();
@@ -116,11 +116,11 @@ Found bilinear_along(const PatternGraph& graph, int y, int first, bool both) {
   for (int axis : {first + 1, first}) {
     if (!g.is(x, add_op) || !g.plain(x)) continue;
     int a = g.in(x, 0), scaled = g.in(x, 1);
-    if (!g.is(a, gather_op) || !g.is(scaled, mul_op) || !g.plain(scaled) || g.attrs<AxisAttrs>(a).axis != axis) continue;
+    if (!g.is(a, gather_op) || !g.is(scaled, mul_op) || !g.plain(scaled) || g.attrs<GatherAttrs>(a).axis != axis) continue;
     int difference = g.in(scaled, 0);
     if (!g.is(difference, sub_op) || !g.plain(difference) || g.in(difference, 1) != a) return {};
     int b = g.in(difference, 0);
-    if (!g.is(b, gather_op) || g.attrs<AxisAttrs>(b).axis != axis || g.in(b, 0) != g.in(a, 0)) return {};
+    if (!g.is(b, gather_op) || g.attrs<GatherAttrs>(b).axis != axis || g.in(b, 0) != g.in(a, 0)) return {};
     const Tensor *lower = graph.constant(g.in(a, 1)), *upper = graph.constant(g.in(b, 1)), *part = graph.constant(g.in(scaled, 1));
     if (!lower || !upper || !part || lower->dtype() != DType::i64 || upper->dtype() != DType::i64 || part->dtype() != DType::f32 || part->numel() != shape[axis]) return {};
     at[axis - first] = {lower->to_vector<int64_t>(), upper->to_vector<int64_t>(), part->to_vector<float>()};

@@ -129,7 +129,7 @@ Values write_concat(TfliteWriter& w, const TfliteCall& f) {
 Values write_gather(TfliteWriter& w, const TfliteCall& f) {
   if (f.q_out && !same(f.q_in[0], f.q_out)) return {};
   if (f.q_out && f.is_constant(0)) return {};
-  int64_t axis = f.call.as<AxisAttrs>().axis;
+  int64_t axis = f.call.as<GatherAttrs>().axis;
   const Shape &shape = f.shape(0), &at = f.shape(1);
   TfliteValue x = whole(w, f);
   int place = axis_in(x.order, axis);

@@ -13,6 +13,8 @@ struct ClampAttrs     { float lo = -infinity, hi = infinity;     void fields(aut
 struct AlphaAttrs     { double alpha = 1;                        void fields(auto f) { f("alpha", alpha); } };
 struct ReduceAttrs    { Axes axes;                               void fields(auto f) { f("axes", axes); } };
 struct AxisAttrs      { int64_t axis = 0;                        void fields(auto f) { f("axis", axis); } };
+struct GatherAttrs    { int64_t axis = 0, frozen = -1;           // frozen: the row whose gradient is 0; -1: none
+                        void fields(auto f) { f("axis", axis); f("frozen", frozen); } };
 struct ShapeAttrs     { Shape shape;                             void fields(auto f) { f("shape", shape); } };
 struct PermuteAttrs   { Axes order;                              void fields(auto f) { f("order", order); } };
 struct CastAttrs      { DType dtype = DType::f32;                void fields(auto f) { f("dtype", dtype); } };

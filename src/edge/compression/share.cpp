@@ -276,7 +276,7 @@ Ref<nn::GraphModule> SharedModel::packed() const {
     Value& v = g.values[id];
     v = {v.spec, ""};
     int wide = g.add_value({DType::i32, w.shape()});
-    Node widen{&cast_op, std::make_shared<CastAttrs>(CastAttrs{DType::i32}), {indices}, {wide}, reader->name, {}}, decode{&gather_op, std::make_shared<AxisAttrs>(), {table, wide}, {int(id)}, reader->name, {}};
+    Node widen{&cast_op, std::make_shared<CastAttrs>(CastAttrs{DType::i32}), {indices}, {wide}, reader->name, {}}, decode{&gather_op, std::make_shared<GatherAttrs>(), {table, wide}, {int(id)}, reader->name, {}};
     g.nodes.insert(g.nodes.insert(reader, std::move(decode)), std::move(widen));
   }
   infer_all(g);

@@ -9,10 +9,7 @@ Tensor embedding(const Tensor& indices, const Tensor& weight, std::optional<int6
   if (!padding_idx) return gather(weight, indices);
   int64_t n = weight.dim(0), row = *padding_idx < 0 ? *padding_idx + n : *padding_idx;
   if (row < 0 || row >= n) throw Error(ErrorKind::value, "embedding", "a padding_idx within " + std::to_string(n), std::to_string(*padding_idx));
-  std::vector<uint8_t> keep(size_t(n), 1);
-  keep[size_t(row)] = 0;
-  Tensor kept = cast(reshape(Tensor::of<uint8_t>({n}, keep), {n, 1}), DType::boolean);
-  return gather(where(kept, weight, detach(weight)), indices);
+  return apply(gather_op, {weight, indices}, GatherAttrs{.frozen = row});
 }
 
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, bool is_causal, std::optional<double> scale,

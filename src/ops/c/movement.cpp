@@ -109,7 +109,7 @@ static int32_t @name(@T i, int32_t n) {
 const CRules gather{[](CWriter& w, const CCall& c) {
   require_type(c);
   const COperand &table = c.in[0], &rows = c.in[1], &y = c.out[0];
-  int axis = int(c.call.as<AxisAttrs>().axis);
+  int axis = int(c.call.as<GatherAttrs>().axis);
   int64_t outer = 1, inner = 1, size = table.spec.shape[axis], n = rows.spec.shape.count();
   for (int i = 0; i < axis; ++i) outer *= table.spec.shape[i];
   for (int i = axis + 1; i < table.spec.shape.rank; ++i) inner *= table.spec.shape[i];

@@ -13,9 +13,9 @@ from miniten.edge import channel_groups, prune_model
 class Words(nn.Module):
     """Tokens through an embedding and a recurrent layer of two levels."""
 
-    def __init__(self, kind="LSTM", bidirectional=False):
+    def __init__(self, kind="LSTM", bidirectional=False, padding=None):
         super().__init__()
-        self.embed = nn.Embedding(17, 12)
+        self.embed = nn.Embedding(17, 12, padding_idx=padding)
         self.layer = getattr(nn, kind)(12, 10, num_layers=2, batch_first=True, bidirectional=bidirectional)
         self.head = nn.Linear(20 if bidirectional else 10, 5)
 
@@ -47,11 +47,11 @@ class Heads(nn.Module):
 
 TOKENS = np.random.default_rng(3).integers(0, 17, size=(3, 7))
 MADE = {
-    **{kind: (lambda kind=kind: Words(kind), TOKENS) for kind in ("LSTM", "GRU", "RNN")}, "both ways": (lambda: Words("LSTM", True), TOKENS),
+    **{kind: (lambda kind=kind: Words(kind), TOKENS) for kind in ("LSTM", "GRU", "RNN")}, "both ways": (lambda: Words("LSTM", True), TOKENS), "padded": (lambda: Words("GRU", padding=4), TOKENS),
     "decoder": (Decoder, np.random.default_rng(1).normal(size=(2, 3, 5, 5)).astype("float32")), "heads": (Heads, np.random.default_rng(1).normal(size=(2, 5, 24)).astype("float32")),
 }
 SETS = {
-    "LSTM": {"embed": 12, "layer": 10}, "GRU": {"embed": 12, "layer": 10}, "RNN": {"embed": 12, "layer": 10}, "both ways": {"embed": 12, "layer": 10}, "decoder": {"a": 8, "b": 12, "d": 6}, "heads": {"attention": 6},
+    "LSTM": {"embed": 12, "layer": 10}, "GRU": {"embed": 12, "layer": 10}, "RNN": {"embed": 12, "layer": 10}, "both ways": {"embed": 12, "layer": 10}, "padded": {"embed": 12, "layer": 10}, "decoder": {"a": 8, "b": 12, "d": 6}, "heads": {"attention": 6},
 }
 
 

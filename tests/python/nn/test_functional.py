@@ -198,6 +198,25 @@ def test_padding_row_of_an_embedding_gets_no_gradient():
     w = mt.Tensor(normal(4, 2), requires_grad=True)
     F.embedding(np.array([0, 2, 2, 3]), w, padding_idx=2).sum().backward()
     assert w.grad.numpy()[:, 0].tolist() == [1, 0, 0, 1]
+    w.grad = None
+    F.embedding(np.array([[0, -2], [2, -1]]), w, padding_idx=-2).sum().backward()
+    assert w.grad.numpy()[:, 0].tolist() == [1, 0, 0, 1]
+
+
+def test_padding_row_stays_in_a_pruned_network_that_is_trained():
+    mt.manual_seed(2)
+    net = nn.Sequential(nn.Embedding(6, 8, padding_idx=1), nn.Linear(8, 3))
+    x = np.array([[0, 1, 2], [1, 5, 3]])
+    net(x)
+    thin = mt.edge.prune_model(net, 0.5, method="structured")
+    table = thin.state_dict()["0.weight"].numpy().copy()
+    assert table.shape == (6, 4) and not table[1].any()
+    optimizer = mt.optim.SGD(thin.parameters(), lr=0.1)
+    thin.train()
+    (thin(x) ** 2).sum().backward()
+    optimizer.step()
+    after = thin.state_dict()["0.weight"].numpy()
+    assert np.abs(after - table).max(axis=1).astype(bool).tolist() == [True, False, True, True, False, True]
 
 
 def test_running_statistics_are_moved():
