@@ -175,16 +175,16 @@ Clusters kmeans_1d(std::span<const float> values, int64_t num_clusters) {
   size_t k = std::min(size_t(num_clusters), v.size());
   std::vector<size_t> ends = best_ends(v, k);
   Clusters c;
-  std::vector<int32_t> of(v.size());
+  std::vector<float> least;                                  // of each cluster's values
   size_t begin = 0;
   for (size_t end : ends) {
     c.centroids.push_back(float(v.mean(begin, end)));
-    std::fill(of.begin() + int64_t(begin), of.begin() + int64_t(end), int32_t(c.centroids.size()) - 1);
+    least.push_back(float(v.value[begin]));
     begin = end;
   }
+  c.labels.reserve(values.size());
   for (float x : values) {
-    auto at = std::lower_bound(v.value.begin(), v.value.end(), double(x)) - v.value.begin();
-    c.labels.push_back(of[size_t(at)]);
+    c.labels.push_back(int32_t(std::upper_bound(least.begin(), least.end(), x) - least.begin()) - 1);
     double gap = double(x) - c.centroids[size_t(c.labels.back())];
     c.cost += gap * gap;
   }
