@@ -54,6 +54,9 @@ set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS -O2)
 # A second, narrower copy of each loop for its last elements gains nothing on rows of pixels.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set_source_files_properties(src/kernels/image_u8.simd.cpp PROPERTIES COMPILE_OPTIONS --param=vect-epilogues-nomask=0)
+  # Chains of a function's steps longer than a processor looks ahead are laid side by side.
+  set_source_files_properties(src/kernels/activation.simd.cpp src/kernels/recurrent.simd.cpp src/kernels/softmax.simd.cpp src/kernels/unary.simd.cpp PROPERTIES
+                              COMPILE_OPTIONS "$<$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_avx2>:-fschedule-insns;-fsched-pressure>")
 endif()
 
 set(targets_inc "")

@@ -32,6 +32,7 @@ const bool registered = [] {
       [](const float* x, float* y, float* z) { mean_var_rows(x, kSize / 64, 64, 64, y, z); });
   add("softmax/1024", 2 * kRead, [](const float* x, float* y, float*) { softmax(x, y, kSize / 1024, 1024); });
   add("softmax/16", 2 * kRead, [](const float* x, float* y, float*) { softmax(x, y, kSize / 16, 16); });
+  add("softmax_parts/1024", 2 * kRead, [](const float* x, float* y, float* z) { softmax_parts(x, y, z, kSize / 1024, 1024); });
   add("log_softmax/1024", 2 * kRead, [](const float* x, float* y, float*) { log_softmax(x, y, kSize / 1024, 1024); });
   return true;
 }();

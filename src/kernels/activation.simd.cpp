@@ -5,7 +5,7 @@ namespace miniten::kernels::MINITEN_TARGET {
 
 void activation(Activation kind, float alpha, const float* x, float* y, int64_t n) {
   const V a = set(alpha);
-  auto map = [&](auto f) { for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, f(load_n(x + i, m)), m); }); };
+  auto map = [&](auto f) { map_lanes(x, y, n, f); };
   switch (kind) {
     case Activation::leaky_relu: return map([&](V v) { return select((I)(v > 0.0f), v, v * a); });
     case Activation::elu:

@@ -25,7 +25,7 @@ struct ExpParts {
 };
 MINITEN_INLINE ExpParts exp_parts(V x) {
   const float shift = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-  const V t = x * 1.44269504f + shift, n = t - shift;
+  const V t = fma(x, set(1.44269504f), set(shift)), n = t - shift;
   V r = fma(n, set(-0.693359375f), x);
   r = fma(n, set(2.12194440e-4f), r);
   V q = polynomial(r, set(1.3814466e-03f), 8.368781e-03f, 4.1668393e-02f, 1.666652e-01f, 4.9999994e-01f);
@@ -42,6 +42,15 @@ MINITEN_INLINE V exp(V x) {
 #endif
   const I half = e.n >> 1;
   return (e.p + 1.0f) * power_of_two(half) * power_of_two(e.n - half);
+}
+
+// For x <= 0, or NaN; denormal results included.
+MINITEN_INLINE V exp_negative(V x) {
+  const ExpParts e = exp_parts(max_keep(set(-105.0f), x));
+#if MINITEN_LANES == 16
+  return (V)_mm512_scalef_ps((__m512)(e.p + 1.0f), (__m512)e.n_float);
+#endif
+  return (e.p + 1.0f) * power_of_two(e.n + 64) * 5.42101086e-20f;  // 2^-64
 }
 
 // For x within +-87, or NaN.
@@ -103,7 +112,7 @@ MINITEN_INLINE V tanh(V x) {
 }
 
 MINITEN_INLINE V sigmoid(V x) {
-  const V z = exp(-abs(x));
+  const V z = exp_negative(-abs(x));
   return select((I)(x < 0.0f), z, set(1.0f)) * reciprocal(1.0f + z);
 }
 
@@ -119,7 +128,7 @@ MINITEN_INLINE V silu(V x) {
 
 // log(1 + exp(x)).
 MINITEN_INLINE V softplus(V x) {
-  const V z = exp(-abs(x)), u = 1.0f + z;
+  const V z = exp_negative(-abs(x)), u = 1.0f + z;
   return max_keep(V{}, x) + select((I)(u == 1.0f), z, log(u) + (z - (u - 1.0f)) / u);
 }
 
@@ -141,7 +150,7 @@ MINITEN_INLINE V normal_tail(V t) {
   V p = polynomial(s, set(1.18933808e-05f), -4.71223748e-05f, -1.73344437e-04f, 6.41999428e-04f, 5.0280919e-04f,
                    -8.49308274e-03f, 3.08655471e-02f, -7.17073148e-02f, 1.24379210e-01f, -1.70397723e-01f,
                    9.44106417e-02f);
-  const V e = exp(square * -0.5f);
+  const V e = exp_negative(square * -0.5f);
   return p * fma(e * -0.5f, square_error(t, square), e);
 }
 

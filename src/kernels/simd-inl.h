@@ -213,5 +213,20 @@ MINITEN_INLINE void for_lanes(int64_t n, F f) {
   if (i < n) f(i, n - i);
 }
 
+// y = f(x). Where an instruction set has few lanes for its latency several vectors are begun before one is stored.
+template <class F>
+MINITEN_INLINE void map_lanes(const float* x, float* y, int64_t n, F f) {
+  constexpr int kTogether = kLanes == 8 ? 4 : 1;
+  int64_t i = 0;
+  for (; i + kTogether * kLanes <= n; i += kTogether * kLanes) {
+    V v[kTogether];
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < kTogether; ++j) v[j] = f(load(x + i + j * kLanes));
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < kTogether; ++j) store(y + i + j * kLanes, v[j]);
+  }
+  for_lanes(n - i, [&](int64_t j, int64_t m) { store_n(y + i + j, f(load_n(x + i + j, m)), m); });
+}
+
 }  // namespace
 }  // namespace miniten::kernels::MINITEN_TARGET

@@ -35,19 +35,22 @@ MINITEN_INLINE void exp_sums(const float* x, const V (&top)[R], float* y, int64_
     const int64_t end = n - begin < kBlock ? n : begin + kBlock;
     V a[R] = {}, b[R] = {};
     int64_t i = begin;
-    for (; i + 2 * kLanes <= end; i += 2 * kLanes)
+    for (; i + 2 * kLanes <= end; i += 2 * kLanes) {
+      V p[R], q[R];                              // all before any is stored, so that their chains go side by side
       for (int r = 0; r < R; ++r) {
-        const int64_t at = r * n + i;
-        const V p = exp(load(x + at) - top[r]), q = exp(load(x + at + kLanes) - top[r]);
-        a[r] += p;
-        b[r] += q;
-        if (!y) continue;
-        store(y + at, p);
-        store(y + at + kLanes, q);
+        p[r] = exp_negative(load(x + r * n + i) - top[r]);
+        q[r] = exp_negative(load(x + r * n + i + kLanes) - top[r]);
+        a[r] += p[r];
+        b[r] += q[r];
       }
+      for (int r = 0; y && r < R; ++r) {
+        store(y + r * n + i, p[r]);
+        store(y + r * n + i + kLanes, q[r]);
+      }
+    }
     for (; i < end; i += kLanes)
       for (int r = 0; r < R; ++r) {
-        const V p = exp(load_n(x + r * n + i, end - i) - top[r]);
+        const V p = exp_negative(load_n(x + r * n + i, end - i) - top[r]);
         if (y) store_n(y + r * n + i, p, end - i);
         a[r] += select(first_places(end - i), p, V{});
       }
@@ -57,14 +60,19 @@ MINITEN_INLINE void exp_sums(const float* x, const V (&top)[R], float* y, int64_
 }
 
 template <int R>
-void softmax_together(const float* x, float* y, int64_t n) {
-  V top[R], share[R];
-  float sums[R];
+void exp_together(const float* x, float* y, int64_t n, float (&shares)[R]) {
+  V top[R];
   tops(x, n, top);
-  exp_sums(x, top, y, n, sums);
-  for (int r = 0; r < R; ++r) share[r] = set(1 / sums[r]);
+  exp_sums(x, top, y, n, shares);
+  for (int r = 0; r < R; ++r) shares[r] = 1 / shares[r];
+}
+
+template <int R>
+void softmax_together(const float* x, float* y, int64_t n) {
+  float shares[R];
+  exp_together(x, y, n, shares);
   for_lanes(n, [&](int64_t i, int64_t m) {
-    for (int r = 0; r < R; ++r) store_n(y + r * n + i, load_n(y + r * n + i, m) * share[r], m);
+    for (int r = 0; r < R; ++r) store_n(y + r * n + i, load_n(y + r * n + i, m) * shares[r], m);
   });
 }
 
@@ -74,6 +82,12 @@ void softmax(const float* x, float* y, int64_t rows, int64_t n) {
   int64_t r = 0;
   for (; r + kTogether <= rows; r += kTogether) softmax_together<kTogether>(x + r * n, y + r * n, n);
   for (; r < rows; ++r) softmax_together<1>(x + r * n, y + r * n, n);
+}
+
+void softmax_parts(const float* x, float* y, float* shares, int64_t rows, int64_t n) {
+  int64_t r = 0;
+  for (; r + kTogether <= rows; r += kTogether) exp_together(x + r * n, y + r * n, n, *reinterpret_cast<float(*)[kTogether]>(shares + r));
+  for (; r < rows; ++r) exp_together(x + r * n, y + r * n, n, *reinterpret_cast<float(*)[1]>(shares + r));
 }
 
 void log_softmax(const float* x, float* y, int64_t rows, int64_t n) {

@@ -4,11 +4,6 @@
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
-template <class F>
-void map(const float* x, float* y, int64_t n, F f) {
-  for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, f(load_n(x + i, m)), m); });
-}
-
 // f in double precision.
 template <class F>
 void map_double(const float* x, float* y, int64_t n, F f) {
@@ -38,35 +33,35 @@ void map_sine(const float* x, float* y, int64_t n, uint64_t quarters) {
 
 void clamp(const float* x, float lo, float hi, float* y, int64_t n) {
   const V low = set(lo), high = set(hi);
-  map(x, y, n, [&](V v) { return clamp(v, low, high); });
+  map_lanes(x, y, n, [&](V v) { return clamp(v, low, high); });
 }
 
 void unary(Unary op, const float* x, float* y, int64_t n) {
   switch (op) {
-    case Unary::relu: return map(x, y, n, [](V v) { return max_keep(V{}, v); });
-    case Unary::exp: return map(x, y, n, [](V v) { return exp(v); });
-    case Unary::log: return map(x, y, n, [](V v) { return log(v); });
-    case Unary::neg: return map(x, y, n, [](V v) { return -v; });
-    case Unary::tanh: return map(x, y, n, [](V v) { return tanh(v); });
-    case Unary::sigmoid: return map(x, y, n, [](V v) { return sigmoid(v); });
-    case Unary::sqrt: return map(x, y, n, [](V v) { return sqrt(v); });
-    case Unary::abs: return map(x, y, n, [](V v) { return abs(v); });
-    case Unary::square: return map(x, y, n, [](V v) { return v * v; });
-    case Unary::reciprocal: return map(x, y, n, [](V v) { return 1.0f / v; });
-    case Unary::erf: return map(x, y, n, [](V v) { return erf(v); });
-    case Unary::gelu: return map(x, y, n, [](V v) { return gelu(v); });
+    case Unary::relu: return map_lanes(x, y, n, [](V v) { return max_keep(V{}, v); });
+    case Unary::exp: return map_lanes(x, y, n, [](V v) { return exp(v); });
+    case Unary::log: return map_lanes(x, y, n, [](V v) { return log(v); });
+    case Unary::neg: return map_lanes(x, y, n, [](V v) { return -v; });
+    case Unary::tanh: return map_lanes(x, y, n, [](V v) { return tanh(v); });
+    case Unary::sigmoid: return map_lanes(x, y, n, [](V v) { return sigmoid(v); });
+    case Unary::sqrt: return map_lanes(x, y, n, [](V v) { return sqrt(v); });
+    case Unary::abs: return map_lanes(x, y, n, [](V v) { return abs(v); });
+    case Unary::square: return map_lanes(x, y, n, [](V v) { return v * v; });
+    case Unary::reciprocal: return map_lanes(x, y, n, [](V v) { return 1.0f / v; });
+    case Unary::erf: return map_lanes(x, y, n, [](V v) { return erf(v); });
+    case Unary::gelu: return map_lanes(x, y, n, [](V v) { return gelu(v); });
     case Unary::gelu_tanh: return map_double(x, y, n, [](D v) { return gelu_tanh(v); });
-    case Unary::silu: return map(x, y, n, [](V v) { return silu(v); });
+    case Unary::silu: return map_lanes(x, y, n, [](V v) { return silu(v); });
     case Unary::sign:
-      return map(x, y, n,
+      return map_lanes(x, y, n,
                  [](V v) { return select((I)(v > 0.0f), set(1.0f), select((I)(v < 0.0f), set(-1.0f), v)); });
     case Unary::sin: return map_sine(x, y, n, 0);
     case Unary::cos: return map_sine(x, y, n, 1);
-    case Unary::floor: return map(x, y, n, [](V v) { return floor(v); });
-    case Unary::ceil: return map(x, y, n, [](V v) { return ceil(v); });
-    case Unary::round: return map(x, y, n, [](V v) { return round_even(v); });
+    case Unary::floor: return map_lanes(x, y, n, [](V v) { return floor(v); });
+    case Unary::ceil: return map_lanes(x, y, n, [](V v) { return ceil(v); });
+    case Unary::round: return map_lanes(x, y, n, [](V v) { return round_even(v); });
     case Unary::log1p: return map_double(x, y, n, [](D v) { return log1p(v); });
-    case Unary::softplus: return map(x, y, n, [](V v) { return softplus(v); });
+    case Unary::softplus: return map_lanes(x, y, n, [](V v) { return softplus(v); });
     case Unary::expm1: return map_double(x, y, n, [](D v) { return expm1(v); });
     default: return;
   }

@@ -102,9 +102,10 @@ void eval(const Context& c) {
     kernels::gemm({.cols = rows, .n = s.keys, .a_col = stride(q, 2), .a_k = stride(q, 1), .c_col = s.keys, .segment = s.depth},
                   q.f32() + start_of(q, shape, h) + first * stride(q, 2), keys, scores, {});
     if (at.mask) for (int64_t r = 0; r < rows; ++r) mask_row(at, c.in[3], shape, h, first + r, s.keys, scores + r * s.keys);
-    kernels::softmax(scores, scores, rows, s.keys);
-    kernels::gemm({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(),
-                  c.out[0].f32() + (h * s.queries + first) * s.width, {});
+    float shares[block_rows], *y = c.out[0].f32() + (h * s.queries + first) * s.width;
+    kernels::softmax_parts(scores, scores, shares, rows, s.keys);
+    kernels::gemm({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(), y, {});
+    for (int64_t r = 0; r < rows; ++r) kernels::binary(kernels::Binary::mul, y + r * s.width, 1, shares + r, 0, y + r * s.width, s.width);
   }
 }
 Cost cost(const Call& c) {
