@@ -20,7 +20,11 @@ constexpr int kRows = 6, kVectors = 4;
 #endif
 constexpr int kOneRowVectors = 4;                // of a lone row: enough sums in flight to hide their latency
 #if defined(__AVX512VNNI__)
-constexpr int64_t kTurnedColumns = 64;  // fewer are not worth it
+constexpr int64_t kTurnedColumns = 64, kTurnedDepth = 64;  // less is not worth it
+constexpr int64_t kTurnedBytes = 1;  // of a value
+#elif MINITEN_WIDENS
+constexpr int64_t kTurnedColumns = 32, kTurnedDepth = 16;
+constexpr int64_t kTurnedBytes = 2;
 #endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
@@ -29,6 +33,7 @@ struct Tile {
   int64_t a_col, outer, outer_stride, inner, inner_stride, groups;
   I flip;
   bool flips;              // else A needs none
+  bool wide;               // A is pairs of 16-bit numbers already
   const int8_t* b;         // of the tile's first column
   int64_t b_panel;         // bytes between panels
   const int32_t *sums, *bias;
@@ -119,6 +124,29 @@ MINITEN_INLINE void add_products(const Tile& t, I (&acc)[MR][NV]) {
     }
 }
 
+#if MINITEN_WIDENS
+template <int MR, int NV>
+MINITEN_INLINE void add_wide_products(const Tile& t, I (&acc)[MR][NV]) {
+  const uint8_t* a = t.a;
+  const int8_t* b = t.b;
+  const int64_t a_col = t.a_col, b_panel = t.b_panel;
+  for (int64_t g = 0; g < t.groups; ++g, a += 8, b += kPanel * 4) {
+    Weight w[NV];
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
+    MINITEN_UNROLL(8)
+    for (int r = 0; r < MR; ++r) {
+      const Activation x{set_i(load_as<int32_t>(a + r * a_col)), set_i(load_as<int32_t>(a + r * a_col + 4))};
+      MINITEN_UNROLL(4)
+      for (int j = 0; j < NV; ++j) {
+        acc[r][j] = dot(acc[r][j], x, w[j]);
+        asm("" : "+x"(acc[r][j]));  // in this order: g++ 12 spills sums where it begins the next pixel earlier
+      }
+    }
+  }
+}
+#endif
+
 template <int MR, int NV>
 MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
   MINITEN_UNROLL(4)
@@ -133,6 +161,8 @@ MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
 #endif
 #if defined(__AVX512VNNI__)
   if (!t.flips) return add_products<false>(t, acc);
+#elif MINITEN_WIDENS
+  if (t.wide) return add_wide_products(t, acc);
 #endif
   add_products<true>(t, acc);
 }
@@ -194,17 +224,21 @@ struct Product {
   }
 };
 
-#if defined(__AVX512VNNI__)
-// The segments of `height` pixels, one behind the other, flipped.
-void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t stride, uint8_t* to) {
+#if defined(__AVX512VNNI__) || MINITEN_WIDENS
+// The segments of `height` pixels of `depth` values, one behind the other, flipped and wide where products want that.
+void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t depth, uint8_t* to) {
   int64_t segment = 4 * t.groups;
-  if (t.a_col == stride && segment == stride) segment *= height, height = 1;  // they follow one another
-  for (int64_t r = 0; r < height; ++r, to += stride) {
+  if (t.a_col == depth && segment == depth) segment *= height, height = 1;  // they follow one another
+  for (int64_t r = 0; r < height; ++r, to += depth * kTurnedBytes) {
     uint8_t* at = to;
     for (int64_t o = 0; o < t.outer; ++o)
-      for (int64_t i = 0; i < t.inner; ++i, at += segment) {
+      for (int64_t i = 0; i < t.inner; ++i, at += segment * kTurnedBytes) {
         const uint8_t* from = a + r * t.a_col + o * t.outer_stride + i * t.inner_stride;
+#if MINITEN_WIDENS
+        widen_bytes(from, segment, (W)t.flip, at);
+#else
         turn_bytes(from, segment, (W)t.flip, at);
+#endif
       }
   }
 }
@@ -228,24 +262,31 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
   t.b_panel = t.outer * t.inner * t.groups * kPanel * 4;
   const auto* a = static_cast<const uint8_t*>(data);
   const bool many = p.padded / kPanel * t.b_panel > kManyWeights;
-#if defined(__AVX512VNNI__)
+  int64_t together = many ? 1 : s.n;             // columns that a turned pixel serves
+#if defined(__AVX512VNNI__) || MINITEN_WIDENS
   const int64_t depth = t.outer * t.inner * t.groups * 4;
-  uint8_t turned[64 * 1024];
-  const bool long_runs = 64 <= depth && (32 <= s.segment || t.outer * t.inner == 1);
-  const bool turns = x_signed && long_runs && kTurnedColumns <= s.n && kRows * depth <= (int64_t)sizeof turned;
+  uint8_t turned[64 * 1024 + 2 * kWide];
+  const bool long_runs = kTurnedDepth <= depth && (32 <= s.segment || t.outer * t.inner == 1);
+  bool turns = long_runs && kTurnedColumns <= s.n && kRows * depth * kTurnedBytes <= 64 * 1024;
+#if MINITEN_WIDENS
+  turns = turns && 1 < s.cols;
+  if (many) together = kManyWeights / t.b_panel * kPanel;
+#else
+  turns = turns && x_signed;
+#endif
   const Tile as_it_lies = t;
-  if (turns) t.a = turned, t.a_col = depth, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false;
+  if (turns) t.a = turned, t.a_col = depth * kTurnedBytes, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false, t.wide = 1 < kTurnedBytes;
 #else
   constexpr bool turns = false;
 #endif
-  // A row of pixels in the fewest tiles, all about as tall, channels from j0 on; returns how many were done: all where A is turned
-  // and weights are few.
+  // A row of pixels in the fewest tiles, all about as tall, channels from j0 on; returns how many were done: where A is turned as many
+  // as go together.
   const auto pixels = [&](int64_t row, int64_t j0) -> int64_t {
     int64_t done = 0, tiles = (s.cols + kRows - 1) / kRows;
     for (int64_t col = 0; tiles > 0; --tiles) {
       const int64_t height = (s.cols - col + tiles - 1) / tiles;
       const uint8_t* from = a + row * s.a_row + col * s.a_col;
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || MINITEN_WIDENS
       if (turns) turn(as_it_lies, from, height, depth, turned);
       else t.a = from;
 #else
@@ -253,7 +294,7 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
 #endif
       done = 0;
       do done += p.run(height, row, col, j0 + done);
-      while (turns && !many && j0 + done < s.n);
+      while (turns && done < together && j0 + done < s.n);
       col += height;
     }
     return done;
