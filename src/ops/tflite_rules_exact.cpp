@@ -43,8 +43,9 @@ Tensor centred(const ForeignNode& n, const Tensor& q, const Quantized* of) {
 }
 Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }
 
-// Where a real number lies; beyond every type where the scale is tiny.
-static int64_t place_of(float v, const Quantized& q) { return q.zero[0] + int64_t(std::round(std::clamp(v / q.scale[0], -1e18f, 1e18f))); }
+// To nearest, halves away from 0; beyond every type where a scale is tiny, 0 where it leaves no number.
+static int64_t whole(float v) { return std::isnan(v) ? 0 : int64_t(std::round(std::clamp(v, -1e18f, 1e18f))); }
+static int64_t place_of(float v, const Quantized& q) { return q.zero[0] + whole(v / q.scale[0]); }
 
 Cut integer_bounds(const ForeignNode& n) {
   const Quantized& q = output(n);
@@ -166,7 +167,7 @@ Tensor exact_function(const ForeignNode& n) {
   std::vector<int32_t> table;
   for (int32_t i = 0; i < 256; ++i) {
     int32_t x = i + int32_t(least_of(from)) - q.zero[0];
-    int64_t y = f ? int64_t(std::clamp(std::round(f(q.scale[0] * float(x)) * steps), -1e9f, 1e9f)) : hard_swish(x, swish, factor);
+    int64_t y = f ? whole(f(q.scale[0] * float(x)) * steps) : hard_swish(x, swish, factor);
     table.push_back(int32_t(std::clamp(y + out.zero[0], least_of(t), greatest_of(t))));
   }
   Tensor index = miniten::cast(n.required(0), DType::i32);

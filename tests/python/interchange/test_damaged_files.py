@@ -127,6 +127,16 @@ def test_numbers_that_lie_between_words():
     load_tflite(bytes(moved))
 
 
+@pytest.mark.parametrize("op", ["EXP", "LOGISTIC", "TANH", "ELU"])
+def test_functions_whose_scales_leave_no_number(op):
+    files = pytest.importorskip("tflite_files")
+    f = files.File()
+    x, y = f.tensor((2, 3), "int8", scale=1e38), f.tensor((2, 3), "int8", scale=1e-45)
+    f.op(op, [x], [y])
+    got = np.asarray(load_tflite(f.bytes([x], [y]), exact="tflite")(np.array([[-128, -1, 0], [1, 60, 127]], "int8")))
+    assert got.dtype == np.int8 and got.shape == (2, 3)
+
+
 @pytest.mark.parametrize("op", ["RELU6", "ADD"])
 def test_bounds_beyond_every_integer(op):
     files = pytest.importorskip("tflite_files")
