@@ -1,6 +1,7 @@
 #include <chrono>
 #include "base/relax.h"
 #include "core/tape.h"
+#include "core/work.h"
 #include "miniten/base/parallel.h"
 #include "miniten/core/observer.h"
 
@@ -119,6 +120,13 @@ struct ScratchMemory {
 
 }  // namespace
 
+Work work_of(const Call& c) {
+  Work work = c.op.work ? c.op.work(c) : Work{};
+  bool empty = !c.out.empty() && std::all_of(c.out.begin(), c.out.end(), [](const Spec& s) { return s.shape.has(0); });
+  if (empty) work.phases = 0;
+  return work;
+}
+
 void run_pieces(Context c, const Work& work, int threads) {
   static thread_local ScratchMemory memory;
   c.pieces = work.pieces;
@@ -185,7 +193,7 @@ static void eval_now(const Call& call, std::span<const Input> in, std::span<Tens
     to.push(out[i].view());
   }
   Context c{.op = call.op, .attrs = call.attrs, .in = from.span(), .out = to.span()};
-  run_pieces(c, call.op.work ? call.op.work(call) : Work{});
+  run_pieces(c, work_of(call));
   for (int i = 0; i < writes.n; ++i) {
     out[size_t(i)]->storage->version++;
     out[size_t(i)]->storage->last_writer = &call.op;

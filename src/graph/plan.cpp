@@ -1,3 +1,4 @@
+#include "core/work.h"
 #include "graph/layout.h"
 #include "miniten/graph/plan.h"
 
@@ -25,7 +26,7 @@ static size_t place(std::vector<Buffer>& buffers, size_t alignment) {
 }
 
 Plan plan(const Graph& g, int workers, const std::vector<bool>& prepared, bool exact) {
-  return plan(g, {.workers = workers, .exact = exact, .work = [](const Call& c) { return c.op.work ? c.op.work(c) : Work{}; }}, prepared);
+  return plan(g, {.workers = workers, .exact = exact, .work = work_of}, prepared);
 }
 
 // Buffers that end as an output and are no larger leave the arena.

@@ -1,3 +1,4 @@
+#include "core/work.h"
 #include "graph/tune.h"
 #include <chrono>
 #include <cmath>
@@ -125,7 +126,7 @@ const OpDef* fastest(const Graph& g, const Layouts& l, const Node& n, std::span<
       op->prepare(call, constants, t.prepared.view().data);
       call.prepared = true;
     }
-    t.work = op->work ? op->work(call) : Work{};
+    t.work = work_of(call);
     trials.push_back(std::move(t));
   }
   auto run = [&](const Trial& t) {
