@@ -205,7 +205,7 @@ def test_padding_row_of_an_embedding_gets_no_gradient():
 
 def test_padding_row_stays_in_a_pruned_network_that_is_trained():
     mt.manual_seed(2)
-    net = nn.Sequential(nn.Embedding(6, 8, padding_idx=1), nn.Linear(8, 3))
+    net = mt.nn.Sequential(mt.nn.Embedding(6, 8, padding_idx=1), mt.nn.Linear(8, 3))
     x = np.array([[0, 1, 2], [1, 5, 3]])
     net(x)
     thin = mt.edge.prune_model(net, 0.5, method="structured")
