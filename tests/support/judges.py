@@ -7,9 +7,25 @@ import shutil
 import pytest
 
 
+class Onnxruntime:
+    """onnxruntime with exact integer products: its default saturates sums of two on processors with AVX2 alone."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+    def InferenceSession(self, model, sess_options=None, **more):
+        options = sess_options or self.module.SessionOptions()
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        return self.module.InferenceSession(model, options, **more)
+
+
 def judge(name):
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        return Onnxruntime(module) if name == "onnxruntime" else module
     except ImportError:
         if os.environ.get("CI"):
             raise

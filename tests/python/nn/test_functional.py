@@ -209,13 +209,13 @@ def test_padding_row_stays_in_a_pruned_network_that_is_trained():
     x = np.array([[0, 1, 2], [1, 5, 3]])
     net(x)
     thin = mt.edge.prune_model(net, 0.5, method="structured")
-    table = thin.state_dict()["0.weight"].numpy().copy()
+    table = thin.state_dict()["0/weight"].numpy().copy()
     assert table.shape == (6, 4) and not table[1].any()
     optimizer = mt.optim.SGD(thin.parameters(), lr=0.1)
     thin.train()
     (thin(x) ** 2).sum().backward()
     optimizer.step()
-    after = thin.state_dict()["0.weight"].numpy()
+    after = thin.state_dict()["0/weight"].numpy()
     assert np.abs(after - table).max(axis=1).astype(bool).tolist() == [True, False, True, True, False, True]
 
 
