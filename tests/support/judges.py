@@ -18,8 +18,12 @@ class Onnxruntime:
 
     def InferenceSession(self, model, sess_options=None, **more):
         options = sess_options or self.module.SessionOptions()
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        return self.module.InferenceSession(model, options, **more)
+        try:
+            options.add_session_config_entry("session.x64quantprecision", "1")
+            return self.module.InferenceSession(model, options, **more)
+        except Exception:                                    # that way refuses some models that the default takes
+            options.add_session_config_entry("session.x64quantprecision", "0")
+            return self.module.InferenceSession(model, options, **more)
 
 
 def judge(name):

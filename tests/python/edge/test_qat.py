@@ -427,7 +427,7 @@ def test_accuracy_stays(net, learned_scales):
     for seed in range(6):
         model = trained(net, seed)
         floats = accuracy(model, test)
-        assert floats > 0.8
+        assert floats > 0.75
         prepared = prepare_qat(model, calibration_data=training[0][:256], learned_scales=learned_scales, freeze_observers_at=40, freeze_batch_norm_at=40)
         train(prepared, training, 40, 5e-4, seed=seed + 10, batch=32)
         train(prepared, training, 20, 1e-4, seed=seed + 20, batch=32)
