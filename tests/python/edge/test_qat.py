@@ -423,15 +423,15 @@ def trained(net, seed):
 @pytest.mark.parametrize("net, learned_scales", [("small", False), ("small", True), ("separable", False), ("separable", True), ("residual", False)])
 def test_accuracy_stays(net, learned_scales):
     training, test = digits()
-    drops = []
+    floats, drops = [], []
     for seed in range(6):
         model = trained(net, seed)
-        floats = accuracy(model, test)
-        assert floats > 0.75
+        floats.append(accuracy(model, test))
         prepared = prepare_qat(model, calibration_data=training[0][:256], learned_scales=learned_scales, freeze_observers_at=40, freeze_batch_norm_at=40)
         train(prepared, training, 40, 5e-4, seed=seed + 10, batch=32)
         train(prepared, training, 20, 1e-4, seed=seed + 20, batch=32)
-        drops.append(floats - accuracy(prepared, test))
+        drops.append(floats[-1] - accuracy(prepared, test))
+    assert np.median(floats) > 0.8 and min(floats) > 0.75, floats
     assert np.median(drops) <= 0.003, drops
 
 
