@@ -9,9 +9,9 @@ namespace miniten::edge {
 // models given are not modified.
 
 // ---- weight sharing ----
-// The k-means of numbers, exactly: least sum of squared distances, by dynamic programming over the sorted values
-// (k n log n time, linear memory). Fewer centroids where there are fewer distinct values. Throws for k below 1, no
-// values, NaN and infinities.
+// The k-means of numbers, exactly: least sum of squared distances, by a search for the price of a cluster at which the best
+// clusters of the sorted values are k (n log n time for each price tried, whatever k; linear memory; Grønlund et al. 2017).
+// Fewer centroids where there are fewer distinct values. Throws for k below 1, no values, NaN and infinities.
 struct Clusters {
   std::vector<float> centroids;          // ascending
   std::vector<int32_t> labels;           // by value

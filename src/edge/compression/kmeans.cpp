@@ -6,162 +6,122 @@ namespace miniten::edge {
 
 namespace {
 
-// Distinct values in ascending order with running sums, taken from their middle so that squares keep their digits.
-struct Sorted {
-  std::vector<double> value, count, sum, square;             // sums of what lies before
-  explicit Sorted(std::vector<float> v) {
-    std::sort(v.begin(), v.end());
-    double middle = v[v.size() / 2];
-    count.push_back(0);
-    sum.push_back(0);
-    square.push_back(0);
-    for (size_t i = 0; i < v.size();) {
-      size_t end = i;
-      while (end < v.size() && v[end] == v[i]) ++end;
-      double x = double(v[i]) - middle, n = double(end - i);
-      value.push_back(v[i]);
-      count.push_back(count.back() + n);
-      sum.push_back(sum.back() + n * x);
-      square.push_back(square.back() + n * x * x);
-      i = end;
-    }
-    middle_ = middle;
+// Sums over the distinct values before each, in ascending order, taken from their middle so that squares keep their digits.
+struct Sums {
+  std::vector<double> count{0}, sum{0}, square{0};
+  size_t size() const { return count.size() - 1; }
+  void push(double n, double s, double q) {
+    count.push_back(n);
+    sum.push_back(s);
+    square.push_back(q);
   }
-  size_t size() const { return value.size(); }
   double cost(size_t i, size_t j) const {                    // of one cluster of [i, j), i < j
-    double n = count[j] - count[i], s = sum[j] - sum[i];
-    return square[j] - square[i] - s * s / n;
+    double s = sum[j] - sum[i];
+    return square[j] - square[i] - s * s / (count[j] - count[i]);
   }
-  double mean(size_t i, size_t j) const { return middle_ + (sum[j] - sum[i]) / (count[j] - count[i]); }
-
- private:
-  double middle_ = 0;
+  Sums every(size_t step) const {                            // ends may lie at each step-th value alone
+    Sums thin;
+    for (size_t i = step; i < size(); i += step) thin.push(count[i], sum[i], square[i]);
+    thin.push(count.back(), sum.back(), square.back());
+    return thin;
+  }
 };
 
-// least[j] = min over i in [first(j), last(j)] of f(i, j), where the best i never falls as j rises; which[j] is that i.
-template <class F, class Last>
-void row_minima(size_t lo, size_t hi, size_t from, size_t to, const F& f, const Last& last, std::vector<double>& least, std::vector<uint32_t>& which) {
-  while (lo < hi) {
-    size_t j = lo + (hi - lo) / 2, best = from;
-    double cost = HUGE_VAL;
-    for (size_t i = from, end = std::min(to, last(j)); i <= end && end != SIZE_MAX; ++i)
-      if (double c = f(i, j); c < cost) { cost = c; best = i; }
-    least[j] = cost;
-    which[j] = uint32_t(best);
-    row_minima(lo, j, from, best, f, last, least, which);
-    lo = j + 1;
-    from = best;
-  }
-}
-
-// Where boundary q of the clustering, the end of its first q clusters, may lie: ascending candidates.
-using Grid = std::vector<size_t>;
-
-double between(const Sorted& v, size_t i, size_t j) { return i < j ? v.cost(i, j) : 0; }
-
-// The best boundaries among the candidates, and their cost.
-double best_of(const Sorted& v, const std::vector<Grid>& grids, std::vector<size_t>& ends) {
-  size_t k = grids.size() - 1;
-  std::vector<double> before{0}, after;
-  std::vector<std::vector<uint32_t>> which(k + 1);
-  for (size_t q = 1; q <= k; ++q) {
-    const Grid &from = grids[q - 1], &to = grids[q];
-    after.assign(to.size(), HUGE_VAL);
-    which[q].assign(to.size(), 0);
-    auto last = [&](size_t j) { return size_t(std::upper_bound(from.begin(), from.end(), to[j]) - from.begin()) - 1; };
-    row_minima(0, to.size(), 0, from.size() - 1, [&](size_t i, size_t j) { return before[i] + between(v, from[i], to[j]); }, last, after, which[q]);
-    std::swap(before, after);
-  }
-  ends.assign(k, v.size());
-  size_t at = 0;
-  for (size_t q = k; q > 0; --q) {
-    ends[q - 1] = grids[q][at];
-    at = which[q][at];
-  }
-  return before[0];
-}
-
-// Lower bounds of the first q clusters' cost with their end in a cell between two candidates: whatever lies in the cells of
-// two neighbours is left out of the cluster between them.
-struct Cells {
-  const Grid& g;
-  size_t size() const { return std::max<size_t>(g.size() - 1, 1); }
-  size_t lo(size_t c) const { return g[c]; }
-  size_t hi(size_t c) const { return g[std::min(c + 1, g.size() - 1)]; }
+struct Cut {
+  double price = 0;                                          // of a cluster
+  std::vector<size_t> ends;                                  // of the clusters, ascending
+  double cost = 0;                                           // of distances alone
 };
-std::vector<std::vector<double>> bounds_of(const Sorted& v, const std::vector<Grid>& grids) {
-  size_t k = grids.size() - 1;
-  std::vector<std::vector<double>> bound(k + 1);
-  std::vector<uint32_t> which;
-  bound[0] = {0};
-  for (size_t q = 1; q <= k; ++q) {
-    Cells from{grids[q - 1]}, to{grids[q]};
-    bound[q].assign(to.size(), HUGE_VAL);
-    which.assign(to.size(), 0);
-    auto last = [&](size_t c) {
-      auto end = size_t(std::upper_bound(from.g.begin(), from.g.end(), to.hi(c)) - from.g.begin());
-      return end == 0 ? SIZE_MAX : std::min(end - 1, from.size() - 1);
-    };
-    row_minima(0, to.size(), 0, from.size() - 1, [&](size_t i, size_t j) { return bound[q - 1][i] + between(v, from.hi(i), to.lo(j)); }, last, bound[q], which);
-  }
-  return bound;
-}
-Sorted mirrored(const Sorted& v) {
-  Sorted m = v;
-  size_t n = v.size();
-  for (size_t i = 0; i <= n; ++i) {
-    m.count[i] = v.count[n] - v.count[n - i];
-    m.sum[i] = v.sum[n] - v.sum[n - i];
-    m.square[i] = v.square[n] - v.square[n - i];
-  }
-  return m;
-}
-std::vector<Grid> mirrored(const std::vector<Grid>& grids, size_t n) {
-  std::vector<Grid> m(grids.rbegin(), grids.rend());
-  for (Grid& g : m) {
-    std::reverse(g.begin(), g.end());
-    for (size_t& at : g) at = n - at;
-  }
-  return m;
-}
 
-Grid spread(size_t lo, size_t hi, size_t points) {
-  Grid g;
-  if (hi - lo + 1 <= points) for (size_t i = lo; i <= hi; ++i) g.push_back(i);
-  else for (size_t i = 0; i < points; ++i) g.push_back(lo + size_t(double(hi - lo) * double(i) / double(points - 1)));
-  return g;
-}
-
-// Ends of the best k clusters. Coarse candidates give a clustering, so a cost that the best does not exceed; with lower bounds
-// they tell where its boundaries may lie. These ranges are narrowed, then searched at full resolution.
-std::vector<size_t> best_ends(const Sorted& v, size_t k) {
+// The clusters that cost least where each has a price. An end that is the better predecessor for one end is so for all later
+// ones (costs are Monge), so predecessors wait in a queue, each with the first end it is best for (Wilber 1988).
+Cut cut_at(const Sums& v, double price) {
   size_t n = v.size();
-  Sorted back = mirrored(v);
-  std::vector<std::pair<size_t, size_t>> range(k + 1, {0, n});
-  range[0] = {0, 0};
-  range[k] = {n, n};
-  std::vector<size_t> ends;
-  for (int round = 0;; ++round) {
-    size_t total = 0, points = round ? 1024 : std::max<size_t>(2048, 16 * k);
-    for (auto& [lo, hi] : range) total += hi - lo + 1;
-    bool whole = total <= n + 65536 || round == 3;
-    std::vector<Grid> grids;
-    for (auto& [lo, hi] : range) grids.push_back(spread(lo, hi, whole ? n + 1 : points));
-    double cost = best_of(v, grids, ends);
-    if (whole || k == 1) return ends;
-    auto front = bounds_of(v, grids), rear = bounds_of(back, mirrored(grids, n));
-    double limit = cost * (1 + 1e-7) + 1e-12 * std::abs(v.square[n]);
-    for (size_t q = 1; q < k; ++q) {
-      Cells cells{grids[q]};
-      size_t first = cells.size(), last = 0;
-      for (size_t c = 0; c < cells.size(); ++c)
-        if (front[q][c] + rear[k - q][cells.size() - 1 - c] <= limit) {
-          first = std::min(first, c);
-          last = c;
-        }
-      if (first < cells.size()) range[q] = {cells.lo(first), cells.hi(last)};
+  std::vector<double> offset(n + 1);                         // least cost up to i, less what cost(i, j) subtracts of i alone
+  std::vector<uint32_t> before(n + 1), queue{0}, first{1};
+  queue.reserve(n + 1);
+  first.reserve(n + 1);
+  offset[0] = 0;
+  auto reach = [&](size_t i, size_t j) {
+    double s = v.sum[j] - v.sum[i];
+    return offset[i] - s * s / (v.count[j] - v.count[i]);
+  };
+  for (size_t j = 1, front = 0; j <= n; ++j) {
+    while (front + 1 < queue.size() && first[front + 1] <= j) ++front;
+    before[j] = queue[front];
+    offset[j] = reach(queue[front], j) + price;              // less square[j], which returns in the next cluster
+    if (j == n) break;
+    auto wins = [&](size_t at) { return reach(j, at) < reach(queue.back(), at); };
+    while (queue.size() > front + 1 && wins(first.back())) {
+      queue.pop_back();
+      first.pop_back();
     }
+    size_t lo = std::max<size_t>(first.back(), j + 1), hi = lo, step = 1;
+    while (hi <= n && !wins(hi)) {
+      lo = hi + 1;
+      hi += step;
+      step *= 2;
+    }
+    hi = std::min(hi, n + 1);
+    while (lo < hi) {
+      size_t middle = lo + (hi - lo) / 2;
+      if (wins(middle)) hi = middle;
+      else lo = middle + 1;
+    }
+    if (lo > n) continue;
+    queue.push_back(uint32_t(j));
+    first.push_back(uint32_t(lo));
   }
+  Cut cut{price, {}, 0};
+  for (size_t j = n; j > 0; j = before[j]) {
+    cut.ends.push_back(j);
+    cut.cost += v.cost(before[j], j);
+  }
+  std::reverse(cut.ends.begin(), cut.ends.end());
+  return cut;
+}
+
+// k clusters out of two cuts that cost the same at one price, one of fewer and one of more: the first clusters of one, then
+// the last ones of the other, where a cluster of `many` lies in one of `few` (Aggarwal, Schieber and Tokuyama 1994).
+std::vector<size_t> splice(const std::vector<size_t>& few, const std::vector<size_t>& many, size_t k) {
+  size_t skipped = many.size() - k, i = 0;
+  while (many[i + skipped] > few[i]) ++i;
+  std::vector<size_t> ends(few.begin(), few.begin() + ptrdiff_t(i));
+  ends.insert(ends.end(), many.begin() + ptrdiff_t(i + skipped), many.end());
+  return ends;
+}
+
+// The best k clusters: those of the price at which the best are k. The least cost is convex in k, so where there is no such
+// price, two cuts share one.
+Cut best_cut(const Sums& v, size_t k, double price) {
+  size_t n = v.size();
+  Cut few{HUGE_VAL, {n}, v.cost(0, n)}, many{0, {}, 0};
+  if (k == 1) return few;
+  for (size_t i = 1; i <= n; ++i) many.ends.push_back(i);
+  if (k == n) return many;
+  for (bool chord = false;;) {
+    Cut cut = cut_at(v, price);
+    size_t found = cut.ends.size();
+    if (found == k) return cut;
+    bool between = found > few.ends.size() && found < many.ends.size();
+    if (chord && !between) return {price, splice(few.ends, many.ends, k), 0};
+    (found < k ? few : many) = std::move(cut);
+    double few_k = double(few.ends.size()), many_k = double(many.ends.size());
+    bool open = few.price == HUGE_VAL || many.price == 0;
+    chord = !between && !open;
+    if (chord) price = (few.cost - many.cost) / (many_k - few_k);
+    else if (open) price *= std::pow(double(found) / double(k), 3);  // the cost falls with the square of k, about
+    else price = few.price * std::pow(many.price / few.price, std::log(double(k) / few_k) / std::log(many_k / few_k));
+  }
+}
+
+// First on every so many of the values, which gives a price near the one that is wanted.
+std::vector<size_t> best_ends(const Sums& v, size_t k) {
+  double price = 2 * v.cost(0, v.size()) / std::pow(double(k), 3);
+  size_t step = 1, enough = std::max<size_t>(4096, 64 * k);
+  while (v.size() / (step * 16) > enough) step *= 16;
+  for (; step > 1; step /= 16) price = best_cut(v.every(step), k, price).price;
+  return best_cut(v, k, price).ends;
 }
 
 }  // namespace
@@ -171,15 +131,23 @@ Clusters kmeans_1d(std::span<const float> values, int64_t num_clusters) {
   if (values.empty()) throw Error(ErrorKind::value, "kmeans_1d", "at least one value", "none");
   for (float x : values)
     if (!std::isfinite(x)) throw Error(ErrorKind::value, "kmeans_1d", "finite values", std::isnan(x) ? "NaN" : "infinity");
-  Sorted v({values.begin(), values.end()});
-  size_t k = std::min(size_t(num_clusters), v.size());
-  std::vector<size_t> ends = best_ends(v, k);
+  std::vector<float> sorted(values.begin(), values.end());
+  std::sort(sorted.begin(), sorted.end());
+  double middle = sorted[sorted.size() / 2];
+  std::vector<float> distinct;
+  Sums v;
+  for (size_t i = 0, end = 0; i < sorted.size(); i = end) {
+    while (end < sorted.size() && sorted[end] == sorted[i]) ++end;
+    double x = double(sorted[i]) - middle, n = double(end - i);
+    distinct.push_back(sorted[i]);
+    v.push(double(end), v.sum.back() + n * x, v.square.back() + n * x * x);
+  }
+  size_t begin = 0;
   Clusters c;
   std::vector<float> least;                                  // of each cluster's values
-  size_t begin = 0;
-  for (size_t end : ends) {
-    c.centroids.push_back(float(v.mean(begin, end)));
-    least.push_back(float(v.value[begin]));
+  for (size_t end : best_ends(v, std::min(size_t(num_clusters), v.size()))) {
+    c.centroids.push_back(float(middle + (v.sum[end] - v.sum[begin]) / (v.count[end] - v.count[begin])));
+    least.push_back(distinct[begin]);
     begin = end;
   }
   c.labels.reserve(values.size());
