@@ -1,7 +1,7 @@
 #pragma once
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include "base/json.h"
 
 namespace miniten::monitor {
 

@@ -1,5 +1,5 @@
 #pragma once
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "miniten/edge/benchmark.h"
 
 namespace miniten::edge {

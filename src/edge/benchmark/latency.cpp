@@ -1,7 +1,7 @@
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <thread>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 #include "edge/benchmark/json.h"
 #include "edge/models.h"

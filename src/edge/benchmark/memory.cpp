@@ -1,5 +1,5 @@
 #include <unistd.h>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 
 namespace miniten::edge {

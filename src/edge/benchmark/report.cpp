@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "edge/utils/predict.h"
@@ -58,7 +58,7 @@ static nlohmann::ordered_json shape_json(const std::vector<Spec>& specs) {
   return j;
 }
 std::string BenchmarkReport::to_json() {
-  nlohmann::ordered_json j{{"latency", nlohmann::ordered_json::parse(latency().to_json())}, {"memory", nlohmann::ordered_json::parse(memory_.to_json())},
+  nlohmann::ordered_json j{{"latency", parse_json(latency().to_json())}, {"memory", parse_json(memory_.to_json())},
                            {"layers", nlohmann::ordered_json::array()}};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const LayerLatency& l = layers_[i];

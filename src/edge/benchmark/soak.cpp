@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 
 namespace miniten::edge {

@@ -1,6 +1,6 @@
+#include "base/json.h"
 #include "miniten/edge/budget.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include "edge/compression/measure.h"
 #include "edge/models.h"
 #include "edge/pruning/choose.h"

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
+#include "base/json.h"
 #include "edge/compression/measure.h"
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
@@ -152,7 +152,7 @@ std::map<std::string, CompressTrial> read_journal(const std::string& path, const
   std::map<std::string, CompressTrial> known;
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
-    auto j = nlohmann::json::parse(line, nullptr, false);    // a kill may have cut the last one
+    auto j = parse_json(line, false);                        // a kill may have cut the last one
     if (!j.is_object() || !j.contains("key") || j["key"] != key) continue;
     try {
       CompressTrial t{j.at("recipe"), j.at("score"), j.at("flash_kb"), j.at("ram_kb"), j.at("latency_ms"), j.at("failed")};

@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/models.h"
 #include "edge/pruning/choose.h"
 #include "miniten/base/random.h"
@@ -225,7 +225,7 @@ NativeFile SharedModel::file() const {
   f.kind = "shared";
   ShareReport r = report_;
   r.bytes = 0;                                               // a file does not hold its own size
-  nlohmann::ordered_json extra = nlohmann::ordered_json::parse(r.to_json());
+  nlohmann::ordered_json extra = parse_json(r.to_json());
   if (trainable_) extra["trainable"] = true;
   f.extra = extra.dump();
   return f;
@@ -250,7 +250,7 @@ Ref<SharedModel> SharedModel::from_file(const NativeFile& f) {
   if (f.kind != "shared" || !f.has_graph)
     throw Error(ErrorKind::value, "SharedModel.load", "a file of a model with shared weights", f.kind.empty() ? "one without a kind" : "one of kind \"" + f.kind + "\"");
   ShareReport report = ShareReport::from_json(f.extra);
-  auto m = make<SharedModel>(f.graph, std::move(report), nlohmann::json::parse(f.extra).value("trainable", false));
+  auto m = make<SharedModel>(f.graph, std::move(report), parse_json(f.extra).value("trainable", false));
   m->eval();
   return m;
 }
@@ -318,7 +318,7 @@ std::string ShareReport::to_json() const {
 }
 ShareReport ShareReport::from_json(std::string_view text) {
   try {
-    auto j = nlohmann::json::parse(text);
+    auto j = parse_json(text);
     ShareReport r;
     r.given_bytes = j.at("given_bytes");
     r.bytes = j.at("bytes");

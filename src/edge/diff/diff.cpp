@@ -1,6 +1,6 @@
+#include "base/json.h"
 #include "miniten/edge/diff.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include "edge/models.h"
 
 namespace miniten::edge {

@@ -2,7 +2,7 @@
 #include <unistd.h>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/export/c_toolchain.h"
 #include "edge/export/steps.h"
 #include "edge/models.h"

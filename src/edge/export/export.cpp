@@ -1,6 +1,6 @@
+#include "base/json.h"
 #include "miniten/edge/export.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include "edge/export/steps.h"
 #include "edge/models.h"
 #include "miniten/edge/benchmark.h"
@@ -270,7 +270,7 @@ void read_optimizer(const NativeFile& f, nn::Module& m, optim::Optimizer::State&
 std::vector<std::string> labels_of(const Graph& g) {
   auto at = g.metadata.find("labels");
   if (at == g.metadata.end()) return {};
-  auto list = nlohmann::json::parse(at->second, nullptr, false);
+  auto list = parse_json(at->second, false);
   std::vector<std::string> labels;
   if (list.is_array()) for (auto& name : list) labels.push_back(name.is_string() ? name.get<std::string>() : name.dump());
   return labels;

@@ -1,5 +1,5 @@
+#include "base/json.h"
 #include "miniten/edge/export_check.h"
-#include <nlohmann/json.hpp>
 #include "edge/models.h"
 #include "miniten/interchange/onnx.h"
 #include "miniten/interchange/tflite_export.h"

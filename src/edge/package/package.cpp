@@ -1,8 +1,8 @@
+#include "base/json.h"
 #include "miniten/edge/package.h"
 #include <unistd.h>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include "base/embedded.h"
 #include "edge/models.h"
 #include "interchange/native/zip.h"
@@ -43,7 +43,7 @@ std::string listed(const std::vector<std::string>& items, const char* open = "["
   for (size_t i = 0; i < items.size(); ++i) s += (i ? ", " : "") + items[i];
   return s + close;
 }
-std::string quoted(const std::string& s) { return nlohmann::json(s).dump(); }
+std::string quoted(const std::string& s) { return nlohmann::ordered_json(s).dump(); }
 std::string number(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", v);

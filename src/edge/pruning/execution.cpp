@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "miniten/base/cpu.h"

@@ -1,5 +1,5 @@
-#include <nlohmann/json.hpp>
 #include <tuple>
+#include "base/json.h"
 #include "edge/pruning/choose.h"
 #include "miniten/interchange/native.h"
 
@@ -18,7 +18,7 @@ NativeFile PrunedModel::file() const {
     extra["kept"] = nlohmann::ordered_json::array();
     for (const KeptIndices& k : cut_.kept) extra["kept"].push_back({{"axes", k.axes}, {"size", k.size}, {"kept", k.kept}});
   }
-  if (quantization_) extra["quantization"] = nlohmann::ordered_json::parse(quantization_->to_json());
+  if (quantization_) extra["quantization"] = parse_json(quantization_->to_json());
   f.extra = extra.dump();
   return f;
 }
@@ -38,7 +38,7 @@ Ref<PrunedModel> PrunedModel::from_file(const NativeFile& f) {
   std::shared_ptr<QuantizationReport> quantization;
   ChannelCut cut;
   try {
-    auto extra = nlohmann::json::parse(f.extra);
+    auto extra = parse_json(f.extra);
     wanted = extra.at("wanted");
     o.method = extra.at("method");
     o.scope = extra.at("scope");

@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/models.h"
 #include "edge/pruning/choose.h"
 #include "miniten/ops/ops.h"

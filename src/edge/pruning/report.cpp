@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/pruning/choose.h"
 
 namespace miniten::edge {

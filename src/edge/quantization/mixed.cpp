@@ -1,7 +1,7 @@
+#include "base/json.h"
 #include "miniten/edge/mixed_precision.h"
 #include <cmath>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
@@ -124,18 +124,18 @@ struct Search {
   nlohmann::ordered_json head() const {
     QuantizationReport r;
     r.config = options.config;
-    return {{"model", fingerprint()}, {"objective", options.objective}, {"precisions", options.precisions}, {"config", nlohmann::ordered_json::parse(r.to_json())["config"]}};
+    return {{"model", fingerprint()}, {"objective", options.objective}, {"precisions", options.precisions}, {"config", parse_json(r.to_json())["config"]}};
   }
   void open_journal() {
     if (options.journal.empty()) return;
     std::ifstream in(options.journal);
     std::string line;
     if (std::getline(in, line)) {
-      auto parsed = nlohmann::ordered_json::parse(line, nullptr, false);
+      auto parsed = parse_json(line, false);
       if (parsed != head())
         throw Error(ErrorKind::value, who, "the journal of this model, these data and options", "\"" + options.journal + "\", which is of others", "give another path, or delete the file");
       while (std::getline(in, line)) {
-        auto entry = nlohmann::json::parse(line, nullptr, false);      // a line cut off by a stop counts as none
+        auto entry = parse_json(line, false);                          // a line cut off by a stop counts as none
         if (entry.is_object() && entry.contains("mix") && entry.contains("score") && entry.contains("cost") && entry["mix"].is_string() && entry["score"].is_number() && entry["cost"].is_number())
           known[entry["mix"]] = {entry["score"], entry["cost"]};
       }
@@ -152,7 +152,7 @@ struct Search {
     if (!out.flush()) throw Error(ErrorKind::io, who, "a journal that can be written", "\"" + options.journal + "\"");
   }
 
-  static std::string key_of(const Mix& mix) { return nlohmann::json(mix.floats).dump() + (mix.wide.empty() ? "" : " int16 " + nlohmann::json(mix.wide).dump()); }
+  static std::string key_of(const Mix& mix) { return nlohmann::ordered_json(mix.floats).dump() + (mix.wide.empty() ? "" : " int16 " + nlohmann::ordered_json(mix.wide).dump()); }
   static Mix mix_of(const MixedPrecisionRow& r) { return {{r.float_layers.begin(), r.float_layers.end()}, {r.int16_layers.begin(), r.int16_layers.end()}}; }
   double score_of(nn::Module& m) const {
     double s = evaluate(m);

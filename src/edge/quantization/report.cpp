@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "base/text.h"
 #include "miniten/edge/quantization.h"
 
@@ -15,7 +15,7 @@ std::string kilobytes(size_t bytes) {
   std::snprintf(text, sizeof text, bytes < 1024 ? "%.0f B" : "%.1f KB", bytes < 1024 ? double(bytes) : double(bytes) / 1024);
   return text;
 }
-DType dtype_of(const nlohmann::json& j) {
+DType dtype_of(const nlohmann::ordered_json& j) {
   DType t;
   if (!parse_dtype(j.get<std::string>(), t)) throw Error(ErrorKind::value, "quantization report", "the name of a dtype", j.dump());
   return t;
@@ -30,7 +30,7 @@ nlohmann::ordered_json json_of(const std::vector<LayerOverride>& overrides) {
   }
   return all;
 }
-std::vector<LayerOverride> overrides_of(const nlohmann::json& all) {
+std::vector<LayerOverride> overrides_of(const nlohmann::ordered_json& all) {
   std::vector<LayerOverride> overrides;
   for (const auto& j : all) {
     LayerOverride o{j.at("layers")};
@@ -92,7 +92,7 @@ std::string QuantizationReport::to_json() const {
 
 QuantizationReport QuantizationReport::from_json(std::string_view text) {
   try {
-    auto j = nlohmann::json::parse(text);
+    auto j = parse_json(text);
     QuantizationReport r;
     r.mode = j.at("mode");
     const auto& c = j.at("config");
@@ -101,7 +101,7 @@ QuantizationReport QuantizationReport::from_json(std::string_view text) {
                 .method = c.at("method"), .percentile = c.at("percentile"), .momentum = c.at("momentum"),
                 .rounding = c.value("rounding", "nearest"), .correct_bias = c.value("correct_bias", false), .equalize = c.value("equalize", false),
                 .optimize = c.value("optimize", "none"), .mode = c.at("mode"),
-                .skip = c.at("skip").get<std::vector<std::string>>(), .overrides = overrides_of(c.value("overrides", nlohmann::json::array())), .fallback = c.value("fallback", "none")};
+                .skip = c.at("skip").get<std::vector<std::string>>(), .overrides = overrides_of(c.value("overrides", nlohmann::ordered_json::array())), .fallback = c.value("fallback", "none")};
     for (const auto& row : j.at("rows"))
       r.rows.push_back({row.at("layer"), row.at("op"), row.at("form"), row.at("dtype"), row.at("reason"), row.at("input_scale"), row.at("output_scale")});
     r.notes = j.at("notes").get<std::vector<std::string>>();

@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 #include "edge/models.h"
 #include "miniten/edge/pruning.h"

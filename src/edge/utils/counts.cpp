@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
+#include "base/json.h"
 #include "edge/models.h"
 #include "edge/utils/training.h"
 #include "miniten/edge/utils.h"

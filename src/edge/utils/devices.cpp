@@ -1,7 +1,7 @@
+#include "base/json.h"
 #include "miniten/edge/devices.h"
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 namespace miniten::edge {
 
@@ -141,7 +141,7 @@ std::string Device::to_json() const {
 }
 Device Device::from_json(std::string_view text) {
   try {
-    auto j = nlohmann::json::parse(text);
+    auto j = parse_json(text);
     Device d;
     d.name = j.at("name");
     d.chip = j.value("chip", "");

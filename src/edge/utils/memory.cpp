@@ -1,4 +1,4 @@
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/models.h"
 #include "miniten/edge/utils.h"
 #include "miniten/graph/passes.h"

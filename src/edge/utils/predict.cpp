@@ -1,7 +1,7 @@
+#include "base/json.h"
 #include "edge/utils/predict.h"
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include "edge/models.h"
 
 namespace miniten::edge {

@@ -1,6 +1,6 @@
+#include "base/json.h"
 #include "edge/utils/training.h"
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include "edge/models.h"
 #include "miniten/base/random.h"
 #include "miniten/edge/utils.h"

@@ -1,5 +1,5 @@
+#include "base/json.h"
 #include "miniten/interchange/native.h"
-#include <nlohmann/json.hpp>
 #include "base/features.h"
 #include "base/text.h"
 #include "interchange/json_text.h"

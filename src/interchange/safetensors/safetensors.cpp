@@ -1,7 +1,7 @@
+#include "base/json.h"
 #include "miniten/interchange/safetensors.h"
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include "interchange/json_text.h"

@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/quantization/doctor/state.h"
 #include "miniten/viz/figure.h"
 
