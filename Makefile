@@ -12,7 +12,7 @@ install:
 test:
 	@tools/setup.sh judges
 	@$(MAKE) --no-print-directory cpp-test
-	@tools/install.sh
+	@CXXFLAGS=-Werror tools/install.sh
 	@$(MAKE) --no-print-directory python-test
 
 cpp-test:

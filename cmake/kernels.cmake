@@ -123,6 +123,9 @@ foreach(target IN LISTS all_targets)
     set(level -Os)
   endif()
   target_compile_options(miniten_simd_${target} PRIVATE ${level} -fno-asynchronous-unwind-tables -Wall -Wextra -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno ${flags_${target}})
+  if(NOT MINITEN_INFERENCE)  # each is called through a table: there is nothing to optimise at link time
+    set_target_properties(miniten_simd_${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+  endif()
   list(APPEND simd_objects $<TARGET_OBJECTS:miniten_simd_${target}>)
 endforeach()
 foreach(kind IN ITEMS FLOAT INT8 BF16)  # a reader defines those that it wants

@@ -117,7 +117,7 @@ SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
   return c.single ? SparseForm{2, c.nonzero} : SparseForm{1, c.kept};
 }
 
-size_t pack_sparse(const SparseQuestion& q, const kernels::GemmShape& s, const SparseMatrix& m, const std::byte* panels, PreparedForm& form, std::byte* to) {
+size_t pack_sparse(const SparseQuestion& q, const kernels::GemmShape& s, const FloatMatrix& m, const std::byte* panels, PreparedForm& form, std::byte* to) {
   SparseForm f = choose_sparse(q, panels);
   form.sparse = f.kind;
   if (!f.kind) return 0;

@@ -59,7 +59,7 @@ nb::object params_object(const vision::Params& p) {
   if (!p.parts.empty()) {
     nb::list out;
     for (auto& part : p.parts) out.append(params_object(part));
-    return std::move(out);
+    return out;
   }
   nb::dict out;
   for (auto& [name, numbers] : p.values) {
@@ -71,7 +71,7 @@ nb::object params_object(const vision::Params& p) {
     for (double v : numbers) list.append(number_object(v));
     out[name.c_str()] = nb::tuple(list);
   }
-  return std::move(out);
+  return out;
 }
 vision::Params params_of(nb::handle o) {
   vision::Params p;

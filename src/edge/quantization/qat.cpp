@@ -103,7 +103,7 @@ PreparedModel::PreparedModel(Graph given, const QatOptions& o, const Batches& ca
   if (o.learned_scales) {
     if (!calibration) throw Error(ErrorKind::value, who, "calibration data: learned scales start from ranges", "none", "give calibration_data");
     auto groups = activation_parameters(from, m.decisions, ranges).of;
-    for (Observed& point : m.observed) {
+    for (ObservedValue& point : m.observed) {
       int group = m.decisions.group[size_t(point.value)];
       const Quantized& q = groups[size_t(group)];
       Learned& l = m.learned[group];
@@ -191,7 +191,7 @@ const QatOptions& PreparedModel::options() const { return impl_->options; }
 std::vector<ObserverRow> PreparedModel::observers() const {
   std::vector<ObserverRow> rows;
   auto groups = impl_->is_ready() ? impl_->parameters(impl_->decisions) : std::vector<Quantized>();
-  for (const Observed& point : impl_->observed) {
+  for (const ObservedValue& point : impl_->observed) {
     const float* range = point.range.view().f32();
     ObserverRow row{point.label, range[0], range[1]};
     if (!groups.empty()) {

@@ -5,7 +5,7 @@
 // The training side of a prepared model: a float graph, and where values are rounded as the integers will be.
 namespace miniten::edge {
 
-struct Observed { int value; std::string label; Tensor range; };            // range: (2,) a buffer, empty while lo > hi
+struct ObservedValue { int value; std::string label; Tensor range; };       // range: (2,) a buffer, empty while lo > hi
 struct Learned { Tensor scale; int32_t zero = 0; };
 // A weight as a node of the float graph reads it, and the value it is in the folded graph.
 struct WeightPoint {
@@ -19,20 +19,20 @@ struct WeightPoint {
 struct FakeQuantization {
   Graph graph;                                     // float, not folded
   Decisions decisions;                             // about folded(graph)
-  std::vector<Observed> observed;
+  std::vector<ObservedValue> observed;
   std::vector<WeightPoint> weights;
   std::map<int, Learned> learned;                  // by group
   void find_weights(const Graph& from);
   bool is_ready() const;                           // every range is known
   Tensor operand(const WeightPoint&) const;        // its values now
-  const QuantizationConfig& config_of(const Observed& point) const { return decisions.config_of_value(point.value); }
+  const QuantizationConfig& config_of(const ObservedValue& point) const { return decisions.config_of_value(point.value); }
   void round_stored_weights(Graph& folded) const;  // those that are stored alone: to the grid that they trained on
   std::vector<Tensor> train(const Graph& bound, const std::vector<Tensor>& inputs, double momentum, const Tensor& frozen_ranges, const Tensor& frozen_statistics) const;
   std::vector<Quantized> parameters(const Decisions&) const;       // of activations, by group
   std::map<int, Quantized> learned_weights(const Graph& from) const;        // by value of the folded graph
 
  private:
-  Tensor see(const Observed&, const Tensor&, double momentum, const Tensor& frozen) const;
+  Tensor see(const ObservedValue&, const Tensor&, double momentum, const Tensor& frozen) const;
   std::pair<Tensor, Tensor> scale_and_zero(int group, const QuantizationConfig&, const Tensor& like, bool frozen) const;
   Tensor rounded(const WeightPoint&, const Tensor&) const;
 };

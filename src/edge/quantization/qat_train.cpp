@@ -46,7 +46,7 @@ void FakeQuantization::find_weights(const Graph& from) {
 }
 
 bool FakeQuantization::is_ready() const {
-  for (const Observed& point : observed) if (const float* range = point.range.view().f32(); !(range[0] <= range[1])) return false;
+  for (const ObservedValue& point : observed) if (const float* range = point.range.view().f32(); !(range[0] <= range[1])) return false;
   return true;
 }
 
@@ -57,7 +57,7 @@ Tensor FakeQuantization::operand(const WeightPoint& w) const {
 }
 
 // The range follows a batch's; the first one is taken as it is.
-Tensor FakeQuantization::see(const Observed& point, const Tensor& x, double momentum, const Tensor& frozen) const {
+Tensor FakeQuantization::see(const ObservedValue& point, const Tensor& x, double momentum, const Tensor& frozen) const {
   NoGrad no_grad;
   Tensor values = detach(x), ends[] = {min(values), max(values)};
   Tensor now = stack(ends), range = point.range;
@@ -78,7 +78,7 @@ std::pair<Tensor, Tensor> FakeQuantization::scale_and_zero(int group, const Quan
   }
   NoGrad no_grad;
   Tensor lo = Tensor::full({}, 0), hi = Tensor::full({}, 0);
-  for (const Observed& point : observed) {
+  for (const ObservedValue& point : observed) {
     if (decisions.group[size_t(point.value)] != group) continue;
     const float* known = point.range.view().f32();
     if (!(known[0] <= known[1])) continue;
@@ -118,8 +118,8 @@ void FakeQuantization::round_stored_weights(Graph& folded) const {
 
 std::vector<Tensor> FakeQuantization::train(const Graph& bound, const std::vector<Tensor>& inputs, double momentum, const Tensor& frozen_ranges,
                                             const Tensor& frozen_statistics) const {
-  std::map<int, const Observed*> points;
-  for (const Observed& point : observed) points[point.value] = &point;
+  std::map<int, const ObservedValue*> points;
+  for (const ObservedValue& point : observed) points[point.value] = &point;
   std::multimap<int, const WeightPoint*> read;
   for (const WeightPoint& w : weights) read.emplace(w.node, &w);
   Replay how{.training = true, .frozen = frozen_statistics};
@@ -144,7 +144,7 @@ std::vector<Tensor> FakeQuantization::train(const Graph& bound, const std::vecto
 std::vector<Quantized> FakeQuantization::parameters(const Decisions& d) const {
   std::vector<Quantized> groups(d.group.size());
   std::vector<Range> together(d.group.size());
-  for (const Observed& point : observed) {
+  for (const ObservedValue& point : observed) {
     auto group = size_t(d.group[size_t(point.value)]);
     if (!d.quantized[group]) continue;
     const float* range = point.range.view().f32();
