@@ -3,6 +3,7 @@
 namespace miniten {
 
 static constexpr Pass in_order[] = {
+    {"keep_factors", keep_factors, Pass::session},
     {"fold_constants", fold_constants},
     {"sink_moves", sink_moves},
     {"cancel_moves", cancel_moves},

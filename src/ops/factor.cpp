@@ -13,11 +13,12 @@ Steps products(const Call& c, Factors, const std::vector<Tensor>& f) {
   return {{&matmul_op, std::make_shared<ClampAttrs>(), transpose(f[1]).clone()}, {&matmul_op, std::make_shared<ClampAttrs>(c.as<ClampAttrs>()), transpose(f[0]).clone()}};
 }
 
-// What comes from x: its states have their own weights, which every step waits for.
 Tensor unfold_recurrent(const Call&, const Tensor& w, Factors f) { return f == Factors::svd ? w.clone() : Tensor(); }
 Steps recurrent_steps(const Call& c, Factors, const std::vector<Tensor>& f) {
   return {{&matmul_op, std::make_shared<ClampAttrs>(), transpose(f[1]).clone()}, {&recurrent_op, std::make_shared<RecurrentAttrs>(c.as<RecurrentAttrs>()), f[0]}};
 }
+// What comes from the states is multiplied within each step (recurrent_factored).
+Steps state_factors(const Call&, Factors, const std::vector<Tensor>& f) { return {{nullptr, nullptr, f[0]}, {nullptr, nullptr, f[1]}}; }
 
 Tensor unfold_window(const Call& c, const Tensor& w, Factors f) {
   Dim o = w.dim(0), i = w.dim(1), h = w.dim(2), wide = w.dim(3);
@@ -69,12 +70,13 @@ Steps windows(const Call& c, Factors form, const std::vector<Tensor>& f) {
   return all;
 }
 
-constexpr FactorRule product{unfold_product, products}, window{unfold_window, windows}, recurrence{unfold_recurrent, recurrent_steps};
+constexpr FactorRule product{unfold_product, products}, window{unfold_window, windows}, recurrence{unfold_recurrent, recurrent_steps}, states{unfold_recurrent, state_factors};
 
 }  // namespace
 
-const FactorRule* factor_rule(const OpDef& op) {
-  return &op == &matmul_op ? &product : &op == &conv2d_op ? &window : &op == &recurrent_op ? &recurrence : nullptr;
+const FactorRule* factor_rule(const OpDef& op, int input) {
+  if (input == 2) return &op == &recurrent_op ? &states : nullptr;
+  return input != 1 ? nullptr : &op == &matmul_op ? &product : &op == &conv2d_op ? &window : &op == &recurrent_op ? &recurrence : nullptr;
 }
 
 }  // namespace miniten

@@ -19,5 +19,6 @@ struct LayerNormAttrs {
 std::vector<StandIn> attention_pattern(const PatternGraph&, int value);
 std::vector<StandIn> layer_norm_pattern(const PatternGraph&, int value);
 std::vector<StandIn> gather_pixels_pattern(const PatternGraph&, int value);
+std::vector<StandIn> factored_pattern(const PatternGraph&, int value);
 
 }  // namespace miniten

@@ -101,6 +101,10 @@ Attrs turned(const OpDef& op, const void* attrs, const Axes& order) {
   return nullptr;
 }
 
+std::span<const Pattern> factor_patterns() {
+  static constexpr Pattern all[] = {factored_pattern};
+  return all;
+}
 std::span<const Pattern> function_patterns() {
   static constexpr Pattern all[] = {function_of_x, table_of_bytes};
   return all;

@@ -4,7 +4,9 @@
 #include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/forms.h"
+#include "ops/fused.h"
 #include "ops/onnx_rules.h"
+#include "ops/pattern_look.h"
 #include "ops/tflite_write.h"
 
 namespace miniten {
@@ -39,11 +41,16 @@ void require_lengths(const Call& c, int i, Dim batch, Dim steps) {
 
 void recurrent_infer(const Call& c, Specs& out) {
   const auto& at = c.as<RecurrentAttrs>();
-  RecurrentInputs in(at);
+  RecurrentInputs in(at, &c.op == &recurrent_factored_op);
   require_cell(c, in.count);
   CellKind cell = cell_of(at);
-  const Shape &x = c.in[0].shape, &w = c.in[size_t(in.w_hh)].shape;
+  Shape x = c.in[0].shape, w = c.in[size_t(in.w_hh)].shape;
   if (x.rank != 3) c.fail("input (T, N, I)", x.text());
+  if (in.right >= 0) {
+    const Shape& right = c.in[size_t(in.right)].shape;
+    if (w.rank != 2 || right.rank != 2 || w[1] != right[0]) c.fail("factors (" + std::to_string(recurrent_gates(cell)) + " * H, R) and (R, H)", w.text() + " and " + right.text());
+    w[1] = right[1];
+  }
   if (w.rank != 2 || w[0] != recurrent_gates(cell) * w[1]) c.fail("w_hh of shape (" + std::to_string(recurrent_gates(cell)) + " * H, H)", w.text());
   require(c, in.w_ih, "w_ih", {w[0], x[2]});
   if (at.bias) for (int i : {in.b_ih, in.b_hh}) require(c, i, "bias", {w[0]});
@@ -210,8 +217,9 @@ std::vector<Sample> backward_samples() {
 int recurrent_gates(CellKind k) { return k == CellKind::lstm ? 4 : k == CellKind::gru ? 3 : 1; }
 int recurrent_saved(CellKind k) { return k == CellKind::lstm ? 5 : k == CellKind::gru ? 4 : 0; }
 CellKind cell_of(const RecurrentAttrs& at) { return cell_named(at.cell).value_or(CellKind::tanh); }
-RecurrentInputs::RecurrentInputs(const RecurrentAttrs& at) {
+RecurrentInputs::RecurrentInputs(const RecurrentAttrs& at, bool factored) {
   int next = 3;
+  if (factored) right = next++;
   if (at.bias) { b_ih = next++; b_hh = next++; }
   if (at.state) {
     h0 = next++;
@@ -234,10 +242,7 @@ RecurrentBackwardInputs::RecurrentBackwardInputs(const RecurrentAttrs& at) {
 static consteval OpDef recurrent_row(std::string_view name) {
   return {.name = name, .doc = "a recurrent layer in one direction over a sequence", .min_inputs = 3, .max_inputs = 8, .outputs = 4,
     .infer = recurrent_infer, .eval = recurrent_eval, .work = recurrent_work, .vjp = recurrent_vjp, .keep = {~0u, 0b1001},
-    .cost = [](const Call& c) {
-      const Shape &x = c.in[0].shape, &w = c.in[2].shape;
-      return Cost{x[0] * x[1] * w[0] * (x[2] + w[1]), x[0] * x[1] * w[0] * 6};
-    },
+    .cost = recurrent_cost,
     .prepare = recurrent_prepare, .samples = recurrent_samples,
     .quant = {.compose = [](const Call& c, std::span<const Tensor> in) -> std::vector<Tensor> {
       const auto& at = c.as<RecurrentAttrs>();
@@ -249,6 +254,9 @@ static consteval OpDef recurrent_row(std::string_view name) {
 constinit const OpDef recurrent_op = recurrent_row("recurrent");
 constinit const OpDef recurrent_bf16_op = recurrent_row("recurrent_bf16");
 constinit const OpDef recurrent_bf16_weights_op = recurrent_row("recurrent_bf16_weights");
+constinit const OpDef recurrent_factored_op{.name = "recurrent_factored", .doc = "recurrent, its states' weights as a product of two", .min_inputs = 4, .max_inputs = 9, .outputs = 4,
+    .infer = recurrent_infer, .eval = recurrent_eval, .work = recurrent_work, .cost = recurrent_cost, .prepare = recurrent_prepare,
+    .traits = {.stops_gradient = true, .dense = 0x1ff, .out = Layout::dense, .weights = 0b1110}, .attrs = codec<RecurrentAttrs>};
 constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc = "gradients of a recurrent layer's gates and first states", .min_inputs = 5, .max_inputs = 9, .outputs = 4,
     .infer = backward_infer, .eval = recurrent_backward_eval, .work = recurrent_backward_work,
     .cost = [](const Call& c) {
@@ -256,6 +264,21 @@ constinit const OpDef recurrent_backward_op{.name = "recurrent_backward", .doc =
       return Cost{y[0] * y[1] * w[0] * w[1], y[0] * y[1] * w[0] * 6};
     },
     .samples = backward_samples, .traits = {.stops_gradient = true, .dense = 0x1ff, .out = Layout::dense}, .attrs = codec<RecurrentAttrs>};
+
+std::vector<StandIn> factored_pattern(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!g.is(y, recurrent_op)) return {};
+  const auto& at = g.attrs<RecurrentAttrs>(y);
+  std::vector<int> in(graph.in(y).begin(), graph.in(y).end());
+  const int product = in[2];
+  if (at.save || !g.is(product, matmul_op) || !g.plain(product)) return {};
+  const Tensor *left = graph.constant(g.in(product, 0)), *right = graph.constant(g.in(product, 1));
+  if (!left || !right || left->rank() != 2 || right->rank() != 2 || left->dtype() != DType::f32) return {};
+  if (left->numel() + right->numel() >= left->dim(0) * right->dim(1)) return {};
+  in[2] = g.in(product, 0);
+  in.insert(in.begin() + 3, g.in(product, 1));
+  return {{y, &recurrent_factored_op, std::make_shared<RecurrentAttrs>(at), std::move(in), {}}};
+}
 
 std::vector<Tensor> recurrent_step(CellKind cell, const Tensor& from_x, std::span<const Tensor> state, const Tensor& w_hh, const Tensor& b_hh, bool onnx_gates) {
   Tensor from_h = linear(state[0], w_hh, b_hh);

@@ -10,10 +10,11 @@ inline constexpr int64_t most_unrolled_steps = 4096;
 
 // recurrent: x (T, N, I), w_ih (G*H, I), w_hh (G*H, H), [b_ih, b_hh (G*H)], [h0, c0 (N, H)], [lengths (N) int64]
 //   -> y (T, N, H), h (N, H), c (N, H), saved (T, N, 5H or 4H); c is empty but for the LSTM, saved where not asked for.
-// Without h0 (and for the LSTM c0) the first states are 0.
+// Without h0 (and for the LSTM c0) the first states are 0. recurrent_factored: w_hh is two inputs, left (G*H, R)
+// and right (R, H), whose product is never made.
 struct RecurrentInputs {
-  explicit RecurrentInputs(const RecurrentAttrs&);
-  int x = 0, w_ih = 1, w_hh = 2, b_ih = -1, b_hh = -1, h0 = -1, c0 = -1, lengths = -1, count;
+  explicit RecurrentInputs(const RecurrentAttrs&, bool factored = false);
+  int x = 0, w_ih = 1, w_hh = 2, right = -1, b_ih = -1, b_hh = -1, h0 = -1, c0 = -1, lengths = -1, count;
 };
 // recurrent_backward: w_hh, saved, y, dy (T, N, H), dh (N, H), [dc (N, H)], [h0, c0], [lengths]
 //   -> gradients of the gates as they come from x (T, N, G*H) and, for the GRU, from h (else empty), of h0 and of c0.
@@ -28,6 +29,7 @@ CellKind cell_of(const RecurrentAttrs&);                 // attributes that infe
 
 void recurrent_eval(const Context&);
 Work recurrent_work(const Call&);
+Cost recurrent_cost(const Call&);
 size_t recurrent_prepare(const Call&, std::span<const View> in, std::byte* to);
 void recurrent_backward_eval(const Context&);
 Work recurrent_backward_work(const Call&);

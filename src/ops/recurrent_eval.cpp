@@ -10,15 +10,21 @@ namespace {
 
 constexpr int64_t grain = 8;                                  // sequences that walk together
 
+size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 struct Sizes {
   int64_t steps, batch, inputs, hidden, rows;                 // rows: all gates
   BF16Kind kind = not_bf16;                                   // with weights alone, x meets float32: it is multiplied for all steps at once
-  size_t packed_ih() const { return packed(inputs, kind == bf16_both); }
-  size_t packed_hh() const { return packed(hidden, kind); }
-  size_t packed(int64_t k, bool bf16) const { return bf16 ? size_t(kernels::bf16_packed_bytes(k, rows)) : size_t(kernels::gemm_packed_floats(k, rows)) * sizeof(float); }
-  size_t packed_back() const { return size_t(kernels::gemm_packed_floats(rows, hidden)) * sizeof(float); }
+  int64_t rank = 0;                                           // of the factors of w_hh, where it is two
+  size_t packed_ih() const { return lines(packed(inputs, rows, kind == bf16_both)); }
+  size_t packed_hh() const { return lines(packed(rank ? rank : hidden, rows, kind)); }
+  size_t packed_right() const { return rank ? lines(packed(hidden, rank, false)) : 0; }
+  size_t packed_all() const { return packed_ih() + packed_hh() + packed_right(); }
+  size_t packed_back() const { return packed(rows, hidden, false); }
+  int64_t taps() const { return rank ? rank * (rows + hidden) / rows : hidden; }                  // of a gate, about
+
+ private:
+  static size_t packed(int64_t k, int64_t n, bool bf16) { return bf16 ? size_t(kernels::bf16_packed_bytes(k, n)) : size_t(kernels::gemm_packed_floats(k, n)) * sizeof(float); }
 };
-size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 const int* order_of(CellKind cell, bool onnx) {
   static constexpr int lstm[2][4] = {{0, 1, 2, 3}, {0, 2, 3, 1}}, gru[2][4] = {{0, 1, 2}, {1, 0, 2}};
@@ -46,15 +52,19 @@ struct Walk {
   int64_t before(int64_t t) const { return reverse ? t + 1 : t - 1; }
 };
 
-template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x, T* from_h, const void* packed_hh, int64_t begin, int64_t end) {
+// Where what a run needs lies in its scratch.
+template <class T> struct Parts { T *from_x, *from_h, *reduced; const void *packed_hh, *packed_right; };
+
+template <class T> void forward_rows(const Context& c, const Sizes& z, const Parts<T>& parts, int64_t begin, int64_t end) {
   const auto& attrs = c.as<RecurrentAttrs>();
-  RecurrentInputs in(attrs);
+  RecurrentInputs in(attrs, z.rank);
   CellKind cell = cell_of(attrs);
   Walk walk{z.steps, attrs.reverse, attrs.lengths ? c.in[size_t(in.lengths)].i64() : nullptr};
   const int* order = order_of(cell, attrs.onnx_gates);
   const int64_t n = z.hidden, count = end - begin;
   const T* bias = attrs.bias ? c.in[size_t(in.b_hh)].template as<T>() : nullptr;
-  Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), packed_hh, z.rows, n, false, z.kind};
+  Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), parts.packed_hh, z.rows, z.rank ? z.rank : n, false, z.kind}, right{};
+  if (z.rank) right = {c.in[size_t(in.right)].template as<T>(), parts.packed_right, z.rank, n};
   T *h = c.out[1].template as<T>(), *state = cell == CellKind::lstm ? c.out[2].template as<T>() : nullptr;
   auto start = [&](T* to, int given) {
     if (given < 0) std::fill_n(to + begin * n, count * n, T(0));
@@ -64,8 +74,14 @@ template <class T> void forward_rows(const Context& c, const Sizes& z, T* from_x
   if (state) start(state, in.c0);
   for (int64_t i = 0; i < z.steps; ++i) {
     int64_t t = walk.at(i);
-    T *gates = from_x + (t * z.batch + begin) * z.rows, *own = from_h ? from_h + begin * z.rows : nullptr;
-    multiply<T>(h + begin * n, count, w, bias, !own, own ? own : gates, z.rows);
+    T *gates = parts.from_x + (t * z.batch + begin) * z.rows, *own = parts.from_h ? parts.from_h + begin * z.rows : nullptr;
+    const T* states = h + begin * n;
+    if (z.rank) {
+      T* reduced = parts.reduced + begin * z.rank;
+      multiply<T>(states, count, right, nullptr, false, reduced, z.rank);
+      states = reduced;
+    }
+    multiply<T>(states, count, w, bias, !own, own ? own : gates, z.rows);
     for (int64_t row = begin; row < end; ++row, gates += z.rows, own += own ? z.rows : 0) {
       int64_t place = t * z.batch + row;
       T* y = c.out[0].template as<T>() + place * n;
@@ -124,7 +140,13 @@ template <class T> void backward_rows(const Context& c, const Sizes& z, const fl
   }
 }
 
-Sizes forward_sizes(const Shape& x, const Shape& w_hh, BF16Kind kind) { return {x[0], x[1], x[2], w_hh[1], w_hh[0], kind}; }
+// shape(i): of input i.
+template <class F> Sizes forward_sizes(const OpDef& op, F shape, BF16Kind kind) {
+  const Shape x = shape(0), w_hh = shape(2);
+  if (&op != &recurrent_factored_op) return {x[0], x[1], x[2], w_hh[1], w_hh[0], kind};
+  return {x[0], x[1], x[2], shape(3)[1], w_hh[0], kind, w_hh[1]};
+}
+Sizes sizes_of(const Call& c, BF16Kind kind) { return forward_sizes(c.op, [&](int i) { return c.in[size_t(i)].shape; }, kind); }
 Sizes backward_sizes(const Shape& y, const Shape& w_hh) { return {y[0], y[1], 0, w_hh[1], w_hh[0]}; }
 void pack(const View& w, int64_t rows, int64_t k, int64_t begin, int64_t end, float* to) {   // columns [begin, end) of the transpose
   if (begin < end) kernels::gemm_pack(w.f32() + begin * k, k, std::min(end, rows) - begin, 1, k, to + begin * k);
@@ -138,56 +160,67 @@ void pack_all(const View& w, int64_t rows, int64_t k, bool bf16, std::byte* to) 
 
 Work recurrent_work(const Call& c) {
   const auto& attrs = c.as<RecurrentAttrs>();
-  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape, not_bf16);
+  Sizes z = sizes_of(c, not_bf16);
   size_t item = bytes_of(c.in[0].dtype, 1);
-  Work w{.shared = lines(size_t(z.steps * z.batch * z.rows) * item), .phases = 2};
+  Work w{.shared = lines(size_t(z.steps * z.batch * z.rows) * item) + lines(size_t(z.batch * z.rank) * item), .phases = 2};
   if (cell_of(attrs) == CellKind::gru) w.shared += size_t(z.batch * z.rows) * item;
   if (c.in[0].dtype != DType::f32) return w;
-  w.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * (z.inputs + z.hidden) / 65536, 1, 32));
+  w.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * (z.inputs + z.taps()) / 65536, 1, 32));
   if (!c.prepared) {
-    w.shared += lines(z.packed_ih()) + lines(z.packed_hh());
+    w.shared += z.packed_all();
     w.phases = 3;
   }
   return w;
 }
+Cost recurrent_cost(const Call& c) {
+  Sizes z = sizes_of(c, not_bf16);
+  int64_t by_state = z.rank ? z.rank * (z.rows + z.hidden) : z.rows * z.hidden;
+  return Cost{z.steps * z.batch * (z.rows * z.inputs + by_state), z.steps * z.batch * z.rows * 6};
+}
 size_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to) {
-  if (!in[1].data || !in[2].data || c.in[0].dtype != DType::f32) return 0;
-  Sizes z = forward_sizes(c.in[0].shape, c.in[2].shape, bf16_kind(c.op));
+  Sizes z = sizes_of(c, bf16_kind(c.op));
+  if (!in[1].data || !in[2].data || (z.rank && !in[3].data) || c.in[0].dtype != DType::f32) return 0;
   if (to) {
     pack_all(in[1], z.rows, z.inputs, z.kind == bf16_both, to);
-    pack_all(in[2], z.rows, z.hidden, z.kind, to + lines(z.packed_ih()));
+    pack_all(in[2], z.rows, z.rank ? z.rank : z.hidden, z.kind, to += z.packed_ih());
+    if (z.rank) pack_all(in[3], z.rank, z.hidden, false, to + z.packed_hh());
   }
-  return lines(z.packed_ih()) + lines(z.packed_hh());
+  return z.packed_all();
 }
 
 void recurrent_eval(const Context& c) {
   const auto& attrs = c.as<RecurrentAttrs>();
-  RecurrentInputs in(attrs);
-  Sizes z = forward_sizes(c.in[0].shape(), c.in[2].shape(), c.prepared ? bf16_kind(c.op) : not_bf16);
+  Sizes z = forward_sizes(c.op, [&](int i) { return c.in[size_t(i)].shape(); }, c.prepared ? bf16_kind(c.op) : not_bf16);
+  RecurrentInputs in(attrs, z.rank);
   auto run = [&]<class T>(T) {
     constexpr bool packs = std::is_same_v<T, float>;
-    std::byte *weights = nullptr, *rest = c.shared;
+    std::byte *weights = const_cast<std::byte*>(c.prepared), *rest = c.shared;
     if (packs && !c.prepared) {
       weights = c.shared;
-      rest += lines(z.packed_ih()) + lines(z.packed_hh());
+      rest += z.packed_all();
     }
-    auto* packed_ih = reinterpret_cast<float*>(c.prepared ? const_cast<std::byte*>(c.prepared) : weights);
-    auto* packed_hh = packs ? reinterpret_cast<float*>((c.prepared ? const_cast<std::byte*>(c.prepared) : weights) + lines(z.packed_ih())) : nullptr;
+    auto part = [&](size_t at) { return packs ? reinterpret_cast<float*>(weights + at) : nullptr; };
+    float *packed_ih = part(0), *packed_hh = part(z.packed_ih()), *packed_right = part(z.packed_ih() + z.packed_hh());
     int phase = c.phase + (packs && !c.prepared ? 0 : 1);
-    T* from_x = reinterpret_cast<T*>(rest);
-    T* from_h = cell_of(attrs) == CellKind::gru ? reinterpret_cast<T*>(rest + lines(size_t(z.steps * z.batch * z.rows) * sizeof(T))) : nullptr;
+    auto taken = [&](int64_t values) { return reinterpret_cast<T*>(std::exchange(rest, rest + lines(size_t(values) * sizeof(T)))); };
+    Parts<T> parts{taken(z.steps * z.batch * z.rows), nullptr, taken(z.batch * z.rank), packed_hh, packed_right};
+    if (cell_of(attrs) == CellKind::gru) parts.from_h = reinterpret_cast<T*>(rest);
     if (phase == 0) {
-      auto [begin, end] = c.slice(z.rows, 16);
-      pack(c.in[1], z.rows, z.inputs, begin, end, packed_ih);
-      pack(c.in[2], z.rows, z.hidden, begin, end, packed_hh);
+      auto pack_part = [&](int i, int64_t rows, int64_t k, float* to) {
+        auto [begin, end] = c.slice(rows, 16);
+        pack(c.in[size_t(i)], rows, k, begin, end, to);
+      };
+      pack_part(1, z.rows, z.inputs, packed_ih);
+      pack_part(2, z.rows, z.rank ? z.rank : z.hidden, packed_hh);
+      if (z.rank) pack_part(in.right, z.rank, z.hidden, packed_right);
     } else if (phase == 1) {
       auto [begin, end] = c.slice(z.steps * z.batch, 14);
       const T* bias = attrs.bias ? c.in[size_t(in.b_ih)].template as<T>() : nullptr;
       if (begin < end)
-        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs, false, z.kind == bf16_both ? bf16_both : not_bf16}, bias, false, from_x + begin * z.rows, z.rows);
+        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs, false, z.kind == bf16_both ? bf16_both : not_bf16}, bias, false, parts.from_x + begin * z.rows, z.rows);
     } else {
       auto [begin, end] = c.slice(z.batch, grain);
-      if (begin < end) forward_rows<T>(c, z, from_x, from_h, packed_hh, begin, end);
+      if (begin < end) forward_rows<T>(c, z, parts, begin, end);
     }
   };
   c.in[0].spec.dtype == DType::f64 ? run(double()) : run(float());

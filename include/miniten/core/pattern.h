@@ -8,7 +8,7 @@ namespace miniten {
 class PatternGraph {
  public:
   virtual ~PatternGraph() = default;
-  virtual const OpDef* op(int value) const = 0;                 // that computes it; null: an input or a constant
+  virtual const OpDef* op(int value) const = 0;                 // that computes it, alone or first; null: an input, a constant, a later output
   virtual const void* attrs(int value) const = 0;
   virtual std::span<const int> in(int value) const = 0;
   virtual const Tensor* constant(int value) const = 0;          // null: computed
@@ -16,7 +16,7 @@ class PatternGraph {
   virtual int readers(int value) const = 0;                     // how often it is read, outputs included
 };
 struct StandIn {
-  int value;                                                    // what it computes
+  int value;                                                    // what it computes, or the first of it
   const OpDef* op;
   Attrs attrs;
   std::vector<int> in;
@@ -24,8 +24,10 @@ struct StandIn {
 };
 using Pattern = std::vector<StandIn> (*)(const PatternGraph&, int value);      // none: no match
 
-// Defined by ops. Functions that exporters write in small steps, as an op of every format; what only a session computes
-// in one go; what TFLite has an operator for, whose ops exist for this alone.
+// Defined by ops. Products of constants that an op reads as they are, before they become one constant; functions that
+// exporters write in small steps, as an op of every format; what only a session computes in one go; what TFLite has an
+// operator for, whose ops exist for this alone.
+std::span<const Pattern> factor_patterns();
 std::span<const Pattern> function_patterns();
 std::span<const Pattern> session_patterns();
 std::span<const Pattern> tflite_patterns();

@@ -5,6 +5,7 @@
 namespace miniten {
 
 // Graph -> Graph; each keeps the law in its comment, and verify holds after it.
+void keep_factors(Graph&);               // weights that are products of constants stay two where their op takes them so
 void fold_constants(Graph&);             // nodes of constants alone (and of sizes) become constants; states, randomness and writes stay
 void sink_moves(Graph&);                 // ops whose operands are turned the same way work on what lies there; the result is turned
 void cancel_moves(Graph&);               // views that lead back to an earlier value give it, also from behind an elementwise op

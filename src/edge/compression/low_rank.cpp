@@ -1,5 +1,5 @@
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include "base/json.h"
 #include "edge/benchmark/bench.h"
 #include "edge/compression/factors.h"
 #include "edge/models.h"
@@ -24,8 +24,9 @@ void check_ratio(const char* op, double ratio) {
 const char* const forms[] = {"svd", "spatial", "tucker", "cp"};
 
 struct Layer {
-  size_t node, row;
+  size_t node, row, input;
   Call call() const { return {*op, attrs.get(), in, out}; }
+  bool reads_x() const { return input == 1 && form == Factors::svd; }      // a matrix that x is multiplied by
   const OpDef* op;
   Attrs attrs;
   std::vector<Spec> in, out;
@@ -38,16 +39,22 @@ struct Layer {
   std::vector<FactorRule::Step> steps = {};
 };
 
-// The layer's steps in place of its node; weight(s) is the value of step s's weight.
-template <class F> void put_steps(Graph& g, const Node& n, const std::vector<FactorRule::Step>& steps, F weight, std::vector<Node>& to) {
-  int x = n.in[0];
-  for (size_t s = 0; s < steps.size(); ++s) {
-    const bool last = s + 1 == steps.size();
-    Node next{steps[s].op, steps[s].attrs, {x, weight(s)}, {}, n.name, {}};
-    if (last) next.in.insert(next.in.end(), n.in.begin() + 2, n.in.end());
-    next.out = last ? n.out : std::vector<int>{x = g.add_value({DType::f32, {}})};
-    to.push_back(std::move(next));
+// What reads the layer's steps in place of its node, behind those of them that stand before it; weight(s) is the value of
+// step s's weight.
+template <class F> Node put_steps(Graph& g, const Node& n, const Layer& l, F weight, std::vector<Node>& to) {
+  auto before = [&](const OpDef* op, Attrs attrs, std::vector<int> in) {
+    to.push_back({op, std::move(attrs), std::move(in), {g.add_value({DType::f32, {}})}, n.name, {}});
+    return to.back().out[0];
+  };
+  Node last = n;
+  if (!l.steps[0].op) last.in[l.input] = before(&matmul_op, std::make_shared<ClampAttrs>(), {weight(0), weight(1)});
+  else {
+    for (size_t s = 0; s + 1 < l.steps.size(); ++s) last.in[0] = before(l.steps[s].op, l.steps[s].attrs, {last.in[0], weight(s)});
+    last.op = l.steps.back().op;
+    last.attrs = l.steps.back().attrs;
+    last.in[1] = weight(l.steps.size() - 1);
   }
+  return last;
 }
 
 // Lower l with l l^T the mean of x x^T over what the layer reads, by node.
@@ -60,7 +67,7 @@ std::map<size_t, Tensor> whitening(const Graph& g, const std::vector<Layer>& lay
     Replay how;
     how.reads = [&](int node, std::vector<Tensor>& in) {
       for (const Layer& l : layers) {
-        if (l.node != size_t(node) || l.form != Factors::svd) continue;
+        if (l.node != size_t(node) || !l.reads_x()) continue;
         Tensor x = read_rows(g.nodes[l.node], in), square = cast(matmul(transpose(x), x), DType::f64);
         Tensor& sum = sums[l.node];
         sum = sum ? sum + square : square;
@@ -93,11 +100,11 @@ struct Alone {
     g.nodes.clear();
     g.states.clear();
     g.inputs.clear();
-    g.values[size_t(n.in[1])].constant = l.weight;
+    g.values[size_t(n.in[l.input])].constant = l.weight;
     for (int id : n.in) if (!g.values[size_t(id)].constant && !std::count(g.inputs.begin(), g.inputs.end(), id)) g.inputs.push_back(id);
     g.outputs = {n.out[0]};
-    if (factorised) put_steps(g, n, l.steps, [&](size_t s) { return g.add_value(l.steps[s].weight.spec(), "", l.steps[s].weight); }, g.nodes);
-    else g.nodes.push_back(n);
+    if (factorised) n = put_steps(g, n, l, [&](size_t s) { return g.add_value(l.steps[s].weight.spec(), "", l.steps[s].weight); }, g.nodes);
+    g.nodes.push_back(n);
     drop_unread(g);
     infer_all(g);
     return g;
@@ -173,23 +180,23 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
   LowRankReport made;
   std::vector<bool> used(o.skip.size());
   std::vector<Layer> layers;
-  for (size_t at = 0; at < g.nodes.size(); ++at) {
+  auto look_at = [&](size_t at, size_t input, bool alone) {
     const Node& n = g.nodes[at];
-    int source = n.in.size() > 1 && is_bit(n.op->traits.weights, 1) ? source_constant(g, n.in[1]) : -1;
-    if (source < 0) continue;
+    int source = source_constant(g, n.in[input]);
+    if (source < 0) return;
     const Value& stored = g.values[size_t(source)];
-    made.rows.push_back({n.name.empty() ? stored.name : n.name, std::string(n.op->name)});
+    made.rows.push_back({n.name.empty() || !alone ? stored.name : n.name, std::string(n.op->name)});
     LowRankRow& row = made.rows.back();
     row.before = row.after = stored.spec.shape.count();
     for (size_t p = 0; p < o.skip.size(); ++p)
       if (names(o.skip[p], stored.name) || names(o.skip[p], n.name) || o.skip[p] == n.op->name) used[p] = true, row.reason = "skipped";
-    if (!row.reason.empty()) continue;
+    if (!row.reason.empty()) return;
     if (stored.quantized || stored.spec.dtype != DType::f32)
       throw Error(ErrorKind::unsupported, who, "float32 weights", "\"" + stored.name + "\" of " + stored.spec.text(), "factorise the float model, then quantise it");
     check_finite_weight(who, stored.name, stored.constant);
-    Layer l{at, made.rows.size() - 1, n.op, n.attrs, g.specs(n.in), g.specs(n.out), factor_rule(*n.op), stored.constant, {}, Factors(named - std::begin(forms)), stored.trainable};
+    Layer l{at, made.rows.size() - 1, input, n.op, n.attrs, g.specs(n.in), g.specs(n.out), factor_rule(*n.op, int(input)), stored.constant, {}, Factors(named - std::begin(forms)), stored.trainable};
     std::vector<const Node*> moves;                          // from the constant to what the op reads
-    for (int id = n.in[1]; id != source; id = moves.back()->in[0]) moves.push_back(&g.nodes[size_t(g.producer(id))]);
+    for (int id = n.in[input]; id != source; id = moves.back()->in[0]) moves.push_back(&g.nodes[size_t(g.producer(id))]);
     for (auto move = moves.rbegin(); move != moves.rend(); ++move) {
       Tensor moved;
       Input in[]{l.weight};
@@ -201,14 +208,20 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
     if (!l.unfolded) row.reason = "has no form of two factors";
     else if (stored.mask || stored.codebook) row.reason = stored.mask ? "is pruned: factors would fill its zeros" : "is clustered: factors would spread its values";
     else layers.push_back(std::move(l));
+  };
+  for (size_t at = 0; at < g.nodes.size(); ++at) {
+    const Node& n = g.nodes[at];
+    const bool states = n.in.size() > 2 && factor_rule(*n.op, 2);
+    for (size_t i = 1; i <= (states ? 2 : 1); ++i)
+      if (i < n.in.size() && is_bit(n.op->traits.weights, i)) look_at(at, i, !states);
   }
   for (size_t p = 0; p < o.skip.size(); ++p)
     if (!used[p]) throw Error(ErrorKind::value, who, "skip patterns that match a layer", "\"" + o.skip[p] + "\"");
   if (made.rows.empty()) throw Error(ErrorKind::value, who, "a model with weights", "one without");
 
   std::map<size_t, Tensor> whiten;
-  if (o.data && !layers.empty()) whiten = whitening(g, layers, o.data);
-  for (Layer& l : layers) l.factoring.emplace(l.form, l.unfolded, whiten.count(l.node) ? whiten[l.node] : Tensor());
+  if (o.data && std::any_of(layers.begin(), layers.end(), [](const Layer& one) { return one.reads_x(); })) whiten = whitening(g, layers, o.data);
+  for (Layer& l : layers) l.factoring.emplace(l.form, l.unfolded, l.reads_x() && whiten.count(l.node) ? whiten[l.node] : Tensor());
   int64_t weights = 0;
   for (const LowRankRow& row : made.rows) weights += row.before;
   auto by_energy = [&](double energy) {                        // -> weights of all, where each layer takes what is smaller
@@ -267,17 +280,18 @@ Ref<nn::GraphModule> low_rank(nn::Module& model, const LowRankOptions& o, const 
 
   std::vector<Node> nodes;
   for (size_t at = 0; at < g.nodes.size(); ++at) {
-    const Node n = g.nodes[at];
-    auto l = std::find_if(layers.begin(), layers.end(), [&](const Layer& one) { return one.node == at; });
-    if (l == layers.end() || l->steps.empty()) { nodes.push_back(n); continue; }
-    const std::string name = g.values[size_t(source_constant(g, n.in[1]))].name;
-    put_steps(g, n, l->steps, [&](size_t s) {
-      const Tensor& weight = l->steps[s].weight;
-      const bool last = s + 1 == l->steps.size();
-      int w = g.add_value(weight.spec(), name + (s == 0 ? ".first" : last && s == 2 ? ".third" : ".second"), l->trainable ? parameter(weight) : weight);
-      g.values[size_t(w)].trainable = l->trainable;
-      return w;
-    }, nodes);
+    Node n = g.nodes[at];
+    for (const Layer& l : layers) {
+      if (l.node != at || l.steps.empty()) continue;
+      const std::string name = g.values[size_t(source_constant(g, n.in[l.input]))].name;
+      n = put_steps(g, n, l, [&](size_t s) {
+        const Tensor& weight = l.steps[s].weight;
+        int w = g.add_value(weight.spec(), name + (s == 0 ? ".first" : s == 2 ? ".third" : ".second"), l.trainable ? parameter(weight) : weight);
+        g.values[size_t(w)].trainable = l.trainable;
+        return w;
+      }, nodes);
+    }
+    nodes.push_back(std::move(n));
   }
   g.nodes = std::move(nodes);
   remove_dead(g);

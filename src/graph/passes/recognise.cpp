@@ -15,7 +15,7 @@ class Looker : public PatternGraph {
     for (const State& s : g.states) ++readers_[size_t(s.exit)];
   }
   int node(int value) const { return node_[size_t(value)]; }
-  const OpDef* op(int value) const override { return node(value) < 0 || at(value).out.size() != 1 ? nullptr : at(value).op; }
+  const OpDef* op(int value) const override { return node(value) < 0 || at(value).out[0] != value ? nullptr : at(value).op; }
   const void* attrs(int value) const override { return at(value).attributes(); }
   std::span<const int> in(int value) const override { return at(value).in; }
   const Tensor* constant(int value) const override { return g_.is_constant(value) ? &g_.values[size_t(value)].constant : nullptr; }
@@ -60,16 +60,17 @@ void recognise(Graph& g, std::span<const Pattern> patterns) {
   bool any = false;
   std::optional<Looker> look;
   for (size_t i = g.nodes.size(); i-- > 0;) {
-    if (g.nodes[i].out.size() != 1) continue;
+    if (g.nodes[i].out.empty()) continue;
     if (!look) look.emplace(g);
     for (Pattern find : patterns) {
       auto found = find(*look, g.nodes[i].out[0]);
       if (found.empty()) continue;
       std::string layer = g.nodes[i].name;
       for (StandIn& s : found) {
-        Node n{s.op, s.attrs, s.in, {s.value}, layer, {}};
+        Node& old = g.nodes[size_t(look->node(s.value))];
+        Node n{s.op, s.attrs, s.in, old.out, layer, {}};
         for (Tensor& t : s.constants) n.in.push_back(g.add_value(t.spec(), "", t));
-        g.nodes[size_t(look->node(s.value))] = std::move(n);
+        old = std::move(n);
       }
       look.reset();
       any = true;
@@ -85,6 +86,7 @@ static void recognise_between_writes(Graph& g, std::span<const Pattern> patterns
   for (const Node& n : g.nodes) if (n.op->traits.writes.n) return;
   recognise(g, patterns);
 }
+void keep_factors(Graph& g) { recognise(g, factor_patterns()); }
 void recognise_functions(Graph& g) { recognise_between_writes(g, function_patterns()); }
 void fuse_rows(Graph& g) { recognise_between_writes(g, session_patterns()); }
 

@@ -287,7 +287,7 @@ class Sequence(nn.Module):
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_recurrent_layers_read_fewer_numbers(kind, tmp_path):
+def test_recurrent_layers_are_factorised(kind, tmp_path):
     mt.manual_seed(3)
     net = Sequence(kind(32, 20, num_layers=2, batch_first=True)).eval()
     x = np.random.default_rng(2).normal(size=(3, 7, 32)).astype("float32")
@@ -295,15 +295,19 @@ def test_recurrent_layers_read_fewer_numbers(kind, tmp_path):
     small, report = low_rank(net, 4, measure=False, report=True)
     twin, state = copy.deepcopy(net), arrays_of(net)
     rows = [r for r in report.rows if r.op == "recurrent"]
-    assert len(rows) == 2 and not any(r.reason for r in rows)
+    names = [f"layer.weight_{of}_l{i}" for i in (0, 1) for of in ("ih", "hh")]
+    assert [r.layer for r in rows] == names and not any(r.reason for r in rows)
     with mt.no_grad():
-        for name in ("layer.weight_ih_l0", "layer.weight_ih_l1", "head.weight"):
+        for name in [*names, "head.weight"]:
             dict(twin.state_dict())[name][...] = mt.tensor(with_rank_k(state[name], 4).astype("float32"))
     np.testing.assert_allclose(small(x).numpy(), twin(x).numpy(), atol=1e-5)
     small.train()
     nn.MSELoss()(small(x), np.zeros((3, 6), "float32")).backward()
-    assert all(p.grad is not None for p in small.parameters()) and len(list(small.parameters())) == len(list(net.parameters())) + 3
+    assert all(p.grad is not None for p in small.parameters()) and len(list(small.parameters())) == len(list(net.parameters())) + 5
     small.eval()
+    session = mt.compile(small, x.shape)
+    assert session.graph.ops.count("recurrent_factored") == 2
+    np.testing.assert_allclose(session(x), small(x).numpy(), atol=1e-5)
     edge.export_onnx(small, x.shape, tmp_path / "m.onnx")
     session = judge("onnxruntime").InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
     np.testing.assert_allclose(session.run(None, {session.get_inputs()[0].name: x})[0], small(x).numpy(), atol=1e-5)
