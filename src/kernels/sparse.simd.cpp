@@ -146,9 +146,9 @@ void sparse_gemm(const GemmShape& shape, const float* a, const std::byte* packed
     t.residual = e.residual ? e.residual + row * s.r_row + col * s.r_col + p * kPanel : nullptr;
     t.bias = e.bias ? e.bias + p * kPanel : nullptr;
   };
-  // Pixels whose A stays in the first cache while all panels pass.
+  // Pixels whose A and C stay in the first caches while all panels pass.
   const int64_t k = s.outer * s.inner * s.segment;
-  int64_t block = 6144 / (k < 1 ? 1 : k) / kRows * kRows;
+  int64_t block = 12288 / (k + s.n) / kRows * kRows;
   if (block < kRows) block = kRows;
   for (int64_t row = 0; row < s.rows; ++row)
     for (int64_t col = 0; col < s.cols; col += block) {

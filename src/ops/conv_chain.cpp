@@ -44,6 +44,20 @@ Chain chain_of(const Call& c, bool packs) {
   return chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape; }, packs && bf16_kind(c.op));
 }
 
+// In front of the packed weights: of each stage how they are packed, and in how many bytes.
+struct alignas(64) PreparedChain {
+  int64_t kind[most] = {};                   // of SparsePanels
+  size_t bytes[most] = {}, all = 0;
+  explicit PreparedChain(const Chain& c) {
+    for (int i = 0; i < c.stages; ++i) set(i, c.narrow(i) ? bf16_both : not_bf16, c.packed(i));
+  }
+  void set(int i, int64_t how, size_t size) {
+    kind[i] = how;
+    all += size - bytes[i];
+    bytes[i] = size;
+  }
+};
+
 // Bytes of the rows in front of each stage but the first, for a band of `rows` outputs, and of those that a function passes over again.
 struct Rows {
   size_t bytes[most] = {}, total = 0, again = 0;
@@ -70,7 +84,7 @@ int64_t band_of(const Chain& c) {
 
 class Bands {
  public:
-  Bands(const Context& c, const Chain& chain, const std::byte* packed) : c_(c), chain_(chain), band_(band_of(chain)) {
+  Bands(const Context& c, const Chain& chain, const PreparedChain& ready, const std::byte* packed) : c_(c), chain_(chain), band_(band_of(chain)) {
     Rows rows = rows_of(chain, band_);
     std::byte* at = c.scratch;
     for (int i = 1; i < chain.stages; ++i) {
@@ -79,8 +93,8 @@ class Bands {
     }
     padding_ = reinterpret_cast<float*>(at);
     for (int i = 0; i < chain.stages; ++i) {
-      stage_[i].packed = packed;
-      packed += chain.packed(i);
+      stage_[i].weights = {packed, has_packed ? ready.kind[i] : 0};
+      packed += ready.bytes[i];
     }
   }
   // Output rows [begin, end) of n * p.
@@ -100,7 +114,7 @@ class Bands {
 
  private:
   struct Stage {
-    const std::byte* packed = nullptr;
+    conv::SparsePanels weights;
     float* rows = nullptr;                   // of its padded input: [first, end)
     int64_t first = 0, end = 0;
   };
@@ -110,13 +124,13 @@ class Bands {
     ConvGeometry g = chain_.g[i];
     const auto& at = c_.as<ConvChainAttrs>().stage[size_t(i)];
     kernels::Epilogue finish{.bias = c_.in[size_t(bias_of(i))].f32(), .residual = residual, .lo = at.lo, .hi = at.hi};
-    auto* packed = reinterpret_cast<const float*>(stage_[i].packed);
-    conv::SparsePanels narrow{stage_[i].packed, chain_.narrow(i) ? bf16_both : not_bf16};
+    const conv::SparsePanels& weights = stage_[i].weights;
+    auto* packed = reinterpret_cast<const float*>(weights.packed);
     if (i == 0) {
       conv::Target from_0 = y;
       from_0.data -= begin * y.row;
       from_0.image = 0;
-      conv::convolve(g, c_.in[0].f32(), packed, finish, from_0, n * g.p + begin, n * g.p + end, padding_, 0, narrow);
+      conv::convolve(g, c_.in[0].f32(), packed, finish, from_0, n * g.p + begin, n * g.p + end, padding_, 0, weights);
       return apply_function(i, y, end - begin);
     }
     int64_t first = begin * g.stride_h;
@@ -131,7 +145,7 @@ class Bands {
       g.top = g.left = g.right = 0;
     }
     g.bottom = 0;
-    conv::convolve(g, s.rows, packed, finish, y, 0, g.p, nullptr, 0, narrow);
+    conv::convolve(g, s.rows, packed, finish, y, 0, g.p, nullptr, 0, weights);
     apply_function(i, y, end - begin);
   }
   // While they are in the cache.
@@ -180,18 +194,9 @@ class Bands {
   float* padding_;
 };
 
-size_t packed_bytes(const Chain& c) {
-  size_t n = 0;
-  for (int i = 0; i < c.stages; ++i) n += c.packed(i);
-  return n;
-}
-template <class DataOf> void pack(const Chain& c, DataOf weight, std::byte* to) {
-  for (int i = 0; i < c.stages; ++i) {
-    const ConvGeometry& g = c.g[i];
-    if (c.narrow(i)) kernels::bf16_pack(weight(weight_of(i)), g.taps(), g.o, 1, g.taps(), to);
-    else conv::pack_weights(g, weight(weight_of(i)), reinterpret_cast<float*>(to), 0, 1);
-    to += c.packed(i);
-  }
+void pack(const ConvGeometry& g, int64_t kind, const float* w, std::byte* to) {
+  if (kind) kernels::bf16_pack(w, g.taps(), g.o, 1, g.taps(), to);
+  else conv::pack_weights(g, w, reinterpret_cast<float*>(to), 0, 1);
 }
 
 void chain_infer(const Call& c, Specs& out) {
@@ -218,23 +223,32 @@ Work chain_work(const Call& c) {
   int64_t most = c.workers < 2 ? 1 : rows < 12 * c.workers ? c.workers : 2 * c.workers;
   Work w{.pieces = int(std::clamp<int64_t>(std::min({macs / 393216, rows / 3, most}), 1, 64)),
          .scratch = rows_of(chain, band_of(chain)).total + conv::band_bytes(chain.g[0])};
-  if (!c.prepared) { w.shared = packed_bytes(chain); w.phases = 2; }
+  if (!c.prepared) { w.shared = PreparedChain(chain).all; w.phases = 2; }
   return w;
 }
 size_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Chain chain = chain_of(c, true);
   for (int i = 0; i < chain.stages; ++i) if (!in[size_t(weight_of(i))].data) return 0;
-  if (to) pack(chain, [&](int i) { return in[size_t(i)].f32(); }, to);
-  return packed_bytes(chain);
+  PreparedChain ready(chain);
+  std::byte* at = to ? to + sizeof ready : nullptr;
+  for (int i = 0; i < chain.stages; ++i) {
+    const float* w = in[size_t(weight_of(i))].f32();
+    PreparedForm form{};
+    if (size_t sparse = ready.kind[i] ? 0 : conv::pack_sparse(chain.g[i], 1, w, form, at)) ready.set(i, form.sparse, sparse);
+    else if (to) pack(chain.g[i], ready.kind[i], w, at);
+    if (to) at += ready.bytes[i];
+  }
+  if (to) new (to) PreparedChain(ready);
+  return sizeof ready + ready.all;
 }
 void chain_eval(const Context& c) {
   Chain chain = chain_of(c.as<ConvChainAttrs>(), [&](int i) -> const Shape& { return c.in[size_t(i)].shape(); }, c.prepared && bf16_kind(c.op));
-  if (!c.prepared && c.phase == 0) {
-    if (c.piece == 0) pack(chain, [&](int i) { return c.in[size_t(i)].f32(); }, c.shared);
-    return;
-  }
   auto [begin, end] = c.slice(chain.last().n * chain.last().p);
-  Bands(c, chain, c.prepared ? c.prepared : c.shared).run(begin, end);
+  if (c.prepared) return Bands(c, chain, *reinterpret_cast<const PreparedChain*>(c.prepared), c.prepared + sizeof(PreparedChain)).run(begin, end);
+  const PreparedChain dense(chain);
+  if (c.phase == 1) return Bands(c, chain, dense, c.shared).run(begin, end);
+  std::byte* to = c.shared;
+  for (int i = 0; i < chain.stages && c.piece == 0; to += dense.bytes[i++]) pack(chain.g[i], 0, c.in[size_t(weight_of(i))].f32(), to);
 }
 Cost chain_cost(const Call& c) {
   Chain chain = chain_of(c, false);
@@ -271,14 +285,9 @@ std::vector<Sample> chain_samples() {
           sample({2, 3, 5, 4}, {{4, 3, 1, 1}}, {.function = {ConvChainAttrs::leaky_relu}, .alpha = {0.3}})};
 }
 
-// ---- when ----
-bool stays_dense(const Call& c, int weight, const ConvGeometry& g) {
-  const Tensor& w = *c.value(weight);
-  return !may_be_sparse({reinterpret_cast<const std::byte*>(w.view().data), w.numel(), false, (g.o + 15) / 16, g.taps(), g.p * g.q, 1, 0});
-}
-
 }  // namespace
 
+// ---- when ----
 // A function of the last stage's outputs, while they are in the cache. Winograd's tiles leave none.
 static std::optional<Absorbed> absorb_function(const Fusion& f, ConvChainAttrs at) {
   auto last = size_t(at.stages - 1);
@@ -290,10 +299,7 @@ static std::optional<Absorbed> absorb_function(const Fusion& f, ConvChainAttrs a
     at.function[last] = ConvChainAttrs::leaky_relu;
     at.alpha[last] = f.next.as<AlphaAttrs>().alpha;
   }
-  if (at.stages == 1) {
-    ConvGeometry g = conv_geometry(f.first.in[0].shape, f.first.in[1].shape, f.first.out[0].shape, conv);
-    if (conv::choose(g, false) || !stays_dense(f.first, 1, g)) return {};
-  }
+  if (at.stages == 1 && conv::choose(conv_geometry(f.first.in[0].shape, f.first.in[1].shape, f.first.out[0].shape, conv), false)) return {};
   return Absorbed{std::make_shared<ConvChainAttrs>(at), {}, {}, &conv_chain_op};
 }
 
@@ -321,7 +327,6 @@ std::optional<Absorbed> absorb_stage(const Fusion& f) {
   bool wide = before.groups == 1 && (before.r * before.s == 1 || before.stride_h * before.stride_w > 1) && before.q >= 12;
   if (!(after.is_depthwise() ? wide : narrow && before.is_depthwise())) return {};
   if (conv::floats(before.o * before.p * before.q) < cache_bytes) return {};
-  if (!stays_dense(next, 1, after) || !stays_dense(first, weight_of(stages - 1), before)) return {};
   Absorbed a{std::make_shared<ConvChainAttrs>(at), {1, 2}, {}, &conv_chain_op};
   if (at.residual) a.inputs_of_next.push_back(3);
   return a;

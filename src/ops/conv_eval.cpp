@@ -212,11 +212,10 @@ void run(const Choice& choice, const ConvGeometry& g, const Context& c, const fl
   convolve(g, x, packed, finish, dense(g, y), begin, end, scratch, 0, sparse);
 }
 
-// The sparse form of a constant weight, where it is the faster one: bytes that follow the header, 0: dense.
-static size_t pack_sparse(const ConvGeometry& g, const Choice& choice, const float* w, PreparedForm& form, std::byte* to) {
+size_t pack_sparse(const ConvGeometry& g, double dense_share, const float* w, PreparedForm& form, std::byte* to) {
   if (g.groups != 1) return 0;
   bool plain = g.r == 1 && g.s == 1 && !g.is_padded();
-  SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, choice.share, plain ? g.o : 0};
+  SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, dense_share, plain ? g.o : 0};
   if (!may_be_sparse(q)) return 0;
   std::vector<float> panels(packed_floats(g));
   pack_weights(g, w, panels.data(), 0, 1);
@@ -254,7 +253,7 @@ size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
     return sizeof ready + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
   }
   bool dense = fixed_form(c.op).split != FixedForm::by_model;
-  size_t sparse = dense ? 0 : conv::pack_sparse(g, ready.choice, in[1].f32(), ready.form, weights);
+  size_t sparse = dense ? 0 : conv::pack_sparse(g, ready.choice.share, in[1].f32(), ready.form, weights);
   if (to) new (to) PreparedConv(ready);
   if (to && !sparse) pack_for(ready.choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
   return sizeof ready + (sparse ? sparse : ready.choice.packed);

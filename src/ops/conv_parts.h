@@ -3,6 +3,7 @@
 #include "kernels/winograd.h"
 #include "ops/conv_geometry.h"
 #include "ops/forms.h"
+#include "ops/sparse.h"
 
 // What the three faces of the convolution share: conv_eval.cpp. All operands are channels-last: x (n, h, w, c), weight
 // (o, r, s, c / groups), y (n, p, q, o) in memory.
@@ -31,6 +32,8 @@ size_t band_bytes(const ConvGeometry&);
 inline int64_t band_reach(const ConvGeometry& g, int64_t rows) { return (rows - 1) * g.stride_h + g.dilation_h * (g.r - 1) + 1; }      // of output rows: the padded input's
 // sparse: of one group, what kernels/sparse.h or gemm_bf16.h packs in place of `packed`.
 struct SparsePanels { const std::byte* packed = nullptr; int64_t kind = 0, first = 0; };      // kind: of PreparedForm; first: column
+// The sparse form of a constant weight, where it is faster than a dense one of this share of the direct product's time. -> bytes, 0: dense
+size_t pack_sparse(const ConvGeometry&, double dense_share, const float* w, PreparedForm&, std::byte* to);
 void convolve(const ConvGeometry&, const float* x, const float* packed, const kernels::Epilogue& finish, const Target& y, int64_t begin, int64_t end, float* band,
               int64_t columns = 0, SparsePanels sparse = {});
 
