@@ -99,7 +99,9 @@ Cut best_cut(const Sums& v, size_t k, double price) {
   if (k == 1) return few;
   for (size_t i = 1; i <= n; ++i) many.ends.push_back(i);
   if (k == n) return many;
-  for (bool chord = false;;) {
+  const double rounding = 1e-16 * v.square[n];               // below it prices tell nothing
+  bool chord = false;
+  for (double haste = 3;; haste *= 2) {
     Cut cut = cut_at(v, price);
     size_t found = cut.ends.size();
     if (found == k) return cut;
@@ -108,10 +110,10 @@ Cut best_cut(const Sums& v, size_t k, double price) {
     (found < k ? few : many) = std::move(cut);
     double few_k = double(few.ends.size()), many_k = double(many.ends.size());
     bool open = few.price == HUGE_VAL || many.price == 0;
-    chord = !between && !open;
+    if (open) price *= std::pow(double(found) / double(k), haste);   // at first as where the cost falls with the square of k
+    chord = open ? !(price > rounding) : !between;
     if (chord) price = (few.cost - many.cost) / (many_k - few_k);
-    else if (open) price *= std::pow(double(found) / double(k), 3);  // the cost falls with the square of k, about
-    else price = few.price * std::pow(many.price / few.price, std::log(double(k) / few_k) / std::log(many_k / few_k));
+    else if (!open) price = few.price * std::pow(many.price / few.price, std::log(double(k) / few_k) / std::log(many_k / few_k));
   }
 }
 
@@ -142,11 +144,13 @@ Clusters kmeans_1d(std::span<const float> values, int64_t num_clusters) {
     distinct.push_back(sorted[i]);
     v.push(double(end), v.sum.back() + n * x, v.square.back() + n * x * x);
   }
-  size_t begin = 0;
   Clusters c;
   std::vector<float> least;                                  // of each cluster's values
+  size_t begin = 0;
   for (size_t end : best_ends(v, std::min(size_t(num_clusters), v.size()))) {
-    c.centroids.push_back(float(middle + (v.sum[end] - v.sum[begin]) / (v.count[end] - v.count[begin])));
+    double sum = 0;
+    for (size_t i = begin; i < end; ++i) sum += double(distinct[i]) * (v.count[i + 1] - v.count[i]);
+    c.centroids.push_back(float(sum / (v.count[end] - v.count[begin])));
     least.push_back(distinct[begin]);
     begin = end;
   }

@@ -53,6 +53,14 @@ TEST(Kmeans, FindsTheLeastCost) {
   }
 }
 
+TEST(Kmeans, EndsWhereOneValueOutweighsTheSumsOfAllOthers) {
+  for (int64_t k = 1; k <= 4; ++k) {
+    Clusters c = kmeans_1d(std::vector<float>{-3e38f, 1, 2, 3}, k);
+    EXPECT_EQ(c.centroids.size(), size_t(k));
+    EXPECT_TRUE(std::is_sorted(c.centroids.begin(), c.centroids.end(), std::less_equal<>()));      // none twice
+  }
+}
+
 TEST(WeightSharing, ValuesThatTrainMoveAsOneByTheSumOfTheirGradients) {
   auto net = small_net();
   Tensor x = normal(small_input.shape, 2), labels = Tensor::of<int64_t>({2}, std::vector<int64_t>{1, 3});
