@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-LIMIT_MB = 9.97  # 10 is promised
+LIMIT_MB = 9.75  # 10 is promised, and wheels hold codecs of 0.25
 
 distribution = importlib.metadata.distribution("miniten")
 folder = pathlib.Path(distribution.locate_file("miniten"))
