@@ -9,7 +9,7 @@ rm -rf $work
 mkdir -p $work
 
 holds_what_it_needs() { # FOLDER
-  find "$1" -path '*/miniten*' -name '*.so*' | while read -r file; do
+  find "$1"/miniten* -name '*.so*' | while read -r file; do
     readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r needed; do
       case $needed in
         libc.so.6 | libm.so.6 | libstdc++.so.6 | libgcc_s.so.1 | libz.so.1 | ld-linux-*) ;;  # what manylinux names as everywhere
