@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 #include "miniten/edge/compression.h"
 
 namespace miniten::edge {
@@ -41,7 +41,6 @@ Cut cut_at(const Sums& v, double price) {
   std::vector<uint32_t> before(n + 1), queue{0}, first{1};
   queue.reserve(n + 1);
   first.reserve(n + 1);
-  offset[0] = 0;
   auto reach = [&](size_t i, size_t j) {
     double s = v.sum[j] - v.sum[i];
     return offset[i] - s * s / (v.count[j] - v.count[i]);
