@@ -63,6 +63,7 @@
     (const float* g, const float* x, int64_t rows, int64_t n, const float* centre, float* sum, float* product))        \
   X(softmax, void, (const float* x, float* y, int64_t rows, int64_t n))                                                \
   X(softmax_parts, void, (const float* x, float* y, float* shares, int64_t rows, int64_t n))                          \
+  X(scale_rows, void, (float* y, const float* by, int64_t rows, int64_t n))                                            \
   X(log_softmax, void, (const float* x, float* y, int64_t rows, int64_t n))                                            \
   X(layer_norm_rows, void,                                                                                             \
     (const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y))            \

@@ -147,8 +147,13 @@ struct Source {
   const int8_t* w;
   const int32_t* bias;
   const float *bias_f, *multiplier;
+  float scale;  // of every multiplier
   int32_t correction;
   I flip;
+  float multiplier_of(int64_t channel) const {
+    const float m = multiplier[channel] * scale;
+    return m < __FLT_MAX__ ? m : __FLT_MAX__;
+  }
 };
 
 // Channels [c, c + n), n <= kBlock, of every output row.
@@ -182,7 +187,7 @@ void run_block(const QDepthwiseShape& s, const Plan& p, const Source& from, int6
   for (int64_t i = 0; i < n; ++i) {
     terms.start[i] = from.bias ? from.bias[c + i] : 0;
     terms.bias[i] = from.bias_f ? from.bias_f[c + i] : 0.0f;
-    terms.multiplier[i] = from.multiplier[c + i];
+    terms.multiplier[i] = from.multiplier_of(c + i);
   }
   repeat(terms.start, pitch, period);
   repeat(terms.bias, pitch, period);
@@ -258,7 +263,7 @@ void run_plainly(const QDepthwiseShape& s, const Source& from, int32_t x_zero, b
     Terms terms = {};
     for (int64_t i = 0; i < n; ++i) {
       terms.bias[i] = from.bias_f ? from.bias_f[c + i] : 0.0f;
-      terms.multiplier[i] = from.multiplier[c + i];
+      terms.multiplier[i] = from.multiplier_of(c + i);
     }
     for (int64_t i = 0; i < s.out_h * s.out_w; ++i) {
       const int64_t row = i / s.out_w, col = i % s.out_w;
@@ -279,12 +284,12 @@ void run_plainly(const QDepthwiseShape& s, const Source& from, int32_t x_zero, b
 
 template <class Out, class Finish>
 void run(const QDepthwiseShape& s, const void* x, const int8_t* w, const int32_t* bias, const float* bias_f, const float* multiplier,
-         int32_t x_zero, bool x_signed, const Finish& finish, Out* y) {
+         float scale, int32_t x_zero, bool x_signed, const Finish& finish, Out* y) {
   if (s.channels <= 0 || s.out_h <= 0 || s.out_w <= 0) return;
   const int64_t last_row = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h;
   const int64_t last_col = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
   const auto* first = static_cast<const uint8_t*>(x);
-  const Source from = {first,  first + last_row * s.x_row + last_col * s.x_col + s.channels, w, bias, bias_f, multiplier,
+  const Source from = {first,  first + last_row * s.x_row + last_col * s.x_col + s.channels, w, bias, bias_f, multiplier, scale,
                        x_zero + shift_of(x_signed), flip_of(x_signed)};
   Plan plan;
   if (!make_plan(s, plan)) return run_plainly(s, from, x_zero, x_signed, finish, y);
@@ -295,10 +300,10 @@ void run(const QDepthwiseShape& s, const void* x, const int8_t* w, const int32_t
 }  // namespace
 
 void qdepthwise(const QDepthwiseShape& s, const void* x, const int8_t* w, void* y, const QEpilogue& e) {
-  run(s, x, w, e.bias, nullptr, e.multiplier, e.x_zero, e.x_signed, ToBytes{Rounding(e.y_zero, e.lo, e.hi)}, static_cast<uint8_t*>(y));
+  run(s, x, w, e.bias, nullptr, e.multiplier, 1, e.x_zero, e.x_signed, ToBytes{Rounding(e.y_zero, e.lo, e.hi)}, static_cast<uint8_t*>(y));
 }
 void qdepthwise_f32(const QDepthwiseShape& s, const void* x, const int8_t* w, float* y, const QEpilogueF32& e) {
-  run(s, x, w, nullptr, e.bias, e.multiplier, e.x_zero, e.x_signed, ToFloats{set(e.lo), set(e.hi)}, y);
+  run(s, x, w, nullptr, e.bias, e.multiplier, e.scale, e.x_zero, e.x_signed, ToFloats{set(e.lo), set(e.hi)}, y);
 }
 
 }  // namespace miniten::kernels::MINITEN_TARGET

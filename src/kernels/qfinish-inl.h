@@ -59,7 +59,7 @@ struct ToFloats {
     for (int j = 0; j < NV; ++j) {
       const int64_t n = left - j * kLanes;
       if (n <= 0) return;
-      const V scale = load_n(e.multiplier + j0 + j * kLanes, n), bias = e.bias ? load_n(e.bias + j0 + j * kLanes, n) : V{};
+      const V scale = min_keep(load_n(e.multiplier + j0 + j * kLanes, n) * e.scale, set(__FLT_MAX__)), bias = e.bias ? load_n(e.bias + j0 + j * kLanes, n) : V{};
       MINITEN_UNROLL(16)
       for (int r = 0; r < MR; ++r) {
         V v = to_float(acc[r][j]) * scale;

@@ -29,9 +29,10 @@ struct QEpilogue {
   int32_t y_zero = 0, lo = -128, hi = 127;       // within the range of the output's type
 };
 
-struct QEpilogueF32 {                            // y = clamp(float(acc) * multiplier + bias, lo, hi)
+struct QEpilogueF32 {                            // y = clamp(float(acc) * min(multiplier * scale, FLT_MAX) + bias, lo, hi)
   const float* bias = nullptr;                   // or none
   const float* multiplier = nullptr;
+  float scale = 1;
   int32_t x_zero = 0;
   bool x_signed = true;
   float lo = -__builtin_inff(), hi = __builtin_inff();

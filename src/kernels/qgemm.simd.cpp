@@ -113,6 +113,10 @@ MINITEN_INLINE void add_products(const Tile& t, I (&acc)[MR][NV]) {
         Weight w[NV];
         MINITEN_UNROLL(4)
         for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
+        if constexpr (kLanes == 16 && 1 < MR) {    // the columns that follow: their runs are too short for the processor to foresee
+          MINITEN_UNROLL(4)
+          for (int j = 0; j < NV; ++j) __builtin_prefetch(b + vector_offset(j + NV, b_panel));
+        }
         MINITEN_UNROLL(8)
         for (int r = 0; r < MR; ++r) {
           const I bytes = set_i(load_as<int32_t>(a + r * a_col));

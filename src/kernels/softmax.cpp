@@ -8,6 +8,7 @@ namespace miniten::kernels {
 
 void softmax(const float* x, float* y, int64_t rows, int64_t n) { ftable().softmax(x, y, rows, n); }
 void softmax_parts(const float* x, float* y, float* shares, int64_t rows, int64_t n) { ftable().softmax_parts(x, y, shares, rows, n); }
+void scale_rows(float* y, const float* by, int64_t rows, int64_t n) { ftable().scale_rows(y, by, rows, n); }
 void log_softmax(const float* x, float* y, int64_t rows, int64_t n) { ftable().log_softmax(x, y, rows, n); }
 
 void softmax(const double* x, double* y, int64_t rows, int64_t n) {

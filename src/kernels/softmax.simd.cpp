@@ -90,6 +90,10 @@ void softmax_parts(const float* x, float* y, float* shares, int64_t rows, int64_
   for (; r < rows; ++r) exp_together(x + r * n, y + r * n, n, *reinterpret_cast<float(*)[1]>(shares + r));
 }
 
+void scale_rows(float* y, const float* by, int64_t rows, int64_t n) {
+  for (int64_t r = 0; r < rows; ++r, y += n) for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, load_n(y + i, m) * by[r], m); });
+}
+
 void log_softmax(const float* x, float* y, int64_t rows, int64_t n) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     V top[1];

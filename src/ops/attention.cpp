@@ -105,7 +105,7 @@ void eval(const Context& c) {
     float shares[block_rows], *y = c.out[0].f32() + (h * s.queries + first) * s.width;
     kernels::softmax_parts(scores, scores, shares, rows, s.keys);
     kernels::gemm({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(), y, {});
-    for (int64_t r = 0; r < rows; ++r) kernels::binary(kernels::Binary::mul, y + r * s.width, 1, shares + r, 0, y + r * s.width, s.width);
+    kernels::scale_rows(y, shares, rows, s.width);
   }
 }
 Cost cost(const Call& c) {

@@ -339,16 +339,35 @@ template <class T, class Turn> void copy_elements(const Context& c, Turn turn) {
     else for (int64_t i = 0; i < n; ++i) to[i * step[0]] = from[i * step[1]];
   });
 }
-void turn_bytes(const uint8_t* x, int64_t x_row, uint8_t* y, int64_t y_row, int64_t n, int64_t m) {
-  if (m == 3 && y_row == 3) {                          // colours: four bytes at a time, the last of which is then overwritten
-    int64_t i = 0;
-    for (; i + 1 < n; ++i, y += 3) {
-      uint32_t pixel = x[i] | uint32_t(x[x_row + i]) << 8 | uint32_t(x[2 * x_row + i]) << 16;
-      for (int k = 0; k < 4; ++k) y[k] = uint8_t(pixel >> 8 * k);
+// Three planes of n bytes, x_row apart, to n pixels.
+void interleave_colours(const uint8_t* x, int64_t x_row, uint8_t* y, int64_t n) {
+  typedef uint8_t Bytes __attribute__((vector_size(16)));
+  typedef uint16_t Words __attribute__((vector_size(16)));
+  typedef uint64_t Longs __attribute__((vector_size(16)));
+  int64_t i = 0;
+  for (; i + 17 <= n; i += 16) {                       // two bytes too many are written each time, and then overwritten
+    Bytes plane[3];
+    for (int j = 0; j < 3; ++j) std::memcpy(&plane[j], x + j * x_row + i, sizeof(Bytes));
+    for (int half = 0; half < 2; ++half) {
+      const auto beside = [&](Bytes p, Bytes q) {
+        return Words(half ? __builtin_shufflevector(p, q, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+                          : __builtin_shufflevector(p, q, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      };
+      const Words first = beside(plane[0], plane[1]), last = beside(plane[2], Bytes{});
+      for (Longs four : {Longs(__builtin_shufflevector(first, last, 0, 8, 1, 9, 2, 10, 3, 11)), Longs(__builtin_shufflevector(first, last, 4, 12, 5, 13, 6, 14, 7, 15))}) {
+        four = (four & 0xffffff) | (four >> 8 & 0xffffff000000);
+        for (int k = 0; k < 2; ++k, y += 6) {
+          const uint64_t two = four[k];
+          std::memcpy(y, &two, sizeof two);
+        }
+      }
     }
-    for (int64_t j = 0; i < n && j < 3; ++j) y[j] = x[j * x_row + i];
-    return;
   }
+  for (; i < n; ++i)
+    for (int64_t j = 0; j < 3; ++j) *y++ = x[j * x_row + i];
+}
+void turn_bytes(const uint8_t* x, int64_t x_row, uint8_t* y, int64_t y_row, int64_t n, int64_t m) {
+  if (m == 3 && y_row == 3) return interleave_colours(x, x_row, y, n);
   constexpr int64_t block = 64;                        // a line of x at a time
   for (int64_t begin = 0; begin < n; begin += block)
     for (int64_t j = 0; j < m; ++j)

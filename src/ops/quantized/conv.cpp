@@ -159,11 +159,11 @@ Cost conv_cost(const Call& c, size_t weight) {
 
 // ---- dynamic: x, x_scale, x_zero, w, w_scale, [bias]; float32 out ----
 Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2dAttrs& at) { return Parts(conv_geometry(x, w, y, at)); }
-size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.g.n) : 1; }      // one, or one for each image
 Work dynamic_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  return {.pieces = p.cut().pieces, .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
+  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_prepare(c, in, to);
@@ -177,21 +177,17 @@ void dynamic_eval(const Context& c) {
   Parts p = dynamic_parts(c.in[0].shape(), c.in[3].shape(), c.out[0].shape(), at);
   const auto* zero = c.in[2].as<uint8_t>();
   const bool by_image = c.in[1].shape().rank > 0;
-  const size_t ranges = ranges_of(c.in[1].shape(), p), each = p.multiplier_bytes / sizeof(float);
   auto* input = reinterpret_cast<uint8_t*>(c.shared);
-  auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
-  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes * ranges;
-  if (c.phase == 0) {
+  std::byte* packing = c.shared + p.input_bytes;
+  if (c.phase == 0 && (p.copied || !c.prepared)) {
     if (p.copied) pad_input(c, p, zero, by_image, input);
-    if (c.piece) return;
-    if (!c.prepared) pack(p, c.in[3].as<int8_t>(), packing);
-    for (size_t i = 0; i < ranges; ++i) multipliers_of(c.in[1].f32()[i], c.in[4], 1, multiplier + i * each);
+    if (!c.prepared && c.piece == 0) pack(p, c.in[3].as<int8_t>(), packing);
     return;
   }
   const float* bias = c.in.size() == 6 ? c.in[5].f32() : nullptr;
   auto epilogue = [&](int64_t first, int64_t row) {
     size_t image = by_image ? size_t(row / p.g.p) : 0;
-    return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + image * each + size_t(first), .x_zero = zero[image], .x_signed = false, .lo = at.lo, .hi = at.hi};
+    return kernels::QEpilogueF32{.bias = bias ? bias + first : nullptr, .multiplier = c.in[4].f32() + first, .scale = c.in[1].f32()[image], .x_zero = zero[image], .x_signed = false, .lo = at.lo, .hi = at.hi};
   };
   float* y = c.out[0].f32();
   convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), c.prepared ? weights_of(c.prepared) : packing, by_image,

@@ -105,12 +105,11 @@ void static_eval(const Context& c) {
   });
 }
 
-// How many multipliers of each output: one, or one for each row.
-size_t ranges_of(const Shape& x_scale, const Parts& p) { return x_scale.rank ? size_t(p.rows) : 1; }
 Work dynamic_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
-  return {.pieces = p.pieces(c), .shared = p.input_bytes + p.multiplier_bytes * ranges_of(c.in[1].shape, p) + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
+  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
+  return {.pieces = p.pieces(c), .shared = shared, .phases = shared ? 2 : 1};
 }
 size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_prepare(c, in, to);
@@ -122,14 +121,10 @@ void dynamic_eval(const Context& c) {
   if (is_wide(c.in[0].spec.dtype)) return qmatmul16_dynamic_eval(c);
   const auto& at = c.as<ClampAttrs>();
   Parts p(c.in[0].shape(), c.in[3].shape());
-  auto* multiplier = reinterpret_cast<float*>(c.shared + p.input_bytes);
-  const size_t ranges = ranges_of(c.in[1].shape(), p), each = p.multiplier_bytes / sizeof(float);
-  std::byte* packing = c.shared + p.input_bytes + p.multiplier_bytes * ranges;
-  if (c.phase == 0) {
+  std::byte* packing = c.shared + p.input_bytes;
+  if (c.phase == 0 && (p.input_bytes || !c.prepared)) {
     if (p.input_bytes) copy_input(c, p);
-    if (c.piece) return;
-    if (!c.prepared) pack(p, c.in[3], packing);
-    for (size_t i = 0; i < ranges; ++i) multipliers_of(c.in[1].f32()[i], c.in[4], 1, multiplier + i * each);
+    if (!c.prepared && c.piece == 0) pack(p, c.in[3], packing);
     return;
   }
   const std::byte* x = p.input_bytes ? c.shared : c.in[0].data;
@@ -140,7 +135,7 @@ void dynamic_eval(const Context& c) {
     for (size_t range = 0; row < last; row += s.cols) {
       if (c.in[1].shape().rank) range = size_t(row);
       multiply(c, s, x + row * p.k, c.prepared ? weights_of(c.prepared) : packing, c.out[0].f32() + row * p.n + column,
-               kernels::QEpilogueF32{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + range * each + size_t(column), .x_zero = c.in[2].as<uint8_t>()[range], .x_signed = false, .lo = at.lo, .hi = at.hi});
+               kernels::QEpilogueF32{.bias = bias ? bias + column : nullptr, .multiplier = c.in[4].f32() + column, .scale = c.in[1].f32()[range], .x_zero = c.in[2].as<uint8_t>()[range], .x_signed = false, .lo = at.lo, .hi = at.hi});
     }
   });
 }

@@ -75,23 +75,26 @@ TEST(QpointwiseTest, AddsEveryPairOfBytes) {
   constexpr int64_t n = 65536 + 5;
   Guarded<uint8_t> a(n), b(n), y(n);
   for (int64_t i = 0; i < n; ++i) a[i] = static_cast<uint8_t>(i), b[i] = static_cast<uint8_t>(i >> 8);
-  for (const bool is_signed : {false, true}) {
-    const int32_t least = is_signed ? -128 : 0;
-    QAddParams p{.a_scale = 0.03f, .b_scale = 0.11f, .y_scale = 0.07f, .is_signed = is_signed};
-    p.a_zero = static_cast<int32_t>(random.in(least, least + 255)), p.b_zero = static_cast<int32_t>(random.in(least, least + 255));
-    p.y_zero = static_cast<int32_t>(random.in(least, least + 255)), p.lo = p.y_zero, p.hi = least + 255;
-    std::vector<uint8_t> want(n);
-    for (int64_t i = 0; i < n; ++i) {
-      const float left = static_cast<float>(stored(a[i], is_signed) - p.a_zero) * p.a_scale;
-      const float right = static_cast<float>(stored(b[i], is_signed) - p.b_zero) * p.b_scale;
-      const float sum = left + right;
-      want[i] = static_cast<uint8_t>(rounded(sum / p.y_scale, p.y_zero, p.lo, p.hi));
+  // The usual; halves and what rounds beside them; sums far beyond a byte; differences; subnormal scales.
+  constexpr float kScales[][3] = {{0.03f, 0.11f, 0.07f}, {0.5f, 0.5f, 1}, {0.3f, 0.1f, 0.2f}, {3, 2, 0.5f}, {0.03f, -0.03f, 0.02f}, {1e-39f, 2e-39f, 1.5e-39f}};
+  for (const auto& [a_scale, b_scale, y_scale] : kScales)
+    for (const bool is_signed : {false, true}) {
+      const int32_t least = is_signed ? -128 : 0;
+      QAddParams p{.a_scale = a_scale, .b_scale = b_scale, .y_scale = y_scale, .is_signed = is_signed};
+      p.a_zero = static_cast<int32_t>(random.in(least, least + 255)), p.b_zero = static_cast<int32_t>(random.in(least, least + 255));
+      p.y_zero = static_cast<int32_t>(random.in(least, least + 255)), p.lo = p.y_zero, p.hi = least + 255;
+      std::vector<uint8_t> want(n);
+      for (int64_t i = 0; i < n; ++i) {
+        const float left = static_cast<float>(stored(a[i], is_signed) - p.a_zero) * p.a_scale;
+        const float right = static_cast<float>(stored(b[i], is_signed) - p.b_zero) * p.b_scale;
+        const float sum = left + right;
+        want[i] = static_cast<uint8_t>(rounded(sum / p.y_scale, p.y_zero, p.lo, p.hi));
+      }
+      on_every_isa([&] {
+        qadd(a.data(), b.data(), y.data(), n, p);
+        ASSERT_EQ(y.values(), want) << a_scale << " " << b_scale << " " << y_scale;
+      });
     }
-    on_every_isa([&] {
-      qadd(a.data(), b.data(), y.data(), n, p);
-      ASSERT_EQ(y.values(), want);
-    });
-  }
 }
 
 TEST(QpointwiseTest, FindsTheRangeOfWhatIsFinite) {

@@ -308,7 +308,7 @@ TEST(QuantizedOps, GiveTheSameBytesWhereChannelsAreCut) {
 
 TEST(QuantizedOps, TurnBytesToChannelsLastAndBack) {
   Generator r(9);
-  for (const Shape& shape : {Shape{1, 3, 7, 5}, Shape{2, 3, 1, 1}, Shape{1, 3, 64, 33}, Shape{3, 4, 5, 7}, Shape{2, 65, 9, 8}, Shape{2, 3, 130, 131}, Shape{0, 3, 4, 4}}) {
+  for (const Shape& shape : {Shape{1, 3, 7, 5}, Shape{1, 3, 1, 16}, Shape{1, 3, 1, 17}, Shape{2, 3, 1, 1}, Shape{1, 3, 64, 33}, Shape{3, 4, 5, 7}, Shape{2, 65, 9, 8}, Shape{2, 3, 130, 131}, Shape{0, 3, 4, 4}}) {
     Tensor x = integers(shape, DType::u8, 0, 255, r);
     for (const OpDef* op : {&to_channels_last_op, &copy_op}) {
       Tensor from = op == &copy_op ? in_channels_last(x) : x, y = apply(*op, {from});
