@@ -53,6 +53,22 @@ MINITEN_INLINE V exp_negative(V x) {
   return (e.p + 1.0f) * power_of_two(e.n + 64) * 5.42101086e-20f;  // 2^-64
 }
 
+// 2^x for x <= 0, or NaN; denormal results included.
+MINITEN_INLINE V exp2_negative(V x) {
+#if MINITEN_LANES == 16
+  const V r = (V)_mm512_reduce_ps((__m512)x, 0x08), n = x - r;             // 0 of -infinity
+#else
+  x = max_keep(set(-150.0f), x);
+  const V t = x + 12582912.0f, n = t - 12582912.0f, r = x - n;
+#endif
+  const V p = polynomial(r, set(1.5353362e-04f), 1.33988745e-03f, 9.61843736e-03f, 5.55033247e-02f, 2.40226479e-01f, 6.93147203e-01f, 1.0f);
+#if MINITEN_LANES == 16
+  return (V)_mm512_scalef_ps((__m512)p, (__m512)n);
+#else
+  return p * power_of_two((I)((U)t - 0x4b400000u) + 64) * 5.42101086e-20f;  // 2^-64
+#endif
+}
+
 // For x within +-87, or NaN.
 MINITEN_INLINE V exp_normal(V x) {
   const ExpParts e = exp_parts(x);

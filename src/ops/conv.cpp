@@ -60,16 +60,18 @@ std::optional<Absorbed> absorb_batch_norm(const Fusion& f) {
   if (!w || (f.first.in.size() == 3 && !b) || f.first.in.size() == 4) return {};
   for (const Tensor* t : norm) if (!t) return {};
   auto outputs = size_t(w->dim(0)), taps = size_t(w->numel()) / std::max<size_t>(outputs, 1);
-  std::vector<float> weight = w->to_vector<float>(), bias(outputs, 0.0f), p[4];
+  Tensor weight = w->clone();
+  std::vector<float> bias(outputs, 0.0f), p[4];
   if (b) bias = b->to_vector<float>();
   for (int i = 0; i < 4; ++i) p[i] = norm[i]->to_vector<float>();
   for (size_t o = 0; o < outputs; ++o) {
     double scale = p[0][o] / std::sqrt(double(p[3][o]) + f.next.as<BatchNormAttrs>().eps);
-    for (size_t k = 0; k < taps; ++k) weight[o * taps + k] = float(weight[o * taps + k] * scale);
+    float* row = weight.view().f32() + o * taps;
+    for (size_t k = 0; k < taps; ++k) row[k] = float(row[k] * scale);
     bias[o] = float((double(bias[o]) - p[2][o]) * scale + p[1][o]);
   }
   return Absorbed{std::make_shared<Conv2dAttrs>(f.first.as<Conv2dAttrs>()), {},
-                  {{1, Tensor::of<float>(w->shape(), weight)}, {2, Tensor::of<float>({int64_t(outputs)}, bias)}}};
+                  {{1, weight}, {2, Tensor::of<float>({int64_t(outputs)}, bias)}}};
 }
 // A sum with the output of a convolution whose weights are known becomes its residual.
 std::optional<Absorbed> absorb_sum(const Fusion& f) {
