@@ -37,4 +37,7 @@ void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, 
   qtable().qgemm_f32(shape, a, packed, c, e);
 }
 
+int64_t qgemm_flips_from() { return qtable().qgemm_flips_from(); }
+void flip_signs(uint8_t* x, int64_t n) { qtable().flip_signs(x, n); }
+
 }  // namespace miniten::kernels

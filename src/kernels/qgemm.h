@@ -51,4 +51,9 @@ void qgemm_pack(const int8_t* w, int64_t segments, int64_t segment, int64_t n, i
 void qgemm(const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& epilogue);
 void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& epilogue);
 
+// From how many columns on signed bytes that several pixels share are better flipped beforehand, to be unsigned: zero points 128 more,
+// the same sums.
+int64_t qgemm_flips_from();
+void flip_signs(uint8_t* x, int64_t n);          // in place
+
 }  // namespace miniten::kernels

@@ -13,7 +13,8 @@
 #define MINITEN_INTEGER_KERNELS(X) MINITEN_PRODUCT_KERNELS(X) MINITEN_DOT_KERNELS(X) MINITEN_PLAIN_KERNELS(X)
 #define MINITEN_PRODUCT_KERNELS(X)                                                                                        \
   X(qgemm, void, (const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e))       \
-  X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e))
+  X(qgemm_f32, void, (const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e)) \
+  X(qgemm_flips_from, int64_t, ())
 #define MINITEN_DOT_KERNELS(X)                                                                                            \
   X(sparse_qgemm, void,                                                                                                \
     (const QGemmShape& shape, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e)) \
@@ -30,6 +31,7 @@
   X(dequantize, void, (const void* q, float* x, int64_t n, float scale, int32_t zero, bool is_signed))                 \
   X(requantize, void, (const void* x, void* y, int64_t n, const QRequantizeParams& p))                                 \
   X(qadd, void, (const void* a, const void* b, void* y, int64_t n, const QAddParams& p))                               \
+  X(flip_signs, void, (uint8_t* x, int64_t n))                                                                         \
   X(minmax, bool, (const float* x, int64_t n, float& lo, float& hi))                                                   \
   X(qavg_pool, void, (const PoolShape& s, const void* x, void* y, const QPoolParams& p, int64_t begin, int64_t end))   \
   X(qmax_pool, void, (const PoolShape& s, const void* x, void* y, bool is_signed, int64_t begin, int64_t end))         \

@@ -161,4 +161,6 @@ void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, 
   run(shape, a, packed, nullptr, e.x_zero, e.x_signed, ToFloats{e, c, shape.c_row, shape.c_col});
 }
 
+int64_t qgemm_flips_from() { return INT64_MAX; }  // tiles multiply signed bytes as they are
+
 }  // namespace miniten::kernels::MINITEN_TARGET

@@ -95,13 +95,20 @@ size_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
                    p.weight_bytes, dense, to);
 }
 
+// Is the padded copy unsigned where the input is not?
+bool flips_input(const Context& c, const Parts& p) {
+  return p.copied && !p.g.is_depthwise() && c.in[0].spec.dtype == DType::i8 && kernels::qgemm_flips_from() <= p.g.o_group();
+}
 // fill: one for all, or one for each image.
 void pad_input(const Context& c, const Parts& p, const uint8_t* fill, bool by_image, uint8_t* to) {
+  const int64_t row = p.g.padded_w() * p.g.c, some = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row));   // while they are in the first cache
   auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
   for (int64_t next; begin < end; begin = next) {
     int64_t image = by_image ? begin / p.g.padded_h() : 0;
     next = by_image ? std::min(end, (image + 1) * p.g.padded_h()) : end;
-    pad_rows(c.in[0].as<uint8_t>(), p.g, fill[image], begin, next, to + begin * p.g.padded_w() * p.g.c);
+    if (flips_input(c, p)) next = std::min(next, begin + some);
+    pad_rows(c.in[0].as<uint8_t>(), p.g, fill[image], begin, next, to + begin * row);
+    if (flips_input(c, p)) kernels::flip_signs(to + begin * row, (next - begin) * row);
   }
 }
 
@@ -139,9 +146,10 @@ void qconv_eval(const Context& c) {
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : packing;
   const auto* multiplier = reinterpret_cast<const float*>(weights + (c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes));
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
+  const bool flipped = flips_input(c, p);
   auto epilogue = [&](int64_t first) {
-    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = int32_t(at.x_zero),
-                              .x_signed = c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
+    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = int32_t(at.x_zero) + (flipped ? 128 : 0),
+                              .x_signed = !flipped && c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
   };
   auto* y = c.out[0].as<uint8_t>();
   convolve(c, p, p.copied ? input : c.in[0].as<uint8_t>(), weights, false,
