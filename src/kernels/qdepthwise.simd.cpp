@@ -98,18 +98,25 @@ MINITEN_INLINE void sum_strip(const int32_t* strip, const int64_t* offset, int64
 
 struct ToBytes {
   Rounding round;
+  bool plain = false;
+  MINITEN_INLINE W bytes(const V (&f)[4]) const {
+#if MINITEN_LANES == 16
+    if (plain) return round.plain(f);
+#endif
+    return round.four(f);
+  }
   MINITEN_INLINE void side_by_side(uint8_t* to, int64_t n, const I (&acc)[4], const Terms& terms, int64_t j) const {
     V f[4];
     MINITEN_UNROLL(4)
     for (int t = 0; t < 4; ++t) f[t] = to_float(acc[t]) * load(terms.multiplier + j + t * kLanes);
-    store_wide(to, round.four(f), n);
+    store_wide(to, bytes(f), n);
   }
   MINITEN_INLINE void apart(uint8_t* to, int64_t step, const I (&acc)[4], const Terms& terms, int64_t j) const {
     const V multiplier = load(terms.multiplier + j);
     V f[4];
     MINITEN_UNROLL(4)
     for (int t = 0; t < 4; ++t) f[t] = to_float(acc[t]) * multiplier;
-    store_quarters(to, step, round.four(f));
+    store_quarters(to, step, bytes(f));
   }
 };
 struct ToFloats {
@@ -300,7 +307,11 @@ void run(const QDepthwiseShape& s, const void* x, const int8_t* w, const int32_t
 }  // namespace
 
 void qdepthwise(const QDepthwiseShape& s, const void* x, const int8_t* w, void* y, const QEpilogue& e) {
-  run(s, x, w, e.bias, nullptr, e.multiplier, 1, e.x_zero, e.x_signed, ToBytes{Rounding(e.y_zero, e.lo, e.hi)}, static_cast<uint8_t*>(y));
+  ToBytes finish{Rounding(e.y_zero, e.lo, e.hi)};
+#if MINITEN_LANES == 16
+  finish.plain = finish.round.is_plain(e.multiplier, s.channels);
+#endif
+  run(s, x, w, e.bias, nullptr, e.multiplier, 1, e.x_zero, e.x_signed, finish, static_cast<uint8_t*>(y));
 }
 void qdepthwise_f32(const QDepthwiseShape& s, const void* x, const int8_t* w, float* y, const QEpilogueF32& e) {
   run(s, x, w, nullptr, e.bias, e.multiplier, e.scale, e.x_zero, e.x_signed, ToFloats{set(e.lo), set(e.hi)}, y);

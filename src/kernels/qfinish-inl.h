@@ -21,8 +21,13 @@ struct ToBytes {
   const float* multiplier;
   uint8_t* c;
   int64_t c_row, c_col;
+  bool plain = false;  // as round.is_plain says
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
+#if MINITEN_LANES == 16
+    if constexpr (NV == 2 && MR % 2 == 0)
+      if (plain && 2 * kLanes <= left) return leave_pairs(acc, c + row * c_row + col * c_col + j0, multiplier + j0);
+#endif
     MINITEN_UNROLL(4)
     for (int j = 0; j < NV; ++j) {
       const int64_t n = left - j * kLanes;
@@ -45,6 +50,19 @@ struct ToBytes {
       }
     }
   }
+#if MINITEN_LANES == 16
+  // Two pixels by 32 channels at a time.
+  template <int MR>
+  MINITEN_INLINE void leave_pairs(const I (&acc)[MR][2], uint8_t* to, const float* scale) const {
+    const V first = load(scale), second = load(scale + kLanes);
+    MINITEN_UNROLL(8)
+    for (int r = 0; r < MR; r += 2) {
+      const W bytes = round.plain({to_float(acc[r][0]) * first, to_float(acc[r][1]) * second, to_float(acc[r + 1][0]) * first, to_float(acc[r + 1][1]) * second});
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + r * c_col), _mm512_castsi512_si256((__m512i)bytes));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (r + 1) * c_col), _mm512_extracti64x4_epi64((__m512i)bytes, 1));
+    }
+  }
+#endif
 };
 struct ToFloats {
   static constexpr int kTogether = 1;

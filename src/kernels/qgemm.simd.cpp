@@ -316,8 +316,11 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
 }  // namespace
 
 void qgemm(const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e) {
-  run(shape, a, packed, e.bias, e.x_zero, e.x_signed,
-      ToBytes{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), shape.c_row, shape.c_col});
+  ToBytes finish{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), shape.c_row, shape.c_col};
+#if MINITEN_LANES == 16
+  finish.plain = finish.round.is_plain(e.multiplier, shape.n);
+#endif
+  run(shape, a, packed, e.bias, e.x_zero, e.x_signed, finish);
 }
 void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e) {
   run(shape, a, packed, nullptr, e.x_zero, e.x_signed, ToFloats{e, c, shape.c_row, shape.c_col});

@@ -46,6 +46,25 @@ struct Rounding {
 
   MINITEN_INLINE I one(V f) const { return round_small(clamp(f, least, greatest)) + zero; }
 
+#if MINITEN_LANES == 16
+  // Are the bounds those of the type, and products of 32-bit sums with n multipliers within 32 bits?
+  bool is_plain(const float* multipliers, int64_t n) const {
+    if (!multipliers) return false;                                        // there are no products
+    V top = {};
+    for_lanes(n, [&](int64_t j, int64_t m) { top = max_keep(load_n(multipliers + j, m), top); });
+    return lo[0] == 0 && hi[0] == 255 && !any_above(top, 0.99f);
+  }
+  // four() where that is so.
+  MINITEN_INLINE W plain(const V (&f)[4]) const {
+    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32((__m512i)round_small(f[0]), (__m512i)round_small(f[1])), (__m512i)zero_pairs);
+    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32((__m512i)round_small(f[2]), (__m512i)round_small(f[3])), (__m512i)zero_pairs);
+    return in_order(_mm512_packus_epi16(a, b));
+  }
+  MINITEN_INLINE W in_order(__m512i bytes) const {
+    return (W)_mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes) ^ flip;
+  }
+#endif
+
   // Four vectors to bytes in order. Sums saturate at 16 bits, then at 8: far beyond any bound. What exceeds 32 bits
   // turns into the least number, which is right for negative values alone: the others are cut first.
   MINITEN_INLINE W four(const V (&f)[4]) const {
@@ -59,9 +78,7 @@ struct Rounding {
     for (int i = 0; i < 4; ++i) v[i] = (__m512i)round_small(min_keep(f[i], cut));
     const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), (__m512i)zero_pairs);
     const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), (__m512i)zero_pairs);
-    const __m512i q = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), (__m512i)lo), (__m512i)hi);
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return (W)_mm512_permutexvar_epi32(order, q) ^ flip;
+    return in_order(_mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), (__m512i)lo), (__m512i)hi));
 #elif MINITEN_LANES == 8
     const V cut = set(65536.0f);
     __m256i v[4];

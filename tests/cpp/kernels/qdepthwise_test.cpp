@@ -36,6 +36,7 @@ void check_on_every_isa(Random& random, const QDepthwiseShape& s, bool extremes 
   e.bias = random.in(0, 3) ? bias.data() : nullptr;
   e.multiplier = multiplier.data();
   const bool with_bias = random.coin();
+  const float scale = random.coin() ? 1.0f : 0.37f;
 
   std::vector<uint8_t> want(static_cast<size_t>(outputs), kUntouched);
   std::vector<float> want_f(static_cast<size_t>(outputs), -77.0f);
@@ -51,7 +52,7 @@ void check_on_every_isa(Random& random, const QDepthwiseShape& s, bool extremes 
           }
         const int64_t at = p * s.y_row + q * s.y_col + c;
         want[at] = static_cast<uint8_t>(requantized(acc + (e.bias ? bias[c] : 0), multiplier[c], e.y_zero, e.lo, e.hi));
-        const float product = static_cast<float>(static_cast<int32_t>(acc)) * multiplier[c];
+        const float product = static_cast<float>(static_cast<int32_t>(acc)) * (multiplier[c] * scale);
         want_f[at] = std::clamp(product + (with_bias ? bias_f[c] : 0.0f), -20.0f, 60.0f);
       }
   Guarded<uint8_t> y(outputs, random.edge());
@@ -61,7 +62,7 @@ void check_on_every_isa(Random& random, const QDepthwiseShape& s, bool extremes 
     std::fill_n(f.data(), outputs, -77.0f);
     qdepthwise(s, x.data(), w.data(), y.data(), e);
     qdepthwise_f32(s, x.data(), w.data(), f.data(),
-                   {.bias = with_bias ? bias_f.data() : nullptr, .multiplier = multiplier.data(), .x_zero = e.x_zero,
+                   {.bias = with_bias ? bias_f.data() : nullptr, .multiplier = multiplier.data(), .scale = scale, .x_zero = e.x_zero,
                     .x_signed = e.x_signed, .lo = -20, .hi = 60});
     ASSERT_EQ(y.values(), want);
     ASSERT_EQ(f.values(), want_f);

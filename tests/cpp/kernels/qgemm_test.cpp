@@ -66,7 +66,7 @@ struct Problem {
   }
 
   void check_on_every_isa(Random& random) {
-    const float lo = random.coin() ? -5.0f : -kInf, hi = random.coin() ? 9.0f : kInf;
+    const float scale = random.coin() ? 1.0f : 0.37f, lo = random.coin() ? -5.0f : -kInf, hi = random.coin() ? 9.0f : kInf;
     const bool with_bias = random.coin();
     std::vector<uint8_t> want(static_cast<size_t>(outputs), kUntouched);
     std::vector<float> want_f(static_cast<size_t>(outputs), -77.0f);
@@ -75,7 +75,7 @@ struct Problem {
         for (int64_t j = 0; j < shape.n; ++j) {
           const int64_t at = r * shape.c_row + q * shape.c_col + j, acc = sum(r, q, j);
           want[at] = static_cast<uint8_t>(requantized(acc + (e.bias ? bias[j] : 0), multiplier[j], e.y_zero, e.lo, e.hi));
-          const float product = static_cast<float>(static_cast<int32_t>(acc)) * multiplier[j];
+          const float product = static_cast<float>(static_cast<int32_t>(acc)) * (multiplier[j] * scale);
           want_f[at] = std::clamp(product + (with_bias ? bias_f[j] : 0.0f), lo, hi);
         }
     Guarded<uint8_t> c(outputs, random.edge());
@@ -85,7 +85,7 @@ struct Problem {
       std::fill_n(f.data(), outputs, -77.0f);
       qgemm(shape, a.data(), packed.data(), c.data(), e);
       qgemm_f32(shape, a.data(), packed.data(), f.data(),
-                {.bias = with_bias ? bias_f.data() : nullptr, .multiplier = multiplier.data(), .x_zero = e.x_zero,
+                {.bias = with_bias ? bias_f.data() : nullptr, .multiplier = multiplier.data(), .scale = scale, .x_zero = e.x_zero,
                  .x_signed = e.x_signed, .lo = lo, .hi = hi});
       ASSERT_EQ(c.values(), want);
       ASSERT_EQ(f.values(), want_f);
