@@ -188,7 +188,14 @@ template <int MR, int NV, class Finish>
 __attribute__((noinline)) void run_lower_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
   I sums[MR][NV];
   sum_up<MR, NV>(t, height, sums);
-  for (int64_t r = 0; r < height; ++r) finish(reinterpret_cast<const I(&)[1][NV]>(sums[r]), row, col + r, j0, t.left);
+  int64_t r = 0;
+  if constexpr (kLanes == 16 && NV == 2 && 1 < MR && 1 < Finish::kTogether)
+    for (; r + 2 <= height; r += 2) {
+      I two[2][NV];
+      __builtin_memcpy(two, sums + r, sizeof two);
+      finish(two, row, col + r, j0, t.left);
+    }
+  for (; r < height; ++r) finish(reinterpret_cast<const I(&)[1][NV]>(sums[r]), row, col + r, j0, t.left);
 }
 template <int MR, int NV, class Finish>
 void run_tile(const Tile& t, const Finish& finish, int64_t height, int64_t row, int64_t col, int64_t j0) {
