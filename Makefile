@@ -1,5 +1,5 @@
 # make demo: the whole job on real data. make test: every test. Both install what is missing, the second time in seconds.
-.PHONY: gallery demo test install reference cpp-test python-test instructions asan tsan test-aarch64 bench bench-peers wheel wheels clean
+.PHONY: gallery demo test install reference cpp-test python-test instructions asan tsan test-aarch64 test-armv7 bench bench-peers wheel wheels clean
 path = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 demo: install
@@ -38,12 +38,12 @@ asan tsan:
 	@$(path) cmake --build build/$@
 	@$(path) ctest --preset $@ -j 2
 
-# The library and its tests for 64-bit ARM, run under emulation on a processor with dot products and one without.
-test-aarch64:
-	@tools/setup.sh aarch64
-	@$(path) cmake --preset aarch64 >/dev/null
-	@$(path) cmake --build build/aarch64
-	@$(path) ctest --preset aarch64 -j 2
+# The library and its tests for 64-bit ARM, run under emulation on a processor with dot products and one without; for 32-bit ARM.
+test-aarch64 test-armv7: test-%:
+	@tools/setup.sh $*
+	@$(path) cmake --preset $* >/dev/null
+	@$(path) cmake --build build/$*
+	@$(path) ctest --preset $* -j 2
 
 bench:
 	@tools/setup.sh judges

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# tools/codecs.sh native|aarch64|armhf: .venv/codecs/<name>, the image and zip libraries as wheels hold them: small, position-independent,
+# tools/codecs.sh native|aarch64|armv7: .venv/codecs/<name>, the image and zip libraries as wheels hold them: small, position-independent,
 # static, from Debian's source packages with its patches. lib, include and licenses.txt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
   native) cross=() compiler='' ;;
   aarch64) cross=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 "-DCMAKE_SYSROOT=$PWD/.venv/sysroot/aarch64") compiler=aarch64-linux-gnu- ;;
-  armhf) cross=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=armv7l "-DCMAKE_SYSROOT=$PWD/.venv/sysroot/armhf") compiler=arm-linux-gnueabihf- ;;
-  *) echo "tools/codecs.sh native|aarch64|armhf, got '${1:-}'"; exit 2 ;;
+  armv7) cross=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=armv7 "-DCMAKE_SYSROOT=$PWD/.venv/sysroot/armv7") compiler=arm-linux-gnueabihf- ;;
+  *) echo "tools/codecs.sh native|aarch64|armv7, got '${1:-}'"; exit 2 ;;
 esac
 export PATH=$PWD/.venv/bin:$PATH
 to=$PWD/.venv/codecs/$1 sources=$PWD/.venv/codecs/sources

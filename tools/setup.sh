@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Makes a fresh Debian machine ready: system packages through apt, then .venv with the build tools.
-# tools/setup.sh [judges] [aarch64] [wheels]: also what the tests compare with; what builds and runs programs for 64-bit
-# ARM; what makes wheels that other machines take. What is there already costs no network.
+# tools/setup.sh [judges] [aarch64] [armv7] [wheels]: also what the tests compare with; what builds and runs programs for
+# 64-bit ARM; for 32-bit ARM; what makes wheels that other machines take. What is there already costs no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-judges='' aarch64='' wheels=''
+judges='' aarch64='' armv7='' wheels=''
 for wanted in "$@"; do
   case $wanted in
     judges) judges=1 ;;
     aarch64) aarch64=1 ;;
+    armv7) armv7=1 ;;
     wheels) wheels=1 ;;
-    *) echo "tools/setup.sh [judges] [aarch64] [wheels], got '$wanted'"; exit 2 ;;
+    *) echo "tools/setup.sh [judges] [aarch64] [armv7] [wheels], got '$wanted'"; exit 2 ;;
   esac
 done
 
@@ -59,6 +60,11 @@ if [[ $aarch64 ]]; then
   need g++-aarch64-linux-gnu aarch64-linux-gnu-g++
   need qemu-user qemu-aarch64
 fi
+if [[ $armv7 ]]; then
+  need ccache ccache
+  need g++-arm-linux-gnueabihf arm-linux-gnueabihf-g++
+  need qemu-user qemu-arm
+fi
 if ((${#packages[@]})); then
   sudo=()
   if [[ $(id -u) != 0 ]]; then
@@ -92,6 +98,9 @@ fi
 
 if [[ $aarch64 ]]; then
   tools/sysroot.sh aarch64
+fi
+if [[ $armv7 ]]; then
+  tools/sysroot.sh armv7
 fi
 if [[ $wheels && ! .venv/wheels -nt pyproject.toml ]]; then
   mapfile -t wanted < <(requirements "p['project']['optional-dependencies']['wheels']")

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# tools/sysroot.sh aarch64: .venv/sysroot/aarch64, a Debian root folder of that architecture: C library, the
+# tools/sysroot.sh aarch64|armv7: .venv/sysroot/<name>, a Debian root folder of that architecture: C library, the
 # libraries that tools/setup.sh names, GoogleTest and Python. Nothing of the system is changed: apt keeps its lists of that
 # architecture in the folder too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case ${1:-} in
   aarch64) debian=arm64 ;;
-  *) echo "tools/sysroot.sh aarch64, got '${1:-}'"; exit 2 ;;
+  armv7) debian=armhf ;;
+  *) echo "tools/sysroot.sh aarch64|armv7, got '${1:-}'"; exit 2 ;;
 esac
 root=$PWD/.venv/sysroot/$1
 mapfile -t libraries < <(sed -n 's|^need \([a-z0-9.-]*-dev\) /usr/include/.*|\1|p' tools/setup.sh)
@@ -26,7 +27,7 @@ Dir::State::status "$root/apt/status";
 Dir::Cache "$root/apt/cache";
 END
 export APT_CONFIG=$root/apt/apt.conf
-apt-get update -qq
+apt-get update -qq || echo "Going on with the lists of packages that came"
 apt-get install -qq --download-only -y --no-install-recommends "${packages[@]}" >/dev/null
 for package in "$root"/apt/cache/archives/*.deb; do
   dpkg-deb -x "$package" "$root"
