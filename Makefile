@@ -65,9 +65,9 @@ wheel:
 	@rm -f dist/miniten-*.whl
 	@$(path) .venv/bin/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir dist .
 
-# dist/wheels: manylinux wheels for x86-64 and 64-bit ARM, installed and tried, and the source package.
+# dist/wheels: manylinux wheels for x86-64, 64-bit and 32-bit ARM, installed and tried, and the source package.
 wheels:
-	@tools/setup.sh wheels aarch64
+	@tools/setup.sh wheels aarch64 armv7
 	@tools/wheels.sh
 	@tools/check_wheels.sh
 

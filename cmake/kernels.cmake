@@ -126,7 +126,7 @@ foreach(target IN LISTS all_targets)
   set(level -O3)
   if(MINITEN_INFERENCE AND CMAKE_BUILD_TYPE STREQUAL "MinSizeRel")
     set(level -Oz)
-  elseif(target MATCHES "^(scalar|sse2)$")  # where no other target fits: small before fast
+  elseif(target MATCHES "^(scalar|sse2)$" AND sets GREATER 1)  # where no other target fits: small before fast
     set(level -Os)
   endif()
   target_compile_options(miniten_simd_${target} PRIVATE ${level} -fno-asynchronous-unwind-tables -Wall -Wextra -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno ${flags_${target}})

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # tools/check_wheels.sh: installs each wheel of dist/wheels beside NumPy alone, looks at what its libraries need and runs
-# tests/support/wheels/check.py: the first writes models and what they compute, every one must compute the same. The one
-# for 64-bit ARM runs under qemu-user, on a processor with every extension and on one with none.
+# tests/support/wheels/check.py: the first writes models and what they compute, every one must compute the same. Those
+# for ARM run under qemu-user, for 64-bit ARM on a processor with every extension and on one with none.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-work=build/check_wheels root=$PWD/.venv/sysroot/aarch64
+work=build/check_wheels sysroot=$PWD/.venv/sysroot
 rm -rf $work
 mkdir -p $work
 
@@ -41,17 +41,21 @@ for wheel in dist/wheels/miniten-*_"$(uname -m)".whl; do
   done
 done
 
-for wheel in dist/wheels/miniten-*_aarch64.whl; do
-  [[ -e $wheel && $(uname -m) == x86_64 ]] || continue
-  name=$(basename "$wheel" .whl)
+check_emulated() { # WHEEL ROOT NUMPY EMULATOR PROCESSOR...
+  [[ -e $1 && $(uname -m) == x86_64 ]] || return 0
+  local name version options root=$sysroot/$2 numpy=$3 emulator=$4
+  name=$(basename "$1" .whl)
   version=${name#*-*-cp3} version=3.${version%%-*}
-  .venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$work/$name" --only-binary=:all: --python-version "$version" --implementation cp \
-    --platform "${name##*-}" --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 "$wheel"
+  options=(--platform "${name##*-}" --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64)
+  [[ $numpy ]] && options+=(--no-deps)
+  .venv/bin/python -m pip --disable-pip-version-check install --quiet --root-user-action=ignore --target "$work/$name" --only-binary=:all: --python-version "$version" --implementation cp "${options[@]}" "$1"
   holds_what_it_needs "$work/$name"
-  for processor in max cortex-a53; do
-    check "$work/$name" qemu-aarch64 -cpu $processor -L "$root" "$root/usr/bin/python$version"
+  for processor in "${@:5}"; do
+    check "$work/$name${numpy:+:$numpy}" "$emulator" -cpu "$processor" -L "$root" "$root/usr/bin/python$version"
   done
-done
+}
+check_emulated "$(echo dist/wheels/miniten-*_aarch64.whl)" aarch64 '' qemu-aarch64 max cortex-a53
+check_emulated "$(echo dist/wheels/miniten-*_armv7l.whl)" armv7 "$sysroot/armv7/usr/lib/python3/dist-packages" qemu-arm cortex-a9
 
 for wheel in dist/wheels/*.whl; do # last, since all else can hold in one that is too large
   bytes=$(.venv/bin/python -c 'import sys, zipfile; print(sum(m.file_size for m in zipfile.ZipFile(sys.argv[1]).infolist()))' "$wheel")

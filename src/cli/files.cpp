@@ -83,7 +83,7 @@ double& load_limit_mb() {
   static double mb = double(default_max_memory >> 20);
   return mb;
 }
-static size_t load_limit() { return size_t(load_limit_mb() * 0x1p20); }
+static uint64_t load_limit() { return uint64_t(load_limit_mb() * 0x1p20); }
 
 // Where a file's open sizes decide how it runs, they are taken as 1.
 static Ref<nn::GraphModule> graph_from_onnx(const std::string& path) {
@@ -124,7 +124,7 @@ edge::Device open_device(const std::string& name) {
     return edge::Device::from_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   });
 }
-size_t file_bytes(const std::string& path) { return size_t(fs::file_size(path)); }
+uint64_t file_bytes(const std::string& path) { return uint64_t(fs::file_size(path)); }
 
 Tensor read_array(const std::string& path) {
   if (ending_of(path) == ".npy") return reading(path, [&] { return utils::data::load_npy(path); });

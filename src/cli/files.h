@@ -8,7 +8,7 @@ namespace miniten::cli {
 
 Ref<nn::GraphModule> open_model(const std::string& path);        // by its ending: .npz, .onnx or .tflite
 double& load_limit_mb();                                         // --load-limit-mb: of open_model
-size_t file_bytes(const std::string& path);
+uint64_t file_bytes(const std::string& path);
 void check_model_output(const std::string& path, const WriteOptions&);     // a known ending that has these options, in a folder that is there
 void check_output(const std::string& path, std::string_view ending);
 Tensor read_array(const std::string& path);                      // .npy, or .npz of one array

@@ -1,4 +1,6 @@
 #include <chrono>
+#include <utility>
+#include "base/allocate.h"
 #include "base/relax.h"
 #include "core/tape.h"
 #include "core/work.h"
@@ -82,7 +84,7 @@ namespace {
 struct Region {
   Context context;
   const Work* work;
-  size_t scratch;
+  uint64_t scratch;
   std::byte* memory;
   std::atomic<int> next{0}, done{0};
 };
@@ -107,12 +109,13 @@ struct ScratchMemory {
   std::byte* data = nullptr;
   size_t size = 0;
   ~ScratchMemory() { std::free(data); }
-  std::byte* get(size_t n) {
+  std::byte* get(uint64_t n) {
     if (n > size) {
-      std::free(data);
-      size = (n + 4095) / 4096 * 4096;
-      data = static_cast<std::byte*>(std::aligned_alloc(64, size));
-      if (!data) { size = 0; throw Error(ErrorKind::value, "workspace", "enough memory", std::to_string(n) + " bytes wanted"); }
+      std::free(std::exchange(data, nullptr));
+      size = 0;
+      n = aligned(n, 4096);
+      data = static_cast<std::byte*>(allocate("workspace", 64, n));
+      size = size_t(n);
     }
     return data;
   }
@@ -131,7 +134,7 @@ void run_pieces(Context c, const Work& work, int threads) {
   static thread_local ScratchMemory memory;
   c.pieces = work.pieces;
   int workers = work.pieces > 1 ? std::min(work.pieces, threads > 0 ? threads : get_num_threads()) : 1;
-  size_t scratch = (work.scratch + 63) / 64 * 64, total = scratch * size_t(workers) + work.shared + 64;
+  uint64_t scratch = aligned(work.scratch), total = scratch * uint64_t(workers) + work.shared + 64;
   std::byte* base = work.scratch + work.shared ? memory.get(total) : nullptr;
   c.shared = base ? base + scratch * size_t(workers) : nullptr;
   if (workers > 1) {

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include "base/allocate.h"
 #include "core/tape.h"
 #include "miniten/base/half.h"
 #include "miniten/core/memory_limit.h"
@@ -12,19 +13,17 @@ namespace miniten {
 // ---- storage ----
 static constexpr size_t alignment = 64, slack = 64;
 
-Ref<Storage> Storage::make(size_t bytes) {
-  size_t header = (sizeof(Storage) + alignment - 1) / alignment * alignment;
-  size_t total = (header + bytes + slack + alignment - 1) / alignment * alignment;
+Ref<Storage> Storage::make(uint64_t bytes) {
+  constexpr size_t header = aligned(sizeof(Storage), alignment);
   MemoryLimit::take(bytes);
-  void* block = total < bytes ? nullptr : std::aligned_alloc(alignment, total);
-  if (!block) throw Error(ErrorKind::value, "tensor", "enough memory", std::to_string(bytes) + " bytes wanted");
+  void* block = allocate("tensor", alignment, bytes, header + slack);
   auto* s = new (block) Storage;
   s->data = static_cast<std::byte*>(block) + header;
-  s->bytes = bytes;
+  s->bytes = size_t(bytes);
   return Ref<Storage>(s);
 }
 Ref<Storage> Storage::borrow(void* data, size_t bytes, std::shared_ptr<void> owner, bool writable) {
-  auto* s = new (std::aligned_alloc(alignment, (sizeof(Storage) + alignment - 1) / alignment * alignment)) Storage;
+  auto* s = new (allocate("tensor", alignment, sizeof(Storage))) Storage;
   s->data = static_cast<std::byte*>(data);
   s->bytes = bytes;
   s->owner = std::move(owner);

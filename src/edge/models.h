@@ -52,7 +52,7 @@ struct LayerWork {
 std::vector<LayerWork> layers_of(const Graph&);
 
 // The planner's arena for one thread of a graph that went through the passes, as if every float32 value were of this dtype.
-size_t planned_arena(Graph, DType = DType::f32);
+uint64_t planned_arena(Graph, DType = DType::f32);
 
 bool matches(std::string_view pattern, std::string_view name);     // * stands for any characters, ? for one
 

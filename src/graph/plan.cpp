@@ -1,17 +1,16 @@
+#include "base/allocate.h"
 #include "core/work.h"
 #include "graph/layout.h"
 #include "miniten/graph/plan.h"
 
 namespace miniten {
 
-static size_t aligned(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
 // Largest first, each at the lowest offset that is free during its whole life (Pisarchyk and Lee 2020, greedy by size).
-static size_t place(std::vector<Buffer>& buffers, size_t alignment) {
+static uint64_t place(std::vector<Buffer>& buffers, uint64_t alignment) {
   std::vector<Buffer*> order, placed;
   for (Buffer& b : buffers) order.push_back(&b);
   std::stable_sort(order.begin(), order.end(), [](Buffer* a, Buffer* b) { return a->bytes > b->bytes; });
-  size_t end = 0;
+  uint64_t end = 0;
   for (Buffer* b : order) {
     b->offset = 0;
     for (Buffer* other : placed) {                     // placed is ordered by offset
@@ -91,8 +90,8 @@ OutputPlan plan(const Graph& g, const PlanOptions& options, const std::vector<bo
       p.bytes_without_reuse += g.values[size_t(id)].spec.bytes();
     }
     const Work& work = p.work[s];
-    size_t active = size_t(work.pieces > 1 ? options.workers : 1);
-    size_t scratch = aligned(work.scratch, options.alignment) * active + work.shared;
+    uint64_t active = uint64_t(work.pieces > 1 ? options.workers : 1);
+    uint64_t scratch = aligned(work.scratch, options.alignment) * active + work.shared;
     p.scratch.push_back(scratch ? int(p.buffers.size()) : -1);
     if (scratch) p.buffers.push_back({scratch, 0, int(s), int(s), -1});
   }

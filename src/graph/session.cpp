@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_set>
+#include "base/allocate.h"
 #include "base/huge_pages.h"
 #include "base/relax.h"
 #include "graph/tune.h"
@@ -12,15 +13,11 @@
 namespace miniten {
 
 namespace {
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
 struct AlignedBytes {
-  std::byte* data = nullptr;
-  explicit AlignedBytes(size_t n) {
-    const size_t line = alignment_for(n);
-    data = static_cast<std::byte*>(std::aligned_alloc(line, (n + 64 + line - 1) / line * line));
-    if (!data) throw Error(ErrorKind::value, "session", "enough memory", std::to_string(n) + " bytes wanted");
-    ask_for_huge_pages(data, n);
+  std::byte* data;
+  explicit AlignedBytes(uint64_t n) : data(static_cast<std::byte*>(allocate("session", alignment_for(n), n, 64))) {
+    ask_for_huge_pages(data, size_t(n));
   }
   ~AlignedBytes() { std::free(data); }
   AlignedBytes(const AlignedBytes&) = delete;
@@ -34,7 +31,7 @@ struct Step {
   int node;
   Context context;
   Work work;
-  size_t scratch;                          // bytes for each worker
+  uint64_t scratch;                        // bytes for each worker
 };
 // A stage is one phase of one step. It is over when its pieces are done, not when every worker has arrived. A worker takes the
 // pieces of its own share first, the same part of every stage: what it reads is often what it wrote, and in its cache.
@@ -93,7 +90,7 @@ struct Session::Impl {
   bool planned = false;                    // else sizes are known at run time: replay
   Plan plan;
   std::shared_ptr<Prepared> prepared;
-  size_t packed_bytes = 0;
+  uint64_t packed_bytes = 0;
   std::unique_ptr<AlignedBytes> arena;
   std::vector<View> views;
   std::vector<Step> steps;
@@ -154,7 +151,7 @@ struct Session::Impl {
   std::shared_ptr<Prepared> pack() {
     auto all = std::make_shared<Prepared>();
     std::map<const std::byte*, std::vector<size_t>> known;                    // by the data of a node's first constant
-    std::vector<size_t> offset(graph.nodes.size(), SIZE_MAX);
+    std::vector<uint64_t> offset(graph.nodes.size(), UINT64_MAX);
     auto constants_of = [&](const Node& n) {
       std::vector<View> constants;
       for (int id : n.in) constants.push_back(graph.is_constant(id) ? graph.values[size_t(id)].constant.view() : View{});
@@ -174,7 +171,7 @@ struct Session::Impl {
       auto& alike = known[first->data];
       auto same = std::find_if(alike.begin(), alike.end(), [&](size_t k) { return pack_alike(graph.nodes[k], n, constants); });
       if (same != alike.end()) { offset[i] = offset[*same]; continue; }
-      size_t bytes = prepare(n, constants, nullptr);
+      uint64_t bytes = prepare(n, constants, nullptr);
       if (!bytes) continue;
       alike.push_back(i);
       own.push_back(i);
@@ -182,7 +179,7 @@ struct Session::Impl {
       packed_bytes = offset[i] + bytes;
     }
     if (packed_bytes) all->memory = std::make_unique<AlignedBytes>(packed_bytes);
-    for (size_t at : offset) all->at.push_back(at == SIZE_MAX ? nullptr : all->memory->data + at);
+    for (uint64_t at : offset) all->at.push_back(at == UINT64_MAX ? nullptr : all->memory->data + at);
     for (size_t i : own) prepare(graph.nodes[i], constants_of(graph.nodes[i]), all->at[i]);
     return all;
   }
@@ -360,10 +357,10 @@ static std::vector<std::string> names_of(const Graph& g, const std::vector<int>&
 }
 std::vector<std::string> Session::input_names() const { return names_of(impl_->graph, impl_->graph.inputs); }
 std::vector<std::string> Session::output_names() const { return names_of(impl_->graph, impl_->graph.outputs); }
-size_t Session::arena_bytes() const { return impl_->plan.arena_bytes; }
+size_t Session::arena_bytes() const { return size_t(impl_->plan.arena_bytes); }
 size_t Session::dynamic_bytes() const { return impl_->dynamic; }
 size_t Session::weight_bytes() const {
-  size_t bytes = impl_->packed_bytes;
+  auto bytes = size_t(impl_->packed_bytes);
   std::vector<bool> used(impl_->graph.values.size());
   for (const Node& n : impl_->graph.nodes) for (int id : n.in) used[size_t(id)] = true;
   std::unordered_set<const std::byte*> counted;
@@ -388,7 +385,7 @@ size_t Session::measured_arena_bytes(std::span<const Tensor> inputs) {
   if (!impl_->planned) return 0;
   const Graph& g = impl_->graph;
   SavedStates saved(g);
-  size_t touched = 0, total = impl_->plan.arena_bytes;
+  size_t touched = 0, total = arena_bytes();
   std::byte* base = impl_->arena->data;
   for (std::byte pattern : {std::byte{0xCB}, std::byte{0x34}}) {
     std::memset(base, int(pattern), total);

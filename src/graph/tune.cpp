@@ -121,7 +121,7 @@ const OpDef* fastest(const Graph& g, const Layouts& l, const Node& n, std::span<
   for (const OpDef* op : forms) {
     Trial t{op, {}, {}, {}};
     Call call{.op = *op, .attrs = n.attributes(), .in = in_specs, .out = out_specs, .exact = exact, .workers = workers};
-    if (size_t bytes = op->prepare ? op->prepare(call, constants, nullptr) : 0) {
+    if (uint64_t bytes = op->prepare ? op->prepare(call, constants, nullptr) : 0) {
       t.prepared = Tensor::zeros({int64_t(bytes)}, DType::u8);
       op->prepare(call, constants, t.prepared.view().data);
       call.prepared = true;

@@ -2,7 +2,7 @@
 
 namespace miniten {
 
-void check_declared(const Graph& g, std::string_view op, size_t limit) {
+void check_declared(const Graph& g, std::string_view op, uint64_t limit) {
   auto check = [&](int id, std::string_view kind, const std::string& layer) {
     const Value& v = g.values[size_t(id)];
     if (v.spec.shape.is_static() && v.spec.bytes() > limit)

@@ -7,6 +7,6 @@ namespace miniten {
 inline constexpr int64_t most_nodes = int64_t{1} << 20;      // applied while reading: graphs call graphs, and loops are unrolled
 
 // Throws TooLarge for a value that alone would need more than `limit` bytes where it is computed.
-void check_declared(const Graph&, std::string_view op, size_t limit);
+void check_declared(const Graph&, std::string_view op, uint64_t limit);
 
 }  // namespace miniten

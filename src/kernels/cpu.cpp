@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
-#elif defined(__aarch64__) && defined(__linux__)
+#elif (defined(__aarch64__) || defined(__arm__)) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -168,6 +168,10 @@ void ask_processor(CpuInfo& info) {
   if (bits >> 22 & 1) info.flags.push_back("sve");
   if (more >> 13 & 1) info.flags.push_back("i8mm");
   if (more >> 14 & 1) info.flags.push_back("bf16");
+#elif defined(__arm__)
+  const unsigned long bits = getauxval(AT_HWCAP);
+  if (bits >> 12 & 1) info.flags.push_back("neon");
+  if (bits >> 16 & 1) info.flags.push_back("vfpv4");
 #endif
   ask_caches(info);
   ask_name(info);

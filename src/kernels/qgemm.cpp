@@ -9,8 +9,8 @@ static constexpr int64_t panel = 16;
 static int64_t panels_of(int64_t n) { return (n + panel - 1) / panel; }
 static int64_t groups_of(int64_t segment) { return (segment + 3) / 4; }
 
-size_t qgemm_packed_bytes(int64_t segments, int64_t segment, int64_t n) {
-  return size_t(panels_of(n) * panel * (4 + segments * groups_of(segment) * 4));
+uint64_t qgemm_packed_bytes(int64_t segments, int64_t segment, int64_t n) {
+  return uint64_t(panels_of(n) * panel * (4 + segments * groups_of(segment) * 4));
 }
 
 void qgemm_pack(const int8_t* w, int64_t segments, int64_t segment, int64_t n, int64_t w_segment, int64_t w_k, int64_t w_n,

@@ -40,7 +40,7 @@ struct QEpilogueF32 {                            // y = clamp(float(acc) * min(m
 
 // Packed weights: int32 sums of each column (n rounded up to 16), then panels of 16 columns, each of groups of 4 along a
 // segment (the last filled with zeros): 16 columns x 4 bytes. One layout for every instruction set; 64-byte aligned.
-size_t qgemm_packed_bytes(int64_t segments, int64_t segment, int64_t n);
+uint64_t qgemm_packed_bytes(int64_t segments, int64_t segment, int64_t n);
 
 // w element (s, k, j) at w[s*w_segment + k*w_k + j*w_n].
 void qgemm_pack(const int8_t* w, int64_t segments, int64_t segment, int64_t n, int64_t w_segment, int64_t w_k, int64_t w_n,

@@ -12,8 +12,8 @@ bool qgemm16_is_narrow(const int16_t* w, int64_t n) {
   return true;
 }
 
-size_t qgemm16_packed_bytes(int64_t segments, int64_t segment, int64_t n, bool narrow) {
-  return size_t((n + panel - 1) / panel * segments * ((segment + 1) / 2) * panel * 4 * (narrow ? 1 : 2));
+uint64_t qgemm16_packed_bytes(int64_t segments, int64_t segment, int64_t n, bool narrow) {
+  return uint64_t((n + panel - 1) / panel * segments * ((segment + 1) / 2) * panel * 4 * (narrow ? 1 : 2));
 }
 
 template <class T>

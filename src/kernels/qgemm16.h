@@ -28,7 +28,7 @@ bool qgemm16_is_narrow(const int16_t* w, int64_t n);
 
 // Packed weights: panels of 16 columns, each of pairs along a segment (the last filled with a zero): 16 columns x 2
 // numbers, of wide weights first those of `high`, then those of `low`. 64-byte aligned.
-size_t qgemm16_packed_bytes(int64_t segments, int64_t segment, int64_t n, bool narrow);
+uint64_t qgemm16_packed_bytes(int64_t segments, int64_t segment, int64_t n, bool narrow);
 
 // w element (s, k, j) at w[s*w_segment + k*w_k + j*w_n].
 void qgemm16_pack(const int16_t* w, int64_t segments, int64_t segment, int64_t n, int64_t w_segment, int64_t w_k, int64_t w_n,

@@ -56,12 +56,12 @@ int64_t sparse_steps(const std::byte* panels, int64_t count, int64_t steps) {
   return kept;
 }
 
-size_t sparse_packed_bytes(int64_t count, int64_t kept) { return static_cast<size_t>(sparse_header_bytes(count, kept) + kept * kStep); }
+uint64_t sparse_packed_bytes(int64_t count, int64_t kept) { return static_cast<uint64_t>(sparse_header_bytes(count, kept) + kept * kStep); }
 
 bool sparse_pack(const GemmShape& s, const std::byte* panels, std::byte* to) { return pack(s, 1, panels, to); }
 bool sparse_qpack(const QGemmShape& s, const std::byte* panels, std::byte* to) { return pack(s, 4, panels, to); }
 
-size_t csr_packed_bytes(int64_t n, int64_t nonzero) { return static_cast<size_t>((n + 2 + 2 * nonzero) * 4); }
+uint64_t csr_packed_bytes(int64_t n, int64_t nonzero) { return static_cast<uint64_t>((n + 2 + 2 * nonzero) * 4); }
 
 void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to) {
   auto* begin = reinterpret_cast<int32_t*>(to) + 1;

@@ -17,7 +17,7 @@ namespace miniten::kernels {
 int64_t sparse_steps(const std::byte* panels, int64_t count, int64_t steps);
 
 // Packed: where each panel's steps begin, each step's offset in A, and the steps. 64-byte aligned.
-size_t sparse_packed_bytes(int64_t count, int64_t kept);
+uint64_t sparse_packed_bytes(int64_t count, int64_t kept);
 
 // panels: dense ones, as gemm_pack writes them or as they follow the sums of qgemm_pack. The walk over K is shape's;
 // its strides must be those of A when the kernel runs, less a_k. False where an offset does not fit 32 bits.
@@ -36,7 +36,7 @@ void sparse_qgemm_f32(const QGemmShape& shape, const void* a, const int32_t* sum
 // Single zeros, in floats: for each column of B the rows that hold a weight, ascending. K is shape.segment, of at most
 // csr_most rows where there is more than one pixel. The bits are those of gemm, as above.
 inline constexpr int64_t csr_most = 1024;
-size_t csr_packed_bytes(int64_t n, int64_t nonzero);
+uint64_t csr_packed_bytes(int64_t n, int64_t nonzero);
 void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to);   // k and the weights below 2^31
 
 // Of integers from their dense panels, as they follow the sums of qgemm_pack: K is shape.segment of at most csr_most. A sum of more

@@ -1,4 +1,5 @@
 #include "miniten/nn/attention.h"
+#include "base/allocate.h"
 #include "nn/layer_parts.h"
 
 namespace miniten::nn {
@@ -94,7 +95,7 @@ std::pair<Tensor, Tensor> MultiheadAttention::attend(const Tensor& query, const 
   }
   if ((call.is_causal && !call.attn_mask) || (call.cache && l > 1)) {
     if (is_symbol(l) || is_symbol(s)) throw Error(ErrorKind::unsupported, name, "known lengths with is_causal", q.shape().text(), "trace with a fixed shape");
-    std::vector<uint8_t> seen(size_t(l * s));
+    std::vector<uint8_t> seen(addressable(uint64_t(l * s)));
     for (int64_t i = 0; i < l; ++i) for (int64_t j = 0; j < s; ++j) seen[size_t(i * s + j)] = j <= i + before;
     added(cast(Tensor::of<uint8_t>({l, s}, seen), DType::boolean), "mask", {1, 1, l, s}, false);
   }

@@ -59,8 +59,8 @@ void infer(const Call& c, Specs& out) {
 Work work(const Call& c) {
   Sizes s = sizes_of(c.in[0].shape, c.in[1].shape, c.in[2].shape);
   int64_t macs = s.heads * s.queries * s.keys * (s.depth + s.width);
-  return {.pieces = int(std::clamp<int64_t>(std::min(macs / 393216, s.heads * s.blocks()), 1, 64)), .scratch = size_t(block_rows * s.keys) * sizeof(float),
-          .shared = size_t(s.heads * (s.keys_packed() + s.values_packed())) * sizeof(float), .phases = 2};
+  return {.pieces = int(std::clamp<int64_t>(std::min(macs / 393216, s.heads * s.blocks()), 1, 64)), .scratch = uint64_t(block_rows * s.keys) * sizeof(float),
+          .shared = uint64_t(s.heads * (s.keys_packed() + s.values_packed())) * sizeof(float), .phases = 2};
 }
 void mask_row(const AttentionAttrs& at, const View& mask, const Shape& q, int64_t head, int64_t row, int64_t n, float* scores) {
   const Shape& m = mask.shape();

@@ -60,7 +60,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       out.push(c.in[0]);
     },
     .eval = [](const Context& c) { c.in[0].spec.dtype == DType::f64 ? batch_norm_as<double>(c) : batch_norm_as<float>(c); },
-    .work = [](const Call& c) { Work w = elementwise_work(c); w.scratch = size_t(c.in[0].shape[1]) * 16; return w; },
+    .work = [](const Call& c) { Work w = elementwise_work(c); w.scratch = uint64_t(c.in[0].shape[1]) * 16; return w; },
     .vjp = [](const Vjp& v) {
       const Tensor &x = v.in[0], &g = v.grad[0];
       Shape shape = channel_shape(x);

@@ -19,7 +19,7 @@ struct Rows {
 Work row_work(const Call& c) {
   Rows rows(c.in[0].shape);
   int pieces = int(std::min<int64_t>(pieces_for(rows.n * rows.count), std::max<int64_t>(1, rows.count / 64)));
-  return {.pieces = pieces, .shared = size_t((2 * pieces + 3) * rows.n) * sizeof(double), .phases = 3};
+  return {.pieces = pieces, .shared = uint64_t((2 * pieces + 3) * rows.n) * sizeof(double), .phases = 3};
 }
 void require_channels(const Call& c, size_t inputs) {
   require_same_dtype(c);

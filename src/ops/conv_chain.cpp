@@ -13,7 +13,7 @@ namespace miniten {
 // stays in the cache: an inverted residual never writes its wide middle to memory.
 namespace {
 
-constexpr size_t cache_bytes = 256 * 1024;   // of the second cache, for the rows between the stages
+constexpr uint64_t cache_bytes = 256 * 1024;   // of the second cache, for the rows between the stages
 constexpr int most = 3;
 
 int weight_of(int stage) { return 1 + 2 * stage; }
@@ -24,7 +24,7 @@ struct Chain {
   ConvGeometry g[most];
   bool bf16 = false, ends_in_function = false;
   bool narrow(int i) const { return bf16 && g[i].groups == 1 && g[i].taps() >= 24 && g[i].taps() * g[i].o >= 1024; }
-  size_t packed(int i) const { return narrow(i) ? size_t(kernels::bf16_packed_bytes(g[i].taps(), g[i].o)) : conv::floats(int64_t(conv::packed_floats(g[i]))); }
+  uint64_t packed(int i) const { return narrow(i) ? uint64_t(kernels::bf16_packed_bytes(g[i].taps(), g[i].o)) : conv::floats(int64_t(conv::packed_floats(g[i]))); }
   const ConvGeometry& last() const { return g[stages - 1]; }
 };
 template <class ShapeOf> Chain chain_of(const ConvChainAttrs& at, ShapeOf shape, bool bf16 = false) {
@@ -47,11 +47,11 @@ Chain chain_of(const Call& c, bool packs) {
 // In front of the packed weights: of each stage how they are packed, and in how many bytes.
 struct alignas(64) PreparedChain {
   int64_t kind[most] = {};                   // of SparsePanels
-  size_t bytes[most] = {}, all = 0;
+  uint64_t bytes[most] = {}, all = 0;
   explicit PreparedChain(const Chain& c) {
     for (int i = 0; i < c.stages; ++i) set(i, c.narrow(i) ? bf16_both : not_bf16, c.packed(i));
   }
-  void set(int i, int64_t how, size_t size) {
+  void set(int i, int64_t how, uint64_t size) {
     kind[i] = how;
     all += size - bytes[i];
     bytes[i] = size;
@@ -60,21 +60,21 @@ struct alignas(64) PreparedChain {
 
 // Bytes of the rows in front of each stage but the first, for a band of `rows` outputs, and of those that a function passes over again.
 struct Rows {
-  size_t bytes[most] = {}, total = 0, again = 0;
-  size_t in_cache() const { return total + again; }
+  uint64_t bytes[most] = {}, total = 0, again = 0;
+  uint64_t in_cache() const { return total + again; }
 };
 Rows rows_of(const Chain& c, int64_t rows) {
   Rows r;
   if (c.ends_in_function) r.again = conv::floats(rows * c.last().q * c.last().o);
   for (int i = c.stages; --i > 0;) {
     rows = std::min(conv::band_reach(c.g[i], rows), conv::pads_itself(c.g[i]) ? c.g[i].h : c.g[i].padded_h());
-    r.total += r.bytes[i] = conv::aligned(conv::floats(rows * conv::row_floats(c.g[i])));
+    r.total += r.bytes[i] = aligned(conv::floats(rows * conv::row_floats(c.g[i])));
   }
   return r;
 }
 // Weights are read once for each band: the larger they are, the fewer bands.
 int64_t band_of(const Chain& c) {
-  size_t weights = 0;
+  uint64_t weights = 0;
   for (int i = 0; i < c.stages; ++i) weights += c.packed(i);
   int64_t p = c.last().p, rows = 1;
   while (rows < p && rows_of(c, rows + 1).in_cache() <= std::max(cache_bytes, weights)) ++rows;
@@ -226,7 +226,7 @@ Work chain_work(const Call& c) {
   if (!c.prepared) { w.shared = PreparedChain(chain).all; w.phases = 2; }
   return w;
 }
-size_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Chain chain = chain_of(c, true);
   for (int i = 0; i < chain.stages; ++i) if (!in[size_t(weight_of(i))].data) return 0;
   PreparedChain ready(chain);
@@ -234,7 +234,7 @@ size_t chain_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   for (int i = 0; i < chain.stages; ++i) {
     const float* w = in[size_t(weight_of(i))].f32();
     PreparedForm form{};
-    if (size_t sparse = ready.kind[i] ? 0 : conv::pack_sparse(chain.g[i], 1, w, form, at)) ready.set(i, form.sparse, sparse);
+    if (uint64_t sparse = ready.kind[i] ? 0 : conv::pack_sparse(chain.g[i], 1, w, form, at)) ready.set(i, form.sparse, sparse);
     else if (to) pack(chain.g[i], ready.kind[i], w, at);
     if (to) at += ready.bytes[i];
   }

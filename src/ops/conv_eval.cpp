@@ -42,9 +42,9 @@ void conv_f64(const Context& c, const ConvGeometry& g, const View& x, const View
 }
 
 // Weights in the form the kernels take: depthwise [r * s][c]; else one packed matrix (r, s, c / groups) x o a group.
-size_t packed_floats(const ConvGeometry& g) {
-  if (g.is_depthwise()) return size_t(g.r * g.s * g.c);
-  return size_t(g.groups) * size_t(kernels::gemm_packed_floats(g.taps(), g.o_group()));
+uint64_t packed_floats(const ConvGeometry& g) {
+  if (g.is_depthwise()) return uint64_t(g.r * g.s * g.c);
+  return uint64_t(g.groups) * uint64_t(kernels::gemm_packed_floats(g.taps(), g.o_group()));
 }
 void pack_weights(const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
   auto range = [&](int64_t n) { return std::pair<int64_t, int64_t>{n * piece / pieces, n * (piece + 1) / pieces}; };
@@ -67,7 +67,7 @@ static int64_t band_rows(const ConvGeometry& g) {
   int64_t row = g.stride_h * g.padded_w() * g.c;
   return std::clamp<int64_t>(6144 / std::max<int64_t>(row, 1), std::min<int64_t>(4, g.p), g.p);
 }
-size_t band_bytes(const ConvGeometry& g) {
+uint64_t band_bytes(const ConvGeometry& g) {
   return g.is_padded() && !pads_itself(g) ? aligned(floats(band_reach(g, band_rows(g)) * g.padded_w() * g.c)) : 0;
 }
 
@@ -176,7 +176,7 @@ Choice choose(const ConvGeometry& g, bool exact, int speed, FixedForm fixed) {
   }
   return c;
 }
-Work work_of(const Choice& choice, size_t shared, int phases) {
+Work work_of(const Choice& choice, uint64_t shared, int phases) {
   return {.pieces = choice.pieces, .scratch = choice.scratch, .shared = aligned(shared) + choice.inputs, .phases = choice.inputs ? 2 : phases};
 }
 static void pack_for(const Choice& choice, const ConvGeometry& g, const float* w, float* to, int piece, int pieces) {
@@ -212,12 +212,12 @@ void run(const Choice& choice, const ConvGeometry& g, const Context& c, const fl
   convolve(g, x, packed, finish, dense(g, y), begin, end, scratch, 0, sparse);
 }
 
-size_t pack_sparse(const ConvGeometry& g, double dense_share, const float* w, PreparedForm& form, std::byte* to) {
+uint64_t pack_sparse(const ConvGeometry& g, double dense_share, const float* w, PreparedForm& form, std::byte* to) {
   if (g.groups != 1) return 0;
   bool plain = g.r == 1 && g.s == 1 && !g.is_padded();
   SparseQuestion q{reinterpret_cast<const std::byte*>(w), g.o * g.taps(), false, (g.o + 15) / 16, g.taps(), g.n * g.p * g.q, dense_share, plain ? g.o : 0};
   if (!may_be_sparse(q)) return 0;
-  std::vector<float> panels(packed_floats(g));
+  std::vector<float> panels(addressable(packed_floats(g)));
   pack_weights(g, w, panels.data(), 0, 1);
   return miniten::pack_sparse(q, product_shape(g, 1, g.o, dense(g, nullptr)), {w, g.taps(), g.o, 1, g.taps()}, reinterpret_cast<const std::byte*>(panels.data()), form, to);
 }
@@ -243,17 +243,17 @@ struct alignas(64) PreparedConv {
   ConvGeometry g;
   Choice choice;
 };
-size_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t conv2d_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || c.in[0].dtype == DType::f64 || !in[1].is_channels_last()) return 0;
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   PreparedConv ready{{.sparse = bf16_kind(c.op)}, g, choose(g, c.op, c.exact)};
   std::byte* weights = to ? to + sizeof ready : nullptr;
   if (ready.form.sparse) {
     if (to) kernels::bf16_pack(in[1].f32(), g.taps(), g.o, 1, g.taps(), (new (to) PreparedConv(ready), weights));
-    return sizeof ready + size_t(kernels::bf16_packed_bytes(g.taps(), g.o));
+    return sizeof ready + uint64_t(kernels::bf16_packed_bytes(g.taps(), g.o));
   }
   bool dense = fixed_form(c.op).split != FixedForm::by_model;
-  size_t sparse = dense ? 0 : conv::pack_sparse(g, ready.choice.share, in[1].f32(), ready.form, weights);
+  uint64_t sparse = dense ? 0 : conv::pack_sparse(g, ready.choice.share, in[1].f32(), ready.form, weights);
   if (to) new (to) PreparedConv(ready);
   if (to && !sparse) pack_for(ready.choice, g, in[1].f32(), reinterpret_cast<float*>(weights), 0, 1);
   return sizeof ready + (sparse ? sparse : ready.choice.packed);

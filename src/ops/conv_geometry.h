@@ -29,7 +29,7 @@ inline int even_pieces(int64_t n) { return int(std::clamp<int64_t>(n / 2 * 2, 1,
 struct ByteCut {
   int pieces;
   bool columns;
-  ByteCut(int64_t macs, int64_t units, int64_t n, size_t weight_bytes)
+  ByteCut(int64_t macs, int64_t units, int64_t n, uint64_t weight_bytes)
       : pieces(even_pieces(std::min<int64_t>({macs / 2097152, units, 16}))), columns(weight_bytes > 256 * 1024 && n >= 64) {
     if (columns) pieces = even_pieces(std::min<int64_t>({std::max(macs, 4 * int64_t(weight_bytes)) / 2097152, n / 32, 16}));
   }
@@ -113,6 +113,6 @@ void conv2d_weight_eval(const Context&);
 Work conv2d_work(const Call&);
 Work conv2d_input_work(const Call&);
 Work conv2d_weight_work(const Call&);
-size_t conv2d_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t conv2d_prepare(const Call&, std::span<const View> in, std::byte* to);
 
 }  // namespace miniten

@@ -10,7 +10,7 @@ using namespace conv;
 namespace {
 struct Turned {
   ConvGeometry g;                                              // y's role is x's, o's is c's
-  size_t spread = 0;                                           // bytes; 0: y is taken as it is
+  uint64_t spread = 0;                                           // bytes; 0: y is taken as it is
   Choice choice;
 };
 Turned turned(const ConvGeometry& g, bool exact) {
@@ -57,11 +57,11 @@ void pack_turned(const Turned& t, const ConvGeometry& g, const float* w, float* 
 struct Part {
   ConvGeometry g;
   int64_t tap_h, tap_w, first_h, first_w;                      // the least tap, and the first pixel of x
-  size_t packed;                                               // floats before its weights
+  uint64_t packed;                                               // floats before its weights
 };
 struct Parts {
   Few<Part, 16> all;
-  size_t packed = 0, band = 0;                                 // floats, bytes
+  uint64_t packed = 0, band = 0;                                 // floats, bytes
   bool gaps = false;                                           // pixels that no tap reaches
 };
 struct Line { int64_t taps, first, count, before, after; };    // along one axis: taps, pixels of x, padding of y
@@ -162,13 +162,13 @@ int64_t chunks_of(const ConvGeometry& g) {
   return std::clamp<int64_t>(std::min({g.n, g.macs() / 262144, g.n * g.p * g.q / (g.is_depthwise() ? 64 : 512)}), 1, 16);
 }
 int64_t chunk_images(const ConvGeometry& g) { return (g.n + chunks_of(g) - 1) / chunks_of(g); }
-size_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(chunk_images(g) * g.padded_h() * g.padded_w() * g.c)) : 0; }
+uint64_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(chunk_images(g) * g.padded_h() * g.padded_w() * g.c)) : 0; }
 }  // namespace
 Work conv2d_weight_work(const Call& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.out[0].shape, c.in[1].shape, c.as<Conv2dAttrs>());
   if (c.in[0].dtype == DType::f64) return {};
-  size_t pack = g.is_depthwise() ? 0 : floats(kernels::gemm_packed_floats(chunk_images(g) * g.p * g.q, g.o_group()));
-  return {.pieces = int(chunks_of(g)), .scratch = padded_bytes(g) + pack, .shared = size_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 2};
+  uint64_t pack = g.is_depthwise() ? 0 : floats(kernels::gemm_packed_floats(chunk_images(g) * g.p * g.q, g.o_group()));
+  return {.pieces = int(chunks_of(g)), .scratch = padded_bytes(g) + pack, .shared = uint64_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 2};
 }
 void conv2d_weight_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();

@@ -37,7 +37,7 @@ Sizes sizes_of(const Shape& shape) { return {shape[-2], shape[-1], batch_of(shap
 template <int64_t (*doubles)(int64_t m, int64_t n, int64_t columns)> Work batch_work(const Call& c) {
   Sizes s = sizes_of(c.in[0].shape);
   int64_t columns = c.in.size() > 1 && c.in[1].shape.rank ? c.in[1].shape[-1] : 0, per = s.m * s.n * std::max(s.m, s.n);
-  return {.pieces = int(std::clamp<int64_t>(std::min(s.batches, s.batches * per / 65536), 1, 64)), .scratch = size_t(doubles(s.m, s.n, columns)) * 8};
+  return {.pieces = int(std::clamp<int64_t>(std::min(s.batches, s.batches * per / 65536), 1, 64)), .scratch = uint64_t(doubles(s.m, s.n, columns)) * 8};
 }
 template <class F> void each_matrix(const Context& c, F f) {
   Sizes s = sizes_of(c.in[0].shape());

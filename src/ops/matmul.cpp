@@ -1,5 +1,6 @@
 #include <cmath>
 #include <tuple>
+#include "base/allocate.h"
 #include "kernels/gemm.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -48,7 +49,7 @@ void matmul_infer(const Call& c, Specs& out) {
   out.push({c.in[0].dtype, shape});
 }
 
-size_t packed_bytes(const Product& p) { return size_t(kernels::gemm_packed_floats(p.k, p.n)) * sizeof(float); }
+uint64_t packed_bytes(const Product& p) { return uint64_t(kernels::gemm_packed_floats(p.k, p.n)) * sizeof(float); }
 Work matmul_work(const Call& c) {
   Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
   int64_t rows = p.batches * p.m, by_size = std::max<int64_t>(1, rows * p.n * p.k / 65536);
@@ -64,21 +65,21 @@ Work matmul_work(const Call& c) {
 void pack_panels(const View& b, int64_t k, int64_t n, int64_t begin, int64_t end, float* to) {     // columns [begin, end)
   if (begin < end) kernels::gemm_pack(b.f32() + begin * b.strides[-1], k, std::min(end, n) - begin, b.strides[-2], b.strides[-1], to + begin * k);
 }
-size_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t matmul_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Product p = product_of(c.in[0].shape, c.in[1].shape, c.out[0].shape);
   if (!in[1].data || !p.one_b || c.in[0].dtype != DType::f32) return 0;
   std::byte* weights = to ? to + sizeof(PreparedForm) : nullptr;
   PreparedForm form{.sparse = bf16_kind(c.op)};
   if (form.sparse) {
     if (to) kernels::bf16_pack(in[1].f32(), p.k, p.n, in[1].strides[-2], in[1].strides[-1], (new (to) PreparedForm(form), weights));
-    return sizeof(PreparedForm) + size_t(kernels::bf16_packed_bytes(p.k, p.n));
+    return sizeof(PreparedForm) + uint64_t(kernels::bf16_packed_bytes(p.k, p.n));
   }
-  size_t sparse = 0;
+  uint64_t sparse = 0;
   bool dense = fixed_form(c.op).split != FixedForm::by_model;
   bool filled = std::abs(in[1].strides[-1] * (p.n - 1)) + std::abs(in[1].strides[-2] * (p.k - 1)) == p.n * p.k - 1;   // no element twice
   SparseQuestion q{in[1].data, filled ? p.k * p.n : 0, false, (p.n + 15) / 16, p.k, p.batches * p.m, 1, p.n};
   if (!dense && p.k == int32_t(p.k) && may_be_sparse(q)) {
-    std::vector<float> panels(packed_bytes(p) / sizeof(float));
+    std::vector<float> panels(addressable(packed_bytes(p) / sizeof(float)));
     pack_panels(in[1], p.k, p.n, 0, p.n, panels.data());
     sparse = pack_sparse(q, {.n = p.n, .segment = p.k}, {in[1].f32(), p.k, p.n, in[1].strides[-2], in[1].strides[-1]}, reinterpret_cast<const std::byte*>(panels.data()), form, weights);
   }

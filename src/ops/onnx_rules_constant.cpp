@@ -1,4 +1,5 @@
 #include <cmath>
+#include "base/allocate.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
 
@@ -91,7 +92,7 @@ Tensors read_mel(const ForeignNode& n) {
     double f = 700 * (std::pow(10, (double(i) * step + from) / 2595) - 1);
     edge.push_back(std::clamp<int64_t>(int64_t(std::floor(double(length + 1) * f / double(rate))), 0, bins - 1));
   }
-  std::vector<double> v(size_t(bins * bands), 0.0);
+  std::vector<double> v(addressable(uint64_t(bins * bands)), 0.0);
   for (int64_t b = 0; b < bands; ++b) {
     int64_t left = edge[size_t(b)], middle = edge[size_t(b + 1)], right = edge[size_t(b + 2)];
     auto at = [&](int64_t bin) -> double& { return v[size_t(bin * bands + b)]; };

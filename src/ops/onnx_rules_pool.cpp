@@ -1,5 +1,6 @@
 #include "ops/onnx_windows.h"
 #include <cmath>
+#include "base/allocate.h"
 #include "miniten/ops/ops.h"
 
 // Pooling over any number of axes where the fast ops do not reach: three axes, indices, Lp; and its relatives.
@@ -76,7 +77,7 @@ Tensors max_at_once(const ForeignNode& n) {
   Windows w = windows_of(n, x.shape(), n.integers("kernel_shape", {}));
   Shape shape = pooled_shape(n, x.shape(), w);
   auto v = numbers_of(n, 0);
-  std::vector<double> y(size_t(shape.count()), -INFINITY);
+  std::vector<double> y(addressable(uint64_t(shape.count())), -INFINITY);
   Ints places(y.size(), 0);
   bool by_columns = n.integer("storage_order", 0) != 0;
   int64_t plane = 1;
@@ -109,7 +110,7 @@ Tensors read_lp_pool(const ForeignNode& n) {
   Shape shape = pooled_shape(n, x.shape(), w);
   auto v = numbers_of(n, 0);
   double p = double(n.integer("p", 2));
-  std::vector<double> y(static_cast<size_t>(shape.count()));
+  std::vector<double> y(addressable(uint64_t(shape.count())));
   each_window(x.shape(), shape, w, [&](int64_t at, const std::vector<int64_t>& inside, int64_t) { y[size_t(at)] = std::pow(power_sum(v, inside, p), 1 / p); });
   return {of_numbers(shape, y, x.dtype())};
 }
@@ -162,7 +163,7 @@ Tensors read_col2im(const ForeignNode& n) {
   for (int i = 0; i < axes; ++i) spatial.push(grid[i + 2]);
   if (spatial.count() != x.dim(2)) n.fail(std::to_string(spatial.count()) + " windows", x.spec().text());
   auto v = numbers_of(n, 0);
-  std::vector<double> y(size_t(shape.count()), 0.0);
+  std::vector<double> y(addressable(uint64_t(shape.count())), 0.0);
   int64_t plane = 1;
   for (int64_t s : image) plane *= s;
   for (int64_t map = 0; map < shape[0] * shape[1]; ++map)
@@ -193,7 +194,7 @@ Tensors avg_pool_at_once(const ForeignNode& n) {
   Shape shape = pooled_shape(n, x.shape(), w);
   auto v = numbers_of(n, 0);
   bool padded = n.integer("count_include_pad", 0) != 0;
-  std::vector<double> y(static_cast<size_t>(shape.count()));
+  std::vector<double> y(addressable(uint64_t(shape.count())));
   each_window(x.shape(), shape, w, [&](int64_t at, const std::vector<int64_t>& inside, int64_t places) {
     double s = 0;
     for (int64_t i : inside) s += v[size_t(i)];

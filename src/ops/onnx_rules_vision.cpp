@@ -1,4 +1,5 @@
 #include <cmath>
+#include "base/allocate.h"
 #include "miniten/ops/ops.h"
 #include "ops/onnx_rules.h"
 
@@ -178,7 +179,7 @@ Tensors read_grid_sample(const ForeignNode& n) {
   for (int i = 0; i < axes; ++i) { s.size.push_back(x.dim(i + 2)); plane *= x.dim(i + 2); places *= grid.dim(i + 1); shape.push(grid.dim(i + 1)); }
   if (plane == 0) n.fail("an image with elements", x.spec().text());
   auto v = numbers_of(n, 0), g = numbers_of(n, 1);
-  std::vector<double> y(size_t(shape.count())), p(static_cast<size_t>(axes));
+  std::vector<double> y(addressable(uint64_t(shape.count()))), p(static_cast<size_t>(axes));
   for (int64_t b = 0; b < x.dim(0); ++b)
     for (int64_t k = 0; k < places; ++k) {
       for (int i = 0; i < axes; ++i) p[size_t(axes - 1 - i)] = s.denormalised(g[size_t((b * places + k) * axes + i)], s.size[size_t(axes - 1 - i)]);   // x first
@@ -241,7 +242,7 @@ Tensors read_deform_conv(const ForeignNode& n) {
   if (mask) m = numbers_of(n, 4);
   Sampler s{n, "linear", "zeros", true, {x.dim(2), x.dim(3)}};
   Shape shape{x.dim(0), o, oh, ow};
-  std::vector<double> y(size_t(shape.count()), 0.0), column(size_t(c * taps));
+  std::vector<double> y(addressable(uint64_t(shape.count())), 0.0), column(size_t(c * taps));
   for (int64_t batch = 0; batch < x.dim(0); ++batch)
     for (int64_t r = 0; r < oh; ++r)
       for (int64_t q = 0; q < ow; ++q) {
@@ -310,7 +311,7 @@ Tensors read_roi_align(const ForeignNode& n) {
   if (x.rank() != 4 || rois.rank() != 2 || rois.dim(1) != 4 || int64_t(batch.size()) != rois.dim(0) || h < 1 || w < 1 || rows < 1 || columns < 1) n.fail("x (N, C, H, W), boxes (n, 4) and a batch index each", rois.spec().text());
   auto v = numbers_of(n, 0), r = numbers_of(n, 1);
   Shape shape{rois.dim(0), x.dim(1), h, w};
-  std::vector<double> out(static_cast<size_t>(shape.count()));
+  std::vector<double> out(addressable(uint64_t(shape.count())));
   for (int64_t k = 0; k < rois.dim(0); ++k) {
     if (batch[size_t(k)] < 0 || batch[size_t(k)] >= x.dim(0)) n.fail("batch indices below " + std::to_string(x.dim(0)), std::to_string(batch[size_t(k)]));
     const double* p = r.data() + k * 4;

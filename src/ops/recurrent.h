@@ -30,7 +30,7 @@ CellKind cell_of(const RecurrentAttrs&);                 // attributes that infe
 void recurrent_eval(const Context&);
 Work recurrent_work(const Call&);
 Cost recurrent_cost(const Call&);
-size_t recurrent_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t recurrent_prepare(const Call&, std::span<const View> in, std::byte* to);
 void recurrent_backward_eval(const Context&);
 Work recurrent_backward_work(const Call&);
 

@@ -1,3 +1,4 @@
+#include "base/allocate.h"
 #include "kernels/gemm.h"
 #include "kernels/recurrent.h"
 #include "kernels/unary.h"
@@ -10,20 +11,19 @@ namespace {
 
 constexpr int64_t grain = 8;                                  // sequences that walk together
 
-size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 struct Sizes {
   int64_t steps, batch, inputs, hidden, rows;                 // rows: all gates
   BF16Kind kind = not_bf16;                                   // with weights alone, x meets float32: it is multiplied for all steps at once
   int64_t rank = 0;                                           // of the factors of w_hh, where it is two
-  size_t packed_ih() const { return lines(packed(inputs, rows, kind == bf16_both)); }
-  size_t packed_hh() const { return lines(packed(rank ? rank : hidden, rows, kind)); }
-  size_t packed_right() const { return rank ? lines(packed(hidden, rank, false)) : 0; }
-  size_t packed_all() const { return packed_ih() + packed_hh() + packed_right(); }
-  size_t packed_back() const { return packed(rows, hidden, false); }
+  uint64_t packed_ih() const { return aligned(packed(inputs, rows, kind == bf16_both)); }
+  uint64_t packed_hh() const { return aligned(packed(rank ? rank : hidden, rows, kind)); }
+  uint64_t packed_right() const { return rank ? aligned(packed(hidden, rank, false)) : 0; }
+  uint64_t packed_all() const { return packed_ih() + packed_hh() + packed_right(); }
+  uint64_t packed_back() const { return packed(rows, hidden, false); }
   int64_t taps() const { return rank ? rank * (rows + hidden) / rows : hidden; }                  // of a gate, about
 
  private:
-  static size_t packed(int64_t k, int64_t n, bool bf16) { return bf16 ? size_t(kernels::bf16_packed_bytes(k, n)) : size_t(kernels::gemm_packed_floats(k, n)) * sizeof(float); }
+  static uint64_t packed(int64_t k, int64_t n, bool bf16) { return bf16 ? uint64_t(kernels::bf16_packed_bytes(k, n)) : uint64_t(kernels::gemm_packed_floats(k, n)) * sizeof(float); }
 };
 
 const int* order_of(CellKind cell, bool onnx) {
@@ -161,9 +161,9 @@ void pack_all(const View& w, int64_t rows, int64_t k, bool bf16, std::byte* to) 
 Work recurrent_work(const Call& c) {
   const auto& attrs = c.as<RecurrentAttrs>();
   Sizes z = sizes_of(c, not_bf16);
-  size_t item = bytes_of(c.in[0].dtype, 1);
-  Work w{.shared = lines(size_t(z.steps * z.batch * z.rows) * item) + lines(size_t(z.batch * z.rank) * item), .phases = 2};
-  if (cell_of(attrs) == CellKind::gru) w.shared += size_t(z.batch * z.rows) * item;
+  uint64_t item = bytes_of(c.in[0].dtype, 1);
+  Work w{.shared = aligned(uint64_t(z.steps * z.batch * z.rows) * item) + aligned(uint64_t(z.batch * z.rank) * item), .phases = 2};
+  if (cell_of(attrs) == CellKind::gru) w.shared += uint64_t(z.batch * z.rows) * item;
   if (c.in[0].dtype != DType::f32) return w;
   w.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * (z.inputs + z.taps()) / 65536, 1, 32));
   if (!c.prepared) {
@@ -177,7 +177,7 @@ Cost recurrent_cost(const Call& c) {
   int64_t by_state = z.rank ? z.rank * (z.rows + z.hidden) : z.rows * z.hidden;
   return Cost{z.steps * z.batch * (z.rows * z.inputs + by_state), z.steps * z.batch * z.rows * 6};
 }
-size_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t recurrent_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   Sizes z = sizes_of(c, bf16_kind(c.op));
   if (!in[1].data || !in[2].data || (z.rank && !in[3].data) || c.in[0].dtype != DType::f32) return 0;
   if (to) {
@@ -199,10 +199,10 @@ void recurrent_eval(const Context& c) {
       weights = c.shared;
       rest += z.packed_all();
     }
-    auto part = [&](size_t at) { return packs ? reinterpret_cast<float*>(weights + at) : nullptr; };
+    auto part = [&](uint64_t at) { return packs ? reinterpret_cast<float*>(weights + at) : nullptr; };
     float *packed_ih = part(0), *packed_hh = part(z.packed_ih()), *packed_right = part(z.packed_ih() + z.packed_hh());
     int phase = c.phase + (packs && !c.prepared ? 0 : 1);
-    auto taken = [&](int64_t values) { return reinterpret_cast<T*>(std::exchange(rest, rest + lines(size_t(values) * sizeof(T)))); };
+    auto taken = [&](int64_t values) { return reinterpret_cast<T*>(std::exchange(rest, rest + aligned(uint64_t(values) * sizeof(T)))); };
     Parts<T> parts{taken(z.steps * z.batch * z.rows), nullptr, taken(z.batch * z.rank), packed_hh, packed_right};
     if (cell_of(attrs) == CellKind::gru) parts.from_h = reinterpret_cast<T*>(rest);
     if (phase == 0) {
@@ -228,9 +228,9 @@ void recurrent_eval(const Context& c) {
 
 Work recurrent_backward_work(const Call& c) {
   Sizes z = backward_sizes(c.in[2].shape, c.in[0].shape);
-  size_t zeros = bytes_of(c.in[0].dtype, z.hidden);
+  uint64_t zeros = bytes_of(c.in[0].dtype, z.hidden);
   if (c.in[0].dtype != DType::f32) return {.shared = zeros};
-  return {.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * z.hidden / 65536, 1, 32)), .shared = lines(z.packed_back()) + zeros, .phases = 2};
+  return {.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * z.hidden / 65536, 1, 32)), .shared = aligned(z.packed_back()) + zeros, .phases = 2};
 }
 void recurrent_backward_eval(const Context& c) {
   Sizes z = backward_sizes(c.in[2].shape(), c.in[0].shape());
@@ -240,7 +240,7 @@ void recurrent_backward_eval(const Context& c) {
     std::fill_n(zeros, z.hidden, 0.0);
     return backward_rows<double>(c, z, nullptr, zeros, begin, end);
   }
-  auto *packed = reinterpret_cast<float*>(c.shared), *zeros = reinterpret_cast<float*>(c.shared + lines(z.packed_back()));
+  auto *packed = reinterpret_cast<float*>(c.shared), *zeros = reinterpret_cast<float*>(c.shared + aligned(z.packed_back()));
   if (c.phase == 0) {
     if (c.piece == 0) std::fill_n(zeros, z.hidden, 0.0f);
     auto [first, last] = c.slice(z.hidden, 16);

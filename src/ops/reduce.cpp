@@ -161,8 +161,8 @@ Split split_of(const Shape& in, const Shape& out) {
 }
 Work reduce_work(const Call& call) {
   Split s = split_of(call.in[0].shape, call.out[0].shape);
-  auto row = size_t(call.out[0].shape.count()) * 8;
-  return {.pieces = s.pieces, .scratch = row, .shared = s.inner ? row * size_t(s.pieces) : 0, .phases = s.inner ? 2 : 1};
+  auto row = uint64_t(call.out[0].shape.count()) * 8;
+  return {.pieces = s.pieces, .scratch = row, .shared = s.inner ? row * uint64_t(s.pieces) : 0, .phases = s.inner ? 2 : 1};
 }
 
 // Rows of few floats, many of them: turned, so that vectors go along the outputs.

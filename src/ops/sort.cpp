@@ -82,7 +82,7 @@ constinit const OpDef argsort_op{.name = "argsort", .doc = "indices in the order
     },
     .eval = argsort_eval,
     .work = [](const Call& c) {
-      return Work{.pieces = pieces_for(c.in[0].shape.count()), .scratch = size_t(c.in[0].shape[int(c.as<SortAttrs>().axis)]) * sizeof(Ranked)};
+      return Work{.pieces = pieces_for(c.in[0].shape.count()), .scratch = uint64_t(c.in[0].shape[int(c.as<SortAttrs>().axis)]) * sizeof(Ranked)};
     },
     .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count() * int64_t(std::log2(double(c.in[0].shape[int(c.as<SortAttrs>().axis)]) + 1) + 1)}; },
     .samples = []() -> std::vector<Sample> {

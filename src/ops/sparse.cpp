@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/allocate.h"
 #include "kernels/dispatch.h"
 
 namespace miniten {
@@ -117,15 +118,15 @@ SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
   return c.single ? SparseForm{2, c.nonzero} : SparseForm{1, c.kept};
 }
 
-size_t pack_sparse(const SparseQuestion& q, const kernels::GemmShape& s, const FloatMatrix& m, const std::byte* panels, PreparedForm& form, std::byte* to) {
+uint64_t pack_sparse(const SparseQuestion& q, const kernels::GemmShape& s, const FloatMatrix& m, const std::byte* panels, PreparedForm& form, std::byte* to) {
   SparseForm f = choose_sparse(q, panels);
   form.sparse = f.kind;
   if (!f.kind) return 0;
-  size_t size = f.kind == 1 ? kernels::sparse_packed_bytes(q.panels, f.kept) : kernels::csr_packed_bytes(m.n, f.kept);
-  std::vector<std::byte> tried(to || f.kind == 2 ? 0 : size);   // does every offset fit?
+  uint64_t size = f.kind == 1 ? kernels::sparse_packed_bytes(q.panels, f.kept) : kernels::csr_packed_bytes(m.n, f.kept);
+  std::vector<std::byte> tried(to || f.kind == 2 ? 0 : addressable(size));   // does every offset fit?
   if (f.kind == 1 && !kernels::sparse_pack(s, panels, to ? to : tried.data())) return form.sparse = 0;
   if (f.kind == 2 && to) kernels::csr_pack(m.b, m.k, m.n, m.b_k, m.b_n, to);
-  return (size + 63) / 64 * 64;
+  return aligned(size);
 }
 
 }  // namespace miniten

@@ -34,6 +34,6 @@ SparseForm choose_sparse(const SparseQuestion&, const std::byte* packed);
 
 // The form chosen for a float product, packed: b (k, n) of any strides, its panels, the walk of A. -> bytes, 0: dense
 struct FloatMatrix { const float* b; int64_t k, n, b_k, b_n; };
-size_t pack_sparse(const SparseQuestion&, const kernels::GemmShape&, const FloatMatrix&, const std::byte* panels, PreparedForm&, std::byte* to);
+uint64_t pack_sparse(const SparseQuestion&, const kernels::GemmShape&, const FloatMatrix&, const std::byte* panels, PreparedForm&, std::byte* to);
 
 }  // namespace miniten

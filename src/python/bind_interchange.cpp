@@ -18,9 +18,9 @@ std::string path_of(nb::handle path) {
   return nb::cast<std::string>(text);
 }
 
-size_t bytes_of_mb(const char* op, double mb) {
+uint64_t bytes_of_mb(const char* op, double mb) {
   if (!(mb > 0) || mb > 0x1p40) throw Error(ErrorKind::value, op, "max_memory_mb above 0", std::to_string(mb));
-  return size_t(mb * 0x1p20);
+  return uint64_t(mb * 0x1p20);
 }
 
 // Calls load with the path or the bytes that a user gave.

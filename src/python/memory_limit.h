@@ -5,6 +5,6 @@
 namespace miniten::python {
 
 inline constexpr double default_max_memory_mb = 4096;
-size_t bytes_of_mb(const char* op, double mb);
+uint64_t bytes_of_mb(const char* op, double mb);
 
 }  // namespace miniten::python

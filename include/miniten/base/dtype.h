@@ -17,7 +17,7 @@ constexpr int bits_of(DType t) {
   constexpr uint8_t bits[dtype_count] = {32, 64, 16, 16, 8, 16, 32, 64, 8, 16, 32, 64, 8, 4, 4};
   return bits[int(t)];
 }
-constexpr size_t bytes_of(DType t, int64_t count) { return (size_t(count) * size_t(bits_of(t)) + 7) / 8; }
+constexpr uint64_t bytes_of(DType t, int64_t count) { return (uint64_t(count) * uint64_t(bits_of(t)) + 7) / 8; }
 constexpr bool is_float(DType t) { return t <= DType::bf16; }
 constexpr bool is_signed(DType t) { return t <= DType::i64 || t == DType::i4; }
 constexpr bool is_integer(DType t) { return t > DType::bf16 && t != DType::boolean; }

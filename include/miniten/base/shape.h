@@ -61,7 +61,7 @@ void check_sizes(std::string_view op, const Shape&);
 struct Spec {
   DType dtype = DType::f32;
   Shape shape;
-  size_t bytes() const { return bytes_of(dtype, shape.count()); }
+  uint64_t bytes() const { return bytes_of(dtype, shape.count()); }
   std::string text() const;                   // "float32(1, 3)"
   bool operator==(const Spec&) const = default;
 };

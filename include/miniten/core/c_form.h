@@ -42,7 +42,7 @@ struct CStream {
 };
 struct CRules {
   void (*write)(CWriter&, const CCall&) = nullptr;
-  size_t (*scratch)(const Call&) = nullptr;                                // bytes the step works in; null: none
+  uint64_t (*scratch)(const Call&) = nullptr;                              // bytes the step works in; null: none
   CStream (*stream)(const CCall&) = nullptr;                               // throws where it cannot
 };
 

@@ -74,8 +74,8 @@ struct Call {
 // How much work eval has, by shape alone: so results do not depend on the number of threads (see Call::workers).
 struct Work {
   int pieces = 1;                            // of every phase
-  size_t scratch = 0;                        // bytes for each worker
-  size_t shared = 0;                         // bytes for all pieces together
+  uint64_t scratch = 0;                      // bytes for each worker
+  uint64_t shared = 0;                       // bytes for all pieces together
   int phases = 1;                            // a barrier lies between phases
 };
 
@@ -205,7 +205,7 @@ struct OpDef {
   Rule<Cost (*)(const Call&)> cost = nullptr;
   std::optional<Strides> (*view)(const Call&, const Strides& in, int64_t& offset) = nullptr;  // output 0 as another look at input 0; offset in elements
   Rule<std::optional<Absorbed> (*)(const Fusion&)> absorb = nullptr;
-  size_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;   // in: data only of constants; to null: asks the size
+  uint64_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;   // in: data only of constants; to null: asks the size
   Rule<std::vector<Sample> (*)()> samples = nullptr;                      // what the contract tests try
   QuantRule quant;
   Traits traits;

@@ -13,7 +13,7 @@ struct TapeNode;
 
 // A block of memory that tensors look at. 64-byte aligned, with 64 readable bytes after its end when it is ours.
 struct Storage {
-  static Ref<Storage> make(size_t bytes);
+  static Ref<Storage> make(uint64_t bytes);
   static Ref<Storage> borrow(void* data, size_t bytes, std::shared_ptr<void> owner, bool writable = true);
   void inc_ref() noexcept { refs.fetch_add(1, std::memory_order_relaxed); }
   void dec_ref() noexcept { if (refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(this); }

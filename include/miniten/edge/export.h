@@ -95,7 +95,7 @@ ExportReport export_miniten(nn::Module& model, const std::string& path, const st
 std::vector<std::string> labels_of(const Graph&);        // of its metadata; none: empty
 // The model as what it was: GraphModule, QuantizedModel or PrunedModel, in eval mode. optimizer_state: filled where the file
 // holds one, in the order of the model's parameters(), ready for load_state_dict.
-Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr, size_t max_memory = default_max_memory);
-Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr, size_t max_memory = default_max_memory);
+Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr, uint64_t max_memory = default_max_memory);
+Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr, uint64_t max_memory = default_max_memory);
 
 }  // namespace miniten::edge

@@ -16,7 +16,7 @@ struct ExportCOptions {
 struct ExportCReport {
   std::string directory;
   std::vector<std::string> files;
-  size_t arena_bytes = 0, state_bytes = 0, weight_bytes = 0;
+  uint64_t arena_bytes = 0, state_bytes = 0, weight_bytes = 0;
   int64_t macs = 0;
   int steps = 0;
   std::vector<std::string> input_dtypes, output_dtypes;

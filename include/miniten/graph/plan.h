@@ -6,7 +6,7 @@ namespace miniten {
 // The arena of who runs a graph by other code than eval: an exporter.
 struct PlanOptions {
   int workers = 1;
-  size_t alignment = 64;
+  uint64_t alignment = 64;
   bool exact = false;
   std::function<Work(const Call&)> work;         // memory that a node's code needs beside its operands
   bool caller_holds_outputs = false;             // row-major outputs are computed in the caller's memory, not in the arena

@@ -4,7 +4,7 @@
 
 namespace miniten {
 
-struct Buffer { size_t bytes = 0, offset = 0; int first = 0, last = 0; int value = -1; };   // alive from step first to last; value -1: scratch
+struct Buffer { uint64_t bytes = 0, offset = 0; int first = 0, last = 0; int value = -1; };   // alive from step first to last; value -1: scratch
 struct Place {                                                   // where a value lives
   enum Kind { arena, constant, input } kind = arena;
   int root = -1;                                                 // buffer, or the value that owns the memory
@@ -16,7 +16,7 @@ struct Plan {
   std::vector<Place> places;                                     // by value
   std::vector<int> steps, scratch;                               // nodes that compute; each one's scratch buffer, or -1
   std::vector<Work> work;
-  size_t arena_bytes = 0, bytes_without_reuse = 0;
+  uint64_t arena_bytes = 0, bytes_without_reuse = 0;
   std::string to_text(const Graph&) const;                       // a table of buffers
 };
 

@@ -15,7 +15,7 @@ struct CSource {
   std::string header, source;                    // <name>.h and <name>.c
   Graph graph;                                   // what was written: a Session of it gives the same bytes
   std::vector<CPort> inputs, outputs;
-  size_t arena_bytes = 0;                        // the planner's figure
+  uint64_t arena_bytes = 0;                      // the planner's figure
   size_t state_bytes = 0, weight_bytes = 0;      // static variables; const arrays
   size_t dense_weight_bytes = 0;                 // const arrays, were clustered and block-sparse weights not packed
   int64_t macs = 0;

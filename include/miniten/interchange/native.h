@@ -25,8 +25,8 @@ struct NativeFile {
 };
 size_t save_native(const NativeFile&, const std::string& path);           // atomic: temporary name, then rename; -> bytes
 // Throws ErrorKind::io or value; never trusts a length. max_memory: bytes of the file, of what it unpacks to, and of its tensors.
-NativeFile load_native(const std::string& path, size_t max_memory = default_max_memory);
-NativeFile load_native(std::span<const std::byte>, size_t max_memory = default_max_memory);
+NativeFile load_native(const std::string& path, uint64_t max_memory = default_max_memory);
+NativeFile load_native(std::span<const std::byte>, uint64_t max_memory = default_max_memory);
 std::vector<std::byte> native_bytes(const NativeFile&);
 
 }  // namespace miniten

@@ -24,8 +24,8 @@ struct OnnxIslands {
 // and branches depend on need only be known where it is run.
 class OnnxProgram {
  public:
-  explicit OnnxProgram(std::span<const std::byte>, const std::string& folder = "", size_t max_memory = default_max_memory);   // folder: where external data lies
-  explicit OnnxProgram(const std::string& path, size_t max_memory = default_max_memory);
+  explicit OnnxProgram(std::span<const std::byte>, const std::string& folder = "", uint64_t max_memory = default_max_memory);   // folder: where external data lies
+  explicit OnnxProgram(const std::string& path, uint64_t max_memory = default_max_memory);
   struct Input { std::string name; Spec spec; };                 // open sizes are symbols
   const std::vector<Input>& inputs() const { return inputs_; }
   const std::vector<std::string>& outputs() const;
@@ -39,12 +39,12 @@ class OnnxProgram {
   std::shared_ptr<const onnx_model::Model> model_;
   std::vector<Input> inputs_;
   std::vector<std::pair<Tensor, std::string>> weights_;
-  size_t max_memory_;
+  uint64_t max_memory_;
 };
 
 struct OnnxOptions {
   bool fold_batch_norm = false;
-  size_t max_memory = default_max_memory;        // bytes of each file, and of the tensors they expand to or declare; TooLarge before
+  uint64_t max_memory = default_max_memory;        // bytes of each file, and of the tensors they expand to or declare; TooLarge before
 };
 Graph load_onnx(const std::string& path, const OnnxOptions& = {});
 Graph load_onnx(std::span<const std::byte>, const OnnxOptions& = {});

@@ -19,7 +19,7 @@ size_t save_safetensors(const Safetensors&, const std::string& path);   // atomi
 // Throws ErrorKind::value for a file that is cut short, or whose tensors overlap, leave bytes unused or do not fit their
 // shapes, and ErrorKind::unsupported for element types MiniTen has not (float8, complex), by the tensor's name.
 // max_memory: bytes of the file, and of its tensors.
-Safetensors load_safetensors(std::span<const std::byte>, size_t max_memory = default_max_memory);
-Safetensors load_safetensors(const std::string& path, size_t max_memory = default_max_memory);
+Safetensors load_safetensors(std::span<const std::byte>, uint64_t max_memory = default_max_memory);
+Safetensors load_safetensors(const std::string& path, uint64_t max_memory = default_max_memory);
 
 }  // namespace miniten

@@ -11,7 +11,7 @@ namespace tflite_model { struct Model; }
 struct TfliteOptions {
   std::string exact;                             // "": MiniTen's arithmetic; "tflite": integers as LiteRT's reference kernels round
   std::string signature;                         // its key; "": the main graph
-  size_t max_memory = default_max_memory;        // bytes of the file, and of the tensors it expands to or declares; TooLarge before
+  uint64_t max_memory = default_max_memory;        // bytes of the file, and of the tensors it expands to or declares; TooLarge before
 };
 
 // A model as its operators: applied one by one through op functions, so eagerly, with gradients, or into a trace.

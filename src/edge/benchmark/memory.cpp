@@ -46,7 +46,7 @@ MemoryResult memory_benchmark(nn::Module& m, const std::vector<Spec>& inputs) {
   r.peak_bytes = std::max({sampled, r.current_bytes, r.peak_is_sampled ? 0 : status_bytes("memory_benchmark", "VmHWM")});
   r.arena_bytes = b.session.arena_bytes();
   r.weight_bytes = b.session.weight_bytes();
-  for (const Buffer& buffer : b.session.plan().buffers) if (buffer.value < 0) r.scratch_bytes = std::max(r.scratch_bytes, buffer.bytes);
+  for (const Buffer& buffer : b.session.plan().buffers) if (buffer.value < 0) r.scratch_bytes = std::max(r.scratch_bytes, size_t(buffer.bytes));
   r.measured_arena_bytes = b.session.measured_arena_bytes(b.inputs);
   return r;
 }

@@ -86,7 +86,7 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
     model = quantized.get();
   }
   CSource s = c_source(stream.carried.empty() ? own_copy(bound_graph("export_c", *model, inputs)) : stream.graph, o.name, o.streaming, stream.carried);
-  if (size_t ram = s.arena_bytes + s.state_bytes; o.max_ram_kb && double(ram) > *o.max_ram_kb * 1024) {
+  if (uint64_t ram = s.arena_bytes + s.state_bytes; o.max_ram_kb && double(ram) > *o.max_ram_kb * 1024) {
     char limit[32], text[32];
     std::snprintf(limit, sizeof limit, "%.6g kB", *o.max_ram_kb);
     std::snprintf(text, sizeof text, "%.1f kB", double(ram) / 1024);
@@ -117,10 +117,10 @@ ExportCReport export_c(nn::Module& given, const std::vector<Spec>& inputs, const
 }
 
 std::string ExportCReport::to_text() const {
-  auto kb = [](size_t bytes) {
+  auto kb = [](uint64_t bytes) {
     char text[64];
-    std::snprintf(text, sizeof text, "%zu bytes (%.1f kB)", bytes, double(bytes) / 1024);
-    return std::string(text);
+    std::snprintf(text, sizeof text, " bytes (%.1f kB)", double(bytes) / 1024);
+    return std::to_string(bytes) + text;
   };
   std::string s = directory + ":";
   for (const std::string& f : files) s += " " + f;

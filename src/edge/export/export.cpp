@@ -314,7 +314,7 @@ static Ref<nn::GraphModule> from_file(const NativeFile& f, optim::Optimizer::Sta
   if (state) read_optimizer(f, *m, *state);
   return m;
 }
-Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* state, size_t max_memory) { return from_file(load_native(path, max_memory), state); }
-Ref<nn::GraphModule> load_miniten(std::span<const std::byte> bytes, optim::Optimizer::State* state, size_t max_memory) { return from_file(load_native(bytes, max_memory), state); }
+Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* state, uint64_t max_memory) { return from_file(load_native(path, max_memory), state); }
+Ref<nn::GraphModule> load_miniten(std::span<const std::byte> bytes, optim::Optimizer::State* state, uint64_t max_memory) { return from_file(load_native(bytes, max_memory), state); }
 
 }  // namespace miniten::edge

@@ -5,7 +5,7 @@
 
 namespace miniten::edge {
 
-size_t planned_arena(Graph g, DType dtype) {
+uint64_t planned_arena(Graph g, DType dtype) {
   std::vector<bool> prepared;
   for (const Node& n : g.nodes) {
     prepared.push_back(false);

@@ -27,7 +27,7 @@ static bool is_transformed(const Graph& g, const Node& n) {
   std::vector<View> constants;
   for (int id : n.in) constants.push_back(g.is_constant(id) ? g.values[size_t(id)].constant.view() : View{});
   auto in = g.specs(n.in), out = g.specs(n.out);
-  size_t packed = n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = false}, constants, nullptr);
+  uint64_t packed = n.op->prepare({.op = *n.op, .attrs = n.attributes(), .in = in, .out = out, .exact = false}, constants, nullptr);
   const Spec& weight = in[1];
   return weight.dtype == DType::f32 && weight.shape.rank == 4 && weight.shape[2] == 3 && weight.shape[3] == 3 && weight.shape[0] % 16 == 0 && double(packed) > 1.5 * double(weight.bytes());
 }

@@ -44,7 +44,7 @@ class Writer : public CWriter {
     return "&" + at->second;
   }
   std::string scratch(std::string_view type) override {
-    size_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
+    uint64_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
     return c::join({"(", type, " *)(void *)(arena.bytes + ", offset, ")"});
   }
   void saved(size_t bytes) override { saved_bytes_ += bytes; }

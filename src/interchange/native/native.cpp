@@ -84,7 +84,7 @@ json graph_json(const Graph& g, Writer& w) {
     // Huffman's codes take a bit at least, so zeros are the mask's; a range coder's zeros cost less than that.
     const bool tells_zeros = w.entropy == Entropy::rans;
     auto coded = packed ? code_indices(v.constant, v.codebook, tells_zeros ? Tensor() : v.mask, w.entropy) : std::nullopt;
-    auto deflated = [](const Tensor& t) { return deflated_size({t.view().data, t.spec().bytes()}); };
+    auto deflated = [](const Tensor& t) { return deflated_size({t.view().data, size_t(t.spec().bytes())}); };
     bool is_coded = coded && coded->spec().bytes() + 32 < deflated(*packed) + (v.mask && tells_zeros ? deflated(pack_bits(v.mask)) : 0);
     if (is_coded) {
       packed = coded;
@@ -236,7 +236,7 @@ size_t save_native(const NativeFile& f, const std::string& path) {
   return bytes.size();
 }
 
-static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
+static NativeFile file_of(std::vector<ZipMember> members, uint64_t max_memory) {
   MemoryLimit limit("native", max_memory);
   NativeFile f;
   const ZipMember* manifest = nullptr;
@@ -275,8 +275,8 @@ static NativeFile file_of(std::vector<ZipMember> members, size_t max_memory) {
   return f;
 }
 
-NativeFile load_native(std::span<const std::byte> bytes, size_t max_memory) { return file_of(unzip(bytes, max_memory, true), max_memory); }
-NativeFile load_native(const std::string& path, size_t max_memory) {
+NativeFile load_native(std::span<const std::byte> bytes, uint64_t max_memory) { return file_of(unzip(bytes, max_memory, true), max_memory); }
+NativeFile load_native(const std::string& path, uint64_t max_memory) {
   auto bytes = read_file(path, max_memory);
   return load_native(std::span<const std::byte>(bytes), max_memory);
 }

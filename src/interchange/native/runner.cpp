@@ -47,7 +47,7 @@ std::unique_ptr<miniten_model> make_model(NativeFile file) {
     (i < m->inputs ? m->in : m->out).push_back(Tensor::empty(s));
   }
   for (size_t i = 0; i < m->specs.size(); ++i)
-    m->ports.push_back({m->names[i].c_str(), name_of(m->specs[i].dtype).data(), m->shapes[i].data(), m->shapes[i].size(), size_t(m->specs[i].shape.count()) * size_t(bits_of(m->specs[i].dtype)) / 8});
+    m->ports.push_back({m->names[i].c_str(), name_of(m->specs[i].dtype).data(), m->shapes[i].data(), m->shapes[i].size(), size_t(m->specs[i].bytes())});
   return m;
 }
 

@@ -59,7 +59,8 @@ static bool is_whole(std::span<const std::byte> bytes) {
   return false;
 }
 
-std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limit, bool in_place) {
+std::vector<ZipMember> unzip(std::span<const std::byte> bytes, uint64_t total_limit, bool in_place) {
+  total_limit = std::min<uint64_t>(total_limit, PTRDIFF_MAX);          // what a vector can hold
   if (!is_whole(bytes)) refuse("bytes that do not end as one");
   Memory m{bytes, {}, false, 0};
   auto f = functions(m);
@@ -67,7 +68,7 @@ std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limi
   if (!z) refuse("bytes that are none");
   struct Close { unzFile z; ~Close() { unzClose(z); } } close{z};
   std::vector<ZipMember> members;
-  size_t total = 0;
+  uint64_t total = 0;
   for (int r = unzGoToFirstFile(z); r != UNZ_END_OF_LIST_OF_FILE; r = unzGoToNextFile(z)) {
     unz_file_info64 info;
     char name[512];
@@ -76,7 +77,7 @@ std::vector<ZipMember> unzip(std::span<const std::byte> bytes, size_t total_limi
     // deflate cannot do better than about 1032 to 1
     if (info.uncompressed_size > total_limit - total || info.uncompressed_size / 1100 > bytes.size() || members.size() > 100000)
       refuse("member \"" + std::string(name) + "\" of " + std::to_string(info.uncompressed_size) + " bytes");
-    total += size_t(info.uncompressed_size);
+    total += info.uncompressed_size;
     ZipMember member{name, {}};
     if (unzOpenCurrentFile(z) != UNZ_OK) refuse("member \"" + member.name + "\" that cannot be opened");
     if (ZPOS64_T at = unzGetCurrentFileZStreamPos64(z); in_place && info.compression_method == 0 && info.compressed_size == info.uncompressed_size && info.uncompressed_size) {

@@ -15,7 +15,7 @@ struct ZipMember {
 };
 size_t deflated_size(std::span<const std::byte>);
 // in_place: members that are not deflated stay where they are, and are gone with the archive.
-std::vector<ZipMember> unzip(std::span<const std::byte>, size_t total_limit = size_t{1} << 34, bool in_place = false);
+std::vector<ZipMember> unzip(std::span<const std::byte>, uint64_t total_limit = uint64_t{1} << 34, bool in_place = false);
 std::vector<std::byte> zip(const std::vector<ZipMember>&);       // with fixed dates: the same bytes for the same members
 
 // NumPy's .npy, versions 1 and 2, little endian. float16 is kept; bfloat16, int4 and uint4 are stored as bytes of uint.

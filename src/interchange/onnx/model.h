@@ -60,6 +60,6 @@ struct Model {
 [[noreturn]] void refuse(std::string want, std::string got, std::string hint = "");
 
 // folder: where external data lies; empty where the model came as bytes.
-Model parse(std::span<const std::byte>, const std::string& folder, size_t largest_file);
+Model parse(std::span<const std::byte>, const std::string& folder, uint64_t largest_file);
 
 }  // namespace miniten::onnx_model

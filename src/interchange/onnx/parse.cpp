@@ -26,11 +26,11 @@ std::pair<std::string, std::string> read_entry(Wire m) {
 
 struct Reading {
   std::string folder;
-  size_t largest_file;
+  uint64_t largest_file;
   std::map<std::string, std::vector<std::byte>> files;   // of external data
   int depth = 0;
 
-  std::span<const std::byte> external(const std::string& name, const std::map<std::string, std::string>& where, size_t bytes) {
+  std::span<const std::byte> external(const std::string& name, const std::map<std::string, std::string>& where, uint64_t bytes) {
     auto location = where.find("location");
     if (location == where.end()) refuse("a location for the external data of \"" + name + "\"", "none");
     std::filesystem::path path(location->second);
@@ -85,10 +85,10 @@ struct Reading {
     }
     for (int64_t d : sizes) { if (d < 0) refuse("sizes of 0 or more for \"" + n.name + "\"", std::to_string(d)); spec.shape.push(d); }
     check_sizes("load_onnx", spec.shape);
-    auto count = size_t(spec.shape.count());
-    auto wrong = [&](size_t got) { refuse(std::to_string(count) + " values for \"" + n.name + "\" " + spec.text(), std::to_string(got)); };
+    auto count = uint64_t(spec.shape.count());
+    auto wrong = [&](uint64_t got) { refuse(std::to_string(count) + " values for \"" + n.name + "\" " + spec.text(), std::to_string(got)); };
     auto copy = [&](const void* from, size_t bytes) {
-      if (bytes != spec.bytes()) wrong(bytes * 8 / size_t(bits_of(spec.dtype)));
+      if (bytes != spec.bytes()) wrong(uint64_t(bytes) * 8 / uint64_t(bits_of(spec.dtype)));
       n.tensor = Tensor::empty(spec);
       if (bytes) std::memcpy(n.tensor.view().data, from, bytes);
       if (spec.dtype == DType::boolean) for (size_t i = 0; i < bytes; ++i) n.tensor.view().data[i] = std::byte(n.tensor.view().data[i] != std::byte(0));
@@ -277,7 +277,7 @@ struct Reading {
 
 }  // namespace
 
-Model parse(std::span<const std::byte> bytes, const std::string& folder, size_t largest_file) {
+Model parse(std::span<const std::byte> bytes, const std::string& folder, uint64_t largest_file) {
   try {
     return Reading{folder, largest_file, {}, 0}.model(Wire({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   } catch (const protozero::exception& e) {

@@ -294,7 +294,7 @@ void add_weights(M::Graph& g, std::vector<std::pair<Tensor, std::string>>& weigh
 
 }  // namespace
 
-OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& folder, size_t max_memory) : max_memory_(max_memory) {
+OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& folder, uint64_t max_memory) : max_memory_(max_memory) {
   if (bytes.size() > max_memory) MemoryLimit::refuse("load_onnx", max_memory, "a file of " + std::to_string(bytes.size()));
   MemoryLimit limit("load_onnx", max_memory);
   auto model = std::make_shared<M::Model>(M::parse(bytes, folder, max_memory));
@@ -316,7 +316,7 @@ OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& fo
   }
   if (model->graph.outputs.empty()) M::refuse("at least one output", "none");
 }
-OnnxProgram::OnnxProgram(const std::string& path, size_t max_memory)
+OnnxProgram::OnnxProgram(const std::string& path, uint64_t max_memory)
     : OnnxProgram(std::span<const std::byte>(read_file(path, max_memory)), [&] {
         std::string folder = std::filesystem::path(path).parent_path().string();
         return folder.empty() ? std::string(".") : folder;

@@ -85,7 +85,7 @@ size_t save_safetensors(const Safetensors& file, const std::string& path) {
   return bytes.size();
 }
 
-Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory) {
+Safetensors load_safetensors(std::span<const std::byte> bytes, uint64_t max_memory) {
   MemoryLimit limit("safetensors", max_memory);
   uint64_t length = 0;
   if (bytes.size() < 8) unsound("8 bytes of header length", std::to_string(bytes.size()) + " bytes");
@@ -107,7 +107,7 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory
       return true;
     });
     if (!j.is_object()) unsound("a header that is a JSON object", j.type_name());
-    struct Place { size_t begin, end; std::string name; Spec spec; };
+    struct Place { uint64_t begin, end; std::string name; Spec spec; };
     std::vector<Place> places;
     for (const auto& [name, entry] : j.items()) {
       if (name == "__metadata__") {
@@ -117,21 +117,21 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory
       const json& offsets = entry.at("data_offsets");
       if (offsets.size() != 2 || !offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned())
         unsound("two data_offsets for \"" + name + "\"", offsets.dump());
-      places.push_back({offsets[0].get<size_t>(), offsets[1].get<size_t>(), name, spec_of(name, entry)});
+      places.push_back({offsets[0].get<uint64_t>(), offsets[1].get<uint64_t>(), name, spec_of(name, entry)});
     }
     std::stable_sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
     for (const Place& p : places) {
-      const size_t n = bytes_of(p.spec.dtype, p.spec.shape.count());
+      const uint64_t n = bytes_of(p.spec.dtype, p.spec.shape.count());
       if (p.begin != at || p.end < p.begin || p.end - p.begin != n || p.end > data.size())
         unsound("bytes " + std::to_string(at) + " to " + std::to_string(at + n) + " of " + std::to_string(data.size()) + " for \"" + p.name + "\", " + p.spec.text(),
                 std::to_string(p.begin) + " to " + std::to_string(p.end));
       Tensor t = Tensor::empty(p.spec);
-      if (n) std::memcpy(t.view().data, data.data() + at, n);
+      if (n) std::memcpy(t.view().data, data.data() + at, size_t(n));
       if (p.spec.dtype == DType::boolean)
         for (size_t i = 0; i < n; ++i)
           if (uint8_t(data[at + i]) > 1) unsound("0 or 1 for the bools of \"" + p.name + "\"", std::to_string(int(data[at + i])));
       file.tensors.push_back({p.name, std::move(t)});
-      at = p.end;
+      at = size_t(p.end);
     }
   } catch (const json::exception& e) {
     unsound("a sound header", e.what());
@@ -140,7 +140,7 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, size_t max_memory
   return file;
 }
 
-Safetensors load_safetensors(const std::string& path, size_t max_memory) {
+Safetensors load_safetensors(const std::string& path, uint64_t max_memory) {
   auto bytes = read_file(path, max_memory);
   return load_safetensors(std::span<const std::byte>(bytes), max_memory);
 }

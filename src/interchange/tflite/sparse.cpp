@@ -93,7 +93,7 @@ Tensor dense_of(const S::Table& sparsity, std::span<const std::byte> values, con
   int64_t steps = 1;                             // a walk ends where the values do, but empty ones may lie on the way
   for (const Level& l : levels) if (l.dense && (steps *= l.size) > (int64_t{1} << 28)) refuse("blocks inside " + spec.text() + " for \"" + name + "\"", "larger ones");
   Tensor dense = Tensor::zeros(spec.shape, spec.dtype);
-  Filling f{levels, axes, of, block_size, spec, values, dense.view().data, bytes_of(spec.dtype, 1), 0, std::vector<int64_t>(count, 0)};
+  Filling f{levels, axes, of, block_size, spec, values, dense.view().data, size_t(bytes_of(spec.dtype, 1)), 0, std::vector<int64_t>(count, 0)};
   f.walk(0, 0);
   if (f.used * f.size != values.size()) refuse("a value for each index of \"" + name + "\"", std::to_string(values.size()) + " bytes");
   return dense;

@@ -1,4 +1,5 @@
 #include <cmath>
+#include "base/allocate.h"
 #include "miniten/nn/functional.h"
 
 namespace miniten::nn::functional {
@@ -24,7 +25,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   if (is_causal) {
     int64_t rows = q.dim(-2), columns = k.dim(-2);
     if (is_symbol(rows) || is_symbol(columns)) throw Error(ErrorKind::unsupported, op, "known lengths with is_causal", q.shape().text(), "trace with a fixed shape");
-    std::vector<uint8_t> lower(size_t(rows * columns));
+    std::vector<uint8_t> lower(addressable(uint64_t(rows * columns)));
     for (int64_t i = 0; i < rows; ++i) for (int64_t j = 0; j < columns; ++j) lower[size_t(i * columns + j)] = j <= i;
     allowed = cast(Tensor::of<uint8_t>({rows, columns}, lower), DType::boolean);
   }

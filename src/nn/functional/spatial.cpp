@@ -1,4 +1,5 @@
 #include <cmath>
+#include "base/allocate.h"
 #include "miniten/base/symbol.h"
 #include "miniten/nn/functional.h"
 
@@ -117,7 +118,7 @@ Tensor adaptive_avg_pool(const Tensor& x, Dims output_size) {
   for (int i = 0; i < size.rank; ++i) {
     int64_t in = x.dim(first + i), out = size[i];
     if (in == out) continue;
-    std::vector<double> m(size_t(in * out), 0);
+    std::vector<double> m(addressable(uint64_t(in * out)), 0);
     for (int64_t o = 0; o < out; ++o)
       for (auto [k, end] = cell(o, in, out); k < end; ++k) m[size_t(o * in + k)] = 1.0 / double(end - o * in / out);
     y = along(y, first + i, m, out, in);
@@ -180,7 +181,7 @@ Tensor pad(const Tensor& x, Dims before, Dims after, PadMode mode, double value)
 namespace {
 // Rows of the interpolation matrix: half-pixel centres unless the corners are aligned.
 std::vector<double> linear_matrix(int64_t in, int64_t out, double step, bool align_corners, bool cubic) {
-  std::vector<double> m(size_t(in * out), 0);
+  std::vector<double> m(addressable(uint64_t(in * out)), 0);
   auto add = [&](int64_t o, int64_t i, double w) { m[size_t(o * in + std::clamp<int64_t>(i, 0, in - 1))] += w; };
   for (int64_t o = 0; o < out; ++o) {
     double at = align_corners ? (out > 1 ? double(o) * double(in - 1) / double(out - 1) : 0) : (double(o) + 0.5) * step - 0.5;

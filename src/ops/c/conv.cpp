@@ -134,7 +134,7 @@ const CRules conv2d{
     },
     [](const Call& c) {
       ConvGeometry g = geometry(c);
-      return is_product(g) ? 0 : size_t(g.r * g.s * (g.is_depthwise() ? g.c : g.c_group())) * sizeof(float);
+      return is_product(g) ? 0 : uint64_t(g.r * g.s * (g.is_depthwise() ? g.c : g.c_group())) * sizeof(float);
     }};
 
 // Transposed: y, the input here, is spread over x, the output.

@@ -89,7 +89,7 @@ const CRules qconv2d_dynamic{
     },
     [](const Call& c) {
       ConvGeometry g = conv_geometry(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-      return size_t(g.r * g.s * g.c_group());
+      return uint64_t(g.r * g.s * g.c_group());
     }};
 
 // uint8 by the tensor's own range, 0 included.

@@ -105,7 +105,7 @@ const CRules recurrent{
       }
       w.line(call(f, {record, from, given(in.lengths), h0, y, h, w.scratch("float")}));
     },
-    [](const Call& c) { return size_t(cell_in_c(c).scratch * c.in[2].shape[1]) * sizeof(float); },
+    [](const Call& c) { return uint64_t(cell_in_c(c).scratch * c.in[2].shape[1]) * sizeof(float); },
     [](const CCall& c) {
       RecurrentAttrs at = c.call.as<RecurrentAttrs>();
       RecurrentInputs in(at);

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <numeric>
+#include "base/allocate.h"
 #include "kernels/gemm.h"
 #include "kernels/qblocks.h"
 #include "miniten/ops/ops.h"
@@ -15,7 +16,6 @@ namespace {
 
 constexpr int64_t few_rows = 8;                      // of x: up to here weights are read as they are, above they are expanded
 
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 int64_t integer_at(const View& v, int64_t i) {
   return v.spec.dtype == DType::i4 ? int8_t(uint8_t(v.as<uint8_t>()[i / 2] << (i % 2 ? 0 : 4))) >> 4 : v.as<int8_t>()[i];
 }
@@ -32,9 +32,9 @@ struct Sizes {
   }
   int64_t columns() const { return 64; }             // that are expanded at once
   int pieces() const { return int(std::clamp<int64_t>(std::min(rows * n * k / 65536, (n + 63) / 64), 1, 32)); }
-  size_t scratch() const {
-    if (few) return aligned(size_t(blocks * block) * sizeof(float)) + aligned(size_t(blocks) * sizeof(float));
-    return aligned(size_t(columns() * k) * sizeof(float)) + size_t(kernels::gemm_packed_floats(k, columns())) * sizeof(float);
+  uint64_t scratch() const {
+    if (few) return aligned(uint64_t(blocks * block) * sizeof(float)) + aligned(uint64_t(blocks) * sizeof(float));
+    return aligned(uint64_t(columns() * k) * sizeof(float)) + uint64_t(kernels::gemm_packed_floats(k, columns())) * sizeof(float);
   }
 };
 
@@ -55,7 +55,7 @@ void blocks_eval(const Context& c) {
       kernels::blocks_arrange(x + r * s.k, s.k, s.blocks, s.block, s.four_bits, memory);
       kernels::blocks_matvec(memory, w + begin * s.row_bytes, s.four_bits, scale + begin * s.blocks, end - begin, s.blocks, s.block, to + begin);
       if (zeros) {
-        float* sums = reinterpret_cast<float*>(c.scratch + aligned(size_t(s.blocks * s.block) * sizeof(float)));
+        float* sums = reinterpret_cast<float*>(c.scratch + aligned(uint64_t(s.blocks * s.block) * sizeof(float)));
         for (int64_t b = 0; b < s.blocks; ++b) sums[b] = std::accumulate(x + r * s.k + b * s.block, x + r * s.k + std::min(s.k, (b + 1) * s.block), 0.0f);
         for (int64_t j = begin; j < end; ++j)
           for (int64_t b = j * s.blocks, i = 0; i < s.blocks; ++i) to[j] -= scale[b + i] * float(integer_at(*zeros, b + i)) * sums[i];
@@ -64,7 +64,7 @@ void blocks_eval(const Context& c) {
     }
     return;
   }
-  float* packed = reinterpret_cast<float*>(c.scratch + aligned(size_t(s.columns() * s.k) * sizeof(float)));
+  float* packed = reinterpret_cast<float*>(c.scratch + aligned(uint64_t(s.columns() * s.k) * sizeof(float)));
   for (int64_t j = begin; j < end; j += s.columns()) {
     int64_t m = std::min(s.columns(), end - j);
     for (int64_t i = 0; i < m; ++i) {

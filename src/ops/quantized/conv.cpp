@@ -1,3 +1,4 @@
+#include "base/allocate.h"
 #include "kernels/qdepthwise.h"
 #include "kernels/qgemm.h"
 #include "miniten/ops/ops.h"
@@ -14,23 +15,21 @@ namespace miniten {
 
 namespace {
 
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
-
 // How a convolution of bytes is laid out: a padded copy of the input, packed weights, one multiplier per channel.
 struct Parts {
   ConvGeometry g;
   bool runs;                                       // a kernel row is one contiguous segment
   int64_t segment;
   bool copied;                                     // padded, or read a little past its segments
-  size_t input_bytes, group_bytes, weight_bytes, multiplier_bytes;
+  uint64_t input_bytes, group_bytes, weight_bytes, multiplier_bytes;
   explicit Parts(const ConvGeometry& geometry) : g(geometry) {
     runs = g.groups == 1 && g.dilation_w == 1;
     segment = runs ? g.s * g.c : g.c_group();
     copied = g.is_padded() || (!g.is_depthwise() && segment % 4 != 0);
-    input_bytes = copied ? aligned(size_t(g.n * g.padded_h() * g.padded_w() * g.c) + 16) : 0;
+    input_bytes = copied ? aligned(uint64_t(g.n * g.padded_h() * g.padded_w() * g.c) + 16) : 0;
     group_bytes = g.is_depthwise() ? 0 : aligned(kernels::qgemm_packed_bytes(g.taps() / std::max<int64_t>(segment, 1), segment, g.o_group()));
-    weight_bytes = g.is_depthwise() ? aligned(size_t(g.r * g.s * g.c)) : group_bytes * size_t(g.groups);
-    multiplier_bytes = aligned(size_t(g.o) * sizeof(float));
+    weight_bytes = g.is_depthwise() ? aligned(uint64_t(g.r * g.s * g.c)) : group_bytes * uint64_t(g.groups);
+    multiplier_bytes = aligned(uint64_t(g.o) * sizeof(float));
   }
   kernels::QGemmShape shape(int64_t rows) const {    // of that many output rows
     int64_t row = g.padded_w() * g.c;
@@ -54,7 +53,7 @@ void pack(const Parts& p, const int8_t* w, std::byte* to) {            // w: (o,
   }
   for (int64_t k = 0; k < g.groups; ++k)
     kernels::qgemm_pack(w + k * g.o_group() * g.taps(), g.taps() / std::max<int64_t>(p.segment, 1), p.segment, g.o_group(), p.segment, 1, g.taps(),
-                        to + size_t(k) * p.group_bytes);
+                        to + uint64_t(k) * p.group_bytes);
 }
 
 // c's piece. Gemm and Depthwise are called with shape, input, weights, the first output channel, output row.
@@ -82,14 +81,14 @@ void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std:
       s.packed_n = s.n;
       s.first = first;
       s.n = last - first;
-      for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + size_t(k) * parts.group_bytes, k * g.o_group() + first, i);
+      for (int64_t k = 0; k < g.groups; ++k) gemm(s, from + k * g.c_group(), weights + uint64_t(k) * parts.group_bytes, k * g.o_group() + first, i);
     }
     i += rows;
   }
 }
 
 // What prepare writes: a header, then the weights in either form. -> bytes of both
-size_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
+uint64_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
   auto dense = [&](std::byte* at) { pack(p, w, at); };
   return pack_form(p.g.groups == 1 ? p.shape(1) : kernels::QGemmShape{.n = 0}, {reinterpret_cast<const std::byte*>(w), p.g.o * p.g.taps(), true, 0, 0, p.g.n * p.g.p * p.g.q},
                    p.weight_bytes, dense, to);
@@ -117,14 +116,14 @@ Parts parts_of(const Shape& x, const Shape& w, const Shape& y, const QConv2dAttr
 Work qconv_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qconv16_work(c);
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
-  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
+  uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
-size_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qconv16_prepare(c, in, to);
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
-  size_t bytes = prepare_weights(p, in[1].as<int8_t>(), to);
+  uint64_t bytes = prepare_weights(p, in[1].as<int8_t>(), to);
   if (to) multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
   return bytes + p.multiplier_bytes;
 }
@@ -144,7 +143,7 @@ void qconv_eval(const Context& c) {
     return;
   }
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : packing;
-  const auto* multiplier = reinterpret_cast<const float*>(weights + (c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes));
+  const auto* multiplier = reinterpret_cast<const float*>(weights + (c.prepared ? uint64_t(form_of(c.prepared).bytes) : p.weight_bytes));
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   const bool flipped = flips_input(c, p);
   auto epilogue = [&](int64_t first) {
@@ -170,10 +169,10 @@ Parts dynamic_parts(const Shape& x, const Shape& w, const Shape& y, const Conv2d
 Work dynamic_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
-  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
+  uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
   return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
 }
-size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_prepare(c, in, to);
   if (!in[3].data || !in[3].is_channels_last()) return 0;
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());

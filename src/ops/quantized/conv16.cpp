@@ -1,4 +1,5 @@
 #include "ops/quantized/conv16.h"
+#include "base/allocate.h"
 #include "kernels/qdepthwise16.h"
 #include "miniten/ops/attrs.h"
 #include "ops/conv_geometry.h"
@@ -8,22 +9,20 @@ namespace miniten {
 
 namespace {
 
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
-
 // In memory: a padded copy of the input, packed weights, multipliers.
 struct Parts {
   ConvGeometry g;
   bool runs, narrow;                               // narrow: int8 weights
   int64_t segment, segments;
-  size_t input_bytes, group_bytes, weight_bytes, multiplier_bytes;
+  uint64_t input_bytes, group_bytes, weight_bytes, multiplier_bytes;
   Parts(const Shape& x, const Spec& w, const Shape& y, const auto& at) : g(conv_geometry(x, w.shape, y, at)), narrow(w.dtype == DType::i8) {
     runs = g.groups == 1 && g.dilation_w == 1;
     segment = runs ? g.s * g.c : g.c_group();
     segments = g.taps() / std::max<int64_t>(segment, 1);
-    input_bytes = g.is_padded() ? aligned(size_t(g.n * g.padded_h() * g.padded_w() * g.c) * 2) : 0;
+    input_bytes = g.is_padded() ? aligned(uint64_t(g.n * g.padded_h() * g.padded_w() * g.c) * 2) : 0;
     group_bytes = aligned(kernels::qgemm16_packed_bytes(segments, segment, g.o_group(), narrow));
-    weight_bytes = g.is_depthwise() ? aligned(size_t(g.r * g.s * g.c) * 2) : group_bytes * size_t(g.groups);
-    multiplier_bytes = aligned(size_t(g.o) * sizeof(float));
+    weight_bytes = g.is_depthwise() ? aligned(uint64_t(g.r * g.s * g.c) * 2) : group_bytes * uint64_t(g.groups);
+    multiplier_bytes = aligned(uint64_t(g.o) * sizeof(float));
   }
   int pieces() const { return int(std::clamp<int64_t>(std::min(g.macs() / 131072, g.n * g.p), 1, 64)); }
 };
@@ -38,7 +37,7 @@ template <class T> void pack_as(const Parts& p, const T* w, std::byte* to) {   /
   }
   for (int64_t k = 0; k < g.groups; ++k)
     kernels::qgemm16_pack(w + k * g.o_group() * g.taps(), p.segments, p.segment, g.o_group(), p.segment, 1, g.taps(), p.narrow,
-                          to + size_t(k) * p.group_bytes);
+                          to + uint64_t(k) * p.group_bytes);
 }
 void pack(const Parts& p, const View& w, std::byte* to) { p.narrow ? pack_as(p, w.as<int8_t>(), to) : pack_as(p, w.as<int16_t>(), to); }
 
@@ -65,7 +64,7 @@ void convolve(const Parts& parts, const int16_t* x, const std::byte* weights, Y*
                             .inner_stride = parts.runs ? g.dilation_h * row : g.dilation_w * g.c, .segment = parts.segment};
       if (pointwise) { s.cols *= rows; s.rows = 1; }
       for (int64_t k = 0; k < g.groups; ++k) {
-        const std::byte* w = weights + size_t(k) * parts.group_bytes;
+        const std::byte* w = weights + uint64_t(k) * parts.group_bytes;
         int64_t first = k * g.o_group();
         if constexpr (std::is_same_v<Y, float>) kernels::qgemm16_f32(s, from + k * g.c_group(), w, parts.narrow, to + first, finish(first));
         else kernels::qgemm16(s, from + k * g.c_group(), w, parts.narrow, to + first, finish(first));
@@ -87,10 +86,10 @@ void pad_input(const Context& c, const Parts& p, int16_t* to) {
 
 Work qconv16_work(const Call& c) {
   Parts p = parts_of(c);
-  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
+  uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(), .shared = shared, .phases = shared ? 2 : 1};
 }
-size_t qconv16_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t qconv16_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c);
   if (to) {
@@ -125,7 +124,7 @@ Work qconv16_dynamic_work(const Call& c) {
   Parts p = dynamic_parts(c);
   return {.pieces = p.pieces(), .shared = p.input_bytes + p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
-size_t qconv16_dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t qconv16_dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[3].data || !in[3].is_channels_last()) return 0;
   Parts p = dynamic_parts(c);
   if (to) pack(p, in[3], to);
@@ -156,11 +155,11 @@ namespace {
 struct Product {
   int64_t k, n, rows = 1;
   bool narrow;
-  size_t weight_bytes, multiplier_bytes;
+  uint64_t weight_bytes, multiplier_bytes;
   Product(const Shape& x, const Spec& w) : k(w.shape[0]), n(w.shape[1]), narrow(w.dtype == DType::i8) {
     for (int i = 0; i + 1 < x.rank; ++i) rows *= x[i];
     weight_bytes = aligned(kernels::qgemm16_packed_bytes(1, k, n, narrow));
-    multiplier_bytes = aligned(size_t(n) * sizeof(float));
+    multiplier_bytes = aligned(uint64_t(n) * sizeof(float));
   }
   int pieces() const { return int(std::clamp<int64_t>(std::min(rows * n * k / 131072, rows), 1, 32)); }
   kernels::QGemmShape shape(int64_t begin, int64_t end) const { return {.cols = end - begin, .n = n, .a_col = k, .c_col = n, .segment = k}; }
@@ -175,7 +174,7 @@ Work qmatmul16_work(const Call& c) {
   Product p(c.in[0].shape, c.in[1]);
   return c.prepared ? Work{.pieces = p.pieces()} : Work{.pieces = p.pieces(), .shared = p.weight_bytes + p.multiplier_bytes, .phases = 2};
 }
-size_t qmatmul16_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t qmatmul16_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || !in[2].data) return 0;
   Product p(c.in[0].shape, c.in[1]);
   if (to) {
@@ -203,7 +202,7 @@ Work qmatmul16_dynamic_work(const Call& c) {
   Product p(c.in[0].shape, c.in[3]);
   return {.pieces = p.pieces(), .shared = p.multiplier_bytes + (c.prepared ? 0 : p.weight_bytes), .phases = 2};
 }
-size_t qmatmul16_dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t qmatmul16_dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[3].data) return 0;
   Product p(c.in[0].shape, c.in[3]);
   if (to) pack(p, in[3], to);

@@ -9,17 +9,17 @@ namespace miniten {
 constexpr bool is_wide(DType x) { return has_int16 && x == DType::i16; }
 
 Work qconv16_work(const Call&);
-size_t qconv16_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t qconv16_prepare(const Call&, std::span<const View> in, std::byte* to);
 void qconv16_eval(const Context&);
 Work qconv16_dynamic_work(const Call&);
-size_t qconv16_dynamic_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t qconv16_dynamic_prepare(const Call&, std::span<const View> in, std::byte* to);
 void qconv16_dynamic_eval(const Context&);
 
 Work qmatmul16_work(const Call&);
-size_t qmatmul16_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t qmatmul16_prepare(const Call&, std::span<const View> in, std::byte* to);
 void qmatmul16_eval(const Context&);
 Work qmatmul16_dynamic_work(const Call&);
-size_t qmatmul16_dynamic_prepare(const Call&, std::span<const View> in, std::byte* to);
+uint64_t qmatmul16_dynamic_prepare(const Call&, std::span<const View> in, std::byte* to);
 void qmatmul16_dynamic_eval(const Context&);
 
 }  // namespace miniten

@@ -1,3 +1,4 @@
+#include "base/allocate.h"
 #include "kernels/qgemm.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -14,15 +15,14 @@ namespace miniten {
 // x (.., K) of bytes times w (K, N) int8.
 namespace {
 
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 struct Parts {
   int64_t k, n, rows;
-  size_t input_bytes, weight_bytes, multiplier_bytes;    // input: copied where rows are read past their end
+  uint64_t input_bytes, weight_bytes, multiplier_bytes;    // input: copied where rows are read past their end
   Parts(const Shape& x, const Shape& w) : k(w[0]), n(w[1]), rows(1) {
     for (int i = 0; i + 1 < x.rank; ++i) rows *= x[i];
-    input_bytes = k % 4 ? aligned(size_t(rows * k) + 16) : 0;
+    input_bytes = k % 4 ? aligned(uint64_t(rows * k) + 16) : 0;
     weight_bytes = aligned(kernels::qgemm_packed_bytes(1, k, n));
-    multiplier_bytes = aligned(size_t(n) * sizeof(float));
+    multiplier_bytes = aligned(uint64_t(n) * sizeof(float));
   }
   ByteCut cut() const { return ByteCut(rows * n * k, rows, n, weight_bytes); }
   int pieces(const Call& c) const {                      // of rows at least two tiles high, where there are tiles
@@ -32,7 +32,7 @@ struct Parts {
   kernels::QGemmShape shape() const { return {.cols = rows, .n = n, .a_col = k, .c_col = n, .segment = k, .packed_n = n}; }
 };
 void pack(const Parts& p, const View& w, std::byte* to) { kernels::qgemm_pack(w.as<int8_t>(), 1, p.k, p.n, 0, w.strides[0], w.strides[1], to); }
-size_t prepare_weights(const Parts& p, const View& w, std::byte* to) {
+uint64_t prepare_weights(const Parts& p, const View& w, std::byte* to) {
   auto dense = [&](std::byte* at) { pack(p, w, at); };
   bool filled = std::abs(w.strides[0] * (p.k - 1)) + std::abs(w.strides[1] * (p.n - 1)) == p.k * p.n - 1;      // no element twice
   return pack_form(p.shape(), {w.data, filled ? p.k * p.n : 0, true, 0, 0, p.rows}, p.weight_bytes, dense, to);
@@ -70,14 +70,14 @@ Shape product_shape(const Call& c, size_t w, size_t w_scale) {
 Work static_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_work(c);
   Parts p(c.in[0].shape, c.in[1].shape);
-  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
+  uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
   return {.pieces = p.pieces(c), .shared = shared, .phases = shared ? 2 : 1};
 }
-size_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_prepare(c, in, to);
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
-  size_t bytes = prepare_weights(p, in[1], to);
+  uint64_t bytes = prepare_weights(p, in[1], to);
   if (to) multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
   return bytes + p.multiplier_bytes;
 }
@@ -95,7 +95,7 @@ void static_eval(const Context& c) {
     return;
   }
   const std::byte *weights = c.prepared ? weights_of(c.prepared) : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
-  size_t weight_bytes = c.prepared ? size_t(form_of(c.prepared).bytes) : p.weight_bytes;
+  uint64_t weight_bytes = c.prepared ? uint64_t(form_of(c.prepared).bytes) : p.weight_bytes;
   auto* multiplier = reinterpret_cast<const float*>(weights + weight_bytes);
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
@@ -108,10 +108,10 @@ void static_eval(const Context& c) {
 Work dynamic_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_work(c);
   Parts p(c.in[0].shape, c.in[3].shape);
-  size_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
+  uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
   return {.pieces = p.pieces(c), .shared = shared, .phases = shared ? 2 : 1};
 }
-size_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+uint64_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qmatmul16_dynamic_prepare(c, in, to);
   if (!in[3].data) return 0;
   Parts p(c.in[0].shape, c.in[3].shape);

@@ -1,3 +1,4 @@
+#include "base/allocate.h"
 #include "kernels/qgemm16.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -12,17 +13,16 @@ namespace miniten {
 // numbers of 9 bits or of 16.
 namespace {
 
-size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 struct Sizes {
   int64_t m, k, n, batches = 1;
   bool narrow;
-  size_t a_bytes, b_bytes, packed_bytes, multiplier_bytes;
+  uint64_t a_bytes, b_bytes, packed_bytes, multiplier_bytes;
   Sizes(const Spec& a, const Spec& b, const Shape& y) : m(a.shape[-2]), k(a.shape[-1]), n(b.shape[-1]), narrow(a.dtype != DType::i16) {
     for (int i = 0; i + 2 < y.rank; ++i) batches *= y[i];
-    a_bytes = aligned(size_t(m * k) * 2);
-    b_bytes = aligned(size_t(k * n) * 2);
+    a_bytes = aligned(uint64_t(m * k) * 2);
+    b_bytes = aligned(uint64_t(k * n) * 2);
     packed_bytes = aligned(kernels::qgemm16_packed_bytes(1, k, n, narrow));
-    multiplier_bytes = aligned(size_t(n) * sizeof(float));
+    multiplier_bytes = aligned(uint64_t(n) * sizeof(float));
   }
 };
 View matrix_of(const View& v, int64_t index, const Shape& y) {
@@ -57,7 +57,7 @@ void product_eval(const Context& c) {
   const auto& at = c.as<QAddAttrs>();
   Sizes s(c.in[0].spec, c.in[1].spec, c.out[0].shape());
   std::byte* memory = c.scratch;
-  auto take = [&](size_t bytes) { return std::exchange(memory, memory + bytes); };
+  auto take = [&](uint64_t bytes) { return std::exchange(memory, memory + bytes); };
   auto *a = reinterpret_cast<int16_t*>(take(s.a_bytes)), *b = reinterpret_cast<int16_t*>(take(s.b_bytes));
   std::byte* packed = take(s.packed_bytes);
   auto* multiplier = reinterpret_cast<float*>(take(s.multiplier_bytes));

@@ -3,6 +3,7 @@
 #include <map>
 #include <numeric>
 #include "miniten/utils/data.h"
+#include "utils/data/share.h"
 
 namespace miniten::utils::data {
 
@@ -139,10 +140,10 @@ Indices StratifiedSampler::indices(uint64_t epoch) const {
     };
     std::vector<int64_t> shares;
     for (auto& c : left) {
-      auto product = __int128(c.size()) * n;
-      shares.push_back(int64_t(product / total));
-      given += shares.back();
-      rests.emplace_back(-int64_t(product % total), shares.size() - 1);
+      auto [whole, rest] = share(int64_t(c.size()), n, total);
+      shares.push_back(whole);
+      given += whole;
+      rests.emplace_back(-rest, shares.size() - 1);
     }
     std::sort(rests.begin(), rests.end());
     for (size_t i = 0; given < n; ++i, ++given) ++shares[rests[i].second];

@@ -3,6 +3,7 @@
 #include <map>
 #include <numeric>
 #include "miniten/utils/data.h"
+#include "utils/data/share.h"
 
 namespace miniten::utils::data {
 
@@ -35,10 +36,10 @@ std::map<int64_t, int64_t> quotas(std::span<const int64_t> labels, int64_t tests
   std::vector<std::pair<int64_t, int64_t>> remainders;              // (-remainder, label)
   int64_t size = int64_t(labels.size()), left = tests;
   for (auto [label, n] : count) {
-    int64_t share = int64_t(__int128(n) * tests / size);
-    out[label] = share;
-    left -= share;
-    remainders.emplace_back(-int64_t(__int128(n) * tests % size), label);
+    auto [whole, rest] = share(n, tests, size);
+    out[label] = whole;
+    left -= whole;
+    remainders.emplace_back(-rest, label);
   }
   std::sort(remainders.begin(), remainders.end());
   for (int64_t i = 0; i < left; ++i) ++out[remainders[size_t(i)].second];

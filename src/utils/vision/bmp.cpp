@@ -93,14 +93,14 @@ Decoded decode_bmp(Bytes b, int64_t max_pixels) {
     if (gray) c = 1;
   }
   if (w < 1 || h < 1 || h > max_pixels || w > max_pixels / h) new_image("BMP", h, w, c, DType::u8, max_pixels);
-  size_t stride = (size_t(w) * bits + 31) / 32 * 4;
-  if (pixels > b.size() || (!runs && stride * size_t(h) > b.size() - pixels)) refuse_file("BMP", "a file that is cut off");
+  uint64_t stride = (uint64_t(w) * bits + 31) / 32 * 4;
+  if (pixels > b.size() || (!runs && stride * uint64_t(h) > b.size() - pixels)) refuse_file("BMP", "a file that is cut off");
   Decoded d{new_image("BMP", h, w, c, DType::u8, max_pixels)};
   uint8_t* to = d.image.view().as<uint8_t>();
   std::vector<uint8_t> numbers;
   if (runs) {
     numbers = unpacked(b, pixels, w, h, bits);
-    stride = size_t(w);
+    stride = uint64_t(w);
   }
   for (int64_t y = 0; y < h; ++y) {
     const auto* row = runs ? numbers.data() + stride * size_t(down ? y : h - 1 - y) : reinterpret_cast<const uint8_t*>(b.data()) + pixels + stride * size_t(down ? y : h - 1 - y);
@@ -125,8 +125,8 @@ Decoded decode_bmp(Bytes b, int64_t max_pixels) {
 
 std::vector<std::byte> encode_bmp(const Tensor& image) {
   int64_t h = image.dim(0), w = image.dim(1), c = image.dim(2);
-  size_t row = size_t(w * c), stride = (row + 3) / 4 * 4, header = c == 4 ? 108 : 40, start = 14 + header + (c == 1 ? 1024 : 0);
-  if (stride * size_t(h) + start > 0xffffffffu || w > 0x7fffffff || h > 0x7fffffff)
+  uint64_t row = uint64_t(w * c), stride = (row + 3) / 4 * 4, header = c == 4 ? 108 : 40, start = 14 + header + (c == 1 ? 1024 : 0);
+  if (stride * uint64_t(h) + start > 0xffffffffu || w > 0x7fffffff || h > 0x7fffffff)
     throw Error(ErrorKind::value, "save_image", "a picture below 4 GiB in BMP", image.spec().text(), "save as PNG");
   std::vector<std::byte> out;
   out.reserve(start + stride * size_t(h));

@@ -1,6 +1,7 @@
 #include "utils/vision/codec.h"
 #include <cstring>
 #include <fstream>
+#include "base/allocate.h"
 #include "utils/vision/image.h"
 
 namespace miniten::utils::vision {
@@ -112,7 +113,7 @@ Tensor load_image(const std::string& path, const LoadOptions& o) {
   auto unreadable = [&] { return Error(ErrorKind::io, "load_image", "a file that can be read", "\"" + path + "\""); };
   std::streamoff size = file ? std::streamoff(file.tellg()) : -1;
   if (size < 0 || size > std::streamoff{1} << 40 || !file.seekg(0)) throw unreadable();
-  std::vector<std::byte> bytes(static_cast<size_t>(size));
+  std::vector<std::byte> bytes(addressable(uint64_t(size)));
   if (size && !file.read(reinterpret_cast<char*>(bytes.data()), size)) throw unreadable();
   try {
     return decode_image(bytes, o);

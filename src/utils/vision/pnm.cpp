@@ -26,11 +26,11 @@ Decoded decode_pnm(Bytes b, int64_t max_pixels) {
   bool wide = top > 255;
   if (!plain && (at >= b.size() || !space(b[at++]))) refuse_file("PPM or PGM", "a header without its end");
   size_t least = plain ? 2 : wide ? 2 : 1;                            // bytes a value, one less in all where plain
-  if (w > 0 && h > 0 && h <= max_pixels && w <= max_pixels / h && size_t(w * h * c) > (b.size() - at + 1) / least)
+  if (w > 0 && h > 0 && h <= max_pixels && w <= max_pixels / h && uint64_t(w * h * c) > (b.size() - at + 1) / least)
     refuse_file("PPM or PGM", "a file that is cut off");
   Decoded d{new_image("PPM or PGM", h, w, c, wide ? DType::u16 : DType::u8, max_pixels)};
   int64_t n = d.image.numel(), full = wide ? 65535 : 255;
-  if (!plain && size_t(n) * (wide ? 2 : 1) > b.size() - at) refuse_file("PPM or PGM", "a file that is cut off");
+  if (!plain && uint64_t(n) * (wide ? 2 : 1) > b.size() - at) refuse_file("PPM or PGM", "a file that is cut off");
   auto* narrow_to = d.image.view().as<uint8_t>();
   auto* wide_to = d.image.view().as<uint16_t>();
   if (!plain && top == 255) {

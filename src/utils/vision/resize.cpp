@@ -1,4 +1,5 @@
 #include <numbers>
+#include "base/allocate.h"
 #include "kernels/image.h"
 #include "miniten/ops/ops.h"
 #include "miniten/utils/transforms.h"
@@ -205,11 +206,11 @@ void pillow_down(const uint8_t* from, int64_t row, const Axis& a, uint8_t* to) {
 Pixels resize_pillow(const Pixels& from, const Axis& down, const Axis& across, int64_t h, int64_t w) {
   Pixels to = new_pixels(from, h, w);
   if (h < from.h && from.h - h > 2 * (from.w - w)) {
-    std::vector<uint8_t> middle(static_cast<size_t>(h * from.row()));
+    std::vector<uint8_t> middle(addressable(uint64_t(h * from.row())));
     pillow_down(from.as<uint8_t>(), from.row(), down, middle.data());
     pillow_across(middle.data(), h, from.w, from.c, across, to.as<uint8_t>());
   } else {
-    std::vector<uint8_t> middle(static_cast<size_t>(from.h * to.row()));
+    std::vector<uint8_t> middle(addressable(uint64_t(from.h * to.row())));
     pillow_across(from.as<uint8_t>(), from.h, from.w, from.c, across, middle.data());
     pillow_down(middle.data(), to.row(), down, to.as<uint8_t>());
   }
@@ -322,7 +323,7 @@ Pictures resize_pictures(const Pictures& p, int64_t height, int64_t width, const
   bool grows = height > h || width > w;
   auto matrix = [&](int64_t from, int64_t to, bool turned) {
     Axis a = axis_of(from, to, o, grows);
-    std::vector<float> m(size_t(from * to), 0);
+    std::vector<float> m(addressable(uint64_t(from * to)), 0);
     for (int64_t j = 0; j < to; ++j)
       for (int k = 0; k < a.taps; ++k) {
         int64_t i = a.first[size_t(j)] + k;

@@ -148,6 +148,15 @@ TEST(Session, BindsSymbolicSizes) {
   EXPECT_NE(error_of([&] { bind_inputs(g, {{DType::f64, {2, 16}}}); }).find("float64"), std::string::npos);
 }
 
+// Sizes that are small, or nothing, in 32 bits.
+TEST(Session, PlansSizesBeyond32BitsAndRefusesWhatCannotBeHad) {
+  auto sums_of = [](const Shape& shape) { return trace({{DType::f32, shape}}, [](auto& in) { return std::vector{sum(exp(in[0] * in[0]))}; }); };
+  EXPECT_GE(plan(sums_of({1 << 16, 1 << 16}), 1, {}).arena_bytes, uint64_t{1} << 34);
+  EXPECT_NE(error_of([&] { Session(sums_of({1 << 24, 1 << 24}), {.threads = 1}); }).find("enough memory"), std::string::npos);
+  EXPECT_NE(error_of([] { Tensor::zeros({1 << 24, 1 << 24}); }).find("enough memory"), std::string::npos);
+  EXPECT_EQ((Spec{DType::i4, {(1 << 16) + 1, 1 << 17}}.bytes()), (uint64_t{1} << 32) + (1 << 16));
+}
+
 TEST(Session, RefusesWrongInputs) {
   Session s(Mlp().graph(4));
   EXPECT_EQ(error_of([&] { s.run(std::vector{normal({5, 16}, 1)}); }),

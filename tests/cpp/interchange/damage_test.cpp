@@ -151,7 +151,7 @@ TEST(MemoryLimit, DeclaredSizesOfAGraphCount) {
   Graph g = trace({{DType::f32, {1 << 15, 1}}}, [](const std::vector<Tensor>& in) { return std::vector<Tensor>{matmul(in[0], permute(in[0], {1, 0}))}; });
   Bytes b = native_bytes({.graph = g, .has_graph = true, .kind = "graph"});
   EXPECT_THROW(load_native(b, size_t{1} << 30), TooLarge);                                   // 4 GB by one node
-  EXPECT_NO_THROW(load_native(b, size_t{1} << 33));
+  EXPECT_NO_THROW(load_native(b, uint64_t{1} << 33));
 }
 
 }  // namespace

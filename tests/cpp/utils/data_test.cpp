@@ -1,11 +1,13 @@
 #include "miniten/utils/data.h"
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <numeric>
 #include <set>
 #include "check.h"
+#include "utils/data/share.h"
 
 namespace miniten::utils::data {
 namespace {
@@ -129,6 +131,18 @@ TEST(Split, KeepsProportionsByLargestRemainder) {
   auto [train, test] = train_test_split(numbers(10), {.seed = 1});
   EXPECT_EQ(train->size(), 8);
   EXPECT_EQ(int64_t(test->get(1)[1].item()), test->indices()[1]);
+}
+
+TEST(Split, SharesAreExact) {
+  for (auto [a, b, of] : {std::array<int64_t, 3>{0, 7, 10}, {10, 0, 10}, {10, 7, 10}, {3, 7, 10}, {999999937, 123456789, 999999999}}) {
+    Share s = share(a, b, of);
+    EXPECT_EQ(s.whole, a * b / of);
+    EXPECT_EQ(s.rest, a * b % of);
+  }
+  const int64_t large = (int64_t{1} << 60) - 1;                       // (large - 1)^2 = large * (large - 2) + 1
+  Share s = share(large - 1, large - 1, large);
+  EXPECT_EQ(s.whole, large - 2);
+  EXPECT_EQ(s.rest, 1);
 }
 
 TEST(Samplers, DrawByTheirOwnSeedAndEpoch) {
