@@ -18,13 +18,13 @@ struct Descriptor {
 };
 }  // namespace
 
-std::vector<std::byte> read_file(const std::string& path, size_t limit) {
+std::vector<std::byte> read_file(const std::string& path, uint64_t limit) {
   Descriptor f{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (f.fd < 0) refuse(path, "a readable file");
   struct stat info;
   if (::fstat(f.fd, &info) != 0) refuse(path, "a readable file");
   if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::io, "file", "a regular file", "\"" + path + "\"");
-  if (size_t(info.st_size) > limit)
+  if (uint64_t(info.st_size) > limit)
     throw Error(ErrorKind::io, "file", "at most " + std::to_string(limit) + " bytes", "\"" + path + "\" of " + std::to_string(info.st_size));
   std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
   size_t at = 0;

@@ -1,7 +1,7 @@
 #pragma once
 #if defined(__SSE2__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#elif defined(__ARM_FP)
 #include <cstdint>
 #endif
 
@@ -19,6 +19,12 @@ class SubnormalsAsZero {
     asm volatile("msr fpcr, %0" ::"r"(before_ | uint64_t{1} << 24) : "memory");  // FZ
   }
   ~SubnormalsAsZero() { asm volatile("msr fpcr, %0" ::"r"(before_) : "memory"); }
+#elif defined(__ARM_FP)
+  SubnormalsAsZero() {
+    asm volatile("vmrs %0, fpscr" : "=r"(before_));
+    asm volatile("vmsr fpscr, %0" ::"r"(before_ | uint32_t{1} << 24) : "memory");  // FZ
+  }
+  ~SubnormalsAsZero() { asm volatile("vmsr fpscr, %0" ::"r"(before_) : "memory"); }
 #else
   SubnormalsAsZero() = default;
 #endif
@@ -30,6 +36,8 @@ class SubnormalsAsZero {
   unsigned before_;
 #elif defined(__aarch64__)
   uint64_t before_;
+#elif defined(__ARM_FP)
+  uint32_t before_;
 #endif
 };
 
