@@ -8,9 +8,20 @@
 namespace miniten::onnx_proto {
 
 class Wire {
+  using Type = protozero::pbf_wire_type;
+
  public:
   explicit Wire(protozero::data_view bytes) : m_(bytes) {}
-  bool next() { return m_.next(); }
+  bool next() {
+    if (!m_.next()) return false;
+    if (m_.has_wire_type(Type::length_delimited)) {     // protozero compares lengths as ptrdiff_t: from 2 GB on they pass in 32 bits
+      auto rest = m_.data();
+      const char* at = rest.data();
+      uint64_t length = protozero::decode_varint(&at, rest.data() + rest.size());
+      if (length > uint64_t(rest.data() + rest.size() - at)) throw protozero::end_of_buffer_exception();
+    }
+    return true;
+  }
   uint32_t tag() const { return m_.tag(); }
   void skip() { m_.skip(); }
 
@@ -36,7 +47,6 @@ class Wire {
   }
 
  private:
-  using Type = protozero::pbf_wire_type;
   bool packed() const { return m_.has_wire_type(Type::length_delimited); }
   void require(Type type, const char* what) const {
     if (!m_.has_wire_type(type))
