@@ -5,7 +5,7 @@
 
 namespace miniten {
 
-constexpr uint64_t aligned(uint64_t bytes, uint64_t to = 64) { return (bytes + to - 1) / to * to; }
+constexpr uint64_t aligned(uint64_t bytes, uint64_t to = 64) { return (bytes + to - 1) & ~(to - 1); }   // to: a power of two
 
 // A number of bytes or elements, where so many can be in memory; else throws.
 size_t addressable(uint64_t n);

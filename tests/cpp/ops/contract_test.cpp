@@ -1,5 +1,6 @@
 // What every op in the registry owes: samples, right gradients of first and second order, the same values from a
 // compiled graph as from eager calls, and attributes that print and read back.
+#include <algorithm>
 #include "check.h"
 #include "miniten/graph/passes.h"
 
