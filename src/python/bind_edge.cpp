@@ -193,7 +193,7 @@ edge::QuantizationConfig config_of(nb::handle config, const nb::kwargs& given) {
 namespace {
 
 nb::object load_any(nb::handle source, nb::handle optimizer, double max_memory_mb) {
-  size_t most = bytes_of_mb("load_miniten", max_memory_mb);
+  uint64_t most = bytes_of_mb("load_miniten", max_memory_mb);
   optim::Optimizer::State state;
   Ref<nn::GraphModule> m;
   if (nb::isinstance<nb::bytes>(source)) {

@@ -66,7 +66,8 @@ Tensor sliced(const Tensor& x, int axis, nb::handle s) {
   Py_ssize_t start, stop, step;
   if (PySlice_Unpack(s.ptr(), &start, &stop, &step) < 0) throw nb::python_error();
   if (is_symbol(size)) return slice(x, axis, start, stop, step);
-  PySlice_AdjustIndices(size, &start, &stop, step);
+  if (size > PY_SSIZE_T_MAX) throw Error(ErrorKind::value, "slice", "an axis that Python can count", std::to_string(size));
+  PySlice_AdjustIndices(Py_ssize_t(size), &start, &stop, step);
   SliceAttrs a;
   for (int i = 0; i < x.rank(); ++i) {
     a.start.push(i == axis ? start : 0);
