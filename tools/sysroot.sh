@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 more=()
 case ${1:-} in
   aarch64) debian=arm64 ;;
-  armv7) debian=armhf more=(python3-numpy) ;;  # of which no registry has a wheel
+  armv7) debian=armhf more=(python3-numpy) ;;  # the Python package index has no wheel of it
   *) echo "tools/sysroot.sh aarch64|armv7, got '${1:-}'"; exit 2 ;;
 esac
 root=$PWD/.venv/sysroot/$1
