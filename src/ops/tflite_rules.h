@@ -26,15 +26,13 @@ Tensor to_nchw(const Tensor& x);                                          // (N,
 Tensor to_nhwc(const Tensor& x);
 int axis_of(const ForeignNode&, int64_t axis, int rank);                  // normalised; refuses what lies outside
 
-// exact="tflite": integers computed as LiteRT's reference kernels compute them, sums in float64, which holds them.
+// exact="tflite": integers computed as LiteRT's reference kernels compute them.
 bool is_exact(const ForeignNode&);                                        // of this node, whose output is quantised
-Tensor centred(const ForeignNode&, const Tensor& q, const Quantized*);    // q - zero, float64
+int64_t zero_of(const ForeignNode&, const Tensor& q, const Quantized*);   // the one zero point
 struct Cut { int64_t lo, hi; };
 Cut integer_bounds(const ForeignNode&);                                   // of output 0's integers, by the fused activation
-Tensor requantized(const ForeignNode&, const Tensor& sums, const std::vector<double>& multipliers, int axis = -1, bool once = false);   // sums float64
-Tensor in_fixed_point(const Tensor& sums, const std::vector<double>& multipliers, int axis, int64_t zero, Cut, DType, bool once = false);
-Tensor in_range(const ForeignNode&, const Tensor& integers);              // float64 integers, zero point added, cut and in output 0's type
-Tensor half_away(const Tensor&);                                          // to nearest, halves away from 0
+struct Scales { Tensor multiplier, shift; };
+Scales fixed_scales(const std::vector<double>& multipliers);
 Tensor exact_sum(const ForeignNode&, int sign);                           // ADD, SUB
 Tensor exact_product(const ForeignNode&);                                 // MUL
 Tensor exact_relu(const ForeignNode&);                                    // RELU and its kin
@@ -43,6 +41,9 @@ Tensor exact_function(const ForeignNode&);                                // of 
 Tensor exact_slopes(const ForeignNode&);                                  // LEAKY_RELU, PRELU
 Tensor exact_mean(const ForeignNode&, const Axes&, bool keep);
 Tensor exact_products(const ForeignNode&);                                // BATCH_MATMUL
+// a times the transpose of b, inputs 0 and 1; once: see RequantizeAttrs.
+Tensor exact_products(const ForeignNode&, const Tensor& a, const Tensor& b, const Tensor& bias, const std::vector<double>& multipliers, bool once);
+Tensor exact_rescale(const ForeignNode&);                                 // QUANTIZE
 
 // Of what overwrites a variable: refused in a branch that is computed whether it is chosen or not.
 void require_unconditional(const ForeignNode&);

@@ -5,6 +5,8 @@ namespace miniten::tflite {
 
 namespace {
 
+Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }     // to nearest, halves away from 0
+
 bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 
 // The bias as floats. Integers stand for multiples of x_scale * w_scale, whatever the file says of them.
@@ -67,6 +69,11 @@ std::vector<Input> with_bias(const ForeignNode& n, std::vector<Input> in, Tensor
   return in;
 }
 
+Tensor whole_bias(const ForeignNode& n, int i) {
+  Tensor b = optional(n, i);
+  if (b && b.dtype() != DType::i32) n.fail("an int32 bias", b.spec().text());
+  return b;
+}
 // Of sums of products of integers, by output channel.
 std::vector<double> multipliers_of(const ForeignNode& n, int x, int w) {
   std::vector<double> m;
@@ -74,24 +81,36 @@ std::vector<double> multipliers_of(const ForeignNode& n, int x, int w) {
   for (float s : n.quantized_input(w)->scale) m.push_back(from * double(s) / to);
   return m;
 }
-// Integer operands as LiteRT's kernels take them.
-struct Whole { Tensor x, w, bias; };
-Whole whole_operands(const ForeignNode& n, int x, const Tensor& w, int w_at, int bias) {
+// Weights and a bias as LiteRT's integer kernels take them: x, w, multiplier, shift and, where there is one, the bias.
+std::vector<Input> whole_operands(const ForeignNode& n, int x, const Tensor& x_turned, const Tensor& w, const Scales& f, Tensor& bias, int bias_at) {
   Tensor given = n.required(x);
   if (!is_byte(given.dtype()) || !is_byte(w.dtype()) || !n.quantized_input(x)) n.fail("8-bit integers, for exact=\"tflite\"", given.spec().text() + " and " + w.spec().text());
-  Tensor b = optional(n, bias);
-  if (b && is_float(b.dtype())) n.fail("an integer bias", b.spec().text());
-  return {centred(n, given, n.quantized_input(x)), centred(n, w, n.quantized_input(w_at)), b ? miniten::cast(b, DType::f64) : Tensor()};
+  std::vector<Input> in{x_turned, w, f.multiplier, f.shift};
+  if ((bias = whole_bias(n, bias_at))) in.push_back(bias);
+  return in;
+}
+ExactConv2dAttrs exact_window(const ForeignNode& n, const Window& at, int x, const Tensor& w, int w_at) {
+  Cut cut = integer_bounds(n);
+  ExactConv2dAttrs a{.stride = at.stride, .padding = at.padding, .dilation = at.dilation};
+  a.x_zero = zero_of(n, n.required(x), n.quantized_input(x));
+  a.w_zero = zero_of(n, w, n.quantized_input(w_at));
+  a.y_zero = n.quantized_output(0)->zero[0];
+  a.lo = cut.lo;
+  a.hi = cut.hi;
+  a.dtype = n.output_spec(0).dtype;
+  return a;
 }
 
 Tensors fully_connected(const ForeignNode& n) {
   if (n.integer("weights_format", 0) != 0) n.fail("weights in their order", "shuffled weights");
   if (n.required(0).rank() < 1) n.fail("rows of inputs", n.required(0).spec().text());
   if (is_exact(n)) {
-    auto [x, w, bias] = whole_operands(n, 0, n.required(1), 1, 2);
+    Tensor x = n.required(0), w = n.required(1);
     if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
-    if (!n.integer("keep_num_dims", 0)) x = miniten::reshape(x, {-1, w.dim(1)});
-    return {requantized(n, miniten::linear(x, w, bias), multipliers_of(n, 0, 1), x.rank() - 1, true)};    // LiteRT rounds products once
+    if (!n.integer("keep_num_dims", 0) || x.rank() < 2) x = miniten::reshape(x, {-1, w.dim(1)});
+    Tensor y = exact_products(n, x, w, whole_bias(n, 2), multipliers_of(n, 0, 1), true);           // LiteRT rounds products once
+    if (n.integer("keep_num_dims", 0) && n.required(0).rank() == 1) y = miniten::reshape(y, {w.dim(0)});
+    return {y};
   }
   Tensor x = real(n, 0), w = n.required(1);
   if (w.rank() != 2) n.fail("weights (out, in)", w.spec().text());
@@ -121,10 +140,11 @@ bool rounds_asymmetrically(const ForeignNode& n) {
 }
 Tensor convolve(const ForeignNode& n, const Tensor& weight, int64_t groups) {
   if (is_exact(n)) {
-    auto [x, w, bias] = whole_operands(n, 0, weight, 1, 2);
-    Window at = window_of(n, x.shape(), w.dim(2), w.dim(3));
-    Tensor sums = miniten::conv2d(to_nchw(x), w, bias, {.stride = at.stride, .padding = at.padding, .dilation = at.dilation, .groups = groups});
-    return to_nhwc(requantized(n, sums, multipliers_of(n, 0, 1), 1));
+    Tensor x = n.required(0), bias, y;
+    ExactConv2dAttrs a = exact_window(n, window_of(n, x.shape(), weight.dim(2), weight.dim(3)), 0, weight, 1);
+    a.groups = groups;
+    apply(exact_conv2d_op, whole_operands(n, 0, to_nchw(x), weight, fixed_scales(multipliers_of(n, 0, 1)), bias, 2), &a, {&y, 1});
+    return to_nhwc(y);
   }
   Tensor x = real(n, 0);
   Window at = window_of(n, x.shape(), weight.dim(2), weight.dim(3));
@@ -166,10 +186,11 @@ Tensors transposed(const ForeignNode& n, const std::vector<int64_t>& size, int x
   Conv2dAttrs a{.stride = at.stride, .padding = at.padding};
   a.extent = {size[1], size[2]};
   if (is_exact(n)) {
-    Whole o = whole_operands(n, x_at, w, w_at, bias_at);
-    Tensor sums = apply(conv2d_input_op, {to_nchw(o.x), o.w}, a);
-    if (o.bias) sums = sums + miniten::reshape(o.bias, {1, -1, 1, 1});
-    return {to_nhwc(requantized(n, sums, multipliers_of(n, x_at, w_at), 1))};
+    Tensor bias, y;
+    ExactConv2dAttrs whole = exact_window(n, at, x_at, w, w_at);
+    whole.extent = a.extent;
+    apply(exact_conv2d_input_op, whole_operands(n, x_at, to_nchw(n.required(x_at)), w, fixed_scales(multipliers_of(n, x_at, w_at)), bias, bias_at), &whole, {&y, 1});
+    return {to_nhwc(y)};
   }
   w = real(n, w, n.quantized_input(w_at), 1);
   Tensor y = apply(conv2d_input_op, {to_nchw(x), w}, a);
@@ -197,9 +218,8 @@ Tensors pool(const ForeignNode& n) {
     return {to_nhwc(result(n, activated(n, miniten::max_pool2d(to_nchw(real(n, 0)), a))))};
   }
   if (is_exact(n) && n.type() == "AVERAGE_POOL_2D") {                     // the zero point is the mean of zero points
-    Tensor mean = miniten::avg_pool2d(to_nchw(miniten::cast(x, DType::f64)), a);
     Cut cut = integer_bounds(n);
-    return {to_nhwc(miniten::cast(minimum(maximum(half_away(mean), number_like(mean, double(cut.lo))), number_like(mean, double(cut.hi))), x.dtype()))};
+    return {to_nhwc(apply(exact_avg_pool2d_op, {to_nchw(x)}, ExactAvgPool2dAttrs{a.kernel, a.stride, a.padding, cut.lo, cut.hi}))};
   }
   Tensor r = to_nchw(real(n, 0));
   bool squares = n.type() == "L2_POOL_2D";

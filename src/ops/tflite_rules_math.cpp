@@ -209,12 +209,7 @@ Tensors batch_matmul(const ForeignNode& n) {
 }
 
 Tensors quantize(const ForeignNode& n) {
-  if (!is_exact(n)) return {result(n, real(n, 0))};
-  const Quantized *from = n.quantized_input(0), *to = n.quantized_output(0);
-  Tensor x = n.required(0);
-  if (is_float(x.dtype())) return {in_range(n, half_away(miniten::cast(real(n, 0) / double(to->scale[0]), DType::f64)))};
-  if (!is_quantized(x.dtype(), from)) n.fail("a quantised input", x.spec().text());
-  return {requantized(n, centred(n, x, from), {double(from->scale[0]) / double(to->scale[0])})};
+  return {is_exact(n) ? exact_rescale(n) : result(n, real(n, 0))};
 }
 Tensors dequantize(const ForeignNode& n) { return {real(n, 0)}; }
 Tensors cast(const ForeignNode& n) {

@@ -63,6 +63,29 @@ struct RequantizeAttrs{ int64_t axis = -1, zero = 0, lo = -128, hi = 127;    // 
                         DType dtype = DType::i8;
                         bool once = false;                                // one rounding; else the product is rounded, then the shift
                         void fields(auto f) { f("axis", axis); f("zero", zero); f("lo", lo); f("hi", hi); f("dtype", dtype); f("once", once); } };
+// LiteRT's integers: y = clamp(sum * multiplier * 2^(shift - 31) + y_zero, lo, hi), by multiplier and shift as inputs.
+struct ExactConv2dAttrs { Dims stride{1, 1}, padding{0, 0, 0, 0}, dilation{1, 1};
+                        int64_t groups = 1;
+                        Shape extent;                                     // H, W of the output where it is the operand that is spread
+                        int64_t x_zero = 0, w_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;
+                        void fields(auto f) { f("stride", stride); f("padding", padding); f("dilation", dilation); f("groups", groups); f("extent", extent);
+                                              f("x_zero", x_zero); f("w_zero", w_zero); f("y_zero", y_zero); f("lo", lo); f("hi", hi); f("dtype", dtype); } };
+struct ExactMatmulAttrs { int64_t a_zero = 0, b_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;
+                        bool once = false;                                // as of RequantizeAttrs
+                        void fields(auto f) { f("a_zero", a_zero); f("b_zero", b_zero); f("y_zero", y_zero); f("lo", lo); f("hi", hi); f("dtype", dtype); f("once", once); } };
+struct ExactPairAttrs { std::string function = "add";                     // add, sub, mul, prelu
+                        int64_t a_zero = 0, b_zero = 0, y_zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;
+                        void fields(auto f) { f("function", function); f("a_zero", a_zero); f("b_zero", b_zero); f("y_zero", y_zero); f("lo", lo); f("hi", hi); f("dtype", dtype); } };
+struct ExactAvgPool2dAttrs { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0};
+                        int64_t lo = -128, hi = 127;
+                        void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("lo", lo); f("hi", hi); } };
+struct ExactScaleAttrs { float scale = 1;                                 // of the output
+                        int64_t zero = 0, lo = -128, hi = 127;
+                        DType dtype = DType::i8;
+                        void fields(auto f) { f("scale", scale); f("zero", zero); f("lo", lo); f("hi", hi); f("dtype", dtype); } };
 struct FakeQuantizeAttrs { int64_t lo = -128, hi = 127, axis = -1;
                         void fields(auto f) { f("lo", lo); f("hi", hi); f("axis", axis); } };
 struct DynamicQuantizeAttrs { DType dtype = DType::u8;                 // or int16, with zero point 0

@@ -1,30 +1,10 @@
 #include "miniten/ops/ops.h"
 #include "ops/loops.h"
+#include "ops/quantized/fixed_point.h"
 
 namespace miniten {
 
 namespace {
-
-// gemmlowp's fixed-point arithmetic: a * b * 2^-31 to nearest, halves away from 0; then x * 2^-n to nearest, halves away from 0.
-int32_t high_product(int32_t a, int32_t b) {
-  if (a == b && a == INT32_MIN) return INT32_MAX;
-  int64_t ab = int64_t{a} * b, nudge = ab >= 0 ? int64_t{1} << 30 : 1 - (int64_t{1} << 30);
-  return int32_t((ab + nudge) / (int64_t{1} << 31));
-}
-int32_t rounded_shift(int32_t x, int n) {
-  if (n > 31) return 0;
-  int64_t mask = (int64_t{1} << n) - 1, rest = x & mask;
-  return int32_t((int64_t{x} >> n) + (rest > (mask >> 1) + (x < 0)));
-}
-int32_t multiplied(int32_t x, int32_t multiplier, int32_t shift) {
-  int32_t left = std::clamp(shift, 0, 31), right = std::max(-shift, 0);
-  return rounded_shift(high_product(int32_t(uint32_t(x) << left), multiplier), right);
-}
-int32_t multiplied_once(int32_t x, int32_t multiplier, int32_t shift) {
-  int32_t down = 31 - std::clamp(shift, -31, 30);
-  int64_t y = (int64_t{x} * multiplier + (int64_t{1} << (down - 1))) >> down;
-  return int32_t(std::clamp<int64_t>(y, INT32_MIN, INT32_MAX));
-}
 
 bool is_result(DType t) { return t == DType::i8 || t == DType::u8 || t == DType::i16 || t == DType::i32; }
 
@@ -38,8 +18,8 @@ template <class T> void eval_as(const Context& c) {
   ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
     for (int64_t i = 0; i < n; ++i) {
       int64_t k = o[2] + i * step[2], sum = x[o[1] + i * step[1]];
-      int64_t y = int64_t{at.once ? multiplied_once(int32_t(sum), multiplier[k], shift[k]) : multiplied(int32_t(sum), multiplier[k], shift[k])} + at.zero;
-      c.out[0].as<T>()[o[0] + i * step[0]] = T(std::clamp(y, at.lo, at.hi));
+      int32_t y = at.once ? multiplied_once(int32_t(sum), multiplier[k], shift[k]) : multiplied(int32_t(sum), multiplier[k], shift[k]);
+      c.out[0].as<T>()[o[0] + i * step[0]] = T(placed(y, at.zero, at.lo, at.hi));
     }
   });
 }

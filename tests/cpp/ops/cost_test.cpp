@@ -83,6 +83,9 @@ const std::map<std::string_view, Brute> products{
     {"qmatmul", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},
     {"qmatmul_dynamic", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},
     {"qmatmul_pair", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},
+    {"exact_conv2d", [](const Counted& c) { return convolution(c.in[0].shape, c.in[1].shape, c.out[0].shape); }},
+    {"exact_conv2d_input", [](const Counted& c) { return convolution(c.out[0].shape, c.in[1].shape, c.in[0].shape); }},
+    {"exact_matmul", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},
     {"matmul_blocks", [](const Counted& c) { return product(c.in[0].shape, c.out[0].shape); }},
     {"recurrent", [](const Counted& c) { return recurrence(c.in[0].shape, c.in[1].shape, c.in[2].shape); }},
     {"recurrent_backward", [](const Counted& c) { return recurrence(c.out[0].shape, {c.in[0].shape[0], 0}, c.in[0].shape); }},   // back through time; the rest is matmul

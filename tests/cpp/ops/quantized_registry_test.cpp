@@ -274,7 +274,8 @@ const std::map<std::string_view, Entry> references{
     {"qmatmul", {qmatmul}}, {"qmatmul_dynamic", {qmatmul_dynamic}}, {"qadd", {sum<1>}}, {"qsub", {sum<-1>}}, {"qmul", {qmul}}, {"qmatmul_pair", {qmatmul_pair}},
     {"qtable", {qtable}}, {"qsoftmax", {qsoftmax}}, {"qavg_pool2d", {qavg_pool}}, {"matmul_blocks", {blocks, 1e-4}}};
 // Integer ops whose arithmetic is another's, with tests of their own.
-const std::map<std::string_view, std::string_view> elsewhere{{"requantize", "Requantize, beside LiteRT's fixed point"}};
+const std::map<std::string_view, std::string_view> elsewhere{{"requantize", "Exact, beside LiteRT's fixed point"}, {"exact_conv2d", "Exact"}, {"exact_conv2d_input", "Exact"}, {"exact_matmul", "Exact"}, {"exact_pair", "Exact"},
+    {"exact_avg_pool2d", "Exact"}, {"exact_softmax", "Exact"}, {"exact_quantize", "Exact"}};
 
 // An op with an integer form's attributes or storage: it reads int4 or scales beside bytes.
 bool is_integer_op(const OpDef& op) {
@@ -284,7 +285,7 @@ bool is_integer_op(const OpDef& op) {
     auto copy = op.attrs.clone(op.attrs.defaults);
     op.attrs.fields(copy.get(), [&](std::string_view name, FieldSlot) { scaled |= name.ends_with("_scale") || name == "block" || name == "once"; });
   }
-  return scaled || op.name.ends_with("_dynamic");
+  return scaled || op.name.ends_with("_dynamic") || op.name.starts_with("exact_");
 }
 
 TEST(EveryIntegerOp, HasAReferenceAndEqualsIt) {
