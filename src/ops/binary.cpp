@@ -174,9 +174,9 @@ static Tensor share(const Vjp& v, Tensor (*stronger)(const Tensor&, const Tensor
   return where(stronger(mine, other), v.grad[0], where(equal(mine, other), v.grad[0] * 0.5, zero));
 }
 constinit const OpDef maximum_op = to_tflite::with(row_of<K::maximum>("maximum", "the greater of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, c::as_c("a > b || a != a ? a : b"), with_numbers), {"MAXIMUM", 1, &to_tflite::maximum});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, greater, i); }); }, {"Max", 8, &onnx::variadic}, {"a > b || a != a ? a : b", 0, &c::extreme}, with_numbers), {"MAXIMUM", 1, &to_tflite::maximum});
 constinit const OpDef minimum_op = to_tflite::with(row_of<K::minimum>("minimum", "the lesser of a and b", number_infer, keep_inputs,
-    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, c::as_c("a < b || a != a ? a : b"), with_numbers), {"MINIMUM", 1, &to_tflite::minimum});
+    [](const Vjp& v) { for (int i : {0, 1}) give(v, i, [&] { return share(v, less, i); }); }, {"Min", 8, &onnx::variadic}, {"a < b || a != a ? a : b", 0, &c::extreme}, with_numbers), {"MINIMUM", 1, &to_tflite::minimum});
 constinit const OpDef pow_op = to_tflite::with(row_of<K::pow>("pow", "a to the b", number_infer, {3, 1},
     [](const Vjp& v) {
       give(v, 0, [&] { return v.grad[0] * v.in[1] * miniten::pow(v.in[0], v.in[1] - 1.0); });

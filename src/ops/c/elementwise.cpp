@@ -51,6 +51,13 @@ const CRules elementwise{[](CWriter& w, const CCall& c) {
   require_numbers(c, false);
   write_loop(w, c, c.call.op.c.name, has_clamp(c.call.op) ? clamped(c.call.as<ClampAttrs>()) : "");
 }};
+// Of floats or integers: of these "a > b" is enough.
+const CRules extreme{[](CWriter& w, const CCall& c) {
+  require_numbers(c, true);
+  std::string_view e = c.call.op.c.name;
+  const bool floats = c.out[0].spec.dtype == DType::f32;
+  write_loop(w, c, floats ? std::string(e) : join({e.substr(0, e.find("|| ")), e.substr(e.find('?'))}), floats && has_clamp(c.call.op) ? clamped(c.call.as<ClampAttrs>()) : "");
+}};
 // The same with alpha where it says $.
 const CRules with_alpha{[](CWriter& w, const CCall& c) {
   require_numbers(c, false);

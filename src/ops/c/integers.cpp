@@ -109,10 +109,63 @@ static int32_t requantize_wide(int64_t acc, uint32_t multiplier, int32_t zero, i
 }
 )");
 }
-void define_round(CWriter& w) {
+void define_requantize_short(CWriter& w) {
+  define_requantize_wide(w);
+  w.define("requantize_short", R"(#if FPU
+static int32_t requantize_short(int32_t acc, uint32_t multiplier, int32_t zero, int32_t lo, int32_t hi) {
+  const int32_t y = product_by_fpu(acc, multiplier) + zero;
+  return y < lo ? lo : y > hi ? hi : y;
+}
+#else
+#define requantize_short requantize_wide
+#endif
+)");
+}
+void define_fixed_point(CWriter& w) {
+  w.include("stdint.h");
+  w.define("fixed_point", R"(/* acc * m[0] * 2^(m[1] - 31): the product is rounded, halves up, then the shift to the right, halves away from 0. */
+static int32_t fixed_point(int32_t acc, const int32_t *m) {
+  const int32_t left = m[1] > 0 ? m[1] : 0, right = left - m[1];
+  const int64_t product = (int64_t)(int32_t)((uint32_t)acc << left) * m[0], move = INT64_C(1) << 62; /* what is shifted is above 0 */
+  const int32_t high = (int32_t)((int64_t)((uint64_t)(product + move + (1 << 30)) >> 31) - (move >> 31));
+  const uint32_t magnitude = high < 0 ? 0u - (uint32_t)high : (uint32_t)high, half = (1u << right) >> 1;
+  const int32_t whole = (int32_t)((magnitude + half) >> right);
+  return high < 0 ? -whole : whole;
+}
+)");
+}
+namespace {
+constexpr std::string_view in_bounds = "  return y < lo - zero ? lo : y > hi - zero ? hi : y + zero;\n}\n";
+}
+void define_requantize_fixed(CWriter& w) {
+  define_fixed_point(w);
+  w.define("requantize_fixed", join({R"(static int32_t requantize_fixed(int32_t acc, const int32_t *multiplier, int32_t zero, int32_t lo, int32_t hi) {
+  const int32_t y = fixed_point(acc, multiplier);
+)", in_bounds}));
+}
+void define_requantize_once(CWriter& w) {
+  w.include("stdint.h");
+  w.define("requantize_once", join({R"(/* clamp(acc * m[0] * 2^(m[1] - 31) + zero, lo, hi), rounded once, halves up. */
+static int32_t requantize_once(int32_t acc, const int32_t *m, int32_t zero, int32_t lo, int32_t hi) {
+  const int32_t down = 31 - m[1];
+  const int64_t move = INT64_C(1) << 62; /* what is shifted is above 0 */
+  const int64_t y = (int64_t)(((uint64_t)((int64_t)acc * m[0]) + (UINT64_C(1) << (down - 1)) + (uint64_t)move) >> down) - (move >> down);
+)", replaced(std::string(in_bounds), "y + zero", "(int32_t)y + zero")}));
+}
+std::string store_fixed_point(CWriter& w, const Tensor& multiplier, const Tensor& shift, int64_t n) {
+  std::vector<int32_t> m = multiplier.to_vector<int32_t>(), s = shift.to_vector<int32_t>(), pairs;
+  for (int64_t i = 0; i < n; ++i) {
+    const size_t k = m.size() == 1 ? 0 : size_t(i);
+    // Shifts beyond these change nothing: all is 0, or saturates.
+    pairs.push_back(s[k] < -31 ? 0 : m[k]);
+    pairs.push_back(std::clamp(s[k], -31, 30));
+  }
+  return w.constant(Tensor::of<int32_t>({n, 2}, pairs), "multiplier");
+}
+void define_round(CWriter& w, bool away) {
   w.include("stdint.h");
   w.include("string.h");
-  w.define("round_even", R"(/* clamp(round_half_even(v) + zero, lo, hi), by the bits of v; NaN gives zero. */
+  std::string source = R"(/* clamp(round_half_even(v) + zero, lo, hi), by the bits of v; NaN gives zero. */
 static int32_t round_even(float v, int32_t zero, int32_t lo, int32_t hi) {
   uint32_t bits;
   memcpy(&bits, &v, sizeof bits);
@@ -129,7 +182,9 @@ static int32_t round_even(float v, int32_t zero, int32_t lo, int32_t hi) {
   whole = (bits >> 31 ? -whole : whole) + zero;
   return whole < lo ? lo : whole > hi ? hi : whole;
 }
-)");
+)";
+  if (away) source = replaced(replaced(replaced(source, "half_even", "half_away"), "round_even", "round_away"), "rest > one / 2 || (rest == one / 2 && (whole & 1))", "rest >= one / 2");
+  w.define(away ? "round_away" : "round_even", source);
 }
 Tensor multiplier_bits(const std::vector<float>& m) {
   std::vector<uint32_t> bits;

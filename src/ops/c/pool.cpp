@@ -91,4 +91,15 @@ const CRules qavg_pool2d{[](CWriter& w, const CCall& c) {
   w.line(call(name, {shape, w.pointer(c.in[0]), w.pointer(c.out[0]), at.x_zero, at.y_zero, table}));
 }};
 
+const CRules exact_avg_pool2d{[](CWriter& w, const CCall& c) {
+  const auto& at = c.call.as<ExactAvgPool2dAttrs>();
+  DType t = c.in[0].spec.dtype;
+  if (at.kernel[0] * at.kernel[1] > 32768) c.refuse("sums that fit int32", text(at.kernel[0] * at.kernel[1]) + " taps");
+  Pool2dAttrs window{.kernel = at.kernel, .stride = at.stride, .padding = at.padding, .count_include_pad = false};
+  std::string shape = pool_record(w, c.in[0].spec.shape, c.out[0].spec.shape, window), name = "mean_pool_" + short_name(t);
+  w.define(name, "/* Means of integers, halves away from 0. */\n" + pool_source(name, t, ", int32_t lo, int32_t hi", "          int32_t sum = 0, taps = 0;", "", "              sum += x[(r * p->width + s) * n + k];\n              ++taps;",
+      "          if (taps) sum = (sum < 0 ? sum - taps / 2 : sum + taps / 2) / taps;\n          y[k] = (@T)(sum < lo ? lo : sum > hi ? hi : sum);"));
+  w.line(call(name, {shape, w.pointer(c.in[0]), w.pointer(c.out[0]), at.lo, at.hi}));
+}};
+
 }  // namespace miniten::c

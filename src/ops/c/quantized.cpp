@@ -49,6 +49,34 @@ const CRules dequantize{[](CWriter& w, const CCall& c) {
   write_elements(w, c, join({"(float)", q, " * ", c_number(scale, DType::f32)}));
 }};
 
+const CRules exact_quantize{[](CWriter& w, const CCall& c) {
+  const auto& at = c.call.as<ExactScaleAttrs>();
+  define_round(w, true);
+  write_elements(w, c, join({"(", c_type(at.dtype), ")round_away(@0 / ", c_number(double(at.scale), DType::f32), ", ", at.zero, ", ", at.lo, ", ", at.hi, ")"}));
+}};
+const CRules requantize{[](CWriter& w, const CCall& c) {
+  const auto& at = c.call.as<RequantizeAttrs>();
+  if (at.dtype == DType::i32) c.refuse("8- or 16-bit integers", "int32");
+  const Tensor *multiplier = c.call.value(1), *shift = c.call.value(2);
+  if (!multiplier || !shift || at.axis >= 0) c.refuse("one constant multiplier and shift", c.in[1].spec.text());
+  at.once ? define_requantize_once(w) : define_requantize_fixed(w);
+  write_elements(w, c, join({"(", c_type(at.dtype), at.once ? ")requantize_once" : ")requantize_fixed", "(@0, ", store_fixed_point(w, *multiplier, *shift, 1), ", ", at.zero, ", ", at.lo, ", ", at.hi, ")"}));
+}};
+// a and b by 2^20 on twice the greater scale where they are added.
+const CRules exact_pair{[](CWriter& w, const CCall& c) {
+  const auto& at = c.call.as<ExactPairAttrs>();
+  const Tensor *multiplier = c.call.value(2), *shift = c.call.value(3);
+  if (!multiplier || !shift) c.refuse("constant multipliers and shifts", c.in[2].spec.text());
+  define_requantize_fixed(w);
+  std::string a = "(@0" + less_zero(at.a_zero) + ")", b = "(@1" + less_zero(at.b_zero) + ")", m = store_fixed_point(w, *multiplier, *shift, 3);
+  std::string product = a + " * " + b, end = join({", ", at.y_zero, ", ", at.lo, ", ", at.hi, ")"}), type = "(" + c_type(at.dtype) + ")";
+  auto scaled = [&](const std::string& v, const std::string& by) { return "fixed_point(" + v + " * 1048576, " + by + ")"; };
+  if (at.function == "mul") return write_elements(w, c, type + "requantize_fixed(" + product + ", " + m + " + 4" + end);
+  if (at.function == "prelu")
+    return write_elements(w, c, join({type, "(@0 >= ", at.a_zero, " ? requantize_fixed(", a.substr(1, a.size() - 2), ", ", m, end, " : requantize_fixed(", product, ", ", m, " + 4", end, ")"}));
+  write_elements(w, c, join({type, "requantize_fixed(", scaled(a, m), at.function == "add" ? " + " : " - ", scaled(b, m + " + 2"), ", ", m, " + 4", end}));
+}};
+
 const CRules qtable{[](CWriter& w, const CCall& c) {
   DType x = c.in[0].spec.dtype;
   const Tensor* values = c.call.value(1);
@@ -115,6 +143,46 @@ static void @N(const @T *x, const int32_t *power, double scale, int32_t zero, @T
   w.define(name, source);
   std::string table = w.constant(*values, "powers");
   w.line(call(name, {w.pointer(c.in[0]), table, c_number(double(at.y_scale), DType::f64), at.y_zero, w.pointer(c.out[0]), rows, n}));
+}};
+
+// exp(x - greatest) by table, summed one after the other.
+const CRules exact_softmax{[](CWriter& w, const CCall& c) {
+  const auto& at = c.call.as<ExactScaleAttrs>();
+  const Tensor* values = c.call.value(1);
+  if (!values) c.refuse("a constant table", c.in[1].spec.text());
+  w.include("stdint.h");
+  w.include("string.h");
+  w.define("nearest", R"(/* (int32_t)(v + 0.5f) of v >= 0 that single precision computes in two steps, by the bits of v. */
+static int32_t nearest(float v) {
+  uint32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  const uint32_t mantissa = (bits & 0x7fffffu) | 0x800000u;
+  const int32_t shift = 150 - (int32_t)(bits >> 23);
+  if (bits == 0x3effffffu) return 1; /* the sum is rounded up to 1 */
+  if (shift <= 0) return 0x1000000;
+  return shift > 24 ? 0 : (int32_t)((mantissa + (1u << shift >> 1)) >> shift);
+}
+)");
+  DType x = c.in[0].spec.dtype;
+  int64_t n = c.in[0].spec.shape[-1], rows = n ? c.in[0].spec.shape.count() / n : 0;
+  std::string name = "softmax_by_table_" + short_name(x) + (at.dtype == x ? "" : "_" + short_name(at.dtype));
+  w.define(name, replaced(replaced(replaced(R"(/* power: exp(x - greatest) by greatest - x. */
+static void @N(const @T *x, const float *power, float scale, int32_t zero, int32_t lo, int32_t hi, @Y *y, int32_t rows, int32_t n) {
+  for (int32_t r = 0; r < rows; ++r, x += n, y += n) {
+    int32_t top = x[0];
+    float sum = 0.0f, inverse;
+    for (int32_t i = 1; i < n; ++i) top = x[i] > top ? x[i] : top;
+    for (int32_t i = 0; i < n; ++i) sum += power[top - x[i]];
+    inverse = 1.0f / (sum * scale);
+    for (int32_t i = 0; i < n; ++i) {
+      const int32_t v = nearest(power[top - x[i]] * inverse) + zero;
+      y[i] = (@Y)(v < lo ? lo : v > hi ? hi : v);
+    }
+  }
+}
+)", "@N", name), "@T", c_type(x)), "@Y", c_type(at.dtype)));
+  std::string table = w.constant(*values, "powers");
+  w.line(call(name, {w.pointer(c.in[0]), table, c_number(double(at.scale), DType::f32), at.zero, at.lo, at.hi, w.pointer(c.out[0]), rows, n}));
 }};
 
 // (a * a_scale + b * b_scale) / y_scale in fixed point; where that comes close to a half, as float32 has it.

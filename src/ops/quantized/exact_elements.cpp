@@ -1,5 +1,6 @@
 #include <cmath>
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
 #include "ops/quantized/exact.h"
@@ -142,7 +143,7 @@ constinit const OpDef exact_pair_op{.name = "exact_pair", .doc = "a sum, differe
       }
       return all;
     },
-    .traits = {.pointwise = true, .stops_gradient = true, .dense = 12}, .attrs = codec<ExactPairAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true, .dense = 12}, .c = {"exact_pair", 0, &c::exact_pair}, .attrs = codec<ExactPairAttrs>};
 
 constinit const OpDef exact_avg_pool2d_op{.name = "exact_avg_pool2d", .doc = "mean of the integers in each window, halves away from 0",
     .infer = [](const Call& c, Specs& out) {
@@ -158,7 +159,7 @@ constinit const OpDef exact_avg_pool2d_op{.name = "exact_avg_pool2d", .doc = "me
       auto at = std::make_shared<ExactAvgPool2dAttrs>(ExactAvgPool2dAttrs{{3, 2}, {2, 1}, {1, 0, 1, 1}, -90, 80}), whole = std::make_shared<ExactAvgPool2dAttrs>(ExactAvgPool2dAttrs{{4, 5}, {4, 5}});
       return {{{integers({2, 3, 6, 5}, -128, 127, DType::i8)}, at}, {{integers({1, 4, 4, 5}, 127, -128, DType::i8)}, whole}};
     },
-    .traits = {.stops_gradient = true, .channels_last = 1, .out = Layout::channels_last}, .attrs = codec<ExactAvgPool2dAttrs>};
+    .traits = {.stops_gradient = true, .channels_last = 1, .out = Layout::channels_last}, .c = {"exact_avg_pool2d", 0, &c::exact_avg_pool2d}, .attrs = codec<ExactAvgPool2dAttrs>};
 
 constinit const OpDef exact_softmax_op{.name = "exact_softmax", .doc = "softmax of bytes along the last axis: x, exp by the distance from the greatest", .min_inputs = 2, .max_inputs = 2,
     .infer = [](const Call& c, Specs& out) {
@@ -175,7 +176,7 @@ constinit const OpDef exact_softmax_op{.name = "exact_softmax", .doc = "softmax 
       for (int i = 0; i < 256; ++i) table.push_back(std::exp(-0.07f * float(i)));
       return {{{integers({3, 7}, -128, 127, DType::i8), Tensor::of<float>({256}, table)}, std::make_shared<ExactScaleAttrs>(ExactScaleAttrs{1.0f / 256, -128, -128, 127})}};
     },
-    .traits = {.stops_gradient = true, .dense = 3, .out = Layout::dense}, .attrs = codec<ExactScaleAttrs>};
+    .traits = {.stops_gradient = true, .dense = 3, .out = Layout::dense}, .c = {"exact_softmax", 0, &c::exact_softmax}, .attrs = codec<ExactScaleAttrs>};
 
 constinit const OpDef exact_quantize_op{.name = "exact_quantize", .doc = "integers nearest to x / scale, halves away from 0, + zero",
     .infer = [](const Call& c, Specs& out) {
@@ -187,6 +188,6 @@ constinit const OpDef exact_quantize_op{.name = "exact_quantize", .doc = "intege
     },
     .eval = quantize_eval, .work = elementwise_work, .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 5})}, std::make_shared<ExactScaleAttrs>(ExactScaleAttrs{0.02f, 3, -128, 60})}}; },
-    .traits = {.pointwise = true, .stops_gradient = true}, .attrs = codec<ExactScaleAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true}, .c = {"exact_quantize", 0, &c::exact_quantize}, .attrs = codec<ExactScaleAttrs>};
 
 }  // namespace miniten

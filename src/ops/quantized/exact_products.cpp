@@ -1,4 +1,5 @@
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/conv_geometry.h"
 #include "ops/loops.h"
 #include "ops/quantized/exact.h"
@@ -179,7 +180,7 @@ constinit const OpDef exact_conv2d_op{.name = "exact_conv2d", .doc = "convolutio
     .eval = conv_eval,
     .work = [](const Call& c) { ConvGeometry g = geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.p), .scratch = size_t(g.r * g.s * g.c) * sizeof(int16_t)}; },
     .cost = [](const Call& c) { return Cost{geometry(c).macs(), 4 * c.out[0].shape.count()}; }, .samples = [] { return conv_samples(false); },
-    .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0}, .attrs = codec<ExactConv2dAttrs>};
+    .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0}, .c = {"exact_conv2d", 0, &c::exact_conv2d}, .attrs = codec<ExactConv2dAttrs>};
 
 constinit const OpDef exact_conv2d_input_op{.name = "exact_conv2d_input", .doc = "transposed convolution of bytes, requantised in fixed point: x, w, multiplier, shift, bias", .min_inputs = 4, .max_inputs = 5,
     .infer = [](const Call& c, Specs& out) {
@@ -194,7 +195,7 @@ constinit const OpDef exact_conv2d_input_op{.name = "exact_conv2d_input", .doc =
     .eval = spread_eval,
     .work = [](const Call& c) { ConvGeometry g = spread_geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.h), .scratch = (size_t(g.o) * 2 + 63) / 64 * 64 + size_t(g.c) * sizeof(int64_t)}; },
     .cost = [](const Call& c) { return Cost{spread_geometry(c).macs(), 4 * c.out[0].shape.count()}; }, .samples = [] { return conv_samples(true); },
-    .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 1}, .attrs = codec<ExactConv2dAttrs>};
+    .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 1}, .c = {"exact_conv2d_input", 0, &c::exact_conv2d_input}, .attrs = codec<ExactConv2dAttrs>};
 
 constinit const OpDef exact_matmul_op{.name = "exact_matmul", .doc = "a times the transpose of b, of bytes, requantised in fixed point: a, b, multiplier, shift, bias", .min_inputs = 4, .max_inputs = 5,
     .infer = [](const Call& c, Specs& out) {
@@ -220,6 +221,6 @@ constinit const OpDef exact_matmul_op{.name = "exact_matmul", .doc = "a times th
       return {{{bytes({2, 1, 3, 4}), bytes({3, 2, 4}), number(1417339208), number(-9)}, at}, {{bytes({3, 4}), transpose(bytes({4, 5})), number(1417339208), number(-10)}, at},
               {{bytes({3, 40}), bytes({3, 40}), Tensor::of<int32_t>({3}, std::vector<int32_t>{1417339208, 2000000000, 1073741824}), Tensor::of<int32_t>({3}, std::vector<int32_t>{-9, -10, -8}), integers({3}, -900, 900, DType::i32)}, once}};
     },
-    .traits = {.stops_gradient = true, .dense = 0b11101, .out = Layout::dense, .weights = 2, .channel_axis = 0}, .attrs = codec<ExactMatmulAttrs>};
+    .traits = {.stops_gradient = true, .dense = 0b11101, .out = Layout::dense, .weights = 2, .channel_axis = 0}, .c = {"exact_matmul", 0, &c::exact_matmul}, .attrs = codec<ExactMatmulAttrs>};
 
 }  // namespace miniten

@@ -1,4 +1,5 @@
 #include "miniten/ops/ops.h"
+#include "ops/c_rules.h"
 #include "ops/loops.h"
 #include "ops/quantized/fixed_point.h"
 
@@ -55,6 +56,6 @@ constinit const OpDef requantize_op{.name = "requantize", .doc = "sums times mul
       }
     },
     .work = elementwise_work, .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; }, .samples = samples,
-    .traits = {.pointwise = true, .stops_gradient = true, .dense = 6}, .attrs = codec<RequantizeAttrs>};
+    .traits = {.pointwise = true, .stops_gradient = true, .dense = 6}, .c = {"requantize", 0, &c::requantize}, .attrs = codec<RequantizeAttrs>};
 
 }  // namespace miniten

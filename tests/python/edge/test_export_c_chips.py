@@ -46,7 +46,7 @@ def wide_net():
 
 
 OPTIONS = {"int8": {}, "uint8": {"activation_dtype": "uint8"}, "int16x8": {"activation_dtype": "int16"}, "int16": {"dtype": "int16", "activation_dtype": "int16"}}
-CASES = [(c, "int8") for c in CHIPS] + [("m4", "uint8"), ("m4", "int16x8"), ("m33_without_fpu", "int16x8"), ("m4", "int16"), ("m55", "int16x8"), ("m55", "uint8")]
+CASES = [(c, kind) for c in CHIPS for kind in ("int8", "exact")] + [("m4", "uint8"), ("m4", "int16x8"), ("m33_without_fpu", "int16x8"), ("m4", "int16"), ("m55", "int16x8"), ("m55", "uint8")]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,11 @@ def exported(tmp_path_factory):
             model, shape = wide_net()
             folders[kind] = tmp_path_factory.mktemp(kind)
             data = [rng.standard_normal(shape).astype(np.float32) for _ in range(3)]
-            edge.export_c(edge.quantize_model(model, calibration_data=data, **OPTIONS[kind]), shape, folders[kind], verify="host")
+            quantized = edge.quantize_model(model, calibration_data=data, **OPTIONS.get(kind, {}))
+            if kind == "exact":  # in LiteRT's fixed point
+                shape = edge.export_tflite(quantized, shape, folders[kind] / "model.tflite").inputs[0].shape
+                quantized = edge.load_tflite(folders[kind] / "model.tflite", exact="tflite")
+            edge.export_c(quantized, shape, folders[kind], verify="host")
         return folders[kind]
 
     return export
@@ -67,7 +71,7 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("chip, kind", CASES)
 def test_every_chip_gives_the_bytes_of_the_session(chip, kind, exported, tmp_path):
     sources = [tmp_path / "model.c", tmp_path / "model_self_test.c"]
-    for file in exported(kind).iterdir():
+    for file in exported(kind).glob("*.[ch]"):
         (tmp_path / file.name).write_text(file.read_text())
     assert on_chip(tmp_path, chip, sources) == 0
     if (chip, kind) in (("m4", "int8"), ("m55", "int8"), ("m4", "int16x8")):
@@ -126,7 +130,8 @@ def instructions(folder, chip, *flags):
     return set(re.findall(r"^\s+([a-z][a-z0-9.]+)\s", assembly, re.MULTILINE))
 
 
-@pytest.mark.parametrize("chip, kind, names", [("m55", "int8", {"vmladava.s8", "vld20.32", "vmullb.s8", "vcvtn.s32.f32"}), ("m4", "int8", {"smlad", "smlabb", "vcvtr.s32.f32"}), ("m4", "int16x8", {"smlald", "vcvtr.s32.f32"}), ("m4", "int16", {"smlald"})])
+@pytest.mark.parametrize("chip, kind, names", [("m55", "int8", {"vmladava.s8", "vld20.32", "vmullb.s8", "vcvtn.s32.f32"}), ("m55", "exact", {"vmladava.s8", "vqrdmulh.s32", "vmullb.s8"}), ("m4", "exact", {"smlad", "smlabb"}), ("m4", "int8", {"smlad", "smlabb", "vcvtr.s32.f32"}),
+                                               ("m4", "int16x8", {"smlad", "smlabb", "vcvtr.s32.f32"}), ("m4", "int16", {"smlald", "smlalbb", "smlaltt"})])
 def test_instructions_that_the_chip_has_are_used(chip, kind, names, exported):
     program("arm-none-eabi-gcc")
     there = instructions(exported(kind), chip)
