@@ -226,20 +226,21 @@ static void two_rows_@S(const @T *x, const @T *x2, const @Q *w, const struct @F 
   }
 }
 )", t.vectors() ? "#endif\n" : ""}), loop, true));
-  std::string mve;
   if (t.vectors())
-    mve = R"(#ifdef MVE
+    w.define("vector_rows_" + t.suffix(), t.in(R"(#ifdef MVE
+/* The same for any number of rows; outputs of the next are `apart`. */
+static void vector_rows_@S(const @T *x, const @Q *w, const struct @F *f, int32_t first, @Y *y, int32_t rows, int32_t apart, int32_t inputs,
+                           int32_t outputs) {
   const int32_t o = fours_@S(x, w, f, first, y, rows, apart, inputs, outputs);
   if (o < outputs)
     for (w += o * (inputs + (inputs & 1)); rows > 0; --rows, x += inputs, y += apart) row_@S(x, w, f, first + o, y + o, inputs, outputs - o);
-#else
-)";
-  w.define("rows_" + t.suffix(), t.in(join({R"(/* Rows one after the other; outputs of the next are `apart`. */
-static void rows_@S(const @T *x, const @P *w, const struct @F *f, int32_t first, @Y *y, int32_t rows, int32_t apart, int32_t inputs,
-                    int32_t outputs) {
-)", mve, R"(  for (; rows > 1; rows -= 2, x += 2 * inputs, y += 2 * apart) two_rows_@S(x, x + inputs, w, f, first, y, y + apart, inputs, outputs);
-  if (rows) row_@S(x, w, f, first, y, inputs, outputs);
-)", mve.empty() ? "" : "#endif\n", "}\n"})));
+}
+#endif
+)"));
+}
+// Instead of two rows at a time, where a chip has vectors.
+std::string or_by_vectors(const Kinds& t, const std::string& arguments, const std::string& rows) {
+  return t.vectors() ? join({"#ifdef MVE\n", rows.substr(0, rows.find_first_not_of(' ')), "vector_rows_@S(", arguments, ");\n#else\n", rows, "#endif\n"}) : rows;
 }
 
 }  // namespace
@@ -252,13 +253,20 @@ void write_dense(CWriter& w, const Kinds& t, const std::string& f, const COperan
     return;
   }
   define_rows(w, t);
-  w.line(call("rows_" + s, {from, weight, f, "0", to, rows, n, k, n}));
+  w.define("dense_" + s, t.in(join({"static void dense_@S(const @T *x, const @P *w, const struct @F *f, @Y *y, int32_t rows, int32_t inputs, int32_t outputs) {\n",
+      or_by_vectors(t, "x, w, f, 0, y, rows, outputs, inputs, outputs", R"(  for (; rows > 1; rows -= 2, x += 2 * inputs, y += 2 * outputs) two_rows_@S(x, x + inputs, w, f, 0, y, y + outputs, inputs, outputs);
+  if (rows) row_@S(x, w, f, 0, y, inputs, outputs);
+)"), "}\n"})));
+  w.line(call("dense_" + s, {from, weight, f, to, rows, k, n}));
 }
 void write_conv(CWriter& w, const Kinds& t, const std::string& f, const COperand& x, const std::string& weight, const COperand& y, const std::string& shape) {
   std::string s = t.suffix();
   define_rows(w, t);
   std::string window = define_window(w, t.x);
-  std::string source = replaced(t.in(R"(/* The windows of two outputs at a time are copied side by side, then they are rows. */
+  const std::string rows = or_by_vectors(t, "windows, @GROUP, f, g * outputs, y + g * outputs, 1 + two, c->out_channels, inputs, outputs", R"(        if (two) two_rows_@S(windows, windows + inputs, @GROUP, f, g * outputs, y + g * outputs, y + c->out_channels + g * outputs, inputs, outputs);
+        else row_@S(windows, @GROUP, f, g * outputs, y + g * outputs, inputs, outputs);
+)");
+  std::string source = replaced(t.in(replaced(R"(/* The windows of two outputs at a time are copied side by side, then they are rows. */
 static void conv_@S(const struct conv *c, const @T *x, const @P *w, const struct @F *f, @Y *y, @T *windows) {
   const int32_t n = c->channels / c->groups, outputs = c->out_channels / c->groups, inputs = c->kernel_height * c->kernel_width * n;
   const int32_t width = c->out_width, count = c->out_height * width@NEXT;
@@ -268,12 +276,11 @@ static void conv_@S(const struct conv *c, const @T *x, const @P *w, const struct
       for (int32_t g = 0; g < c->groups; ++g) {
         @W(c, x + g * n, n, i / width, i % width, (@T)c->x_zero, windows);
         if (two) @W(c, x + g * n, n, (i + 1) / width, (i + 1) % width, (@T)c->x_zero, windows + inputs);
-        rows_@S(windows, @GROUP, f, g * outputs, y + g * outputs, 1 + two, c->out_channels, inputs, outputs);
-      }
+@ROWS      }
       y += (1 + two) * c->out_channels;
     }
 }
-)"), "@W", window);
+)", "@ROWS", rows)), "@W", window);
   w.define("conv_" + s, replaced(replaced(source, "@NEXT", t.form.packed() ? "" : t.vectors() ? ", step = (outputs + 1) / 2 * 2 * (inputs + (inputs & 1))" : ", step = (outputs + 1) / 2 * 2 * inputs"), "@GROUP", t.form.packed() ? "w" : "w + g * step"));
   w.line(call("conv_" + s, {shape, w.pointer(x), weight, f, w.pointer(y), w.scratch(c_type(t.x))}));
 }

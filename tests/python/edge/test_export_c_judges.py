@@ -31,7 +31,7 @@ def sequence_net():
 CHECKS = "-*,bugprone-*,clang-analyzer-*,cert-*,-bugprone-easily-swappable-parameters,-bugprone-implicit-widening-of-multiplication-result,-bugprone-signed-char-misuse,-cert-str34-c"
 
 
-@pytest.mark.parametrize("kind", ["float32", "packed", "sequence"])
+@pytest.mark.parametrize("kind", ["float32", "packed", "sequence", "exact"])
 def test_clang_tidy_finds_no_bug(kind, tmp_path):
     program("clang-tidy")
     model, shape = sequence_net() if kind == "sequence" else conv_net()
@@ -40,6 +40,10 @@ def test_clang_tidy_finds_no_bug(kind, tmp_path):
     if kind == "packed":
         model = edge.weight_sharing(edge.prune_model(model, sparsity=0.5, pattern=(4, 1)), num_clusters=4)
         model = edge.quantize_model(model, calibration_data=data)
+    if kind == "exact":  # in LiteRT's fixed point
+        model = nn.Sequential(*(layer for layer in model if not isinstance(layer, nn.GELU)))
+        shape = edge.export_tflite(edge.quantize_model(model, calibration_data=data), shape, tmp_path / "model.tflite").inputs[0].shape
+        model = edge.load_tflite(tmp_path / "model.tflite", exact="tflite")
     edge.export_c(model, shape, tmp_path)
     run_command("clang-tidy", "--quiet", f"-checks={CHECKS}", "--warnings-as-errors=*", tmp_path / "model.c", *([tmp_path / "model_self_test.c"] if kind == "float32" else []), "--", "-std=c99")
 
