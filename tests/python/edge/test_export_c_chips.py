@@ -92,6 +92,19 @@ def test_packed_weights_beside_vectors(tmp_path):
     assert on_chip(tmp_path, "m55", [tmp_path / "model.c", tmp_path / "model_self_test.c"]) == 0
 
 
+def test_sums_of_int16_that_32_bits_do_not_hold(tmp_path):
+    mt.manual_seed(7)
+    net, shape = nn.Sequential(nn.Linear(4003, 5), nn.ReLU(), nn.Linear(5, 3)).eval(), (3, 4003)
+    data = [rng.standard_normal(shape).astype(np.float32)]
+    net(data[0])
+    edge.export_c(edge.quantize_model(net, calibration_data=data, **OPTIONS["int16x8"]), shape, tmp_path, verify="host")
+    source = tmp_path / "model.c"
+    assert {"row_s16x8", "row_s16x8_long"} <= set(re.findall(r"row_s16\w*", source.read_text()))
+    for chip in ("m4", "m33_without_fpu"):
+        assert on_chip(tmp_path, chip, [source, tmp_path / "model_self_test.c"]) == 0
+    assert {"smlald", "smlad"} <= instructions(tmp_path, "m4")
+
+
 ROUNDS_ALIKE = r"""
 #include "model.c"
 int main(void) {
