@@ -1,3 +1,4 @@
+#include "base/allocate.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/conv_geometry.h"
@@ -102,7 +103,7 @@ void spread_eval(const Context& c) {
   const ConvGeometry g = spread_geometry(call_of(c, in, out));
   const Finish finish(c, at, false);
   auto* x = reinterpret_cast<int16_t*>(c.scratch);
-  auto* sums = reinterpret_cast<int64_t*>(c.scratch + (size_t(g.o) * 2 + 63) / 64 * 64);
+  auto* sums = reinterpret_cast<int64_t*>(c.scratch + aligned(uint64_t(g.o) * 2));
   auto [begin, end] = c.slice(g.n * g.h);
   for (int64_t row = begin; row < end; ++row)
     for (int64_t left = 0; left < g.w; ++left) {
@@ -178,7 +179,7 @@ constinit const OpDef exact_conv2d_op{.name = "exact_conv2d", .doc = "convolutio
       out.push({at.dtype, y});
     },
     .eval = conv_eval,
-    .work = [](const Call& c) { ConvGeometry g = geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.p), .scratch = size_t(g.r * g.s * g.c) * sizeof(int16_t)}; },
+    .work = [](const Call& c) { ConvGeometry g = geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.p), .scratch = uint64_t(g.r * g.s * g.c) * sizeof(int16_t)}; },
     .cost = [](const Call& c) { return Cost{geometry(c).macs(), 4 * c.out[0].shape.count()}; }, .samples = [] { return conv_samples(false); },
     .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 0}, .c = {"exact_conv2d", 0, &c::exact_conv2d}, .attrs = codec<ExactConv2dAttrs>};
 
@@ -193,7 +194,7 @@ constinit const OpDef exact_conv2d_input_op{.name = "exact_conv2d_input", .doc =
       out.push({at.dtype, y});
     },
     .eval = spread_eval,
-    .work = [](const Call& c) { ConvGeometry g = spread_geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.h), .scratch = (size_t(g.o) * 2 + 63) / 64 * 64 + size_t(g.c) * sizeof(int64_t)}; },
+    .work = [](const Call& c) { ConvGeometry g = spread_geometry(c); return Work{.pieces = pieces_of(g.macs(), g.n * g.h), .scratch = aligned(uint64_t(g.o) * 2) + uint64_t(g.c) * sizeof(int64_t)}; },
     .cost = [](const Call& c) { return Cost{spread_geometry(c).macs(), 4 * c.out[0].shape.count()}; }, .samples = [] { return conv_samples(true); },
     .traits = {.stops_gradient = true, .dense = 0b11100, .channels_last = 3, .out = Layout::channels_last, .weights = 2, .channel_axis = 1}, .c = {"exact_conv2d_input", 0, &c::exact_conv2d_input}, .attrs = codec<ExactConv2dAttrs>};
 
@@ -212,7 +213,7 @@ constinit const OpDef exact_matmul_op{.name = "exact_matmul", .doc = "a times th
       out.push({at.dtype, y});
     },
     .eval = matmul_eval,
-    .work = [](const Call& c) { const Shape& y = c.out[0].shape; const int64_t k = c.in[0].shape[-1]; return Work{.pieces = pieces_of(y.count() * k, y.count() / std::max<int64_t>(y[-1], 1)), .scratch = size_t(k) * sizeof(int16_t)}; },
+    .work = [](const Call& c) { const Shape& y = c.out[0].shape; const int64_t k = c.in[0].shape[-1]; return Work{.pieces = pieces_of(y.count() * k, y.count() / std::max<int64_t>(y[-1], 1)), .scratch = uint64_t(k) * sizeof(int16_t)}; },
     .cost = [](const Call& c) { return Cost{c.out[0].shape.count() * c.in[0].shape[-1], 4 * c.out[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       auto at = std::make_shared<ExactMatmulAttrs>(ExactMatmulAttrs{3, -4, 9, -128, 127}), once = std::make_shared<ExactMatmulAttrs>(ExactMatmulAttrs{.a_zero = 3, .y_zero = -2, .lo = -50, .hi = 127, .once = true});
