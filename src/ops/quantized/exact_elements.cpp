@@ -41,8 +41,8 @@ void pair_eval(const Context& c) {
       });
     });
   };
-  if (at.function == "add") return run([&](int32_t a, int32_t b) { return of_y(of_a(a * left) + of_b(b * left)); });
-  if (at.function == "sub") return run([&](int32_t a, int32_t b) { return of_y(of_a(a * left) - of_b(b * left)); });
+  if (at.function == "add") return run([&](int32_t a, int32_t b) { return of_y(saturated(int64_t{of_a(a * left)} + of_b(b * left))); });
+  if (at.function == "sub") return run([&](int32_t a, int32_t b) { return of_y(saturated(int64_t{of_a(a * left)} - of_b(b * left))); });
   if (at.function == "mul") return run([&](int32_t a, int32_t b) { return of_y(a * b); });
   run([&](int32_t a, int32_t b) { return a >= 0 ? of_a(a) : of_y(a * b); });
 }
@@ -94,7 +94,8 @@ void softmax_eval(const Context& c) {
         const float inverse = 1.0f / (total * at.scale);
         for (int64_t i = 0; i < n; ++i) {
           const float product = table[greatest - x[i]] * inverse;
-          c.out[0].as<Y>()[row * n + i] = Y(std::clamp(int64_t(product + 0.5f) + at.zero, at.lo, at.hi));
+          const int64_t whole = product > 0 ? int64_t(std::min(product, 1e9f) + 0.5f) : 0;      // 0 of what is no number
+          c.out[0].as<Y>()[row * n + i] = Y(std::clamp(whole + at.zero, at.lo, at.hi));
         }
       }
     });

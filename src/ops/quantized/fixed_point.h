@@ -20,7 +20,7 @@ inline int32_t rounded_shift(int32_t x, int n) {
 }
 // The product is rounded, then the shift.
 inline int32_t multiplied(int32_t x, int32_t multiplier, int32_t shift) {
-  int32_t left = std::clamp(shift, 0, 31), right = std::max(-shift, 0);
+  int32_t left = std::clamp(shift, 0, 31), right = -std::clamp(shift, -32, 0);
   return rounded_shift(high_product(int32_t(uint32_t(x) << left), multiplier), right);
 }
 // Rounded once, halves up.

@@ -112,6 +112,26 @@ TEST(Exact, FixedPointRoundsTheProductAndThenTheShift) {
   }
 }
 
+// What no converter writes and a damaged file may hold.
+TEST(Exact, SaturatesWhereNumbersLeaveTheirTypes) {
+  auto stays = [](const OpDef& op, Sample s, int64_t lo, int64_t hi) {
+    for (int32_t v : cast(computed(op, s), DType::i32).to_vector<int32_t>()) ASSERT_TRUE(lo <= v && v <= hi) << op.name << " " << v;
+  };
+  auto all = [](int32_t v) { return Tensor::full({3}, double(v), DType::i32); };
+  for (Sample s : exact_pair_op.samples())
+    for (int32_t multiplier : {INT32_MAX, INT32_MIN})
+      for (int32_t shift : {31, INT32_MAX, INT32_MIN}) {
+        s.in[2] = all(multiplier);
+        s.in[3] = all(shift);
+        stays(exact_pair_op, s, -100, 127);
+      }
+  Sample s = exact_softmax_op.samples()[0];
+  for (float v : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity, 0.0f, 1e38f, 1e-45f}) {
+    s.in[1] = Tensor::full({256}, double(v));
+    stays(exact_softmax_op, s, -128, 127);
+  }
+}
+
 TEST(Exact, RefusesWhatItCannotCompute) {
   Sample s = exact_conv2d_op.samples()[0];
   auto refused = [&](const OpDef& op, Sample given) { return error_of([&] { computed(op, given); }); };
