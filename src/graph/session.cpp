@@ -3,6 +3,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_set>
+#include <utility>
 #include "base/allocate.h"
 #include "base/huge_pages.h"
 #include "base/relax.h"
@@ -231,12 +232,12 @@ struct Session::Impl {
   void run_stages(int worker) {
     const Stage* before = nullptr;
     for (auto& stage : stages) {
-      if (before)
-        for (int spins = 0; !before->is_over(); ++spins) relax(spins);
-      before = stage.get();
+      const Stage* awaited = std::exchange(before, stage.get());
       const Step& step = *stage->step;
       bool alone = step.work.pieces == 1;              // small steps stay in the caller's cache
-      if (alone && worker != 0) continue;
+      if (alone && worker != 0) continue;              // nor is their end looked at, but that of the last of them
+      if (awaited)
+        for (int spins = 0; !awaited->is_over(); ++spins) relax(spins);
       Context c = step.context;
       c.scratch += step.scratch * size_t(alone ? 0 : worker);
       c.phase = stage->phase;
