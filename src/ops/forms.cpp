@@ -68,7 +68,9 @@ std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
   if (precision == Precision::int8_weights) return matmul && rows <= 8 && taps * n >= 262144 ? block_form(c, DType::i8, 32, true) : std::nullopt;
   // Winograd's float32 may be faster than direct products in bfloat16.
   if (!matmul && conv::choose(conv_geometry(x, w, y, c.as<Conv2dAttrs>()), false).share * kernels::bf16_speed() < 1) return {};
-  if (both && bf16_pays(taps, n)) return as(matmul ? matmul_bf16_op : conv2d_bf16_op);
+  // Runs of x shorter than two vectors, as of three colours, take longer to lay out than to multiply.
+  const bool runs = matmul || taps == w[1] || w[1] * (c.as<Conv2dAttrs>().dilation[1] == 1 ? w[3] : 1) >= 32;
+  if (both && runs && bf16_pays(taps, n)) return as(matmul ? matmul_bf16_op : conv2d_bf16_op);
   if (rows <= kernels::bf16_few_rows()) return as(matmul ? matmul_bf16_weights_op : conv2d_bf16_weights_op);
   return {};
 }
