@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tools/check_wheels.sh: installs each wheel of dist/wheels beside NumPy alone, looks at what its libraries need and runs
 # tests/support/wheels/check.py: the first writes models and what they compute, every one must compute the same. Those
-# for ARM run under qemu-user, for 64-bit ARM on a processor with every extension and on one with none.
+# for ARM run under qemu-user, for 64-bit ARM on a processor with every extension and on one with none. The source package is
+# built by pip in an environment of its own and must compute the same too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=build/check_wheels sysroot=$PWD/.venv/sysroot
@@ -56,6 +57,10 @@ check_emulated() { # WHEEL ROOT NUMPY EMULATOR PROCESSOR...
 }
 check_emulated "$(echo dist/wheels/miniten-*_aarch64.whl)" aarch64 '' qemu-aarch64 max cortex-a53
 check_emulated "$(echo dist/wheels/miniten-*_armv7l.whl)" armv7 "$sysroot/armv7/usr/lib/python3/dist-packages" qemu-arm cortex-a9
+
+python3 -m venv $work/source
+$work/source/bin/python -m pip --disable-pip-version-check install --quiet dist/wheels/miniten-*.tar.gz
+check "$($work/source/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" $work/source/bin/python
 
 for wheel in dist/wheels/*.whl; do # last, since all else can hold in one that is too large
   bytes=$(.venv/bin/python -c 'import sys, zipfile; print(sum(m.file_size for m in zipfile.ZipFile(sys.argv[1]).infolist()))' "$wheel")
