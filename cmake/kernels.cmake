@@ -53,14 +53,16 @@ file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels
 set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS -O2)
 # A second, narrower copy of each loop for its last elements gains nothing on rows of pixels.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set_source_files_properties(src/kernels/image_u8.simd.cpp PROPERTIES COMPILE_OPTIONS --param=vect-epilogues-nomask=0)
+  set_source_files_properties(src/kernels/image.simd.cpp src/kernels/image_u8.simd.cpp PROPERTIES COMPILE_OPTIONS --param=vect-epilogues-nomask=0)
+  # All that counts is written in vectors; what g++ would turn into some is a fifth of the code and no part of the time.
+  set_source_files_properties(src/kernels/qdepthwise.simd.cpp PROPERTIES COMPILE_OPTIONS -fno-tree-loop-vectorize)
   # Chains of a function's steps longer than a processor looks ahead are laid side by side.
   set_source_files_properties(src/kernels/activation.simd.cpp src/kernels/recurrent.simd.cpp src/kernels/softmax.simd.cpp src/kernels/unary.simd.cpp PROPERTIES
                               COMPILE_OPTIONS "$<$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_avx2>:-fschedule-insns;-fsched-pressure>")
 endif()
 
-if(NOT MINITEN_INFERENCE)  # as fast at -O2, measured on AVX2, and smaller; the targets for what no other fits are smaller yet
-  foreach(name IN ITEMS binary depthwise unary winograd)
+if(NOT MINITEN_INFERENCE)  # as fast at -O2, measured, and smaller; the targets for what no other fits are smaller yet
+  foreach(name IN ITEMS binary depthwise norm reduce unary winograd)
     set(small "$<OR:$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_scalar>,$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_sse2>>")
     set_property(SOURCE src/kernels/${name}.simd.cpp APPEND PROPERTY COMPILE_OPTIONS $<$<NOT:${small}>:-O2>)
   endforeach()

@@ -12,13 +12,18 @@ namespace miniten {
 namespace {
 
 Tensor integers(const Shape& s, float from, float to, DType t) { return cast(sample_values(s, from, to), t); }
-template <class F> void by_type(DType t, F f) {
-  switch (t) {
-    case DType::i8: return f(int8_t{});
-    case DType::u8: return f(uint8_t{});
-    default: return f(int16_t{});
-  }
-}
+// int8, uint8 or int16, whichever a tensor holds.
+class Integers {
+ public:
+  explicit Integers(const View& v) : data_(v.data), wide_(v.spec.dtype == DType::i16), flip_(v.spec.dtype == DType::i8 ? 128 : 0) {}
+  int32_t get(int64_t i) const { return wide_ ? reinterpret_cast<const int16_t*>(data_)[i] : (int32_t(data_[i]) ^ flip_) - flip_; }
+  void set(int64_t i, int64_t v) const { wide_ ? void(reinterpret_cast<int16_t*>(data_)[i] = int16_t(v)) : void(data_[i] = std::byte(uint8_t(v))); }
+
+ private:
+  std::byte* data_;
+  bool wide_;
+  int32_t flip_;
+};
 
 struct Scale {
   int32_t multiplier, shift;
@@ -29,22 +34,17 @@ void pair_eval(const Context& c) {
   auto scale = [&](int i) { return Scale{c.in[2].as<int32_t>()[i], c.in[3].as<int32_t>()[i]}; };
   const Scale of_a = scale(0), of_b = scale(1), of_y = scale(2);
   constexpr int32_t left = 1 << 20;
+  const int sign = at.function == "add" ? 1 : at.function == "sub" ? -1 : 0;
+  const bool product = at.function == "mul";
+  const Integers a(c.in[0]), b(c.in[1]), y(c.out[0]);
   View operands[] = {c.out[0], c.in[0], c.in[1]};
-  const ElementLoop loop(c.out[0].shape(), operands);
-  auto run = [&](auto f) {
-    by_type(c.in[0].spec.dtype, [&](auto x) {
-      using T = decltype(x);
-      loop.run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
-        const T *a = c.in[0].as<T>() + o[1], *b = c.in[1].as<T>() + o[2];
-        T* y = c.out[0].as<T>() + o[0];
-        for (int64_t i = 0; i < n; ++i) y[i * step[0]] = T(placed(f(int32_t(a[i * step[1]] - at.a_zero), int32_t(b[i * step[2]] - at.b_zero)), at.y_zero, at.lo, at.hi));
-      });
-    });
-  };
-  if (at.function == "add") return run([&](int32_t a, int32_t b) { return of_y(saturated(int64_t{of_a(a * left)} + of_b(b * left))); });
-  if (at.function == "sub") return run([&](int32_t a, int32_t b) { return of_y(saturated(int64_t{of_a(a * left)} - of_b(b * left))); });
-  if (at.function == "mul") return run([&](int32_t a, int32_t b) { return of_y(a * b); });
-  run([&](int32_t a, int32_t b) { return a >= 0 ? of_a(a) : of_y(a * b); });
+  ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      const int32_t p = a.get(o[1] + i * step[1]) - int32_t(at.a_zero), q = b.get(o[2] + i * step[2]) - int32_t(at.b_zero);
+      const int32_t v = sign ? of_y(saturated(int64_t{of_a(p * left)} + sign * int64_t{of_b(q * left)})) : product || p < 0 ? of_y(p * q) : of_a(p);
+      y.set(o[0] + i * step[0], placed(v, at.y_zero, at.lo, at.hi));
+    }
+  });
 }
 
 Shape pooled(const Call& c) {
@@ -59,63 +59,53 @@ void pool_eval(const Context& c) {
   const auto& at = c.as<ExactAvgPool2dAttrs>();
   const Shape &in = c.in[0].shape(), &out = c.out[0].shape();
   const int64_t channels = in[1];
+  const Integers x(c.in[0]), y(c.out[0]);
   auto [begin, end] = c.slice(out[0] * out[2]);
-  by_type(c.in[0].spec.dtype, [&](auto t) {
-    using T = decltype(t);
-    for (int64_t row = begin; row < end; ++row)
-      for (int64_t q = 0; q < out[3]; ++q) {
-        const int64_t top = row % out[2] * at.stride[0] - at.padding[0], left = q * at.stride[1] - at.padding[1];
-        const int64_t h0 = std::max<int64_t>(top, 0), h1 = std::min(top + at.kernel[0], in[2]), w0 = std::max<int64_t>(left, 0), w1 = std::min(left + at.kernel[1], in[3]);
-        const int64_t count = std::max<int64_t>((h1 - h0) * (w1 - w0), 1);
-        for (int64_t k = 0; k < channels; ++k) {
-          int64_t sum = 0;
-          for (int64_t h = h0; h < h1; ++h) for (int64_t w = w0; w < w1; ++w) sum += c.in[0].as<T>()[((row / out[2] * in[2] + h) * in[3] + w) * channels + k];
-          c.out[0].as<T>()[(row * out[3] + q) * channels + k] = T(std::clamp((sum + (sum > 0 ? count / 2 : -(count / 2))) / count, at.lo, at.hi));
-        }
+  for (int64_t row = begin; row < end; ++row)
+    for (int64_t q = 0; q < out[3]; ++q) {
+      const int64_t top = row % out[2] * at.stride[0] - at.padding[0], left = q * at.stride[1] - at.padding[1];
+      const int64_t h0 = std::max<int64_t>(top, 0), h1 = std::min(top + at.kernel[0], in[2]), w0 = std::max<int64_t>(left, 0), w1 = std::min(left + at.kernel[1], in[3]);
+      const int64_t count = std::max<int64_t>((h1 - h0) * (w1 - w0), 1);
+      for (int64_t k = 0; k < channels; ++k) {
+        int64_t sum = 0;
+        for (int64_t h = h0; h < h1; ++h) for (int64_t w = w0; w < w1; ++w) sum += x.get(((row / out[2] * in[2] + h) * in[3] + w) * channels + k);
+        y.set((row * out[3] + q) * channels + k, std::clamp((sum + (sum > 0 ? count / 2 : -(count / 2))) / count, at.lo, at.hi));
       }
-  });
+    }
 }
 
 // e = table[greatest - x], summed one after the other.
 void softmax_eval(const Context& c) {
   const auto& at = c.as<ExactScaleAttrs>();
   const float* table = c.in[1].f32();
+  const Integers x(c.in[0]), y(c.out[0]);
   const int64_t n = c.in[0].shape()[-1];
   auto [begin, end] = c.slice(c.in[0].shape().count() / std::max<int64_t>(n, 1));
-  by_type(c.in[0].spec.dtype, [&](auto t) {
-    using T = decltype(t);
-    by_type(at.dtype, [&](auto u) {
-      using Y = decltype(u);
-      for (int64_t row = begin; row < end; ++row) {
-        const T* x = c.in[0].as<T>() + row * n;
-        const T greatest = *std::max_element(x, x + n);
-        float total = 0;
-        for (int64_t i = 0; i < n; ++i) total += table[greatest - x[i]];
-        const float inverse = 1.0f / (total * at.scale);
-        for (int64_t i = 0; i < n; ++i) {
-          const float product = table[greatest - x[i]] * inverse;
-          const int64_t whole = product > 0 ? int64_t(std::min(product, 1e9f) + 0.5f) : 0;      // 0 of what is no number
-          c.out[0].as<Y>()[row * n + i] = Y(std::clamp(whole + at.zero, at.lo, at.hi));
-        }
-      }
-    });
-  });
+  for (int64_t first = begin * n; first < end * n; first += n) {
+    int32_t greatest = x.get(first);
+    for (int64_t i = 1; i < n; ++i) greatest = std::max(greatest, x.get(first + i));
+    float total = 0;
+    for (int64_t i = 0; i < n; ++i) total += table[greatest - x.get(first + i)];
+    const float inverse = 1.0f / (total * at.scale);
+    for (int64_t i = 0; i < n; ++i) {
+      const float product = table[greatest - x.get(first + i)] * inverse;
+      const int64_t whole = product > 0 ? int64_t(std::min(product, 1e9f) + 0.5f) : 0;      // 0 of what is no number
+      y.set(first + i, std::clamp(whole + at.zero, at.lo, at.hi));
+    }
+  }
 }
 
 void quantize_eval(const Context& c) {
   const auto& at = c.as<ExactScaleAttrs>();
+  const Integers y(c.out[0]);
   View operands[] = {c.out[0], c.in[0]};
-  const ElementLoop loop(c.out[0].shape(), operands);
-  by_type(at.dtype, [&](auto t) {
-    using T = decltype(t);
-    loop.run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
-      const float* x = c.in[0].f32() + o[1];
-      for (int64_t i = 0; i < n; ++i) {
-        const float v = x[i * step[1]] / at.scale;
-        const int64_t whole = std::isnan(v) ? 0 : int64_t(std::round(std::clamp(v, -1e9f, 1e9f)));
-        c.out[0].as<T>()[o[0] + i * step[0]] = T(std::clamp(whole + at.zero, at.lo, at.hi));
-      }
-    });
+  ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* o, const int64_t* step, int64_t n) {
+    const float* x = c.in[0].f32() + o[1];
+    for (int64_t i = 0; i < n; ++i) {
+      const float v = x[i * step[1]] / at.scale;
+      const int64_t whole = std::isnan(v) ? 0 : int64_t(std::round(std::clamp(v, -1e9f, 1e9f)));
+      y.set(o[0] + i * step[0], std::clamp(whole + at.zero, at.lo, at.hi));
+    }
   });
 }
 
