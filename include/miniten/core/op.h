@@ -12,15 +12,22 @@ namespace miniten {
 
 // A rule that only training, passes, conversions and tests ask for. Builds for inference alone keep none of them, so the
 // linker drops what they name (cmake/inference.cmake).
-#ifdef MINITEN_INFERENCE
 template <class F>
-struct Rule {
-  constexpr Rule() = default;
-  template <class T> constexpr Rule(T&&) {}
+struct NoRule {
+  constexpr NoRule() = default;
+  template <class T> constexpr NoRule(T&&) {}
   constexpr operator F() const { return nullptr; }
 };
+#ifdef MINITEN_INFERENCE
+template <class F> using Rule = NoRule<F>;
 #else
 template <class F> using Rule = F;
+#endif
+// What tests alone ask for, which the package for Python leaves out.
+#ifdef MINITEN_NO_SAMPLES
+template <class F> using TestRule = NoRule<F>;
+#else
+template <class F> using TestRule = Rule<F>;
 #endif
 
 // At most N, never on the heap; elements are made when pushed.
@@ -206,7 +213,7 @@ struct OpDef {
   std::optional<Strides> (*view)(const Call&, const Strides& in, int64_t& offset) = nullptr;  // output 0 as another look at input 0; offset in elements
   Rule<std::optional<Absorbed> (*)(const Fusion&)> absorb = nullptr;
   uint64_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;   // in: data only of constants; to null: asks the size
-  Rule<std::vector<Sample> (*)()> samples = nullptr;                      // what the contract tests try
+  TestRule<std::vector<Sample> (*)()> samples = nullptr;                  // what the contract tests try
   QuantRule quant;
   Traits traits;
   Foreign onnx, tflite, c;
