@@ -1,5 +1,5 @@
-#include "kernels/qsimd-inl.h"
 #include "kernels/qtable.h"
+#include "kernels/turn-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -116,9 +116,7 @@ void qadd(const void* a, const void* b, void* y, int64_t n, const QAddParams& p)
   make_bytes(static_cast<uint8_t*>(y) + i, n - i, round, [&](int64_t k, int64_t m) { return exact(i + k, m); }, Quotients(p.y_scale));
 }
 
-void flip_signs(uint8_t* x, int64_t n) {
-  for (int64_t i = 0; i < n; i += kWide) store_wide(x + i, load_wide(x + i, n - i, x + n) ^ Rounding::all_bytes(128), n - i);
-}
+void flip_signs(uint8_t* x, int64_t n) { turn_bytes(x, n, Rounding::all_bytes(128), x); }
 
 bool minmax(const float* x, int64_t n, float& lo, float& hi) {
   const V inf = set(__builtin_inff());

@@ -1,14 +1,12 @@
 #include <cmath>
 #include "ops/quantized/fixed_point.h"
+#include "ops/quantized/lowering.h"
 #include "ops/tflite_rules.h"
 
 namespace miniten::tflite {
 
 namespace {
 
-int64_t least_of(DType t) { return t == DType::u8 ? 0 : t == DType::i8 ? -128 : -32768; }
-int64_t greatest_of(DType t) { return t == DType::u8 ? 255 : t == DType::i8 ? 127 : 32767; }
-bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 const Quantized& output(const ForeignNode& n) {
   const Quantized* q = n.quantized_output(0);
   if (q->scale.size() != 1 || !(q->scale[0] > 0)) n.fail("one scale above 0 for the output", std::to_string(q->scale.size()));

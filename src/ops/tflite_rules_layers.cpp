@@ -1,3 +1,4 @@
+#include "ops/quantized/lowering.h"
 #include "ops/quantized/rows.h"
 #include "ops/tflite_rules.h"
 
@@ -6,8 +7,6 @@ namespace miniten::tflite {
 namespace {
 
 Tensor half_away(const Tensor& x) { return sign(x) * miniten::floor(miniten::abs(x) + 0.5); }     // to nearest, halves away from 0
-
-bool is_byte(DType t) { return t == DType::i8 || t == DType::u8; }
 
 // The bias as floats. Integers stand for multiples of x_scale * w_scale, whatever the file says of them.
 Tensor bias_of(const ForeignNode& n, int i, int x, int w) {

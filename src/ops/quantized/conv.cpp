@@ -100,14 +100,15 @@ bool flips_input(const Context& c, const Parts& p) {
 }
 // fill: one for all, or one for each image.
 void pad_input(const Context& c, const Parts& p, const uint8_t* fill, bool by_image, uint8_t* to) {
+  const bool flips = flips_input(c, p);
   const int64_t row = p.g.padded_w() * p.g.c, some = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row));   // while they are in the first cache
   auto [begin, end] = c.slice(p.g.n * p.g.padded_h());
   for (int64_t next; begin < end; begin = next) {
     int64_t image = by_image ? begin / p.g.padded_h() : 0;
     next = by_image ? std::min(end, (image + 1) * p.g.padded_h()) : end;
-    if (flips_input(c, p)) next = std::min(next, begin + some);
+    if (flips) next = std::min(next, begin + some);
     pad_rows(c.in[0].as<uint8_t>(), p.g, fill[image], begin, next, to + begin * row);
-    if (flips_input(c, p)) kernels::flip_signs(to + begin * row, (next - begin) * row);
+    if (flips) kernels::flip_signs(to + begin * row, (next - begin) * row);
   }
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include "miniten/ops/ops.h"
+#include "ops/loops.h"
 #include "ops/quantized/checks.h"
 #include "ops/quantized/fixed_point.h"
 
@@ -15,5 +17,7 @@ inline void check_fixed_point(const Call& c, size_t i, Dim n, bool one = true) {
   const Spec each{DType::i32, {n}}, single{DType::i32, {1}};
   if ((c.in[i] != each && !(one && c.in[i] == single)) || c.in[i + 1] != c.in[i]) c.fail("multipliers and shifts " + each.text(), c.in[i].text() + " and " + c.in[i + 1].text());
 }
+// For samples.
+inline Tensor integers(const Shape& s, float from, float to, DType t) { return cast(sample_values(s, from, to), t); }
 
 }  // namespace miniten

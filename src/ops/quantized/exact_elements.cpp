@@ -11,7 +11,6 @@ namespace miniten {
 // the rounding of floats.
 namespace {
 
-Tensor integers(const Shape& s, float from, float to, DType t) { return cast(sample_values(s, from, to), t); }
 // int8, uint8 or int16, whichever a tensor holds.
 class Integers {
  public:

@@ -59,17 +59,11 @@ template <class A> void check_products(const Call& c, const A& at, int64_t x_zer
 
 ConvGeometry geometry(const Call& c) { return conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<ExactConv2dAttrs>()); }
 ConvGeometry spread_geometry(const Call& c) { return conv_geometry(c.out[0].shape, c.in[1].shape, c.in[0].shape, c.as<ExactConv2dAttrs>()); }
-Call call_of(const Context& c, std::span<Spec> in, Spec& out) {
-  for (size_t i = 0; i < in.size(); ++i) in[i] = c.in[i].spec;
-  out = c.out[0].spec;
-  return {c.op, c.attrs, in, {&out, 1}};
-}
 int pieces_of(int64_t macs, int64_t rows) { return even_pieces(std::min(macs / 1048576, rows)); }
 
 void conv_eval(const Context& c) {
   const auto& at = c.as<ExactConv2dAttrs>();
-  Spec in[2], out;
-  const ConvGeometry g = geometry(call_of(c, in, out));
+  const ConvGeometry g = conv_geometry(c.in[0].shape(), c.in[1].shape(), c.out[0].shape(), at);
   const Finish finish(c, at, false);
   const int64_t n = g.c_group(), taps = g.r * g.s;
   auto* window = reinterpret_cast<int16_t*>(c.scratch);                   // of all groups, tap by tap
@@ -80,7 +74,7 @@ void conv_eval(const Context& c) {
         const int64_t h = row % g.p * g.stride_h - g.top + t / g.s * g.dilation_h, w = q * g.stride_w - g.left + t % g.s * g.dilation_w;
         int16_t* to = window + t * g.c;
         if (h < 0 || h >= g.h || w < 0 || w >= g.w) std::fill_n(to, g.c, int16_t{0});
-        else centre(c.in[0].data + ((row / g.p * g.h + h) * g.w + w) * g.c, in[0].dtype, 1, g.c, at.x_zero, to);
+        else centre(c.in[0].data + ((row / g.p * g.h + h) * g.w + w) * g.c, c.in[0].spec.dtype, 1, g.c, at.x_zero, to);
       }
       auto* y = c.out[0].data + (row * g.q + q) * g.o;
       by_type(c.in[1], [&](auto* weight) {
@@ -99,8 +93,7 @@ void conv_eval(const Context& c) {
 // x (n, o, p, q) spread over y (n, c, h, w): each output gathers what reaches it.
 void spread_eval(const Context& c) {
   const auto& at = c.as<ExactConv2dAttrs>();
-  Spec in[2], out;
-  const ConvGeometry g = spread_geometry(call_of(c, in, out));
+  const ConvGeometry g = conv_geometry(c.out[0].shape(), c.in[1].shape(), c.in[0].shape(), at);
   const Finish finish(c, at, false);
   auto* x = reinterpret_cast<int16_t*>(c.scratch);
   auto* sums = reinterpret_cast<int64_t*>(c.scratch + aligned(uint64_t(g.o) * 2));
@@ -111,7 +104,7 @@ void spread_eval(const Context& c) {
       for (int64_t t = 0; t < g.r * g.s; ++t) {
         const int64_t h = row % g.h + g.top - t / g.s, w = left + g.left - t % g.s;
         if (h < 0 || w < 0 || h % g.stride_h || w % g.stride_w || h / g.stride_h >= g.p || w / g.stride_w >= g.q) continue;
-        centre(c.in[0].data + ((row / g.h * g.p + h / g.stride_h) * g.q + w / g.stride_w) * g.o, in[0].dtype, 1, g.o, at.x_zero, x);
+        centre(c.in[0].data + ((row / g.h * g.p + h / g.stride_h) * g.q + w / g.stride_w) * g.o, c.in[0].spec.dtype, 1, g.o, at.x_zero, x);
         const int64_t moved = at.w_zero ? at.w_zero * sum_of(x, g.o) : 0;
         by_type(c.in[1], [&](auto* weight) {
           for (int64_t k = 0; k < g.c; ++k) sums[k] += dot_of(x, weight + t * g.c + k, g.r * g.s * g.c, g.o) - moved;
@@ -145,7 +138,6 @@ void matmul_eval(const Context& c) {
   }
 }
 
-Tensor integers(const Shape& s, float from, float to, DType t) { return cast(sample_values(s, from, to), t); }
 std::vector<Sample> conv_samples(bool spread) {
   auto sample = [&](Shape x, Shape w, int64_t groups, Dims stride, Dims padding, Shape extent, DType t, bool one) {
     auto at = std::make_shared<ExactConv2dAttrs>();
