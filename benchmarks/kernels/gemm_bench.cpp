@@ -55,7 +55,7 @@ void weight_gradient(benchmark::State& state, int64_t size, int64_t channels, in
 
 const bool registered = [] {
   for (const auto& [m, k, n] : {std::array<int64_t, 3>{256, 256, 256}, {1024, 1024, 1024}, {1, 1024, 1024},
-                                {4, 512, 512}, {3136, 27, 24}, {3136, 16, 96}, {3136, 144, 24}, {49, 960, 160}})
+                                {4, 512, 512}, {3136, 27, 24}, {3136, 16, 96}, {3136, 144, 24}, {49, 960, 160}, {3136, 64, 17}, {3136, 576, 3}})
     on_every_isa("gemm/" + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
                  [m = m, k = k, n = n](benchmark::State& state) { dense(state, m, k, n); });
   for (const auto& [size, channels, n] : {std::array<int64_t, 3>{32, 16, 16}, {16, 32, 32}, {8, 64, 64}, {56, 64, 64}, {28, 128, 128}, {14, 256, 256}, {7, 512, 512}})

@@ -167,6 +167,7 @@ constexpr int64_t kBlockBytes = 256 * 1024;  // of A per pass over all columns
 struct Cuts {
   int usual;
   int64_t across, each, longer, total, block;
+  int64_t column(int64_t at) const { return at * each + (at < longer ? at : longer); }
 };
 Cuts cuts_of(const GemmShape& s, int64_t k) {
   Cuts c;
@@ -184,25 +185,158 @@ Cuts cuts_of(const GemmShape& s, int64_t k) {
   return c;
 }
 
+#if MINITEN_LANES == 16
+constexpr int kLoneColumns = 4;               // more are as fast in a panel of their own
+constexpr int kLonePixels = 32;
+
+struct Places {                               // of pixels, in floats
+  int64_t a[kLonePixels], c[kLonePixels], residual[kLonePixels];
+  MINITEN_INLINE void put(int64_t i, const GemmShape& s, int64_t row, int64_t x) {
+    a[i] = row * s.a_row + x * s.a_col, c[i] = row * s.c_row + x * s.c_col, residual[i] = row * s.r_row + x * s.r_col;
+  }
+};
+
+// The columns of 16 by 16 floats.
+MINITEN_INLINE void turn(V (&x)[16]) {
+  const auto low = [](V a, V b) { return (V)_mm512_unpacklo_ps((__m512)a, (__m512)b); };
+  const auto high = [](V a, V b) { return (V)_mm512_unpackhi_ps((__m512)a, (__m512)b); };
+  const auto low_pairs = [](V a, V b) { return (V)_mm512_unpacklo_pd((__m512d)a, (__m512d)b); };
+  const auto high_pairs = [](V a, V b) { return (V)_mm512_unpackhi_pd((__m512d)a, (__m512d)b); };
+  const auto even = [](V a, V b) { return (V)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0x88); };
+  const auto odd = [](V a, V b) { return (V)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0xdd); };
+  V y[16];
+  MINITEN_UNROLL(4)
+  for (int i = 0; i < 16; i += 4) {
+    const V a = low(x[i], x[i + 1]), b = high(x[i], x[i + 1]), c = low(x[i + 2], x[i + 3]), d = high(x[i + 2], x[i + 3]);
+    y[i] = low_pairs(a, c), y[i + 1] = high_pairs(a, c), y[i + 2] = low_pairs(b, d), y[i + 3] = high_pairs(b, d);
+  }
+  MINITEN_UNROLL(4)
+  for (int i = 0; i < 4; ++i) {
+    const V a = even(y[i], y[i + 4]), b = even(y[i + 8], y[i + 12]), c = odd(y[i], y[i + 4]), d = odd(y[i + 8], y[i + 12]);
+    x[i] = even(a, b), x[i + 8] = odd(a, b), x[i + 4] = even(c, d), x[i + 12] = odd(c, d);
+  }
+}
+
+// The last few columns. Lanes are pixels, so each column costs a product and not a panel: the same sums in the same order.
+template <int NC>
+void run_lone_tile(const Tile& t, const Places& at, int64_t pixels) {
+  constexpr int kVectors = kLonePixels / kLanes;
+  float values[NC][kLonePixels] = {};
+  for (int j = 0; j < NC; ++j) {
+    const float bias = t.first && t.bias ? t.bias[j] : 0.0f;
+    for (int64_t p = 0; p < pixels; ++p) values[j][p] = t.load_c ? t.c[at.c[p] + j] + bias : bias;
+  }
+  V acc[kVectors][NC];
+  MINITEN_UNROLL(2)
+  for (int h = 0; h < kVectors; ++h) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < NC; ++j) acc[h][j] = load(values[j] + h * kLanes);
+  }
+  const float* b = t.b;
+  for (int64_t o = 0; o < t.outer; ++o)
+    for (int64_t i = 0; i < t.inner; ++i) {
+      const float* a = t.a + o * t.outer_stride + i * t.inner_stride;
+      for (int64_t k = 0; k < t.segment; k += kLanes) {
+        const int64_t deep = t.segment - k < kLanes ? t.segment - k : kLanes;
+        MINITEN_UNROLL(2)
+        for (int h = 0; h < kVectors; ++h) {
+          V x[16];
+          MINITEN_UNROLL(16)
+          for (int r = 0; r < 16; ++r) x[r] = load_n(a + at.a[h * kLanes + r] + k, deep);
+          turn(x);
+          if (deep == kLanes) {
+            MINITEN_UNROLL(16)
+            for (int d = 0; d < kLanes; ++d) {
+              MINITEN_UNROLL(8)
+              for (int j = 0; j < NC; ++j) acc[h][j] = fma(x[d], set(b[d * kPanel + j]), acc[h][j]);
+            }
+          } else {
+            V turned[16];
+            __builtin_memcpy(turned, x, sizeof turned);
+            for (int64_t d = 0; d < deep; ++d) {
+              MINITEN_UNROLL(8)
+              for (int j = 0; j < NC; ++j) acc[h][j] = fma(turned[d], set(b[d * kPanel + j]), acc[h][j]);
+            }
+          }
+        }
+        b += deep * kPanel;
+      }
+    }
+  MINITEN_UNROLL(2)
+  for (int h = 0; h < kVectors; ++h) {
+    MINITEN_UNROLL(8)
+    for (int j = 0; j < NC; ++j) store(values[j] + h * kLanes, acc[h][j]);
+  }
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int j = 0; j < NC; ++j) {
+      float v = values[j][p];
+      if (t.residual) v += t.residual[at.residual[p] + j];
+      if (t.last) v = v < t.lo ? t.lo : v, v = t.hi < v ? t.hi : v;
+      t.c[at.c[p] + j] = v;
+    }
+}
+constexpr void (*kLoneTiles[kLoneColumns])(const Tile&, const Places&, int64_t) = {run_lone_tile<1>, run_lone_tile<2>, run_lone_tile<3>, run_lone_tile<4>};
+
+// How many columns pay alone.
+int64_t lone_columns(const GemmShape& s) {
+  const int64_t lone = s.n % kPanel, k = s.outer * s.inner * s.segment;
+  const bool few = s.n < kPanel ? lone <= kLoneColumns && 32 <= k : lone <= 2 && 64 <= k;
+  return few && s.a_k == 1 && kLanes <= s.rows * s.cols ? lone : 0;
+}
+// Pixels [begin, end) by the columns from j on.
+void run_lone(const GemmShape& s, const Tile& t, int64_t j, int64_t begin, int64_t end) {
+  Places at;
+  int64_t row = begin / s.cols, x = begin % s.cols;
+  for (int64_t p = begin; p < end; p += kLonePixels) {
+    const int64_t pixels = end - p < kLonePixels ? end - p : kLonePixels;
+    if (x + kLonePixels <= s.cols && pixels == kLonePixels) {
+      for (int64_t i = 0; i < kLonePixels; ++i) at.put(i, s, row, x + i);  // in vectors
+      x += kLonePixels;
+    } else {
+      for (int64_t i = 0; i < kLonePixels; ++i) {
+        at.put(i, s, row, x);
+        if (i + 1 < pixels && ++x == s.cols) x = 0, ++row;
+      }
+      ++x;
+    }
+    if (x == s.cols) x = 0, ++row;
+    kLoneTiles[s.n - j - 1](t, at, pixels);
+  }
+}
+#endif
+
 // All pixels and columns for one range of K, of which t.a and packed point at the first element.
 void run_range(const GemmShape& s, const Cuts& cuts, Tile t, const float* packed, float* c, const Epilogue& e) {
   const float* a = t.a;
   for (int64_t begin = 0; begin < cuts.total; begin += cuts.block) {
     const int64_t end = begin + cuts.block < cuts.total ? begin + cuts.block : cuts.total;
     const int64_t first_row = begin ? begin / cuts.across : 0, first_at = begin - first_row * cuts.across;
-    int64_t width = 0;
-    for (int64_t j = 0; j < s.n; j += width) {
-      const int64_t left = (s.n - j + kLanes - 1) / kLanes;
-      int nv = cuts.usual;
-      while (left < nv) nv = kPanelVectors < nv ? nv / 2 : (int)left;
-      width = s.n - j < nv * kLanes ? s.n - j : nv * kLanes;
-      const TileFn* fn = tiles_of(nv) - 1;
-      t.tail = width - (nv - 1) * kLanes;
+    const auto go_to = [&](int64_t j) {
       t.b = packed + j / kPanel * t.b_panel + j % kPanel;
       t.bias = e.bias ? e.bias + j : nullptr;
+    };
+    int64_t n = s.n, width = 0;
+#if MINITEN_LANES == 16
+    if (const int64_t lone = lone_columns(s)) {
+      n -= lone;
+      go_to(n);
+      t.a = a, t.c = c + n;
+      if (t.last && e.residual) t.residual = e.residual + n;
+      const auto pixel = [&](int64_t tile) { return tile / cuts.across * s.cols + cuts.column(tile % cuts.across); };
+      run_lone(s, t, n, pixel(begin), pixel(end));
+    }
+#endif
+    for (int64_t j = 0; j < n; j += width) {
+      const int64_t left = (n - j + kLanes - 1) / kLanes;
+      int nv = cuts.usual;
+      while (left < nv) nv = kPanelVectors < nv ? nv / 2 : (int)left;
+      width = n - j < nv * kLanes ? n - j : nv * kLanes;
+      const TileFn* fn = tiles_of(nv) - 1;
+      t.tail = width - (nv - 1) * kLanes;
+      go_to(j);
       int64_t row = first_row, at = first_at;
       for (int64_t index = begin; index < end; ++index) {
-        const int64_t x = at * cuts.each + (at < cuts.longer ? at : cuts.longer);
+        const int64_t x = cuts.column(at);
         t.a = a + row * s.a_row + x * s.a_col;
         t.c = c + row * s.c_row + x * s.c_col + j;
         if (t.last && e.residual) t.residual = e.residual + row * s.r_row + x * s.r_col + j;

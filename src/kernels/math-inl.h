@@ -1,5 +1,6 @@
 #pragma once
 // Elementary functions on vectors, for the *.simd.cpp files. Polynomials are minimax fits (Remez) of the stated degree.
+#include "kernels/normal_tail-inl.h"
 #include "kernels/simd-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
@@ -180,11 +181,32 @@ MINITEN_INLINE V erf(V x) {
   return select((I)(t < 1.0f), small, (V)((I)big | sign));
 }
 
-// The factor stops at -120: the product vanishes long before, and -infinity gives -0.
-MINITEN_INLINE V gelu(V x) {
+// x * P(Z < x) from P(Z > |x|). The factor stops at -120: the product vanishes long before, and -infinity gives -0.
+MINITEN_INLINE V gelu_by_tail(V x) {
   const V tail = normal_tail(abs(x));
   return max_keep(set(-120.0f), x) * select((I)(x < 0.0f), tail, 1.0f - tail);
 }
+
+#if MINITEN_LANES == 16
+MINITEN_INLINE V look_up(const float (&table)[32], V index) {
+  return (V)_mm512_permutex2var_ps((__m512)load(table), (__m512i)index, (__m512)load(table + 16));
+}
+
+// x or 0, less |x| * P(Z > |x|). Each 11/64 of |x| has a polynomial, whose coefficients are looked up in registers.
+MINITEN_INLINE V gelu(V x) {
+  constexpr float limit = 5.4f, shift = 12582912.0f;  // 1.5 * 2^23
+  const V t = (V)_mm512_range_ps((__m512)x, (__m512)set(limit), 0b1010);  // min(|x|, limit)
+  const V k = fma(t, set(64.0f / 11), set(shift)), d = fma(k - shift, set(-11.0f / 64), t);
+  V p = look_up(kNormalTail[0], k);
+  MINITEN_UNROLL(8)
+  for (int i = 1; i < 6; ++i) p = fma(p, d, look_up(kNormalTail[i], k));
+  const V y = fma(-t, p, max_keep(set(-0.0f), x));
+  if (__builtin_expect(any_above(-x, limit), 0)) return select((I)(x < -limit), gelu_by_tail(x), y);
+  return y;
+}
+#else
+MINITEN_INLINE V gelu(V x) { return gelu_by_tail(x); }
+#endif
 
 // In double precision, where a float result needs more than float arithmetic can give. Relative error 2^-29;
 // arguments beyond +-200 count as +-200.

@@ -39,6 +39,48 @@ TEST(Gemm, EverySizeAroundEveryTileEdge) {
   });
 }
 
+TEST(Gemm, AFewColumnsBesideWholePanels) {
+  on_every_isa([] {
+    for (int64_t m : {15, 16, 31, 32, 33, 70})
+      for (int64_t n : {1, 2, 3, 4, 5, 17, 18, 19, 33, 34})
+        for (int64_t k : {31, 32, 64, 75, 1600}) {
+          SCOPED_TRACE(std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n));
+          Problem p = make(dense(m, k, n), n % 2 == 0, m % 2 == 0);
+          p.accumulate = k % 2;
+          p.lo = -0.5f;
+          expect_right(p, run(p, m % 3 == 0 ? Edge::begin : Edge::end));
+          if (::testing::Test::HasFatalFailure()) return;
+        }
+    for (int64_t n : {1, 3, 17}) {  // rows of 7 pixels, of which some share a vector
+      constexpr int64_t kChannels = 20, kWidth = 9;
+      GemmShape s;
+      s.rows = 11, s.cols = 7, s.n = n;
+      s.a_row = kWidth * kChannels, s.a_col = kChannels;
+      s.inner = 3, s.inner_stride = kWidth * kChannels, s.segment = 3 * kChannels;
+      s.c_col = n + 2, s.c_row = s.cols * s.c_col + 3;
+      s.r_col = n + 1, s.r_row = s.cols * s.r_col + 5;
+      const Problem p = make(s);
+      expect_right(p, run(p));
+    }
+  });
+}
+
+TEST(Gemm, AFewColumnsHaveTheBitsThatAPanelHas) {
+  on_every_isa([] {
+    const GemmShape s = dense(50, 1700, 18);
+    const Problem p = make(s);
+    const std::vector<float> whole = run(p);
+    std::vector<float> packed(gemm_packed_floats(depth(s), s.n)), c = p.c;
+    gemm_pack(p.b.data(), depth(s), s.n, s.n, 1, packed.data());
+    for (int64_t m = 0; m < 50; m += 5) {  // too few pixels for lanes of their own
+      GemmShape piece = s;
+      piece.cols = 5;
+      gemm(piece, p.a.data() + m * s.a_col, packed.data(), c.data() + m * s.c_col, {p.bias.data(), p.residual.data() + m * s.r_col, p.lo, p.hi, p.accumulate});
+    }
+    EXPECT_TRUE(same_bits(whole, c));
+  });
+}
+
 TEST(Gemm, LongSumsAreCutInKWithoutChangingTheResult) {
   on_every_isa([] {
     for (int64_t k : {1024, 1537, 4100}) {
