@@ -72,18 +72,21 @@ struct ToFloats {
   int64_t c_row, c_col;
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
-    const V lo = set(e.lo), hi = set(e.hi);
+    const bool bounded = -__builtin_inff() < e.lo || e.hi < __builtin_inff();
     MINITEN_UNROLL(4)
     for (int j = 0; j < NV; ++j) {
       const int64_t n = left - j * kLanes;
       if (n <= 0) return;
       const V scale = min_keep(load_n(e.multiplier + j0 + j * kLanes, n) * e.scale, set(__FLT_MAX__)), bias = e.bias ? load_n(e.bias + j0 + j * kLanes, n) : V{};
+      V v[MR];
       MINITEN_UNROLL(16)
-      for (int r = 0; r < MR; ++r) {
-        V v = to_float(acc[r][j]) * scale;
-        v = v + bias;
-        store_n(c + row * c_row + (col + r) * c_col + j0 + j * kLanes, clamp(v, lo, hi), n);
+      for (int r = 0; r < MR; ++r) v[r] = to_float(acc[r][j]) * scale, v[r] = v[r] + bias;
+      if (bounded) {
+        MINITEN_UNROLL(16)
+        for (int r = 0; r < MR; ++r) v[r] = clamp(v[r], set(e.lo), set(e.hi));
       }
+      MINITEN_UNROLL(16)
+      for (int r = 0; r < MR; ++r) store_n(c + row * c_row + (col + r) * c_col + j0 + j * kLanes, v[r], n);
     }
   }
 };

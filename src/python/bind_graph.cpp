@@ -96,10 +96,11 @@ Precision precision_of(std::string_view name) {
 }
 
 std::vector<Tensor> session_inputs(const Session& s, const nb::args& args, const nb::kwargs& kwargs) {
-  std::vector<std::string> names = s.input_names();
-  std::vector<Tensor> in(names.size());
-  if (args.size() > names.size()) throw Error(ErrorKind::value, "session", std::to_string(names.size()) + " inputs", std::to_string(args.size()));
+  std::vector<Tensor> in(s.graph().inputs.size());
+  if (args.size() > in.size()) throw Error(ErrorKind::value, "session", std::to_string(in.size()) + " inputs", std::to_string(args.size()));
   for (size_t i = 0; i < args.size(); ++i) in[i] = to_tensor("session", args[i], {{}, true});
+  if (args.size() == in.size() && kwargs.size() == 0) return in;
+  const std::vector<std::string> names = s.input_names();
   for (auto [key, value] : kwargs) {
     std::string name = nb::cast<std::string>(key);
     auto at = std::find(names.begin(), names.end(), name);
