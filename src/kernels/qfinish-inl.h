@@ -25,8 +25,8 @@ struct ToBytes {
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
 #if MINITEN_LANES == 16
-    if constexpr (NV == 2 && MR % 2 == 0)
-      if (plain && 2 * kLanes <= left) return leave_pairs(acc, c + row * c_row + col * c_col + j0, multiplier + j0);
+    if constexpr (MR * NV % 4 == 0)
+      if (plain && NV * kLanes <= left) return leave_fours(acc, c + row * c_row + col * c_col + j0, multiplier + j0);
 #endif
     MINITEN_UNROLL(4)
     for (int j = 0; j < NV; ++j) {
@@ -51,15 +51,27 @@ struct ToBytes {
     }
   }
 #if MINITEN_LANES == 16
-  // Two pixels by 32 channels at a time.
-  template <int MR>
-  MINITEN_INLINE void leave_pairs(const I (&acc)[MR][2], uint8_t* to, const float* scale) const {
-    const V first = load(scale), second = load(scale + kLanes);
+  // 64 bytes at a time: of four pixels by 16 channels, two by 32 or one by 64.
+  template <int MR, int NV>
+  MINITEN_INLINE void leave_fours(const I (&acc)[MR][NV], uint8_t* to, const float* scale) const {
+    constexpr int kPixels = 4 / NV;
+    V by[NV];
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) by[j] = load(scale + j * kLanes);
     MINITEN_UNROLL(8)
-    for (int r = 0; r < MR; r += 2) {
-      const W bytes = round.plain({to_float(acc[r][0]) * first, to_float(acc[r][1]) * second, to_float(acc[r + 1][0]) * first, to_float(acc[r + 1][1]) * second});
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + r * c_col), _mm512_castsi512_si256((__m512i)bytes));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + (r + 1) * c_col), _mm512_extracti64x4_epi64((__m512i)bytes, 1));
+    for (int r = 0; r < MR; r += kPixels, to += kPixels * c_col) {
+      V f[4];
+      MINITEN_UNROLL(4)
+      for (int i = 0; i < 4; ++i) f[i] = to_float(acc[r + i / NV][i % NV]) * by[i % NV];
+      const W bytes = round.plain(f);
+      if (kPixels == 1 || c_col == NV * kLanes) {          // what follows is the next pixel
+        store_as<W>(to, bytes);
+      } else if constexpr (NV == 1) {
+        store_quarters(to, c_col, bytes);
+      } else {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_castsi512_si256((__m512i)bytes));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + c_col), _mm512_extracti64x4_epi64((__m512i)bytes, 1));
+      }
     }
   }
 #endif

@@ -28,6 +28,8 @@ constexpr int64_t kTurnedBytes = 2;
 #endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
+constexpr int64_t kStarts = 512;                 // columns whose sums are begun together
+
 struct Tile {
   const uint8_t* a;
   int64_t a_col, outer, outer_stride, inner, inner_stride, groups;
@@ -36,7 +38,7 @@ struct Tile {
   bool wide;               // A is pairs of 16-bit numbers already
   const int8_t* b;         // of the tile's first column
   int64_t b_panel;         // bytes between panels
-  const int32_t *sums, *bias;
+  const int32_t *sums, *bias, *start;  // of the tile's columns; with which each sum begins
   int32_t correction;      // what each unit of a column's sum adds, to be taken away
   int64_t left;            // columns
 };
@@ -101,31 +103,41 @@ MINITEN_INLINE void accumulate_pairs(const Tile& t, I (&acc)[MR][NV]) {
 }
 #endif
 
+// The segments of a run in one loop: the end of a short one is not foreseen.
 template <bool Flips, int MR, int NV>
 MINITEN_INLINE void add_products(const Tile& t, I (&acc)[MR][NV]) {
   const int8_t* b = t.b;
   [[maybe_unused]] const I flip = t.flip;
-  const int64_t a_col = t.a_col, b_panel = t.b_panel;
-  for (int64_t o = 0; o < t.outer; ++o)
-    for (int64_t i = 0; i < t.inner; ++i) {
-      const uint8_t* a = t.a + o * t.outer_stride + i * t.inner_stride;
-      for (int64_t g = 0; g < t.groups; ++g, a += 4, b += kPanel * 4) {
-        Weight w[NV];
+  const int64_t a_col = t.a_col, b_panel = t.b_panel, groups = t.groups, to_next = t.inner_stride - 4 * (groups - 1);
+  for (int64_t o = 0; o < t.outer; ++o) {
+    const uint8_t* a = t.a + o * t.outer_stride;
+    for (int64_t all = t.inner * groups, left = groups; all; --all, b += kPanel * 4) {
+      Weight w[NV];
+      MINITEN_UNROLL(4)
+      for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
+      if constexpr (kLanes == 16 && 1 < MR && 1 < NV) {  // the columns that follow: their runs are too short for the processor to foresee
         MINITEN_UNROLL(4)
-        for (int j = 0; j < NV; ++j) w[j] = weight(b + vector_offset(j, b_panel));
-        if constexpr (kLanes == 16 && 1 < MR) {    // the columns that follow: their runs are too short for the processor to foresee
-          MINITEN_UNROLL(4)
-          for (int j = 0; j < NV; ++j) __builtin_prefetch(b + vector_offset(j + NV, b_panel));
-        }
-        MINITEN_UNROLL(8)
-        for (int r = 0; r < MR; ++r) {
-          const I bytes = set_i(load_as<int32_t>(a + r * a_col));
-          const Activation x = activation(Flips ? bytes ^ flip : bytes);
-          MINITEN_UNROLL(4)
-          for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
-        }
+        for (int j = 0; j < NV; ++j) __builtin_prefetch(b + vector_offset(j + NV, b_panel));
+      }
+      MINITEN_UNROLL(8)
+      for (int r = 0; r < MR; ++r) {
+        const I bytes = set_i(load_as<int32_t>(a + r * a_col));
+        const Activation x = activation(Flips ? bytes ^ flip : bytes);
+        MINITEN_UNROLL(4)
+        for (int j = 0; j < NV; ++j) acc[r][j] = dot(acc[r][j], x, w[j]);
+      }
+      --left;
+      if constexpr (1 < MR) {
+        int64_t step = left ? 4 : to_next;
+        asm("" : "+r"(step));                            // chosen without a jump
+        a += step;
+        left = left ? left : groups;
+      } else {
+        a += 4;
+        if (left == 0) a += to_next - 4, left = groups;
       }
     }
+  }
 }
 
 #if MINITEN_WIDENS
@@ -151,14 +163,17 @@ MINITEN_INLINE void add_wide_products(const Tile& t, I (&acc)[MR][NV]) {
 }
 #endif
 
+MINITEN_INLINE I start_of(const Tile& t, int64_t column) {
+  const I start = (I)(load_as<U>(t.sums + column) * (U)set_i(-t.correction));
+  return t.bias && column < t.left ? add(start, load_ints(t.bias + column, t.left - column)) : start;
+}
+
 template <int MR, int NV>
 MINITEN_INLINE void accumulate(const Tile& t, I (&acc)[MR][NV]) {
-  MINITEN_UNROLL(4)
-  for (int j = 0; j < NV; ++j) {
-    I start = (I)(load_as<U>(t.sums + j * kLanes) * (U)set_i(-t.correction));
-    if (t.bias && j * kLanes < t.left) start = add(start, load_ints(t.bias + j * kLanes, t.left - j * kLanes));
-    MINITEN_UNROLL(8)
-    for (int r = 0; r < MR; ++r) acc[r][j] = start;
+  MINITEN_UNROLL(8)
+  for (int r = 0; r < MR; ++r) {
+    MINITEN_UNROLL(4)
+    for (int j = 0; j < NV; ++j) acc[r][j] = kVectors < NV ? start_of(t, j * kLanes) : load_as<I>(t.start + j * kLanes);
   }
 #if defined(__ARM_FEATURE_MATMUL_INT8)
   if constexpr (1 < MR) return accumulate_pairs(t, acc);
@@ -214,7 +229,21 @@ struct Product {
   const int32_t *sums, *bias;
   int64_t padded;
   Tile t{};
+  int64_t begin = 0, end = 0;  // columns that `starts` holds
+  int32_t starts[kStarts];
 
+  Product(const QGemmShape& shape, const std::byte* packed, const int32_t* column_bias, const Finish& to)
+      : s(shape), finish(to), panels(qgemm_panels(shape, packed)), sums(qgemm_sums(shape, packed)), bias(column_bias), padded((shape.n + kPanel - 1) / kPanel * kPanel) {}
+
+  // With what the sums of channels [j0, reach) begin, and those of more at once.
+  void begin_sums(int64_t j0, int64_t reach) {
+    if (j0 < begin || end < reach) {
+      begin = j0;
+      end = padded - j0 < kStarts ? padded : j0 + kStarts;
+      for (int64_t j = 0; j < end - begin; j += kLanes) store_as<I>(starts + j, start_of(t, j));
+    }
+    t.start = starts + (j0 - begin);
+  }
   // `height` pixels from column `col` on, channels from j0 on, by A at t.a; returns how many channels.
   int64_t run(int64_t height, int64_t row, int64_t col, int64_t j0) {
     const int64_t vectors = (padded - j0) / kLanes;                 // vectors past the last panel do not exist
@@ -222,7 +251,9 @@ struct Product {
     t.sums = sums + j0;
     t.bias = bias ? bias + j0 : nullptr;
     t.left = s.n - j0;
-    if (s.cols == 1 && vectors >= kOneRowVectors) {
+    const bool one_row = s.cols == 1 && vectors >= kOneRowVectors;
+    if (!one_row || kOneRowVectors <= kVectors) begin_sums(j0, vectors < kVectors ? padded : j0 + kVectors * kLanes);
+    if (one_row) {
       run_tile<1, kOneRowVectors>(t, finish, 1, row, col, j0);
       return kOneRowVectors * kLanes;
     }
@@ -259,7 +290,7 @@ template <class Finish>
 void run(const QGemmShape& s, const void* data, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed,
          const Finish& finish) {
   if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
-  Product<Finish> p{s, finish, qgemm_panels(s, packed), qgemm_sums(s, packed), bias, (s.n + kPanel - 1) / kPanel * kPanel};
+  Product<Finish> p(s, packed, bias, finish);
   Tile& t = p.t;
   t.a_col = s.a_col;
   t.outer = s.outer;
