@@ -42,13 +42,13 @@ bool make_plan(const QDepthwiseShape& s, Plan& p) {
   return p.groups * p.phases * (1 + p.reach) * kBlock <= kStrip;
 }
 
-// n numbers from four rows; absent rows count as zeros.
-MINITEN_INLINE void interleave_rows(int32_t* to, const uint8_t* const (&rows)[4], int64_t n, I flip, const uint8_t* end) {
+// n numbers from four rows, `absent` from one that is not there.
+MINITEN_INLINE void interleave_rows(int32_t* to, const uint8_t* const (&rows)[4], int64_t n, W absent, I flip, const uint8_t* end) {
   for (int64_t i = 0; i < n; i += kWide) {
     const int64_t m = n - i < kWide ? n - i : (int64_t)kWide;
     W bytes[4];
     MINITEN_UNROLL(4)
-    for (int k = 0; k < 4; ++k) bytes[k] = rows[k] ? load_wide(rows[k] + i, m, end) : W{};
+    for (int k = 0; k < 4; ++k) bytes[k] = rows[k] ? load_wide(rows[k] + i, m, end) : absent;
     I out[4];
     interleave(bytes[0], bytes[1], bytes[2], bytes[3], out);
     MINITEN_UNROLL(4)
@@ -139,6 +139,8 @@ struct Weights {
   alignas(64) Weight at[2][kSlots][kBlock / kLanes];
 };
 
+MINITEN_INLINE int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+
 template <int n>
 struct Count {
   static constexpr int value = n;
@@ -157,6 +159,7 @@ struct Source {
   float scale;  // of every multiplier
   int32_t correction;
   I flip;
+  W outside;    // taps in the padding
   float multiplier_of(int64_t channel) const {
     const float m = multiplier[channel] * scale;
     return m < __FLT_MAX__ ? m : __FLT_MAX__;
@@ -187,7 +190,7 @@ void run_block(const QDepthwiseShape& s, const Plan& p, const Source& from, int6
         rows[i] = u < 0 || u >= s.kernel_h ? nullptr : w + (u * s.kernel_w + k % s.kernel_w) * s.channels + c;
       }
       alignas(64) int32_t row[kBlock];
-      interleave_rows(row, rows, n, I{}, w_end);
+      interleave_rows(row, rows, n, W{}, I{}, w_end);
       repeat(row, pitch, period);
       for (int64_t j = 0; j < period; j += kLanes) weights.at[r][k][j / kLanes] = weight(row + j);
     }
@@ -220,24 +223,36 @@ void run_block(const QDepthwiseShape& s, const Plan& p, const Source& from, int6
     for (int64_t row = 0, height; row < s.out_h; row += height) {
       height = p.pairs && row + 1 < s.out_h ? 2 : 1;
       const int64_t rows_in = s.kernel_h + (height == 2 ? s.stride_h : 0);
-      const uint8_t* x = from.x + row * s.stride_h * s.x_row + q * s.stride_w * s.x_col + c;
+      const int64_t first_row = row * s.stride_h - s.top;
       int32_t* to = strip;
       for (int64_t g = 0; g < p.groups; ++g)
         for (int64_t i = 0; i < p.phases; ++i, to += columns * pitch) {
+          const int64_t first_col = q * s.stride_w + p.phase[i] - s.left, used = pixels + p.phase_reach[i], step = s.stride_w * s.x_col;
+          int64_t begin = 0, end = used;         // of the columns that lie in x
+          if (s.in_h) {
+            begin = first_col < 0 ? at_most((s.stride_w - 1 - first_col) / s.stride_w, used) : 0;
+            end = first_col < s.in_w ? at_most((s.in_w - 1 - first_col) / s.stride_w + 1, used) : begin;
+            if (end < begin) end = begin;
+          }
+          const auto fill = [&](int64_t column, int64_t to_column) {
+            for (int64_t j = column * pitch; j < to_column * pitch; j += kLanes) store_as<I>(to + j, (I)from.outside ^ from.flip);
+          };
+          fill(0, begin);
           const uint8_t* rows[4];
           for (int64_t k = 0; k < 4; ++k) {
-            const int64_t u = 4 * g + k;
-            rows[k] = u < rows_in ? x + u * s.dilation_h * s.x_row + p.phase[i] * s.x_col : nullptr;
+            const int64_t u = 4 * g + k, at = first_row + u * s.dilation_h;
+            const bool there = u < rows_in && (!s.in_h || (0 <= at && at < s.in_h));
+            rows[k] = there ? from.x + at * s.x_row + (first_col + begin * s.stride_w) * s.x_col + c : nullptr;
           }
-          const int64_t used = pixels + p.phase_reach[i], step = s.stride_w * s.x_col;
-          if (step == pitch) {
-            interleave_rows(to, rows, (used - 1) * pitch + n, from.flip, from.x_end);
-            continue;
+          if (step == pitch && begin < end) {
+            interleave_rows(to + begin * pitch, rows, (end - begin - 1) * pitch + n, from.outside, from.flip, from.x_end);
+          } else {
+            for (int64_t column = begin; column < end; ++column) {
+              interleave_rows(to + column * pitch, rows, n, from.outside, from.flip, from.x_end);
+              for (const uint8_t*& r : rows) r = r ? r + step : r;
+            }
           }
-          for (int64_t column = 0; column < used; ++column) {
-            interleave_rows(to + column * pitch, rows, n, from.flip, from.x_end);
-            for (const uint8_t*& r : rows) r = r ? r + step : r;
-          }
+          fill(end, used);                       // over what lies behind the last column
         }
       Out* const out = y + row * s.y_row + q * s.y_col + c;
       const auto sum = [&](auto rows, auto whole, Out* first, int64_t to_row, int64_t to_step) {
@@ -274,11 +289,13 @@ void run_plainly(const QDepthwiseShape& s, const Source& from, int32_t x_zero, b
     }
     for (int64_t i = 0; i < s.out_h * s.out_w; ++i) {
       const int64_t row = i / s.out_w, col = i % s.out_w;
-      const uint8_t* x = from.x + row * s.stride_h * s.x_row + col * s.stride_w * s.x_col + c;
+      const int64_t first_row = row * s.stride_h - s.top, first_col = col * s.stride_w - s.left;
       I acc[4] = {from.bias ? load_ints(from.bias + c, n) : I{}};
       for (int64_t u = 0; u < s.kernel_h; ++u)
         for (int64_t v = 0; v < s.kernel_w; ++v) {
-          const I value = load_bytes(x + u * s.dilation_h * s.x_row + v * s.dilation_w * s.x_col, n, x_signed) - set_i(x_zero);
+          const int64_t at_row = first_row + u * s.dilation_h, at_col = first_col + v * s.dilation_w;
+          if (s.in_h && (at_row < 0 || s.in_h <= at_row || at_col < 0 || s.in_w <= at_col)) continue;
+          const I value = load_bytes(from.x + at_row * s.x_row + at_col * s.x_col + c, n, x_signed) - set_i(x_zero);
           acc[0] = add(acc[0], value * load_bytes(w + (u * s.kernel_w + v) * s.channels + c, n, true));
         }
       Out staged[4 * kLanes];
@@ -293,11 +310,11 @@ template <class Out, class Finish>
 void run(const QDepthwiseShape& s, const void* x, const int8_t* w, const int32_t* bias, const float* bias_f, const float* multiplier,
          float scale, int32_t x_zero, bool x_signed, const Finish& finish, Out* y) {
   if (s.channels <= 0 || s.out_h <= 0 || s.out_w <= 0) return;
-  const int64_t last_row = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h;
-  const int64_t last_col = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  const int64_t last_row = s.in_h ? s.in_h - 1 : (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h;
+  const int64_t last_col = s.in_h ? s.in_w - 1 : (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
   const auto* first = static_cast<const uint8_t*>(x);
   const Source from = {first,  first + last_row * s.x_row + last_col * s.x_col + s.channels, w, bias, bias_f, multiplier, scale,
-                       x_zero + shift_of(x_signed), flip_of(x_signed)};
+                       x_zero + shift_of(x_signed), flip_of(x_signed), Rounding::all_bytes(x_zero & 255)};
   Plan plan;
   if (!make_plan(s, plan)) return run_plainly(s, from, x_zero, x_signed, finish, y);
   for (int64_t c = 0; c < s.channels; c += kBlock)

@@ -15,7 +15,7 @@ namespace miniten {
 
 namespace {
 
-// How a convolution of bytes is laid out: a padded copy of the input, packed weights, one multiplier per channel.
+// How a convolution of bytes is laid out: a padded copy of the input but for depthwise ones, packed weights, one multiplier per channel.
 struct Parts {
   ConvGeometry g;
   bool runs;                                       // a kernel row is one contiguous segment
@@ -25,7 +25,7 @@ struct Parts {
   explicit Parts(const ConvGeometry& geometry) : g(geometry) {
     runs = g.groups == 1 && g.dilation_w == 1;
     segment = runs ? g.s * g.c : g.c_group();
-    copied = g.is_padded() || (!g.is_depthwise() && segment % 4 != 0);
+    copied = !g.is_depthwise() && (g.is_padded() || segment % 4 != 0);
     input_bytes = copied ? aligned(uint64_t(g.n * g.padded_h() * g.padded_w() * g.c) + 16) : 0;
     group_bytes = g.is_depthwise() ? 0 : aligned(kernels::qgemm_packed_bytes(g.taps() / std::max<int64_t>(segment, 1), segment, g.o_group()));
     weight_bytes = g.is_depthwise() ? aligned(uint64_t(g.r * g.s * g.c)) : group_bytes * uint64_t(g.groups);
@@ -69,13 +69,13 @@ void convolve(const Context& c, const Parts& parts, const uint8_t* x, const std:
   bool pointwise = g.r == 1 && g.s == 1 && g.stride_h == 1 && g.stride_w == 1 && g.groups == 1;
   for (int64_t i = begin; i < end;) {
     int64_t p = i % g.p, rows = pointwise && !by_image ? end - i : std::min(end - i, g.p - p);
-    const uint8_t* from = x + i / g.p * image + p * g.stride_h * row;
     if (g.is_depthwise()) {
       depthwise(kernels::QDepthwiseShape{.channels = g.c, .out_h = rows, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
-                                         .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row,
-                                         .x_col = g.c, .y_row = g.q * g.c, .y_col = g.c},
-                from, reinterpret_cast<const int8_t*>(weights), i);
+                                         .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = g.w * g.c,
+                                         .x_col = g.c, .y_row = g.q * g.c, .y_col = g.c, .in_h = g.h, .in_w = g.w, .top = g.top - p * g.stride_h, .left = g.left},
+                x + i / g.p * g.h * g.w * g.c, reinterpret_cast<const int8_t*>(weights), i);
     } else {
+      const uint8_t* from = x + i / g.p * image + p * g.stride_h * row;
       kernels::QGemmShape s = parts.shape(rows);
       if (pointwise) { s.cols *= rows; s.rows = 1; }
       s.packed_n = s.n;
@@ -96,7 +96,7 @@ uint64_t prepare_weights(const Parts& p, const int8_t* w, std::byte* to) {
 
 // Is the padded copy unsigned where the input is not?
 bool flips_input(const Context& c, const Parts& p) {
-  return p.copied && !p.g.is_depthwise() && c.in[0].spec.dtype == DType::i8 && kernels::qgemm_flips_from() <= p.g.o_group();
+  return p.copied && c.in[0].spec.dtype == DType::i8 && kernels::qgemm_flips_from() <= p.g.o_group();
 }
 // fill: one for all, or one for each image.
 void pad_input(const Context& c, const Parts& p, const uint8_t* fill, bool by_image, uint8_t* to) {

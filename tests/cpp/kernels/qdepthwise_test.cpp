@@ -9,9 +9,9 @@ constexpr uint8_t kUntouched = 0x5a;
 
 void check_on_every_isa(Random& random, const QDepthwiseShape& s, bool extremes = false) {
   const int64_t taps = s.kernel_h * s.kernel_w;
-  Guarded<uint8_t> x(((s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h) * s.x_row +
-                         ((s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w) * s.x_col + s.channels,
-                     random.edge());
+  const int64_t last_row = s.in_h ? s.in_h - 1 : (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h;
+  const int64_t last_col = s.in_h ? s.in_w - 1 : (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w;
+  Guarded<uint8_t> x(last_row * s.x_row + last_col * s.x_col + s.channels, random.edge());
   const int64_t outputs = (s.out_h - 1) * s.y_row + (s.out_w - 1) * s.y_col + s.channels;
   Guarded<int8_t> w(taps * s.channels, random.edge());
   Guarded<int32_t> bias(s.channels, random.edge());
@@ -46,8 +46,9 @@ void check_on_every_isa(Random& random, const QDepthwiseShape& s, bool extremes 
         int64_t acc = 0;
         for (int64_t u = 0; u < s.kernel_h; ++u)
           for (int64_t v = 0; v < s.kernel_w; ++v) {
-            const uint8_t byte =
-                x[(p * s.stride_h + u * s.dilation_h) * s.x_row + (q * s.stride_w + v * s.dilation_w) * s.x_col + c];
+            const int64_t row = p * s.stride_h + u * s.dilation_h - s.top, col = q * s.stride_w + v * s.dilation_w - s.left;
+            if (s.in_h && (row < 0 || s.in_h <= row || col < 0 || s.in_w <= col)) continue;
+            const uint8_t byte = x[row * s.x_row + col * s.x_col + c];
             acc += (stored(byte, e.x_signed) - e.x_zero) * int64_t{w[(u * s.kernel_w + v) * s.channels + c]};
           }
         const int64_t at = p * s.y_row + q * s.y_col + c;
@@ -91,6 +92,24 @@ TEST(QdepthwiseTest, EveryIsaEqualsSumsIn64Bits) {
                                         random.in(1, 3), random.in(1, 3), random.in(1, 3), spaced ? random.in(0, 13) : 0,
                                         spaced ? random.in(0, 13) : 0));
   }
+}
+
+TEST(QdepthwiseTest, TakesTapsOutsideForTheZeroPoint) {
+  for (uint32_t seed = 0; seed < 400 && !::testing::Test::HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    const bool spaced = random.in(0, 2) == 0;
+    QDepthwiseShape s = shape_of(random.of({1, 2, 3, 5, 8, 15, 16, 17, 24, 32, 33, 48, 64, 65, 96, 130}), random.in(1, 6), random.in(1, 40), random.in(1, 7), random.in(1, 7), random.in(1, 3),
+                                 random.in(1, 3), random.in(1, 3), random.in(1, 3), 0, spaced ? random.in(0, 13) : 0);
+    s.in_h = random.in(1, 9), s.in_w = random.in(1, 50);
+    s.top = random.in(-3, 5), s.left = random.in(0, 6);
+    s.x_col = s.channels + (spaced ? random.in(0, 13) : 0), s.x_row = s.in_w * s.x_col + random.in(0, 9);
+    check_on_every_isa(random, s);
+  }
+  Random random(5);
+  QDepthwiseShape far = shape_of(19, 2, 3, 15, 15, 1, 1, 1, 1);  // one pixel at a time
+  far.in_h = 5, far.in_w = 4, far.top = 6, far.left = 7, far.x_row = 4 * far.x_col;
+  check_on_every_isa(random, far);
 }
 
 TEST(QdepthwiseTest, EveryNumberOfChannels) {
