@@ -279,9 +279,9 @@ constexpr void (*kLoneTiles[kLoneColumns])(const Tile&, const Places&, int64_t) 
 
 // How many columns pay alone.
 int64_t lone_columns(const GemmShape& s) {
-  const int64_t lone = s.n % kPanel, k = s.outer * s.inner * s.segment;
-  const bool few = s.n < kPanel ? lone <= kLoneColumns && 32 <= k : lone <= 2 && 64 <= k;
-  return few && s.a_k == 1 && kLanes <= s.rows * s.cols ? lone : 0;
+  const int64_t lone = s.n % kPanel;
+  const bool pays = lone <= (s.n < kPanel ? kLoneColumns : 2) && 32 <= s.outer * s.inner * s.segment && kLanes <= s.rows * s.cols;
+  return pays && s.a_k == 1 ? lone : 0;
 }
 // Pixels [begin, end) by the columns from j on.
 void run_lone(const GemmShape& s, const Tile& t, int64_t j, int64_t begin, int64_t end) {
