@@ -42,13 +42,14 @@ bool make_plan(const QDepthwiseShape& s, Plan& p) {
   return p.groups * p.phases * (1 + p.reach) * kBlock <= kStrip;
 }
 
-// n numbers from four rows, `absent` from one that is not there.
+// n numbers from four rows, `absent` from one that is not there. all: none is not.
+template <bool all = false>
 MINITEN_INLINE void interleave_rows(int32_t* to, const uint8_t* const (&rows)[4], int64_t n, W absent, I flip, const uint8_t* end) {
   for (int64_t i = 0; i < n; i += kWide) {
     const int64_t m = n - i < kWide ? n - i : (int64_t)kWide;
     W bytes[4];
     MINITEN_UNROLL(4)
-    for (int k = 0; k < 4; ++k) bytes[k] = rows[k] ? load_wide(rows[k] + i, m, end) : absent;
+    for (int k = 0; k < 4; ++k) bytes[k] = all || rows[k] ? load_wide(rows[k] + i, m, end) : absent;
     I out[4];
     interleave(bytes[0], bytes[1], bytes[2], bytes[3], out);
     MINITEN_UNROLL(4)
@@ -209,6 +210,8 @@ void run_block(const QDepthwiseShape& s, const Plan& p, const Source& from, int6
     store_as<I>(terms.start + j, (I)(load_as<U>(terms.start + j) - (U)sum * (U)set_i(from.correction)));
   }
 
+  alignas(64) uint8_t absent[kBlock + kWide];    // a pixel of a row that is not there
+  for (int64_t i = 0; i < kBlock + kWide; i += kWide) store_as<W>(absent + i, from.outside);
   alignas(64) int32_t strip[kStrip + kSpare];
   constexpr int64_t kSums = kStrip + kSpare;
   alignas(64) Out sums[2][kSums];
@@ -247,9 +250,11 @@ void run_block(const QDepthwiseShape& s, const Plan& p, const Source& from, int6
           if (step == pitch && begin < end) {
             interleave_rows(to + begin * pitch, rows, (end - begin - 1) * pitch + n, from.outside, from.flip, from.x_end);
           } else {
+            int64_t steps[4];
+            for (int64_t k = 0; k < 4; ++k) steps[k] = rows[k] ? step : 0, rows[k] = rows[k] ? rows[k] : absent;
             for (int64_t column = begin; column < end; ++column) {
-              interleave_rows(to + column * pitch, rows, n, from.outside, from.flip, from.x_end);
-              for (const uint8_t*& r : rows) r = r ? r + step : r;
+              interleave_rows<true>(to + column * pitch, rows, n, from.outside, from.flip, from.x_end);
+              for (int64_t k = 0; k < 4; ++k) rows[k] += steps[k];
             }
           }
           fill(end, used);                       // over what lies behind the last column
