@@ -133,6 +133,7 @@ Work work_of(const Call& c) {
 void run_pieces(Context c, const Work& work, int threads) {
   static thread_local ScratchMemory memory;
   c.pieces = work.pieces;
+  c.phases = work.phases;
   int workers = work.pieces > 1 ? std::min(work.pieces, threads > 0 ? threads : get_num_threads()) : 1;
   uint64_t scratch = aligned(work.scratch), total = scratch * uint64_t(workers) + work.shared + 64;
   std::byte* base = work.scratch + work.shared ? memory.get(total) : nullptr;

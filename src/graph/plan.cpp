@@ -90,7 +90,7 @@ OutputPlan plan(const Graph& g, const PlanOptions& options, const std::vector<bo
       p.bytes_without_reuse += g.values[size_t(id)].spec.bytes();
     }
     const Work& work = p.work[s];
-    uint64_t active = uint64_t(work.pieces > 1 ? options.workers : 1);
+    uint64_t active = uint64_t(std::min(work.pieces, options.workers));
     uint64_t scratch = aligned(work.scratch, options.alignment) * active + work.shared;
     p.scratch.push_back(scratch ? int(p.buffers.size()) : -1);
     if (scratch) p.buffers.push_back({scratch, 0, int(s), int(s), -1});

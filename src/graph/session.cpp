@@ -1,5 +1,6 @@
 #include "miniten/graph/session.h"
 #include <chrono>
+#include <climits>
 #include <map>
 #include <mutex>
 #include <unordered_set>
@@ -7,9 +8,12 @@
 #include "base/allocate.h"
 #include "base/huge_pages.h"
 #include "base/relax.h"
+#include "core/work.h"
+#include "graph/pace.h"
 #include "graph/tune.h"
 #include "miniten/base/parallel.h"
 #include "miniten/graph/passes.h"
+#include "miniten/graph/plan.h"
 
 namespace miniten {
 
@@ -30,39 +34,126 @@ struct Prepared {                          // of all nodes in one piece
 
 struct Step {
   int node;
-  Context context;
-  Work work;
+  Context context, alone;                  // as the team runs it and as the caller does without
+  Work work;                               // of the team
   uint64_t scratch;                        // bytes for each worker
 };
-// A stage is one phase of one step. It is over when its pieces are done, not when every worker has arrived. A worker takes the
-// pieces of its own share first, the same part of every stage: what it reads is often what it wrote, and in its cache.
-class Stage {
+// The steps of a run as its team shares them out, phase after phase. A phase is over when its pieces are done, not when every worker has
+// arrived. A worker takes the pieces of its own share first, the same part of every phase and step: what it reads is often what it wrote,
+// and in its cache. All counts go on from run to run, and each lies where one worker writes it.
+class Stages {
  public:
-  const Step* step;
-  int phase;
-  Stage(const Step& step, int phase, int workers) : step(&step), phase(phase), count_(std::min(workers, step.work.pieces)), shares_(new Share[size_t(count_)]) {}
-  void reset() {
-    for (int i = 0; i < count_; ++i) shares_[size_t(i)].taken.store(0, std::memory_order_relaxed);
-    done_.store(0, std::memory_order_relaxed);
-  }
-  int take(int worker) {                   // a piece, or -1
-    for (int i = 0; i < count_; ++i) {
-      int share = (worker + i) % count_, first = begin(share), size = begin(share + 1) - first;
-      std::atomic<int>& taken = shares_[size_t(share)].taken;
-      if (taken.load(std::memory_order_relaxed) >= size) continue;
-      if (int piece = taken.fetch_add(1); piece < size) return first + piece;
+  Stages(const std::vector<Step>& steps, int workers) : members_(new Member[size_t(workers)]), workers_(workers), of_run_(size_t(workers)) {
+    for (const Step& step : steps) {
+      Stage stage{&step, std::min(workers, step.work.pieces), of_run_, 0};
+      for (int share = 0; share < stage.shares && stage.shares > 1; ++share) of_run_[size_t(share)] += uint32_t(step.work.phases * stage.size(share));
+      stage.end = pieces_ += uint32_t(step.work.phases * step.work.pieces);
+      stages_.push_back(std::move(stage));
     }
-    return -1;
   }
-  void finish_piece() { done_.fetch_add(1, std::memory_order_release); }
-  bool is_over() const { return done_.load(std::memory_order_acquire) == step->work.pieces; }
+  void begin_run() {
+    if (under_way_) {                                          // the last one was left by an exception
+      for (int i = 0; i < workers_; ++i) members_[size_t(i)].taken = members_[size_t(i)].finished = 0;
+      run_ = 0;
+    } else ++run_;
+    under_way_ = true;
+  }
+  void end_run() { under_way_ = false; }
+  bool was_helped() {                                          // since the last time: did others than the caller finish a piece?
+    uint32_t by_others = 0;
+    for (int i = 1; i < workers_; ++i) by_others += members_[size_t(i)].finished.load(std::memory_order_relaxed);
+    return std::exchange(by_others_, by_others) != by_others;
+  }
+  void run(int worker) {
+    const Stage* alone = nullptr;                              // the last stage, if it had one piece
+    uint32_t done = 0;
+    int patience = hurried;
+    for (const Stage& stage : stages_) {
+      if (stage.step->work.pieces == 1) {                      // small steps stay in the caller's cache
+        alone = &stage;
+        if (worker != 0) continue;                             // nor is their end looked at, but that of the last of them
+        Context c = stage.step->context;
+        for (c.phase = 0; c.phase < c.phases; ++c.phase) c.op.eval(c);
+        done += uint32_t(c.phases);
+        continue;
+      }
+      if (alone && worker == 0) finish(0, std::exchange(done, 0));
+      if (alone && worker != 0)
+        for (int spins = 0; !is_over(alone->end); ++spins) relax(spins);
+      alone = nullptr;
+      run(stage, worker, patience);
+    }
+    if (done) finish(0, done);
+  }
 
  private:
-  struct alignas(64) Share { std::atomic<int> taken{0}; };
-  int begin(int share) const { return step->work.pieces * share / count_; }
-  int count_;
-  std::unique_ptr<Share[]> shares_;
-  alignas(64) std::atomic<int> done_{0};
+  struct Stage {
+    const Step* step;
+    int shares;
+    std::vector<uint32_t> before;                              // of each share, the pieces of earlier stages
+    uint32_t end;                                              // the pieces of all stages up to this one
+    int begin(int share) const { return step->work.pieces * share / shares; }
+    int size(int share) const { return begin(share + 1) - begin(share); }
+  };
+  struct Member {
+    alignas(64) std::atomic<uint32_t> taken{0};                // pieces of its share, by whomever
+    alignas(64) std::atomic<uint32_t> finished{0};             // pieces of whatever share, by itself
+  };
+  static constexpr int hurried = 6, patient = 24;              // pauses: more than a word takes from core to core, less than a microsecond
+
+  // Patience, the worker's own: turns to wait for the owners of pieces that are left, before they are taken from them. One that was late
+  // is waited for less until it is seen at work again.
+  void run(const Stage& stage, int worker, int& patience) {
+    Context c = stage.step->context;
+    c.scratch += stage.step->scratch * size_t(worker);
+    for (c.phase = 0; c.phase < c.phases; ++c.phase) {
+      const uint32_t end = stage.end - uint32_t((c.phases - 1 - c.phase) * c.pieces);
+      if (is_over(end)) continue;
+      bool left = worker < stage.shares, found = false;
+      if (left) work_on(stage, c, worker, worker, INT_MAX);
+      for (int spins = 0; !is_over(end); ++spins) {
+        if (!left || spins < patience) {
+          relax(spins);
+          continue;
+        }
+        left = false;
+        for (int i = 1; i < stage.shares && !left; ++i) left = work_on(stage, c, (worker + i) % stage.shares, worker, 1);
+        found |= left;
+        patience = found ? hurried : patient;
+      }
+    }
+  }
+  bool work_on(const Stage& stage, Context& c, int share, int worker, int most) {              // -> whether there was a piece left
+    const int end = stage.begin(share + 1);
+    const uint32_t last = run_ * of_run_[size_t(share)] + stage.before[size_t(share)] + uint32_t((c.phase + 1) * stage.size(share));
+    std::atomic<uint32_t>& taken = members_[size_t(share)].taken;
+    uint32_t done = 0;
+    for (uint32_t at = taken.load(std::memory_order_relaxed); int32_t(last - at) > 0 && int(done) < most;) {
+      if (!taken.compare_exchange_weak(at, at + 1, std::memory_order_relaxed)) continue;
+      c.piece = end - int(last - at++);
+      c.op.eval(c);
+      ++done;
+    }
+    if (done) finish(worker, done);
+    return done > 0;
+  }
+  void finish(int worker, uint32_t pieces) {
+    std::atomic<uint32_t>& finished = members_[size_t(worker)].finished;
+    finished.store(finished.load(std::memory_order_relaxed) + pieces, std::memory_order_release);
+  }
+  bool is_over(uint32_t end) const {
+    uint32_t done = 0;
+    for (int i = 0; i < workers_; ++i) done += members_[size_t(i)].finished.load(std::memory_order_acquire);
+    return int32_t(done - run_ * pieces_ - end) >= 0;
+  }
+
+  std::vector<Stage> stages_;
+  std::unique_ptr<Member[]> members_;
+  int workers_;
+  std::vector<uint32_t> of_run_;                               // the pieces of each share, where there are several
+  uint32_t pieces_ = 0, run_ = UINT32_MAX;                     // all pieces of a run; runs so far
+  bool under_way_ = false;
+  uint32_t by_others_ = 0;
 };
 
 // A run of a training step moves its states: measurements put them back.
@@ -94,8 +185,9 @@ struct Session::Impl {
   uint64_t packed_bytes = 0;
   std::unique_ptr<AlignedBytes> arena;
   std::vector<View> views;
+  std::vector<Work> work_alone;            // by step
   std::vector<Step> steps;
-  std::vector<std::unique_ptr<Stage>> stages;
+  std::unique_ptr<Stages> stages;
   struct Bound { View* view; int input; int64_t bytes; };
   std::vector<Bound> bound;                         // views to point into an input's memory at each run
   std::vector<std::byte*> input_data;
@@ -103,6 +195,7 @@ struct Session::Impl {
   std::vector<std::unique_ptr<std::mutex>> running; // one: a session runs once at a time
   size_t dynamic = 0;
   bool parallel = false;
+  Pace pace;
 
   explicit Impl(Graph g, const CompileOptions& o) : graph(std::move(g)), options(o) {
     const bool narrower = options.precision != Precision::float32;
@@ -133,11 +226,20 @@ struct Session::Impl {
     prepared = shared ? shared : pack();
     std::vector<bool> has;
     for (std::byte* p : prepared->at) has.push_back(p != nullptr);
-    plan = miniten::plan(graph, workers, has, options.exact);
+    plan = miniten::plan(graph, {.workers = workers, .exact = options.exact, .work = [this](const Call& call) { return work_both_ways(call); }}, has);
     arena = std::make_unique<AlignedBytes>(plan.arena_bytes);
     make_steps();
   }
 
+  // The team's work, with memory enough for the caller alone, whose work goes to work_alone.
+  Work work_both_ways(Call call) {
+    Work work = work_of(call);
+    call.workers = 1;
+    const Work& alone = work_alone.emplace_back(workers > 1 ? work_of(call) : work);
+    const uint64_t own = aligned(work.scratch) * uint64_t(std::min(work.pieces, workers)), needed = aligned(alone.scratch) + alone.shared;
+    work.shared = std::max(work.shared, needed - std::min(needed, own));
+    return work;
+  }
   // Do both nodes pack the same? Of one op, with its attributes, shapes and constants.
   bool pack_alike(const Node& a, const Node& b, std::span<const View> constants) const {
     if (a.op != b.op || a.in.size() != b.in.size() || !attrs_equal(a.op->attrs, a.attributes(), b.attributes())) return false;
@@ -208,52 +310,34 @@ struct Session::Impl {
           bound.push_back({&views.back(), input_index(p.root), p.offset * int64_t(bytes_of(graph.values[size_t(id)].spec.dtype, 1))});
       }
       for (int id : n.out) views.push_back(view_of(id));
+      auto context = [&](const Work& work, int team) {
+        Context c{*n.op, n.attributes(), {first, n.in.size()}, {first + n.in.size(), n.out.size()}};
+        c.pieces = work.pieces;
+        c.phases = work.phases;
+        c.exact = options.exact;
+        c.prepared = prepared->at[size_t(plan.steps[s])];
+        if (plan.scratch[s] < 0) return c;
+        c.scratch = arena->data + plan.buffers[size_t(plan.scratch[s])].offset;
+        c.shared = c.scratch + aligned(work.scratch) * size_t(std::min(work.pieces, team));
+        return c;
+      };
       const Work& work = plan.work[s];
-      Step step{plan.steps[s], {*n.op, n.attributes(), {first, n.in.size()}, {first + n.in.size(), n.out.size()}}, work, aligned(work.scratch)};
-      step.context.pieces = work.pieces;
-      step.context.exact = options.exact;
-      step.context.prepared = prepared->at[size_t(plan.steps[s])];
-      if (plan.scratch[s] >= 0) {
-        step.context.scratch = arena->data + plan.buffers[size_t(plan.scratch[s])].offset;
-        step.context.shared = step.context.scratch + step.scratch * size_t(work.pieces > 1 ? workers : 1);
-      }
+      Step step{plan.steps[s], context(work, workers), context(work_alone[s], 1), work, aligned(work.scratch)};
       parallel |= work.pieces > 1 && workers > 1;
       steps.push_back(step);
     }
-    for (const Step& step : steps)
-      for (int phase = 0; phase < step.work.phases; ++phase)
-        stages.push_back(std::make_unique<Stage>(step, phase, workers));
+    if (parallel) stages = std::make_unique<Stages>(steps, workers);
     input_data.resize(graph.inputs.size());
   }
   int input_index(int value) const {
     return int(std::find(graph.inputs.begin(), graph.inputs.end(), value) - graph.inputs.begin());
   }
 
-  void run_stages(int worker) {
-    const Stage* before = nullptr;
-    for (auto& stage : stages) {
-      const Stage* awaited = std::exchange(before, stage.get());
-      const Step& step = *stage->step;
-      bool alone = step.work.pieces == 1;              // small steps stay in the caller's cache
-      if (alone && worker != 0) continue;              // nor is their end looked at, but that of the last of them
-      if (awaited)
-        for (int spins = 0; !awaited->is_over(); ++spins) relax(spins);
-      Context c = step.context;
-      c.scratch += step.scratch * size_t(alone ? 0 : worker);
-      c.phase = stage->phase;
-      while ((c.piece = stage->take(worker)) >= 0) {
-        c.op.eval(c);
-        stage->finish_piece();
-      }
-    }
-    if (before && worker == 0)
-      for (int spins = 0; !before->is_over(); ++spins) relax(spins);
-  }
   void run_alone() {
-    for (auto& stage : stages) {
-      Context c = stage->step->context;
-      c.phase = stage->phase;
-      for (c.piece = 0; c.piece < c.pieces; ++c.piece) c.op.eval(c);
+    for (const Step& step : steps) {
+      Context c = step.alone;
+      for (c.phase = 0; c.phase < c.phases; ++c.phase)
+        for (c.piece = 0; c.piece < c.pieces; ++c.piece) c.op.eval(c);
     }
   }
 
@@ -281,8 +365,30 @@ struct Session::Impl {
     for (const Bound& b : bound) b.view->data = input_data[size_t(b.input)] + b.bytes;
     if (mode().observer) return run_observed(*mode().observer);
     if (!parallel || in_region()) return run_alone();
-    for (auto& stage : stages) stage->reset();
-    run_team(workers, [](void* self, int worker) { static_cast<Impl*>(self)->run_stages(worker); }, this);
+    if (!pace.is_trial()) {
+      run_now();
+      return pace.ran();
+    }
+    const auto start = std::chrono::steady_clock::now();
+    run_now();
+    pace.ran(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), stages->was_helped());
+  }
+  // One piece after the other, each with the scratch of the worker whose share it is.
+  void run_shares() {
+    for (const Step& step : steps) {
+      Context c = step.context;
+      for (c.phase = 0; c.phase < c.phases; ++c.phase)
+        for (c.piece = 0; c.piece < c.pieces; ++c.piece) {
+          c.scratch = step.context.scratch + step.scratch * size_t(((c.piece + 1) * std::min(workers, c.pieces) - 1) / c.pieces);
+          c.op.eval(c);
+        }
+    }
+  }
+  void run_now() {
+    if (!pace.together()) return run_alone();
+    stages->begin_run();
+    run_team(workers, [](void* self, int worker) { static_cast<Stages*>(self)->run(worker); }, stages.get());
+    stages->end_run();
   }
   // Who keeps what follows from a state, as a packed weight, learns that it was overwritten.
   void count_writes() {
@@ -391,6 +497,7 @@ size_t Session::measured_arena_bytes(std::span<const Tensor> inputs) {
   for (std::byte pattern : {std::byte{0xCB}, std::byte{0x34}}) {
     std::memset(base, int(pattern), total);
     impl_->run(inputs);
+    impl_->run_shares();
     for (size_t i = total; i > touched; --i)
       if (base[i - 1] != pattern) { touched = i; break; }
     saved.restore();

@@ -130,7 +130,7 @@ const OpDef* fastest(const Graph& g, const Layouts& l, const Node& n, std::span<
     trials.push_back(std::move(t));
   }
   auto run = [&](const Trial& t) {
-    run_pieces({*t.op, n.attributes(), in, out, 0, 1, 0, nullptr, nullptr, t.prepared ? t.prepared.view().data : nullptr, exact}, t.work, workers);
+    run_pieces({*t.op, n.attributes(), in, out, 0, 1, 0, 1, nullptr, nullptr, t.prepared ? t.prepared.view().data : nullptr, exact}, t.work, workers);
   };
   auto seconds = [&](const Trial& t, int times) {
     auto start = std::chrono::steady_clock::now();

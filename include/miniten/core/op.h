@@ -90,7 +90,7 @@ struct Context {
   const OpDef& op;
   const void* attrs;
   std::span<const View> in, out;
-  int piece = 0, pieces = 1, phase = 0;
+  int piece = 0, pieces = 1, phase = 0, phases = 1;
   std::byte *scratch = nullptr, *shared = nullptr;
   const std::byte* prepared = nullptr;
   bool exact = true;                         // refuse algorithms that round differently (Winograd)
