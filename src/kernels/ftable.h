@@ -68,12 +68,13 @@
   X(layer_norm_rows, void,                                                                                             \
     (const float* x, int64_t rows, int64_t n, float eps, const float* weight, const float* bias, float* y))            \
   X(lstm_cell, void,                                                                                                   \
-    (const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n))        \
+    (const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n,         \
+     int64_t block))                                                                                                   \
   X(lstm_cell_backward, void,                                                                                          \
     (const float* saved, const float* c_before, const float* dh, const int* order, float* dc, float* dgates, int64_t n)) \
   X(gru_cell, void,                                                                                                    \
     (const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved,        \
-     int64_t n))                                                                                                       \
+     int64_t n, int64_t block))                                                                                        \
   X(gru_cell_backward, void,                                                                                           \
     (const float* saved, const float* h_before, const int* order, float* dh, float* dfrom_x, float* dfrom_h,           \
      int64_t n))                                                                                                       \

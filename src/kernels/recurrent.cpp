@@ -9,28 +9,29 @@ namespace {
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 }  // namespace
 
-void lstm_cell(const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n) {
-  ftable().lstm_cell(gates, order, c_before, c, h, saved, n);
+void lstm_cell(const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n, int64_t block) {
+  ftable().lstm_cell(gates, order, c_before, c, h, saved, n, block ? block : n);
 }
 void lstm_cell_backward(const float* saved, const float* c_before, const float* dh, const int* order, float* dc, float* dgates, int64_t n) {
   ftable().lstm_cell_backward(saved, c_before, dh, order, dc, dgates, n);
 }
-void gru_cell(const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved, int64_t n) {
-  ftable().gru_cell(from_x, from_h, order, h_before, h, saved, n);
+void gru_cell(const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved, int64_t n, int64_t block) {
+  ftable().gru_cell(from_x, from_h, order, h_before, h, saved, n, block ? block : n);
 }
 void gru_cell_backward(const float* saved, const float* h_before, const int* order, float* dh, float* dfrom_x, float* dfrom_h, int64_t n) {
   ftable().gru_cell_backward(saved, h_before, order, dh, dfrom_x, dfrom_h, n);
 }
 
-void lstm_cell(const double* gates, const int* order, const double* c_before, double* c, double* h, double* saved, int64_t n) {
+void lstm_cell(const double* gates, const int* order, const double* c_before, double* c, double* h, double* saved, int64_t n, int64_t block) {
+  const int64_t apart = block ? block : n;
   for (int64_t j = 0; j < n; ++j) {
-    const double i = logistic(gates[order[0] * n + j]), f = logistic(gates[order[1] * n + j]);
-    const double g = std::tanh(gates[order[2] * n + j]), o = logistic(gates[order[3] * n + j]);
+    const double i = logistic(gates[order[0] * apart + j]), f = logistic(gates[order[1] * apart + j]);
+    const double g = std::tanh(gates[order[2] * apart + j]), o = logistic(gates[order[3] * apart + j]);
     c[j] = f * c_before[j] + i * g;
     h[j] = o * std::tanh(c[j]);
     if (!saved) continue;
     const double kept[] = {i, f, g, o, c[j]};
-    for (int k = 0; k < 5; ++k) saved[k * n + j] = kept[k];
+    for (int k = 0; k < 5; ++k) saved[k * apart + j] = kept[k];
   }
 }
 
@@ -46,15 +47,16 @@ void lstm_cell_backward(const double* saved, const double* c_before, const doubl
   }
 }
 
-void gru_cell(const double* from_x, const double* from_h, const int* order, const double* h_before, double* h, double* saved, int64_t n) {
+void gru_cell(const double* from_x, const double* from_h, const int* order, const double* h_before, double* h, double* saved, int64_t n, int64_t block) {
+  const int64_t apart = block ? block : n;
   for (int64_t j = 0; j < n; ++j) {
-    const double r = logistic(from_x[order[0] * n + j] + from_h[order[0] * n + j]);
-    const double z = logistic(from_x[order[1] * n + j] + from_h[order[1] * n + j]);
-    const double share = from_h[order[2] * n + j], candidate = std::tanh(from_x[order[2] * n + j] + r * share);
+    const double r = logistic(from_x[order[0] * apart + j] + from_h[order[0] * apart + j]);
+    const double z = logistic(from_x[order[1] * apart + j] + from_h[order[1] * apart + j]);
+    const double share = from_h[order[2] * apart + j], candidate = std::tanh(from_x[order[2] * apart + j] + r * share);
     h[j] = candidate + z * (h_before[j] - candidate);
     if (!saved) continue;
     const double kept[] = {r, z, candidate, share};
-    for (int k = 0; k < 4; ++k) saved[k * n + j] = kept[k];
+    for (int k = 0; k < 4; ++k) saved[k * apart + j] = kept[k];
   }
 }
 

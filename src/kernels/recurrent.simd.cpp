@@ -3,8 +3,8 @@
 
 namespace miniten::kernels::MINITEN_TARGET {
 
-void lstm_cell(const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n) {
-  const float *in = gates + order[0] * n, *forget = gates + order[1] * n, *cell = gates + order[2] * n, *out = gates + order[3] * n;
+void lstm_cell(const float* gates, const int* order, const float* c_before, float* c, float* h, float* saved, int64_t n, int64_t block) {
+  const float *in = gates + order[0] * block, *forget = gates + order[1] * block, *cell = gates + order[2] * block, *out = gates + order[3] * block;
   for_lanes(n, [&](int64_t j, int64_t m) {
     const V i = sigmoid(load_n(in + j, m)), f = sigmoid(load_n(forget + j, m)), g = tanh(load_n(cell + j, m)), o = sigmoid(load_n(out + j, m));
     const V now = fma(f, load_n(c_before + j, m), i * g);
@@ -12,10 +12,10 @@ void lstm_cell(const float* gates, const int* order, const float* c_before, floa
     store_n(h + j, o * tanh(now), m);
     if (!saved) return;
     store_n(saved + j, i, m);
-    store_n(saved + n + j, f, m);
-    store_n(saved + 2 * n + j, g, m);
-    store_n(saved + 3 * n + j, o, m);
-    store_n(saved + 4 * n + j, now, m);
+    store_n(saved + block + j, f, m);
+    store_n(saved + 2 * block + j, g, m);
+    store_n(saved + 3 * block + j, o, m);
+    store_n(saved + 4 * block + j, now, m);
   });
 }
 
@@ -32,8 +32,8 @@ void lstm_cell_backward(const float* saved, const float* c_before, const float* 
   });
 }
 
-void gru_cell(const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved, int64_t n) {
-  const int64_t reset = order[0] * n, update = order[1] * n, cell = order[2] * n;
+void gru_cell(const float* from_x, const float* from_h, const int* order, const float* h_before, float* h, float* saved, int64_t n, int64_t block) {
+  const int64_t reset = order[0] * block, update = order[1] * block, cell = order[2] * block;
   for_lanes(n, [&](int64_t j, int64_t m) {
     const V r = sigmoid(load_n(from_x + reset + j, m) + load_n(from_h + reset + j, m));
     const V z = sigmoid(load_n(from_x + update + j, m) + load_n(from_h + update + j, m));
@@ -41,9 +41,9 @@ void gru_cell(const float* from_x, const float* from_h, const int* order, const 
     store_n(h + j, fma(z, load_n(h_before + j, m) - candidate, candidate), m);
     if (!saved) return;
     store_n(saved + j, r, m);
-    store_n(saved + n + j, z, m);
-    store_n(saved + 2 * n + j, candidate, m);
-    store_n(saved + 3 * n + j, share, m);
+    store_n(saved + block + j, z, m);
+    store_n(saved + 2 * block + j, candidate, m);
+    store_n(saved + 3 * block + j, share, m);
   });
 }
 

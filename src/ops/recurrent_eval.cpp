@@ -10,6 +10,7 @@ namespace miniten {
 namespace {
 
 constexpr int64_t grain = 8;                                  // sequences that walk together
+constexpr int64_t block = 32;                                 // of hidden units: panels of every kind of weights
 
 struct Sizes {
   int64_t steps, batch, inputs, hidden, rows;                 // rows: all gates
@@ -32,7 +33,17 @@ const int* order_of(CellKind cell, bool onnx) {
 }
 
 // rows x k times the transpose of a weight (n, k), or with `plain` a weight (k, n) as it stands.
-template <class T> struct Weight { const T* values; const void* packed; int64_t n, k; bool plain = false; BF16Kind kind = not_bf16; };
+template <class T> struct Weight {
+  const T* values;
+  const void* packed;
+  int64_t n, k;
+  bool plain = false;
+  BF16Kind kind = not_bf16;
+  Weight columns(int64_t begin, int64_t count) const {        // begin: a whole number of blocks
+    const int64_t bytes = kind ? kernels::bf16_column_bytes(k) : k * int64_t(sizeof(float));
+    return {values ? values + begin * k : nullptr, packed ? static_cast<const std::byte*>(packed) + begin * bytes : nullptr, count, k, plain, kind};
+  }
+};
 template <class T> void multiply(const T* a, int64_t rows, const Weight<T>& w, const T* bias, bool accumulate, T* c, int64_t c_step) {
   kernels::GemmShape s{.rows = 1, .cols = rows, .n = w.n, .a_col = w.k, .a_k = 1, .c_col = c_step, .segment = w.k};
   if constexpr (std::is_same_v<T, float>) {
@@ -55,47 +66,71 @@ struct Walk {
 // Where what a run needs lies in its scratch.
 template <class T> struct Parts { T *from_x, *from_h, *reduced; const void *packed_hh, *packed_right; };
 
-template <class T> void forward_rows(const Context& c, const Sizes& z, const Parts<T>& parts, int64_t begin, int64_t end) {
+struct Range {
+  int64_t begin, end;
+  int64_t count() const { return end - begin; }
+};
+// What one piece does: some sequences and all units, or all sequences and some units.
+struct Share {
+  Range rows, units;
+  // The gates of these units, each a block of columns of the products: all at once where it is all units.
+  template <class F> void for_gates(const Sizes& z, F f) const {
+    if (units.count() == z.hidden) f(int64_t(0), z.rows);
+    else for (int64_t at = units.begin; at < z.rows; at += z.hidden) f(at, units.count());
+  }
+};
+
+template <class T> void start(const Context& c, const RecurrentInputs& in, const Sizes& z, const Share& share) {
+  auto fill = [&](int out, int given) {
+    for (int64_t row = share.rows.begin; row < share.rows.end; ++row) {
+      const int64_t at = row * z.hidden + share.units.begin;
+      T* to = c.out[size_t(out)].template as<T>() + at;
+      if (given < 0) std::fill_n(to, share.units.count(), T(0));
+      else std::copy_n(c.in[size_t(given)].template as<T>() + at, share.units.count(), to);
+    }
+  };
+  fill(1, in.h0);
+  if (cell_of(c.as<RecurrentAttrs>()) == CellKind::lstm) fill(2, in.c0);
+}
+
+// States are read where the step before wrote its outputs, so that no piece writes what another still reads; where some sequences are
+// over, in the last state.
+template <class T> void forward_steps(const Context& c, const Sizes& z, const Parts<T>& parts, const Share& share, Range steps) {
   const auto& attrs = c.as<RecurrentAttrs>();
   RecurrentInputs in(attrs, z.rank);
   CellKind cell = cell_of(attrs);
   Walk walk{z.steps, attrs.reverse, attrs.lengths ? c.in[size_t(in.lengths)].i64() : nullptr};
   const int* order = order_of(cell, attrs.onnx_gates);
-  const int64_t n = z.hidden, count = end - begin;
+  const int64_t n = z.hidden, begin = share.rows.begin, count = share.rows.count(), unit = share.units.begin, units = share.units.count();
   const T* bias = attrs.bias ? c.in[size_t(in.b_hh)].template as<T>() : nullptr;
   Weight<T> w{c.in[size_t(in.w_hh)].template as<T>(), parts.packed_hh, z.rows, z.rank ? z.rank : n, false, z.kind}, right{};
   if (z.rank) right = {c.in[size_t(in.right)].template as<T>(), parts.packed_right, z.rank, n};
-  T *h = c.out[1].template as<T>(), *state = cell == CellKind::lstm ? c.out[2].template as<T>() : nullptr;
-  auto start = [&](T* to, int given) {
-    if (given < 0) std::fill_n(to + begin * n, count * n, T(0));
-    else std::copy_n(c.in[size_t(given)].template as<T>() + begin * n, count * n, to + begin * n);
-  };
-  start(h, in.h0);
-  if (state) start(state, in.c0);
-  for (int64_t i = 0; i < z.steps; ++i) {
+  T *outputs = c.out[0].template as<T>(), *h = c.out[1].template as<T>(), *state = cell == CellKind::lstm ? c.out[2].template as<T>() : nullptr;
+  for (int64_t i = steps.begin; i < steps.end; ++i) {
     int64_t t = walk.at(i);
-    T *gates = parts.from_x + (t * z.batch + begin) * z.rows, *own = parts.from_h ? parts.from_h + begin * z.rows : nullptr;
-    const T* states = h + begin * n;
+    T *gates = parts.from_x + (t * z.batch + begin) * z.rows, *own = parts.from_h ? parts.from_h + begin * z.rows : nullptr, *by_h = own ? own : gates;
+    const T *before = (i == 0 || walk.lengths ? h : outputs + walk.before(t) * z.batch * n) + begin * n, *states = before;
     if (z.rank) {
       T* reduced = parts.reduced + begin * z.rank;
       multiply<T>(states, count, right, nullptr, false, reduced, z.rank);
       states = reduced;
     }
-    multiply<T>(states, count, w, bias, !own, own ? own : gates, z.rows);
-    for (int64_t row = begin; row < end; ++row, gates += z.rows, own += own ? z.rows : 0) {
+    share.for_gates(z, [&](int64_t at, int64_t columns) { multiply<T>(states, count, w.columns(at, columns), bias ? bias + at : nullptr, !own, by_h + at, z.rows); });
+    for (int64_t row = begin; row < share.rows.end; ++row, gates += z.rows, own += own ? z.rows : 0, before += n) {
       int64_t place = t * z.batch + row;
-      T* y = c.out[0].template as<T>() + place * n;
+      T* y = outputs + place * n + unit;
       int64_t kept = attrs.save ? recurrent_saved(cell) * n : 0;
-      T* saved = kept ? c.out[3].template as<T>() + place * kept : nullptr;
+      T* saved = kept ? c.out[3].template as<T>() + place * kept + unit : nullptr;
       if (!walk.active(t, row)) {
         std::fill_n(y, n, T(0));
         if (saved) std::fill_n(saved, kept, T(0));
         continue;
       }
-      if (cell == CellKind::lstm) kernels::lstm_cell(gates, order, state + row * n, state + row * n, y, saved, n);
-      else if (cell == CellKind::gru) kernels::gru_cell(gates, own, order, h + row * n, y, saved, n);
-      else kernels::unary(cell == CellKind::tanh ? kernels::Unary::tanh : kernels::Unary::relu, gates, y, n);
-      std::copy_n(y, n, h + row * n);
+      T* c_state = state + row * n + unit;
+      if (cell == CellKind::lstm) kernels::lstm_cell(gates + unit, order, c_state, c_state, y, saved, units, n);
+      else if (cell == CellKind::gru) kernels::gru_cell(gates + unit, own + unit, order, before + unit, y, saved, units, n);
+      else kernels::unary(cell == CellKind::tanh ? kernels::Unary::tanh : kernels::Unary::relu, gates + unit, y, units);
+      if (walk.lengths || i == z.steps - 1) std::copy_n(y, units, h + row * n + unit);
     }
   }
 }
@@ -146,6 +181,12 @@ template <class F> Sizes forward_sizes(const OpDef& op, F shape, BF16Kind kind) 
   if (&op != &recurrent_factored_op) return {x[0], x[1], x[2], w_hh[1], w_hh[0], kind};
   return {x[0], x[1], x[2], shape(3)[1], w_hh[0], kind, w_hh[1]};
 }
+// In how many pieces are the hidden units shared out, with a phase for each step? One: not at all, where a step is not worth a wait
+// or there are sequences enough.
+int pieces_of_units(const Sizes& z, const RecurrentAttrs& at, int workers) {
+  if (z.rank || at.lengths || z.batch >= 2 * grain || z.steps < 2 || z.steps >= 1 << 20 || z.hidden % block) return 1;
+  return int(std::clamp<int64_t>(std::min(z.hidden / block, z.batch * z.rows * z.hidden / 16384), 1, workers));
+}
 Sizes sizes_of(const Call& c, BF16Kind kind) { return forward_sizes(c.op, [&](int i) { return c.in[size_t(i)].shape; }, kind); }
 Sizes backward_sizes(const Shape& y, const Shape& w_hh) { return {y[0], y[1], 0, w_hh[1], w_hh[0]}; }
 void pack(const View& w, int64_t rows, int64_t k, int64_t begin, int64_t end, float* to) {   // columns [begin, end) of the transpose
@@ -166,9 +207,13 @@ Work recurrent_work(const Call& c) {
   if (cell_of(attrs) == CellKind::gru) w.shared += uint64_t(z.batch * z.rows) * item;
   if (c.in[0].dtype != DType::f32) return w;
   w.pieces = int(std::clamp<int64_t>(z.steps * z.batch * z.rows * (z.inputs + z.taps()) / 65536, 1, 32));
+  if (const int units = pieces_of_units(z, attrs, c.workers); units > 1) {
+    w.pieces = units;
+    w.phases = int(1 + z.steps);
+  }
   if (!c.prepared) {
     w.shared += z.packed_all();
-    w.phases = 3;
+    ++w.phases;
   }
   return w;
 }
@@ -213,15 +258,19 @@ void recurrent_eval(const Context& c) {
       pack_part(1, z.rows, z.inputs, packed_ih);
       pack_part(2, z.rows, z.rank ? z.rank : z.hidden, packed_hh);
       if (z.rank) pack_part(in.right, z.rank, z.hidden, packed_right);
-    } else if (phase == 1) {
-      auto [begin, end] = c.slice(z.steps * z.batch, 14);
-      const T* bias = attrs.bias ? c.in[size_t(in.b_ih)].template as<T>() : nullptr;
-      if (begin < end)
-        multiply<T>(c.in[0].template as<T>() + begin * z.inputs, end - begin, {c.in[1].template as<T>(), packed_ih, z.rows, z.inputs, false, z.kind == bf16_both ? bf16_both : not_bf16}, bias, false, parts.from_x + begin * z.rows, z.rows);
-    } else {
-      auto [begin, end] = c.slice(z.batch, grain);
-      if (begin < end) forward_rows<T>(c, z, parts, begin, end);
+      return;
     }
+    const bool units = c.phases > (packs && !c.prepared ? 3 : 2);
+    auto cut = [&](int64_t of, int64_t size) { auto [begin, end] = c.slice(of, size); return Range{begin, end}; };
+    const Share share{units ? Range{0, z.batch} : cut(z.batch, grain), units ? cut(z.hidden, block) : Range{0, z.hidden}};
+    if (phase == 1) {
+      const Range rows = units ? Range{0, z.steps * z.batch} : cut(z.steps * z.batch, 14);
+      const T *x = c.in[0].template as<T>() + rows.begin * z.inputs, *bias = attrs.bias ? c.in[size_t(in.b_ih)].template as<T>() : nullptr;
+      const Weight<T> w{c.in[1].template as<T>(), packed_ih, z.rows, z.inputs, false, z.kind == bf16_both ? bf16_both : not_bf16};
+      if (rows.count() > 0)
+        share.for_gates(z, [&](int64_t at, int64_t columns) { multiply<T>(x, rows.count(), w.columns(at, columns), bias ? bias + at : nullptr, false, parts.from_x + rows.begin * z.rows + at, z.rows); });
+      start<T>(c, in, z, share);
+    } else if (share.rows.count() > 0) forward_steps<T>(c, z, parts, share, units ? Range{phase - 2, phase - 1} : Range{0, z.steps});
   };
   c.in[0].spec.dtype == DType::f64 ? run(double()) : run(float());
 }

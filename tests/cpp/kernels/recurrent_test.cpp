@@ -87,5 +87,30 @@ TEST(Recurrent, GruOnEveryTarget) {
   });
 }
 
+// Units from `at` on, in rows of whole blocks.
+TEST(Recurrent, SomeUnitsAreTheSameBits) {
+  on_every_isa([] {
+    for (int64_t n : {48, 61})
+      for (int64_t at : {0, 16, 32}) {
+        const auto gates = random_floats(4 * n, 1, -4, 4), from_h = random_floats(4 * n, 2), before = random_floats(n, 3);
+        std::vector<float> c(n), h(n), saved(5 * n), some_c(n), some_h(n), some_saved(5 * n);
+        auto expect_equal = [&](int64_t blocks) {
+          for (int64_t j = at; j < n; ++j) {
+            EXPECT_EQ(some_h[j], h[j]);
+            EXPECT_EQ(some_c[j], c[j]);
+            for (int64_t k = 0; k < blocks; ++k) EXPECT_EQ(some_saved[k * n + j], saved[k * n + j]);
+          }
+          for (int64_t j = 0; j < at; ++j) EXPECT_EQ(some_h[j], 0);
+        };
+        lstm_cell(gates.data(), lstm_orders[1], before.data(), c.data(), h.data(), saved.data(), n);
+        lstm_cell(gates.data() + at, lstm_orders[1], before.data() + at, some_c.data() + at, some_h.data() + at, some_saved.data() + at, n - at, n);
+        expect_equal(5);
+        gru_cell(gates.data(), from_h.data(), gru_orders[1], before.data(), h.data(), saved.data(), n);
+        gru_cell(gates.data() + at, from_h.data() + at, gru_orders[1], before.data() + at, some_h.data() + at, some_saved.data() + at, n - at, n);
+        expect_equal(4);
+      }
+  });
+}
+
 }  // namespace
 }  // namespace miniten::kernels
