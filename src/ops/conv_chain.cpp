@@ -221,7 +221,7 @@ Work chain_work(const Call& c) {
   for (int i = 0; i < chain.stages; ++i) macs += chain.g[i].macs();
   // Each piece computes the rows that reach over its edge again: not more of them than threads where they are few.
   int64_t most = c.workers < 2 ? 1 : rows < 12 * c.workers ? c.workers : 2 * c.workers;
-  Work w{.pieces = int(std::clamp<int64_t>(std::min({macs / 393216, rows / 3, most}), 1, 64)),
+  Work w{.pieces = pieces_for_threads(c, int(std::clamp<int64_t>(std::min({macs / 393216, rows / 3, most}), 1, 64)), std::min(macs / 65536, rows / 3)),
          .scratch = rows_of(chain, band_of(chain)).total + conv::band_bytes(chain.g[0])};
   if (!c.prepared) { w.shared = PreparedChain(chain).all; w.phases = 2; }
   return w;

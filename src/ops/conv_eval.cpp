@@ -1,5 +1,6 @@
 #include "kernels/depthwise.h"
 #include "ops/conv_parts.h"
+#include "ops/loops.h"
 #include "ops/sparse.h"
 
 namespace miniten::conv {
@@ -233,6 +234,8 @@ Work conv2d_work(const Call& c) {
   if (c.in[0].dtype == DType::f64) return {};
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.op, c.exact);
+  const int64_t units = choice ? kernels::winograd_tiles(choice.winograd) / 28 : choice.by_columns ? g.o / 32 : g.n * g.p;
+  if (!choice.inputs) choice.pieces = pieces_for_threads(c, choice.pieces, std::min(units, g.macs() / (g.is_depthwise() ? 16384 : 32768)));
   if (!c.prepared) return work_of(choice, choice.packed, 2);
   choice.scratch = std::max(choice.scratch, band_bytes(g));    // sparse weights are multiplied directly
   return work_of(choice, 0, 1);

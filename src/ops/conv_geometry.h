@@ -29,9 +29,11 @@ inline int even_pieces(int64_t n) { return int(std::clamp<int64_t>(n / 2 * 2, 1,
 struct ByteCut {
   int pieces;
   bool columns;
+  int64_t most;                                                // that are worth a wait
   ByteCut(int64_t macs, int64_t units, int64_t n, uint64_t weight_bytes)
       : pieces(even_pieces(std::min<int64_t>({macs / 2097152, units, 16}))), columns(weight_bytes > 256 * 1024 && n >= 64) {
     if (columns) pieces = even_pieces(std::min<int64_t>({std::max(macs, 4 * int64_t(weight_bytes)) / 2097152, n / 32, 16}));
+    most = std::min(macs / 131072, columns ? n / 32 : units);
   }
 };
 

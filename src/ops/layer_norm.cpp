@@ -79,7 +79,7 @@ Found layer_norm_pattern(const PatternGraph& graph, int y) {
 }
 
 constinit const OpDef layer_norm_op{.name = "layer_norm", .doc = "(x - mean) / sqrt(variance + eps) * weight + bias along the last axes", .min_inputs = 3, .max_inputs = 3,
-    .infer = infer, .eval = eval, .work = [](const Call& c) { return Work{pieces_for(c.in[0].shape.count() * 4)}; },
+    .infer = infer, .eval = eval, .work = [](const Call& c) { return Work{pieces_for_threads(c, c.in[0].shape.count() * 4)}; },
     .cost = [](const Call& c) { return Cost{0, 7 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({3, 5}), sample_values({5}), sample_values({5}, -1, 1)}, std::make_shared<LayerNormAttrs>()},

@@ -5,7 +5,15 @@ namespace miniten {
 
 // How many pieces an elementwise op of so many elements is cut into.
 inline int pieces_for(int64_t work) { return int(std::clamp<int64_t>(work / 16384, 1, 64)); }
-inline Work elementwise_work(const Call& call) { return {.pieces = pieces_for(call.out[0].shape.count())}; }
+// Where threads are known and cuts change no bit: a piece for each of them, of work that makes up to `most` pieces worth a wait; of
+// more pieces the same number for each.
+inline int pieces_for_threads(const Call& call, int pieces, int64_t most) {
+  if (call.workers < 2) return pieces;
+  if (pieces < call.workers) return std::max(pieces, int(std::min<int64_t>(call.workers, most)));
+  return pieces / call.workers * call.workers;
+}
+inline int pieces_for_threads(const Call& call, int64_t work) { return pieces_for_threads(call, pieces_for(work), work / 4096); }
+inline Work elementwise_work(const Call& call) { return {.pieces = pieces_for_threads(call, call.out[0].shape.count())}; }
 
 // One pass over several operands of one shape, each with strides of its own (0 where broadcast). Axes are ordered by
 // the first operand's strides and merged where all operands allow, so the last axis is the row.

@@ -58,7 +58,7 @@ Work matmul_work(const Call& c) {
   if (bf16_kind(c.op) == bf16_both) by_size /= kernels::bf16_speed();
   int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
   int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, 32));
-  if (c.workers > 1 && pieces > 1) pieces = std::min(pieces / 2 * 2, 2 * c.workers);       // each reads all of b or a again, and all threads end together
+  if (c.workers > 1) pieces = pieces_for_threads(c, std::min(pieces, 2 * c.workers), std::min(blocks, rows * p.n * p.k / 32768));       // each reads all of b or a again
   return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
 }
 

@@ -26,7 +26,7 @@ void softmax_infer(const Call& c, Specs& out) {
 }
 template <bool logarithm> constexpr OpDef softmax_row(std::string_view name, std::string_view doc, void (*vjp)(const Vjp&), Foreign onnx, QuantRule quant = {}) {
   return {.name = name, .doc = doc, .infer = softmax_infer, .eval = softmax_eval<logarithm>,
-          .work = [](const Call& c) { return Work{pieces_for(c.in[0].shape.count() * 8)}; }, .vjp = vjp, .keep = keep_output,
+          .work = [](const Call& c) { return Work{pieces_for_threads(c, c.in[0].shape.count() * 8)}; }, .vjp = vjp, .keep = keep_output,
           .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
           .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5})}, nullptr}, {{transpose(sample_values({3, 2}))}, nullptr}}; },
           .quant = quant, .traits = {.dense = 1, .out = Layout::dense}, .onnx = onnx, .c = {logarithm ? "log_softmax" : "softmax", 0, logarithm ? &c::log_softmax : &c::softmax}};

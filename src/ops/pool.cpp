@@ -189,8 +189,8 @@ Cost pool_cost(const Call& c) {
   return {0, std::min(c.in[0].shape.count(), c.out[0].shape.count()) * at.kernel[0] * at.kernel[1]};
 }
 Work pool_work(const Call& c) {
-  int64_t work = pool_cost(c).flops;
-  return {.pieces = int(std::clamp<int64_t>(std::min(work / 16384, c.out[0].shape[0] * c.out[0].shape[2]), 1, 64))};
+  const int64_t work = pool_cost(c).flops, rows = c.out[0].shape[0] * c.out[0].shape[2];
+  return {.pieces = pieces_for_threads(c, int(std::clamp<int64_t>(std::min(work / 16384, rows), 1, 64)), std::min(work / 4096, rows))};
 }
 Work image_work(const Call& c) { return {.pieces = int(std::clamp<int64_t>(c.in[0].shape[0], 1, 16))}; }
 

@@ -118,7 +118,7 @@ Work qconv_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qconv16_work(c);
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes + p.multiplier_bytes);
-  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
+  return {.pieces = pieces_for_threads(c, p.cut().pieces, p.cut().most), .shared = shared, .phases = shared ? 2 : 1};
 }
 uint64_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qconv16_prepare(c, in, to);
@@ -171,7 +171,7 @@ Work dynamic_work(const Call& c) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_work(c);
   Parts p = dynamic_parts(c.in[0].shape, c.in[3].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   uint64_t shared = p.input_bytes + (c.prepared ? 0 : p.weight_bytes);
-  return {.pieces = p.cut().pieces, .shared = shared, .phases = shared ? 2 : 1};
+  return {.pieces = pieces_for_threads(c, p.cut().pieces, p.cut().most), .shared = shared, .phases = shared ? 2 : 1};
 }
 uint64_t dynamic_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (is_wide(c.in[0].dtype)) return qconv16_dynamic_prepare(c, in, to);

@@ -206,7 +206,7 @@ constinit const OpDef dynamic_quantize_op{.name = "dynamic_quantize", .doc = "ui
     },
     .eval = dynamic_eval,
     .work = [](const Call& c) {
-      int pieces = pieces_for(c.in[0].shape.count());
+      int pieces = pieces_for_threads(c, c.in[0].shape.count());
       return Work{.pieces = pieces, .shared = uint64_t(pieces) * 2 * sizeof(float), .phases = 2};
     },
     .cost = [](const Call& c) { return Cost{0, 4 * c.in[0].shape.count()}; },

@@ -184,7 +184,7 @@ constinit const OpDef qsoftmax_op{.name = "qsoftmax", .doc = "softmax along the 
         default: return softmax_rows<int16_t>(c);
       }
     },
-    .work = [](const Call& c) { return Work{.pieces = pieces_for(c.in[0].shape.count() * 8), .scratch = uint64_t(c.in[0].shape[-1]) * sizeof(float)}; },
+    .work = [](const Call& c) { return Work{.pieces = pieces_for_threads(c, c.in[0].shape.count() * 8), .scratch = uint64_t(c.in[0].shape[-1]) * sizeof(float)}; },
     .cost = [](const Call& c) { return Cost{0, 5 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       Tensor bytes = cast(sample_values({2, 5}, -128, 127), DType::i8), words = cast(sample_values({2, 5}, -32768, 32767), DType::i16);

@@ -26,8 +26,8 @@ struct Parts {
   }
   ByteCut cut() const { return ByteCut(rows * n * k, rows, n, weight_bytes); }
   int pieces(const Call& c) const {                      // of rows at least two tiles high, where there are tiles
-    int most = cut().pieces;
-    return c.workers > 1 && !cut().columns ? std::min(most, 2 * c.workers) : most;
+    ByteCut by = cut();
+    return pieces_for_threads(c, c.workers > 1 && !by.columns ? std::min(by.pieces, 2 * c.workers) : by.pieces, by.most);
   }
   kernels::QGemmShape shape() const { return {.cols = rows, .n = n, .a_col = k, .c_col = n, .segment = k, .packed_n = n}; }
 };

@@ -70,7 +70,8 @@ constinit const OpDef qavg_pool2d_op{.name = "qavg_pool2d", .doc = "mean of each
     },
     .work = [](const Call& c) {
       int64_t taps = c.as<QAvgPool2dAttrs>().kernel[0] * c.as<QAvgPool2dAttrs>().kernel[1];
-      return Work{int(std::clamp<int64_t>(std::min(c.out[0].shape.count() * taps / 16384, c.out[0].shape[0] * c.out[0].shape[2]), 1, 64))};
+      const int64_t work = c.out[0].shape.count() * taps, rows = c.out[0].shape[0] * c.out[0].shape[2];
+      return Work{pieces_for_threads(c, int(std::clamp<int64_t>(std::min(work / 16384, rows), 1, 64)), std::min(work / 4096, rows))};
     },
     .cost = [](const Call& c) { return Cost{0, c.out[0].shape.count() * c.as<QAvgPool2dAttrs>().kernel[0] * c.as<QAvgPool2dAttrs>().kernel[1]}; },
     .samples = []() -> std::vector<Sample> {
