@@ -13,5 +13,10 @@ inline constexpr bool has_packed = false;  // weights with masks or codebooks, o
 #else
 inline constexpr bool has_packed = true;
 #endif
+#ifdef MINITEN_INFERENCE
+inline constexpr bool has_in_place = false;  // what saves time or memory of large models and costs code: arrays that stay where their file was read to, fast checksums
+#else
+inline constexpr bool has_in_place = true;
+#endif
 
 }  // namespace miniten

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <cerrno>
 #include <cstring>
+#include "base/pages.h"
 #include "miniten/base/error.h"
 
 namespace miniten {
@@ -18,7 +19,7 @@ struct Descriptor {
 };
 }  // namespace
 
-std::vector<std::byte> read_file(const std::string& path, uint64_t limit) {
+std::shared_ptr<Pages> read_pages(const std::string& path, uint64_t limit) {
   Descriptor f{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (f.fd < 0) refuse(path, "a readable file");
   struct stat info;
@@ -26,7 +27,8 @@ std::vector<std::byte> read_file(const std::string& path, uint64_t limit) {
   if (!S_ISREG(info.st_mode)) throw Error(ErrorKind::io, "file", "a regular file", "\"" + path + "\"");
   if (uint64_t(info.st_size) > limit)
     throw Error(ErrorKind::io, "file", "at most " + std::to_string(limit) + " bytes", "\"" + path + "\" of " + std::to_string(info.st_size));
-  std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
+  auto pages = std::make_shared<Pages>("file", uint64_t(info.st_size));
+  std::span<std::byte> bytes = pages->bytes();
   size_t at = 0;
   while (at < bytes.size()) {
     ssize_t n = ::read(f.fd, bytes.data() + at, bytes.size() - at);
@@ -35,8 +37,12 @@ std::vector<std::byte> read_file(const std::string& path, uint64_t limit) {
     if (n == 0) break;
     at += size_t(n);
   }
-  bytes.resize(at);
-  return bytes;
+  pages->shrink(at);
+  return pages;
+}
+std::vector<std::byte> read_file(const std::string& path, uint64_t limit) {
+  auto pages = read_pages(path, limit);
+  return {pages->bytes().begin(), pages->bytes().end()};
 }
 
 void write_file(const std::string& path, std::span<const std::byte> bytes) {

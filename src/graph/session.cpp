@@ -6,7 +6,7 @@
 #include <unordered_set>
 #include <utility>
 #include "base/allocate.h"
-#include "base/huge_pages.h"
+#include "base/pages.h"
 #include "base/relax.h"
 #include "core/work.h"
 #include "graph/pace.h"
@@ -19,16 +19,8 @@ namespace miniten {
 
 namespace {
 
-struct AlignedBytes {
-  std::byte* data;
-  explicit AlignedBytes(uint64_t n) : data(static_cast<std::byte*>(allocate("session", alignment_for(n), n, 64))) {
-    ask_for_huge_pages(data, size_t(n));
-  }
-  ~AlignedBytes() { std::free(data); }
-  AlignedBytes(const AlignedBytes&) = delete;
-};
 struct Prepared {                          // of all nodes in one piece
-  std::unique_ptr<AlignedBytes> memory;
+  std::unique_ptr<Pages> memory;
   std::vector<std::byte*> at;              // by node; null: none
 };
 
@@ -183,7 +175,7 @@ struct Session::Impl {
   Plan plan;
   std::shared_ptr<Prepared> prepared;
   uint64_t packed_bytes = 0;
-  std::unique_ptr<AlignedBytes> arena;
+  std::unique_ptr<Pages> arena;
   std::vector<View> views;
   std::vector<Work> work_alone;            // by step
   std::vector<Step> steps;
@@ -227,7 +219,7 @@ struct Session::Impl {
     std::vector<bool> has;
     for (std::byte* p : prepared->at) has.push_back(p != nullptr);
     plan = miniten::plan(graph, {.workers = workers, .exact = options.exact, .work = [this](const Call& call) { return work_both_ways(call); }}, has);
-    arena = std::make_unique<AlignedBytes>(plan.arena_bytes);
+    arena = std::make_unique<Pages>("session", plan.arena_bytes);
     make_steps();
   }
 
@@ -281,8 +273,8 @@ struct Session::Impl {
       offset[i] = aligned(packed_bytes);
       packed_bytes = offset[i] + bytes;
     }
-    if (packed_bytes) all->memory = std::make_unique<AlignedBytes>(packed_bytes);
-    for (uint64_t at : offset) all->at.push_back(at == UINT64_MAX ? nullptr : all->memory->data + at);
+    if (packed_bytes) all->memory = std::make_unique<Pages>("session", packed_bytes);
+    for (uint64_t at : offset) all->at.push_back(at == UINT64_MAX ? nullptr : all->memory->data() + at);
     for (size_t i : own) prepare(graph.nodes[i], constants_of(graph.nodes[i]), all->at[i]);
     return all;
   }
@@ -290,7 +282,7 @@ struct Session::Impl {
   View view_of(int id) const {
     const Place& p = plan.places[size_t(id)];
     const Spec& spec = graph.values[size_t(id)].spec;
-    std::byte* at = p.kind == Place::arena ? arena->data + plan.buffers[size_t(p.root)].offset
+    std::byte* at = p.kind == Place::arena ? arena->data() + plan.buffers[size_t(p.root)].offset
                   : p.kind == Place::constant ? graph.values[size_t(p.root)].constant.view().data : nullptr;
     return {at ? at + p.offset * int64_t(bytes_of(spec.dtype, 1)) : nullptr, spec, p.strides};
   }
@@ -317,7 +309,7 @@ struct Session::Impl {
         c.exact = options.exact;
         c.prepared = prepared->at[size_t(plan.steps[s])];
         if (plan.scratch[s] < 0) return c;
-        c.scratch = arena->data + plan.buffers[size_t(plan.scratch[s])].offset;
+        c.scratch = arena->data() + plan.buffers[size_t(plan.scratch[s])].offset;
         c.shared = c.scratch + aligned(work.scratch) * size_t(std::min(work.pieces, team));
         return c;
       };
@@ -493,7 +485,7 @@ size_t Session::measured_arena_bytes(std::span<const Tensor> inputs) {
   const Graph& g = impl_->graph;
   SavedStates saved(g);
   size_t touched = 0, total = arena_bytes();
-  std::byte* base = impl_->arena->data;
+  std::byte* base = impl_->arena->data();
   for (std::byte pattern : {std::byte{0xCB}, std::byte{0x34}}) {
     std::memset(base, int(pattern), total);
     impl_->run(inputs);

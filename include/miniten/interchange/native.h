@@ -9,7 +9,8 @@ namespace miniten {
 // beside the arrays: graph, attributes, quantisation, masks, codebooks, states, metadata, and a CRC of each array. A mask is
 // told by the zeros of its constant, or stored as bits (np.unpackbits reads them); where that is smaller, the constant is
 // stored as its values inside the mask alone; one with a codebook as indices of a few bits. What has a mask or a codebook
-// is deflated.
+// is deflated. Arrays of 16 KB and more begin at multiples of 64 bytes and, loaded by path, stay where the file was read to; the
+// tensors are their own memory all the same: no change of theirs reaches the file, nor one of the file's them.
 struct NamedTensor { std::string name; Tensor tensor; };
 // Indices into codebooks by their frequencies, where that is smaller: as Huffman codes, a bit or more each, or as a stream of a
 // range coder (rANS), fractions of a bit.

@@ -113,23 +113,58 @@ json graph_json(const Graph& g, Writer& w) {
   return {{"name", g.name}, {"values", values}, {"nodes", nodes}, {"inputs", g.inputs}, {"outputs", g.outputs}, {"states", states}, {"metadata", g.metadata}};
 }
 
-struct Reader {
-  std::vector<ZipMember>& members;
-  Tensor get(const std::string& name, const Spec* spec) const {
+class Reader {
+ public:
+  // pages: where the stored members lie, to stay there; may be null.
+  Reader(const std::vector<ZipMember>& members, const std::shared_ptr<Pages>& pages) : members_(members), pages_(has_in_place ? pages : nullptr) {
+    if (!has_in_place) return;
+    asked_.resize(members.size());
+    stay_.resize(members.size());
+    const std::byte* end = nullptr;
     for (const ZipMember& m : members) {
-      if (m.name != name + ".npy") continue;
-      Tensor t = from_npy(m.content(), name);
+      if (!m.stored.data()) continue;
+      if (m.stored.data() < end) pages_ = nullptr;                       // each byte is one member's
+      end = m.stored.data() + m.stored.size();
+    }
+  }
+  Tensor get(std::string_view name, const Spec* spec) {
+    for (size_t i = 0; i < members_.size(); ++i) {
+      const ZipMember& m = members_[i];
+      if (m.name.size() != name.size() + 4 || !m.name.starts_with(name) || !m.name.ends_with(".npy")) continue;
+      const bool may_stay = has_in_place && m.stored.data() && !std::exchange(asked_[i], uint8_t{1});      // whoever asks again gets a copy
+      Tensor t = from_npy(m.content(), name, may_stay ? pages_ : nullptr);
+      if (has_in_place && t->storage->owner) stay_[i] = t->storage;
       if (!spec || t.spec() == *spec) return t;
       if (t.spec().bytes() != spec->bytes() || !spec->shape.is_static())
-        throw Error(ErrorKind::value, "native", "\"" + name + "\" of " + spec->text(), t.spec().text());
+        throw Error(ErrorKind::value, "native", "\"" + std::string(name) + "\" of " + spec->text(), t.spec().text());
       return Tensor::wrap(t->storage, *spec, contiguous(spec->shape));   // dtypes that .npy has no name for
     }
-    throw Error(ErrorKind::value, "native", "an array named \"" + name + "\"", "none", "the file may be truncated");
+    throw Error(ErrorKind::value, "native", "an array named \"" + std::string(name) + "\"", "none", "the file may be truncated");
   }
+  // When all is read: pages between arrays that stay go.
+  void finish() {
+    if (!has_in_place || !pages_ || std::none_of(stay_.begin(), stay_.end(), [](auto& s) { return bool(s); })) return;
+    std::byte* from = pages_->data();
+    auto drop_until = [&](std::byte* to) { if (to - from >= least_gap) Pages::drop({from, to}); };
+    for (const Ref<Storage>& s : stay_) {
+      if (!s) continue;
+      drop_until(s->data);
+      from = s->data + s->bytes;
+    }
+    drop_until(pages_->data() + pages_->bytes().size());
+    stay_.clear();
+  }
+
+ private:
+  static constexpr ptrdiff_t least_gap = ptrdiff_t{1} << 18;             // to split a huge page takes time
+  const std::vector<ZipMember>& members_;
+  std::shared_ptr<Pages> pages_;
+  std::vector<uint8_t> asked_;
+  std::vector<Ref<Storage>> stay_;                                       // while one may be asked for again: its pages go with it
 };
 
 // A constant with a mask or codebook.
-void read_packed(const json& v, const Reader& r, std::map<std::string, Tensor>& books, Value& value) {
+void read_packed(const json& v, Reader& r, std::map<std::string, Tensor>& books, Value& value) {
   if (!has_packed) throw Error(ErrorKind::unsupported, "native", "weights without masks and codebooks", "\"" + value.name + "\"", "name such a model in MINITEN_MODELS of the build");
   bool is_told = v.contains("mask") && v["mask"].is_boolean();
   if (v.contains("mask") && !is_told) value.mask = unpack_bits(r.get(v["mask"].get<std::string>(), nullptr), value.spec.shape);
@@ -155,7 +190,7 @@ void read_packed(const json& v, const Reader& r, std::map<std::string, Tensor>& 
   }
 }
 
-Graph graph_of(const json& j, const Reader& r, int depth = 0) {
+Graph graph_of(const json& j, Reader& r, int depth = 0) {
   if (depth > 16) throw Error(ErrorKind::value, "native", "subgraphs at most 16 deep", "more");
   Graph g;
   g.name = j.value("name", "");
@@ -236,17 +271,18 @@ size_t save_native(const NativeFile& f, const std::string& path) {
   return bytes.size();
 }
 
-static NativeFile file_of(std::vector<ZipMember> members, uint64_t max_memory) {
+static NativeFile file_of(std::vector<ZipMember> members, uint64_t max_memory, const std::shared_ptr<Pages>& pages = nullptr) {
   MemoryLimit limit("native", max_memory);
   NativeFile f;
   const ZipMember* manifest = nullptr;
   for (const ZipMember& m : members) if (m.name == "manifest.json") manifest = &m;
-  Reader r{members};
+  Reader r(members, pages);
   if (!manifest) {                                     // a plain .npz: named arrays
     f.kind = "state_dict";
     for (const ZipMember& m : members)
-      if (m.name.ends_with(".npy")) f.tensors.push_back({m.name.substr(0, m.name.size() - 4), from_npy(m.content(), m.name)});
+      if (m.name.ends_with(".npy")) f.tensors.push_back({m.name.substr(0, m.name.size() - 4), r.get({m.name.data(), m.name.size() - 4}, nullptr)});
     if (f.tensors.empty()) throw Error(ErrorKind::value, "native", "a manifest or arrays", "neither");
+    r.finish();
     return f;
   }
   try {
@@ -272,13 +308,14 @@ static NativeFile file_of(std::vector<ZipMember> members, uint64_t max_memory) {
   } catch (const json::exception& e) {
     throw Error(ErrorKind::value, "native", "a sound manifest", e.what(), "the file may be damaged");
   }
+  r.finish();
   return f;
 }
 
 NativeFile load_native(std::span<const std::byte> bytes, uint64_t max_memory) { return file_of(unzip(bytes, max_memory, true), max_memory); }
 NativeFile load_native(const std::string& path, uint64_t max_memory) {
-  auto bytes = read_file(path, max_memory);
-  return load_native(std::span<const std::byte>(bytes), max_memory);
+  auto pages = read_pages(path, max_memory);
+  return file_of(unzip(pages->bytes(), max_memory, true), max_memory, pages);
 }
 
 }  // namespace miniten

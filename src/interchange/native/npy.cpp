@@ -1,6 +1,8 @@
 #include <charconv>
 #include <cstring>
+#include "base/features.h"
 #include "interchange/native/zip.h"
+#include "miniten/core/memory_limit.h"
 
 namespace miniten {
 
@@ -8,6 +10,15 @@ namespace {
 constexpr struct { DType type; const char* descr; } descriptions[] = {
     {DType::f32, "<f4"}, {DType::f64, "<f8"}, {DType::f16, "<f2"}, {DType::i8, "|i1"}, {DType::i16, "<i2"}, {DType::i32, "<i4"}, {DType::i64, "<i8"},
     {DType::u8, "|u1"}, {DType::u16, "<u2"}, {DType::u32, "<u4"}, {DType::u64, "<u8"}, {DType::boolean, "|b1"}, {DType::bf16, "<u2"}, {DType::i4, "|u1"}, {DType::u4, "|u1"}};
+struct Piece {                                       // of pages, a tensor's memory
+  std::shared_ptr<Pages> pages;
+  std::span<std::byte> bytes;
+  Piece(const std::shared_ptr<Pages>& pages, std::span<std::byte> bytes) : pages(pages), bytes(bytes) { MemoryLimit::take(bytes.size()); }
+  ~Piece() {
+    MemoryLimit::give_back(bytes.size());
+    Pages::drop(bytes);
+  }
+};
 }  // namespace
 
 std::vector<std::byte> to_npy(const Tensor& given) {
@@ -27,7 +38,7 @@ std::vector<std::byte> to_npy(const Tensor& given) {
   return out;
 }
 
-Tensor from_npy(std::span<const std::byte> bytes, std::string_view name) {
+Tensor from_npy(std::span<const std::byte> bytes, std::string_view name, const std::shared_ptr<Pages>& pages) {
   auto refuse = [&](std::string got) -> void {
     throw Error(ErrorKind::value, "npy", "a .npy array of numbers, versions 1 to 3", std::move(got) + " in \"" + std::string(name) + "\"");
   };
@@ -68,6 +79,11 @@ Tensor from_npy(std::span<const std::byte> bytes, std::string_view name) {
   if (fortran) {
     int64_t step = 1;
     for (int i = 0; i < spec.shape.rank; ++i) { strides[i] = step; step *= std::max<Dim>(spec.shape[i], 1); }
+  }
+  const auto at_data = reinterpret_cast<uintptr_t>(bytes.data() + begin + length);
+  if (has_in_place && pages && spec.bytes() >= least_in_place && at_data % 64 == 0 && !fortran) {
+    std::span own = pages->bytes().subspan(size_t(bytes.data() - pages->data()) + begin + length, size_t(spec.bytes()));
+    return Tensor::wrap(Storage::borrow(own.data(), own.size(), std::make_shared<Piece>(pages, own)), spec, strides);
   }
   Tensor t = Tensor::empty(spec, strides);
   if (spec.bytes()) std::memcpy(t.view().data, bytes.data() + begin + length, spec.bytes());

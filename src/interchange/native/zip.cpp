@@ -3,10 +3,12 @@
 #include <minizip/zip.h>
 #include <zlib.h>
 #include <cstring>
+#include "base/allocate.h"
 
 namespace miniten {
 
 namespace {
+constexpr unsigned char alignment = 64;
 
 // minizip's file functions over memory.
 struct Memory {
@@ -83,7 +85,7 @@ std::vector<ZipMember> unzip(std::span<const std::byte> bytes, uint64_t total_li
     if (ZPOS64_T at = unzGetCurrentFileZStreamPos64(z); in_place && info.compression_method == 0 && info.compressed_size == info.uncompressed_size && info.uncompressed_size) {
       if (at > bytes.size() || info.uncompressed_size > bytes.size() - at) refuse("member \"" + member.name + "\" that ends early");
       member.stored = bytes.subspan(size_t(at), size_t(info.uncompressed_size));
-      if (crc32_z(0, reinterpret_cast<const Bytef*>(member.stored.data()), member.stored.size()) != info.crc) refuse("member \"" + member.name + "\" with a wrong checksum");
+      if (crc32_of(member.stored) != info.crc) refuse("member \"" + member.name + "\" with a wrong checksum");
       unzCloseCurrentFile(z);
       members.push_back(std::move(member));
       continue;
@@ -118,7 +120,15 @@ std::vector<std::byte> zip(const std::vector<ZipMember>& members) {
     info.tmz_date = {0, 0, 0, 1, 0, 1980};
     int wide = member.bytes.size() > 0xfffffff0u;
     if (member.executable) info.external_fa = 0100755ul << 16;
-    ok = ok && zipOpenNewFileInZip4_64(z, member.name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, member.deflated ? Z_DEFLATED : 0, member.deflated ? Z_BEST_COMPRESSION : 0,
+    // What a reader skips, as in Android's aligned archives: an id, a length, the alignment and zeros.
+    unsigned char padding[6 + 63] = {0x35, 0xd9, 0, 0, alignment};
+    unsigned padded = 0;
+    if (!member.deflated && member.bytes.size() >= least_in_place && member.name.ends_with(".npy")) {
+      const size_t header = 30 + member.name.size() + (wide ? 20 : 0) + 6;
+      padded = 6 + unsigned(aligned(m.out.size() + header, alignment) - m.out.size() - header);
+      padding[2] = uint8_t(padded - 4);
+    }
+    ok = ok && zipOpenNewFileInZip4_64(z, member.name.c_str(), &info, padded ? padding : nullptr, padded, nullptr, 0, nullptr, member.deflated ? Z_DEFLATED : 0, member.deflated ? Z_BEST_COMPRESSION : 0,
                                        0, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY, nullptr, 0, member.executable ? 3 << 8 : 0, 0, wide) == ZIP_OK;   // 3: attributes are Unix's
     for (size_t at = 0; ok && at < member.bytes.size(); at += 1 << 26)
       ok = zipWriteInFileInZip(z, member.bytes.data() + at, unsigned(std::min<size_t>(member.bytes.size() - at, 1 << 26))) == ZIP_OK;

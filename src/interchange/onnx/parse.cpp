@@ -1,4 +1,5 @@
 #include <filesystem>
+#include "base/pages.h"
 #include "interchange/onnx/model.h"
 #include "interchange/onnx/proto.h"
 #include "interchange/onnx/wire.h"
@@ -27,7 +28,7 @@ std::pair<std::string, std::string> read_entry(Wire m) {
 struct Reading {
   std::string folder;
   uint64_t largest_file;
-  std::map<std::string, std::vector<std::byte>> files;   // of external data
+  std::map<std::string, std::shared_ptr<Pages>> files;   // of external data
   int depth = 0;
 
   std::span<const std::byte> external(const std::string& name, const std::map<std::string, std::string>& where, uint64_t bytes) {
@@ -39,15 +40,15 @@ struct Reading {
     if (!inside) refuse("external data beside the model", "\"" + location->second + "\" for \"" + name + "\"", "the path may not leave the model's folder");
     if (folder.empty()) refuse("weights inside the bytes", "external data for \"" + name + "\"", "load the model by its path");
     auto file = files.find(location->second);
-    if (file == files.end()) file = files.emplace(location->second, read_file((std::filesystem::path(folder) / path).string(), largest_file)).first;
+    if (file == files.end()) file = files.emplace(location->second, read_pages((std::filesystem::path(folder) / path).string(), largest_file)).first;
     auto number = [&](const char* key, uint64_t otherwise) {
       auto v = where.find(key);
       return v == where.end() ? otherwise : std::strtoull(v->second.c_str(), nullptr, 10);
     };
-    uint64_t offset = number("offset", 0), length = number("length", bytes), size = file->second.size();
+    uint64_t offset = number("offset", 0), length = number("length", bytes), size = file->second->bytes().size();
     if (offset > size || length > size - offset || length != bytes)
       refuse(std::to_string(bytes) + " bytes of \"" + location->second + "\" for \"" + name + "\"", std::to_string(length) + " at " + std::to_string(offset) + " of " + std::to_string(size));
-    return std::span(file->second).subspan(offset, length);
+    return file->second->bytes().subspan(offset, length);
   }
 
   // unread: where to say that the tensor has a type without numbers, instead of throwing.

@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <stdexcept>
+#include "base/pages.h"
 #include "interchange/limits.h"
 #include "interchange/onnx/run.h"
 #include "miniten/interchange/native.h"
@@ -317,7 +318,7 @@ OnnxProgram::OnnxProgram(std::span<const std::byte> bytes, const std::string& fo
   if (model->graph.outputs.empty()) M::refuse("at least one output", "none");
 }
 OnnxProgram::OnnxProgram(const std::string& path, uint64_t max_memory)
-    : OnnxProgram(std::span<const std::byte>(read_file(path, max_memory)), [&] {
+    : OnnxProgram(read_pages(path, max_memory)->bytes(), [&] {
         std::string folder = std::filesystem::path(path).parent_path().string();
         return folder.empty() ? std::string(".") : folder;
       }(), max_memory) {}

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/pages.h"
 #include "miniten/interchange/safetensors.h"
 #include <algorithm>
 #include <cstring>
@@ -141,8 +142,7 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, uint64_t max_memo
 }
 
 Safetensors load_safetensors(const std::string& path, uint64_t max_memory) {
-  auto bytes = read_file(path, max_memory);
-  return load_safetensors(std::span<const std::byte>(bytes), max_memory);
+  return load_safetensors(std::span<const std::byte>(read_pages(path, max_memory)->bytes()), max_memory);
 }
 
 }  // namespace miniten

@@ -1,5 +1,6 @@
 #include <set>
 #include <stdexcept>
+#include "base/pages.h"
 #include "interchange/limits.h"
 #include "interchange/tflite/model.h"
 #include "miniten/interchange/native.h"
@@ -281,7 +282,7 @@ TfliteProgram::TfliteProgram(std::span<const std::byte> bytes, TfliteOptions opt
   for (int id : g.out) outputs_.push_back(name_of(id, named ? &named->out : nullptr));
   if (outputs_.empty()) M::refuse("at least one output", "none");
 }
-TfliteProgram::TfliteProgram(const std::string& path, TfliteOptions options) : TfliteProgram(std::span<const std::byte>(read_file(path, options.max_memory)), options) {}
+TfliteProgram::TfliteProgram(const std::string& path, TfliteOptions options) : TfliteProgram(read_pages(path, options.max_memory)->bytes(), options) {}
 
 std::vector<std::string> TfliteProgram::signatures() const {
   std::vector<std::string> keys;
@@ -349,6 +350,6 @@ Graph load_tflite(std::span<const std::byte> bytes, const TfliteOptions& o) {
   MemoryLimit limit("load_tflite", o.max_memory);
   return TfliteProgram(bytes, o).graph();
 }
-Graph load_tflite(const std::string& path, const TfliteOptions& o) { return load_tflite(std::span<const std::byte>(read_file(path, o.max_memory)), o); }
+Graph load_tflite(const std::string& path, const TfliteOptions& o) { return load_tflite(read_pages(path, o.max_memory)->bytes(), o); }
 
 }  // namespace miniten

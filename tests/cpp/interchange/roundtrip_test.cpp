@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include "check.h"
+#include "interchange/native/zip.h"
 #include "miniten/interchange/native.h"
 #include "miniten/interchange/onnx.h"
 #include "miniten/interchange/tflite.h"
@@ -72,6 +73,128 @@ TEST(Native, KeepsEveryDtype) {
     EXPECT_EQ(a.spec().text(), b.spec().text());
     EXPECT_EQ(std::memcmp(a.view().data, b.view().data, a.spec().bytes()), 0) << name_of(DType(i));
   }
+}
+
+// Weights of more than a page, which stay where the reader put the file, and small ones.
+Graph large_graph(uint64_t seed = 1) {
+  Tensor w = normal({96, 64, 3, 3}, seed), b = normal({96}, 2), shared = normal({96, 96, 1, 1}, seed + 3);
+  return trace({{DType::f32, {1, 64, 7, 7}}}, [&](auto& in) { return std::vector{conv2d(relu(conv2d(relu(conv2d(in[0], w, b)), shared)), shared)}; });
+}
+std::vector<Tensor> large_constants(const Graph& g) {
+  std::vector<Tensor> all;
+  for (const Value& v : g.values) if (v.constant && v.spec.bytes() >= least_in_place) all.push_back(v.constant);
+  return all;
+}
+bool stays(const Tensor& t) { return t->storage->owner != nullptr; }
+
+TEST(Native, LoadsLargeArraysWhereTheyLie) {
+  Folder folder;
+  std::string path = folder.path + "/m.npz";
+  Graph g = large_graph();
+  Tensor x = normal({1, 64, 7, 7}, 5), y = run(g, x);
+  auto other = large_graph(7);
+  for (int gone = 0; gone < 4; ++gone) {
+    save_native({.graph = g, .has_graph = true, .kind = "graph"}, path);
+    auto bytes = read_file(path);
+    NativeFile back = load_native(path);
+    auto large = large_constants(back.graph), own = large_constants(g);
+    ASSERT_EQ(large.size(), 2u);
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_TRUE(stays(large[i]));
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(large[i].view().data) % 64, 0u);
+      EXPECT_EQ(difference(large[i], own[i]), 0);
+    }
+    if (gone == 1) save_native({.graph = other, .has_graph = true, .kind = "graph"}, path);            // beside, then renamed
+    if (gone == 2) std::filesystem::resize_file(path, 10);
+    if (gone == 3) std::filesystem::remove(path);
+    EXPECT_EQ(difference(run(back.graph, x), y), 0) << gone;
+    Tensor kept = large[1];
+    back = {};
+    large.clear();
+    EXPECT_EQ(difference(kept, own[1]), 0);                                                           // outlives the others
+    std::memset(kept.view().data, 0, kept.spec().bytes());
+    if (gone == 0) EXPECT_EQ(read_file(path), bytes);
+  }
+}
+
+TEST(Native, LoadsArraysAlikeWhereverTheyLie) {
+  Folder folder;
+  std::string path = folder.path + "/m.npz";
+  auto f = native_bytes({.graph = large_graph(), .has_graph = true, .kind = "graph"});
+  auto want = large_constants(large_graph());
+  auto check = [&](std::span<const std::byte> bytes, bool in_place) {
+    write_file(path, bytes);
+    for (bool by_path : {false, true}) {
+      auto got = large_constants((by_path ? load_native(path) : load_native(bytes)).graph);
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        EXPECT_EQ(stays(got[i]), by_path && in_place);
+        EXPECT_EQ(difference(got[i], want[i]), 0);
+      }
+    }
+  };
+  check(f, true);
+  auto members = unzip(f);
+  for (ZipMember& m : members) m.deflated = true;
+  check(zip(members), false);
+  std::vector<std::byte> moved(4, std::byte{0});             // in front of an archive anything may stand
+  moved.insert(moved.end(), f.begin(), f.end());
+  check(moved, false);
+}
+
+TEST(Native, ChecksumsAreThoseOfZip) {
+  Generator g(3);
+  std::vector<std::byte> bytes(400);
+  for (std::byte& b : bytes) b = std::byte(g.next());
+  for (size_t from : {0, 1, 7})
+    for (size_t n = 0; from + n <= bytes.size(); ++n) {
+      uint32_t crc = ~0u;
+      for (size_t i = 0; i < n; ++i) {
+        crc ^= uint32_t(bytes[from + i]);
+        for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+      }
+      ASSERT_EQ(crc32_of({bytes.data() + from, n}), ~crc) << from << " " << n;
+    }
+}
+
+// An array that several values name is each one's own.
+TEST(Native, SharesNoMemoryBetweenValues) {
+  Folder folder;
+  std::string path = folder.path + "/m.npz";
+  Tensor t = normal({5000}, 3);
+  Graph g = trace({{DType::f32, {5000}}}, [&](auto& in) { return std::vector{in[0] + t}; });
+  auto q = std::make_shared<Quantized>();
+  q->scale = t.to_vector<float>();
+  q->zero.assign(5000, 0);
+  q->axis = 0;
+  g.values[size_t(g.inputs[0])].quantized = q;               // reads the constant's array first, and lets it go
+  NativeFile f{.graph = g, .has_graph = true, .kind = "graph", .tensors = {{"a", t}, {"b", t}}};
+  save_native(f, path);
+  EXPECT_LT(std::filesystem::file_size(path), 30000u);
+  NativeFile back = load_native(path);
+  std::vector<Tensor> all{back.tensors[0].tensor, back.tensors[1].tensor, large_constants(back.graph).at(0)};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(difference(all[i], t), 0) << i;
+    std::memset(all[i].view().data, 0, all[i].spec().bytes());
+  }
+  EXPECT_EQ(back.graph.values[size_t(g.inputs[0])].quantized->scale, q->scale);
+}
+
+// Two names of a directory for the same bytes.
+TEST(Native, CopiesArraysThatOverlap) {
+  Folder folder;
+  std::string path = folder.path + "/m.npz";
+  Tensor t = normal({5000}, 3);
+  auto bytes = native_bytes({.kind = "state_dict", .tensors = {{"a", t}, {"b", t.clone()}}});
+  auto find = [&](std::string_view what, size_t from) { return size_t(std::search(bytes.begin() + int64_t(from), bytes.end(), reinterpret_cast<const std::byte*>(what.data()), reinterpret_cast<const std::byte*>(what.data()) + what.size()) - bytes.begin()); };
+  size_t a = find("a.npy", find("PK\1\2", 0)), b = find("b.npy", find("PK\1\2", 0));
+  ASSERT_LT(b, bytes.size());
+  std::copy_n(bytes.begin() + int64_t(a) - 4, 4, bytes.begin() + int64_t(b) - 4);              // where the member begins
+  write_file(path, bytes);
+  NativeFile back = load_native(path);
+  ASSERT_EQ(back.tensors.size(), 2u);
+  std::memset(back.tensors[0].tensor.view().data, 0, t.spec().bytes());
+  EXPECT_EQ(difference(back.tensors[1].tensor, t), 0);
 }
 
 TEST(Native, LeavesNothingHalfWritten) {
