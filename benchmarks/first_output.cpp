@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   std::vector<miniten::Spec> inputs_of_one = file.graph.specs(file.graph.inputs);
   for (miniten::Spec& s : inputs_of_one)
     for (int i = 0; i < s.shape.rank; ++i) if (miniten::is_symbol(s.shape[i])) s.shape[i] = 1;
-  miniten::Session session(miniten::bind_inputs(file.graph, inputs_of_one), {.threads = 1});
+  miniten::Session session(miniten::bind_inputs(std::move(file.graph), inputs_of_one), {.threads = 1, .keep_constants = false});
   std::vector<miniten::Tensor> inputs;
   for (const miniten::Spec& s : session.input_specs()) inputs.push_back(miniten::Tensor::zeros(s.shape, s.dtype));
   session.run_into(inputs);

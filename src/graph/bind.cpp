@@ -39,13 +39,12 @@ Graph bind(const Graph& from, Dim symbol, int64_t size) {
   return g;
 }
 
-Graph bind_inputs(const Graph& from, const std::vector<Spec>& inputs) {
-  if (inputs.size() != from.inputs.size())
-    throw Error(ErrorKind::value, "inputs", std::to_string(from.inputs.size()) + " inputs", std::to_string(inputs.size()));
-  Graph g = from;
+Graph bind_inputs(Graph g, const std::vector<Spec>& inputs) {
+  if (inputs.size() != g.inputs.size())
+    throw Error(ErrorKind::value, "inputs", std::to_string(g.inputs.size()) + " inputs", std::to_string(inputs.size()));
   std::vector<std::pair<Dim, Dim>> bound;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const Value& v = from.values[size_t(from.inputs[i])];
+    const Value& v = g.values[size_t(g.inputs[i])];
     const Shape &want = v.spec.shape, &got = inputs[i].shape;
     std::string name = "input \"" + v.name + "\" of ";
     if (inputs[i].dtype != v.spec.dtype) throw Error(ErrorKind::type, "inputs", name + v.spec.text(), inputs[i].text(), "convert the array first");

@@ -196,6 +196,7 @@ struct Session::Impl {
     if (narrower && !graph.is_static()) throw Error(ErrorKind::unsupported, "compile", "sizes that are known, for a narrower precision", "open ones", "bind them, or compile in float32");
     narrow(graph, options.precision);
     if (!options.tune.empty() && graph.is_static()) tuning = tune(graph, options.tune, team(), options.exact);
+    drop_unread();
     finish(nullptr);
   }
   int team() const { return std::min(options.threads > 0 ? options.threads : get_num_threads(), 255); }
@@ -232,6 +233,21 @@ struct Session::Impl {
     work.shared = std::max(work.shared, needed - std::min(needed, own));
     return work;
   }
+  // By value: reads of nodes, outputs and states.
+  std::vector<int> readers() const {
+    std::vector<int> n(graph.values.size());
+    for (const Node& node : graph.nodes) for (int id : node.in) ++n[size_t(id)];
+    for (int id : graph.outputs) ++n[size_t(id)];
+    for (const State& s : graph.states) { ++n[size_t(s.entry)]; ++n[size_t(s.exit)]; }
+    return n;
+  }
+  // Constants that passes put others in the place of.
+  void drop_unread() {
+    std::vector<int> n = readers();
+    for (size_t i = 0; i < n.size(); ++i)
+      if (Value& v = graph.values[i]; !n[i]) v.constant = v.mask = v.codebook = {};
+  }
+
   // Do both nodes pack the same? Of one op, with its attributes, shapes and constants.
   bool pack_alike(const Node& a, const Node& b, std::span<const View> constants) const {
     if (a.op != b.op || a.in.size() != b.in.size() || !attrs_equal(a.op->attrs, a.attributes(), b.attributes())) return false;
@@ -275,7 +291,20 @@ struct Session::Impl {
     }
     if (packed_bytes) all->memory = std::make_unique<Pages>("session", packed_bytes);
     for (uint64_t at : offset) all->at.push_back(at == UINT64_MAX ? nullptr : all->memory->data() + at);
-    for (size_t i : own) prepare(graph.nodes[i], constants_of(graph.nodes[i]), all->at[i]);
+    std::vector<int> left = readers();                                        // that want a value as it is, or packed
+    auto let_go = [&](const Node& n) {                                        // it has its weights packed
+      for (size_t k = 0; k < n.in.size() && !options.keep_constants; ++k) {
+        if (!(n.op->traits.weights >> k & 1) || !graph.is_constant(n.in[k]) || --left[size_t(n.in[k])]) continue;
+        Value& v = graph.values[size_t(n.in[k])];
+        v.constant = Tensor(new Tensor::Impl(v.spec, v.constant.strides()));
+      }
+    };
+    for (size_t i = 0; i < graph.nodes.size(); ++i)                           // those that pack like another first: it is still to read what they share
+      if (all->at[i] && !std::binary_search(own.begin(), own.end(), i)) let_go(graph.nodes[i]);
+    for (size_t i : own) {
+      prepare(graph.nodes[i], constants_of(graph.nodes[i]), all->at[i]);
+      let_go(graph.nodes[i]);
+    }
     return all;
   }
 
@@ -283,7 +312,7 @@ struct Session::Impl {
     const Place& p = plan.places[size_t(id)];
     const Spec& spec = graph.values[size_t(id)].spec;
     std::byte* at = p.kind == Place::arena ? arena->data() + plan.buffers[size_t(p.root)].offset
-                  : p.kind == Place::constant ? graph.values[size_t(p.root)].constant.view().data : nullptr;
+                  : p.kind == Place::constant && graph.values[size_t(p.root)].constant.has_data() ? graph.values[size_t(p.root)].constant.view().data : nullptr;
     return {at ? at + p.offset * int64_t(bytes_of(spec.dtype, 1)) : nullptr, spec, p.strides};
   }
 
@@ -465,7 +494,7 @@ size_t Session::weight_bytes() const {
   std::unordered_set<const std::byte*> counted;
   for (size_t i = 0; i < used.size(); ++i) {
     const Value& v = impl_->graph.values[i];
-    if (used[i] && v.constant && counted.insert(v.constant.view().data).second) bytes += v.spec.bytes();
+    if (used[i] && v.constant && v.constant.has_data() && counted.insert(v.constant.view().data).second) bytes += v.spec.bytes();
   }
   return bytes;
 }

@@ -55,19 +55,28 @@ void conv_vjp(const Vjp& v) {
 }
 
 std::optional<Absorbed> absorb_batch_norm(const Fusion& f) {
+  typedef float Floats __attribute__((vector_size(16)));
+  typedef double Doubles __attribute__((vector_size(32)));
   const Tensor *w = f.first.value(1), *b = f.first.in.size() == 3 ? f.first.value(2) : nullptr;
   const Tensor* norm[] = {f.next.value(1), f.next.value(2), f.next.value(3), f.next.value(4)};
   if (!w || (f.first.in.size() == 3 && !b) || f.first.in.size() == 4) return {};
   for (const Tensor* t : norm) if (!t) return {};
   auto outputs = size_t(w->dim(0)), taps = size_t(w->numel()) / std::max<size_t>(outputs, 1);
-  Tensor weight = w->clone();
+  Tensor weight = f.own && w->view().is_contiguous() ? *w : w->clone();
   std::vector<float> bias(outputs, 0.0f), p[4];
   if (b) bias = b->to_vector<float>();
   for (int i = 0; i < 4; ++i) p[i] = norm[i]->to_vector<float>();
   for (size_t o = 0; o < outputs; ++o) {
     double scale = p[0][o] / std::sqrt(double(p[3][o]) + f.next.as<BatchNormAttrs>().eps);
     float* row = weight.view().f32() + o * taps;
-    for (size_t k = 0; k < taps; ++k) row[k] = float(row[k] * scale);
+    size_t k = 0;
+    for (; k + 4 <= taps; k += 4) {
+      Floats some;
+      std::memcpy(&some, row + k, sizeof some);
+      some = __builtin_convertvector(__builtin_convertvector(some, Doubles) * scale, Floats);
+      std::memcpy(row + k, &some, sizeof some);
+    }
+    for (; k < taps; ++k) row[k] = float(row[k] * scale);
     bias[o] = float((double(bias[o]) - p[2][o]) * scale + p[1][o]);
   }
   return Absorbed{std::make_shared<Conv2dAttrs>(f.first.as<Conv2dAttrs>()), {},

@@ -18,6 +18,10 @@ class Object {
   void inc_ref() const noexcept;
   void dec_ref() const noexcept;               // destroys at zero
   bool is_owned() const noexcept { return state_.load(std::memory_order_relaxed) != 1; }   // by a Ref or a host; false: by a scope
+  uintptr_t references() const noexcept {      // counted here; 0: the host counts them
+    uintptr_t state = state_.load(std::memory_order_acquire);
+    return state & 1 ? state / 2 : 0;
+  }
   void* host() const noexcept;                 // the host's wrapper, or null
   void set_host(void* wrapper) noexcept;       // hands the references counted so far over to the wrapper
 

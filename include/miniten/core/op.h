@@ -127,6 +127,7 @@ struct Fusion {                              // may `first` also do what `next`,
   int slot;                                  // the input of next that is first's output
   bool sums = false;                         // also another operand, as the residual of a sum
   bool chains = false;                       // only: as the next stage of what is computed by bands of rows
+  bool own = false;                          // nobody else reads input 1 of first: a new constant may be written over it
 };
 struct Absorbed {
   Attrs attrs;                               // first's new attributes, or those of `op`
@@ -212,7 +213,8 @@ struct OpDef {
   Rule<Cost (*)(const Call&)> cost = nullptr;
   std::optional<Strides> (*view)(const Call&, const Strides& in, int64_t& offset) = nullptr;  // output 0 as another look at input 0; offset in elements
   Rule<std::optional<Absorbed> (*)(const Fusion&)> absorb = nullptr;
-  uint64_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;   // in: data only of constants; to null: asks the size
+  // in: data only of constants; to null: asks the size. eval then reads what was written in place of the inputs that are traits.weights.
+  uint64_t (*prepare)(const Call&, std::span<const View> in, std::byte* to) = nullptr;
   TestRule<std::vector<Sample> (*)()> samples = nullptr;                  // what the contract tests try
   QuantRule quant;
   Traits traits;

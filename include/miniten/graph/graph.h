@@ -70,7 +70,7 @@ struct Replay {
 std::vector<Tensor> replay(const Graph&, const std::vector<Tensor>& inputs, const Replay& = {});
 
 Graph bind(const Graph&, Dim symbol, int64_t size);
-Graph bind_inputs(const Graph&, const std::vector<Spec>& inputs);      // binds every symbol that the inputs tell; throws where they disagree
+Graph bind_inputs(Graph, const std::vector<Spec>& inputs);             // binds every symbol that the inputs tell; throws where they disagree
 void infer_all(Graph&);                                                // specs of computed values from the inputs on
 
 // Throws naming node, value, got and want: unknown or twice written values, wrong specs, reads of overwritten states.

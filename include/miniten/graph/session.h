@@ -26,6 +26,7 @@ struct CompileOptions {
   std::vector<std::string> passes{"all"};
   std::string tune = {};                                         // empty: choices by the cost model
   Precision precision = Precision::float32;                      // of products with constant weights; profiles and to_text name the ops that changed
+  bool keep_constants = true;                                    // false: weights that are packed are let go where the graph alone holds them; those of graph() have no values then
 };
 
 // tune: a file of choices by machine and shape. What it does not know is timed when the session is made and added to it; a

@@ -34,7 +34,7 @@ std::unique_ptr<miniten_model> make_model(NativeFile file) {
   if (!file.has_graph) throw Error(ErrorKind::value, "miniten_load", "a file with a model", "one of kind \"" + file.kind + "\"");
   std::vector<Spec> given = file.graph.specs(file.graph.inputs);
   for (Spec& s : given) for (Dim& d : s.shape) if (is_symbol(d)) d = 1;
-  Session session(bind_inputs(file.graph, given), {.threads = 1});
+  Session session(bind_inputs(std::move(file.graph), given), {.threads = 1, .keep_constants = false});
   std::unique_ptr<miniten_model> m(new miniten_model{std::move(session), {}, {}, {}, {}, given.size(), {}, {}});
   m->names = m->session.input_names();
   m->specs = m->session.input_specs();

@@ -101,6 +101,38 @@ TEST(Passes, FoldBatchNormTakesItUpInWeightsOnly) {
   EXPECT_EQ(ops_of(two), "conv2d batch_norm");                 // the convolution has another reader
 }
 
+TEST(Passes, FoldBatchNormWritesOverWeightsThatNobodyElseHolds) {
+  Tensor vectors[] = {normal({64}, 2), normal({64}, 3), normal({64}, 4), normal({64}, 5) * normal({64}, 5) + 0.1}, x = normal({1, 64, 5, 5}, 7);
+  auto graph_of = [&](const Tensor& w, bool twice) {
+    return trace({x.spec()}, [&](auto& in) {
+      Tensor y = conv2d(in[0], w);
+      return std::vector{batch_norm(y, vectors[0], vectors[1], vectors[2], vectors[3]), twice ? conv2d(in[0], w) : relu(in[0])};
+    });
+  };
+  auto data_after = [&](Graph& g) {
+    fold_batch_norm(g);
+    for (const Node& n : g.nodes) if (n.in.size() == 3) return g.values[size_t(n.in[1])].constant.view().data;
+    return static_cast<std::byte*>(nullptr);
+  };
+  const Tensor original = normal({64, 64, 3, 3}, 1);
+  auto folded = replay([&] { Graph g = graph_of(original, false); fold_batch_norm(g); return g; }(), {x})[0];
+  EXPECT_EQ(difference(original, normal({64, 64, 3, 3}, 1)), 0);
+  enum { alone, kept, copied, viewed, twice, ways };
+  for (int way = 0; way < ways; ++way) {
+    Tensor w = original.clone(), other = way == viewed ? reshape(w, {64, 576}) : Tensor();
+    Graph g = graph_of(w, way == twice), copy = way == copied ? g : Graph();
+    std::byte* before = w.view().data;
+    if (way != kept) w = {};
+    std::byte* now = data_after(g);
+    EXPECT_EQ(now == before, way == alone) << way;
+    EXPECT_EQ(difference(replay(g, {x})[0], folded), 0) << way;
+    if (way == kept) EXPECT_EQ(difference(w, original), 0);
+    if (way == viewed) EXPECT_EQ(difference(other, reshape(original, {64, 576})), 0);
+    if (way == copied) EXPECT_LT(difference(replay(copy, {x})[0], folded), 1e-5);
+    verify(g);
+  }
+}
+
 TEST(Passes, FoldConstantsComputesWhatIsKnown) {
   Tensor a = normal({3, 4}, 1);
   Graph g = after(fold_constants, {normal({2, 4}, 2)}, [&](auto& in) { return std::vector{matmul(in[0], transpose(exp(a))) / cast(count(in[0]), DType::f32)}; }, 1e-6);

@@ -281,6 +281,39 @@ TEST(Fold, BatchNormDisappears) {
   EXPECT_LT(difference(s.run(std::vector{x})[0], f(x)), 1e-5);
 }
 
+TEST(Session, LetsGoOfWeightsThatArePacked) {
+  Tensor tied = normal({32, 32, 1, 1}, 5), dense = normal({200, 32}, 6), bias = normal({200}, 7), given = normal({8, 32, 1, 1}, 8), vectors[4];
+  for (size_t i = 0; i < 4; ++i) vectors[i] = i < 3 ? normal({32}, i) : square(normal({32}, i)) + 0.1;
+  Tensor x = normal({1, 3, 24, 24}, 9), held = normal({32, 3, 3, 3}, 10), held_before = held.clone();
+  Graph g = trace({x.spec()}, [&](auto& in) {
+    Tensor y = clamp(batch_norm(conv2d(in[0], held), vectors[0], vectors[1], vectors[2], vectors[3]), 0, 6);
+    y = relu(conv2d(relu(conv2d(y, tied)), tied));
+    Tensor read = conv2d(y, given) + sum(given);                          // packed, and read otherwise
+    return std::vector{matmul(mean(y, {2, 3}), transpose(dense)) + bias, read};
+  });
+  Session all(g, {.threads = 1}), few(g, {.threads = 1, .keep_constants = false}), copy = few.clone();
+  EXPECT_LT(few.weight_bytes(), all.weight_bytes());
+  EXPECT_EQ(few.to_text(), all.to_text());
+  for (Session* s : {&few, &copy})
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(difference(s->run(std::vector{x})[size_t(i)], all.run(std::vector{x})[size_t(i)]), 0);
+  int gone = 0;
+  for (const Value& v : few.graph().values) gone += v.constant && !v.constant.has_data();
+  EXPECT_GE(gone, 3);
+  for (const Value& v : all.graph().values) EXPECT_TRUE(!v.constant || v.constant.has_data());
+  EXPECT_EQ(difference(held, held_before), 0);
+  EXPECT_TRUE(tied.has_data() && dense.has_data());
+  EXPECT_EQ(difference(Session(g, {.threads = 1}).run(std::vector{x})[0], all.run(std::vector{x})[0]), 0);        // the graph given stays whole
+}
+
+// Weights that a batch norm was folded into are written once, and those before it not at all.
+TEST(Session, HoldsNoConstantThatNothingReads) {
+  Tensor w = normal({16, 3, 3, 3}, 1), x = normal({1, 3, 6, 6}, 2), vectors[4];
+  for (size_t i = 0; i < 4; ++i) vectors[i] = square(normal({16}, i + 3)) + 0.1;
+  Session s(trace({x.spec()}, [&](auto& in) { return std::vector{batch_norm(conv2d(in[0], w), vectors[0], vectors[1], vectors[2], vectors[3])}; }));
+  for (const Value& v : s.graph().values) EXPECT_FALSE(v.constant && v.constant.same(w));
+  EXPECT_EQ(std::count_if(s.graph().values.begin(), s.graph().values.end(), [](const Value& v) { return bool(v.constant); }), 2);
+}
+
 // The direct form in double precision judges both; what is not exact takes Winograd where it can.
 TEST(Session, GradientsOfConvolutionsByEveryAlgorithm) {
   struct Case { Shape x, w; Conv2dAttrs at; bool winograd; };

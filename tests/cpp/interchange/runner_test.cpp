@@ -1,5 +1,7 @@
 #include "miniten/interchange/runner.h"
+#include <filesystem>
 #include "check.h"
+#include "miniten/base/temporary.h"
 #include "miniten/interchange/native.h"
 #include "miniten/nn/graph_module.h"
 #include "miniten/nn/layers.h"
@@ -47,6 +49,24 @@ TEST(Runner, RunsLikeASession) {
       EXPECT_EQ(got, session.run(std::vector{x})[0].to_vector<float>());
     }
   }
+}
+
+TEST(Runner, NeedsNoFileOnceItIsLoaded) {
+  TemporaryFolder folder("runner");
+  std::string path = folder.file("m.npz");
+  Tensor w = normal({64, 64, 3, 3}, 1), gamma = normal({64}, 2), beta = normal({64}, 3), mean_ = normal({64}, 4), var_ = square(normal({64}, 5)) + 0.1, x = normal({1, 64, 8, 8}, 6);
+  Graph g = trace({x.spec()}, [&](auto& in) { return std::vector{batch_norm(conv2d(in[0], w), gamma, beta, mean_, var_)}; });
+  save_native({.graph = g, .has_graph = true, .kind = "graph"}, path);
+  miniten_model* m = miniten_load_path(path.c_str());
+  ASSERT_NE(m, nullptr) << miniten_error();
+  std::filesystem::resize_file(path, 0);
+  Tensor y = Session(g, {.threads = 1}).run(std::vector{x})[0];
+  std::vector<float> got(size_t(y.numel()));
+  const void* from[] = {x.view().data};
+  void* to[] = {got.data()};
+  ASSERT_EQ(miniten_run(m, from, to), 0) << miniten_error();
+  EXPECT_EQ(got, y.to_vector<float>());
+  miniten_free(m);
 }
 
 TEST(Runner, TellsWhatIsWrongAndThrowsNothing) {
