@@ -55,17 +55,18 @@ double gain_of_singles(const SparseQuestion& q, int64_t nonzero) {
   double each = wide ? (inputs > 512 ? 5 : inputs > 256 ? 3.4 : 1.85) : medium ? (inputs > 512 ? 2.6 : inputs > 256 ? 2.1 : 1.9) : 1.2;
   return weights * q.dense_share / (each * double(nonzero) + (wide ? 16 : 10) * (inputs + outputs));
 }
-int64_t count_nonzero(const SparseQuestion& q) {                  // all weights of a model pass here as it is compiled: some at a time
+// Of weights [i, end).
+int64_t count_nonzero(const SparseQuestion& q, int64_t i, int64_t end) {          // all weights of a model pass here as it is compiled: some at a time
   typedef float Floats __attribute__((vector_size(16)));
   typedef int32_t Counts __attribute__((vector_size(16)));
-  int64_t n = 0, i = 0;
-  if (q.integers) for (; i < q.numel; ++i) n += reinterpret_cast<const int8_t*>(q.weight)[i] != 0;
+  int64_t n = 0;
+  if (q.integers) for (; i < end; ++i) n += reinterpret_cast<const int8_t*>(q.weight)[i] != 0;
   else {
     const auto* w = reinterpret_cast<const float*>(q.weight);
-    while (i + 4 <= q.numel) {
+    while (i + 4 <= end) {
       Counts zeros{};
       int64_t first = i;
-      for (; i + 4 <= q.numel && i - first < (int64_t{1} << 30); i += 4) {
+      for (; i + 4 <= end && i - first < (int64_t{1} << 30); i += 4) {
         Floats some;
         std::memcpy(&some, w + i, sizeof some);
         zeros += some == 0.0f;                                       // -1 each
@@ -73,7 +74,7 @@ int64_t count_nonzero(const SparseQuestion& q) {                  // all weights
       for (int l = 0; l < 4; ++l) n += zeros[l];
       n += i - first;
     }
-    for (; i < q.numel; ++i) n += w[i] != 0;
+    for (; i < end; ++i) n += w[i] != 0;
   }
   return n;
 }
@@ -93,8 +94,14 @@ bool may_be_sparse(const SparseQuestion& q) {
   if (!has_packed) return false;
   if (listener || in_use == Sparse::always) return true;
   if (in_use == Sparse::never) return false;
-  int64_t nonzero = count_nonzero(q);
-  return gain_of(q, nonzero * q.panels * q.steps / (q.numel ? q.numel : 1)) > 1 || (has_singles(q) && gain_of_singles(q, nonzero) > 1);
+  int64_t nonzero = 0, counted = 0;
+  auto gains = [&] { return gain_of(q, nonzero * q.panels * q.steps / (q.numel ? q.numel : 1)) > 1 || (has_singles(q) && gain_of_singles(q, nonzero) > 1); };
+  while (gains()) {                                                  // the less, the more are counted
+    if (counted >= q.numel) return true;
+    const int64_t from = std::exchange(counted, std::min(q.numel, counted + 32768));
+    nonzero += count_nonzero(q, from, counted);
+  }
+  return false;
 }
 
 SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
@@ -105,7 +112,7 @@ SparseForm choose_sparse(const SparseQuestion& q, const std::byte* packed) {
   c.steps = q.panels * q.steps;
   c.gain = gain_of(q, c.kept);
   if (has_singles(q)) {
-    int64_t nonzero = q.integers ? kernels::csr_qcount(packed, q.outputs, q.steps) : count_nonzero(q);
+    int64_t nonzero = q.integers ? kernels::csr_qcount(packed, q.outputs, q.steps) : count_nonzero(q, 0, q.numel);
     c.nonzero = std::max<int64_t>(nonzero, 0);
     c.weights = q.numel;
     double gain = nonzero < 0 ? 0 : gain_of_singles(q, nonzero);
