@@ -90,11 +90,10 @@ def load(source: Any, *, max_memory_mb: float = 4096) -> Any:
     """
     if source[8:9] == b"{" if isinstance(source, bytes) else str(source).endswith(SAFETENSORS):
         return _core.load_safetensors(source, max_memory_mb=max_memory_mb)
-    kind, extra, tensors, has_graph = _core._load_file(source, max_memory_mb)
-    if has_graph or kind not in ("tensor", "state_dict"):
-        from miniten.edge.export import load_miniten
-
-        return load_miniten(source, max_memory_mb=max_memory_mb)
+    found = _core._load_file(source, max_memory_mb)
+    if isinstance(found, Module):
+        return found
+    kind, extra, tensors = found
     if kind == "tensor":
         return tensors["value"]
     if not extra:

@@ -1,4 +1,5 @@
 #include <nanobind/stl/optional.h>
+#include "miniten/edge/export.h"
 #include "miniten/interchange/safetensors.h"
 #include "python/bind.h"
 #include "python/memory_limit.h"
@@ -48,9 +49,10 @@ void bind_interchange(nb::module_& m) {
     f.tensors = named_tensors("save", tensors);
     return save_native(f, path_of(path));
   });
-  m.def("_load_file", [](nb::object source, double max_memory_mb) {
+  m.def("_load_file", [](nb::object source, double max_memory_mb) -> nb::object {       // a model, or what the tensors of a file without one are
     NativeFile f = from_source(source, [most = bytes_of_mb("load", max_memory_mb)](const auto& from) { return load_native(from, most); });
-    return nb::make_tuple(f.kind, f.extra, dict_of(f.tensors), f.has_graph);
+    if (f.has_graph || (f.kind != "tensor" && f.kind != "state_dict")) return nb::cast(edge::load_miniten(f));
+    return nb::make_tuple(f.kind, f.extra, dict_of(f.tensors));
   });
   m.def("save_safetensors", [](nb::dict tensors, nb::object path, nb::object metadata) {
     Safetensors f{named_tensors("save_safetensors", tensors), {}};

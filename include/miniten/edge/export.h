@@ -97,5 +97,6 @@ std::vector<std::string> labels_of(const Graph&);        // of its metadata; non
 // holds one, in the order of the model's parameters(), ready for load_state_dict.
 Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* optimizer_state = nullptr, uint64_t max_memory = default_max_memory);
 Ref<nn::GraphModule> load_miniten(std::span<const std::byte>, optim::Optimizer::State* optimizer_state = nullptr, uint64_t max_memory = default_max_memory);
+Ref<nn::GraphModule> load_miniten(const NativeFile&, optim::Optimizer::State* optimizer_state = nullptr);
 
 }  // namespace miniten::edge

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import io
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -184,6 +183,8 @@ def from_keras(model: Any, example: Any = None, *, opset_version: int | None = N
     needed = {"torch": "onnxscript", "tensorflow": "tf2onnx", "jax": "tf2onnx"}.get(backend)
     if needed and not _installed(needed):
         raise NotImplementedError(f"[from_keras] expected the package {needed}, which Keras exports with on its backend {backend}, got none (pip install {needed})")
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = os.path.join(folder, "model.onnx")

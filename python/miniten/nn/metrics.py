@@ -5,9 +5,18 @@ Predictions are logits or probabilities (N, C, ..), or one score per sample for 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    class _Numpy:  # imported where it is first used: models are loaded and run without it
+        def __getattr__(self, name):
+            import numpy
+
+            return getattr(numpy, name)
+
+    np = _Numpy()
 
 __all__ = ["AUC", "F1", "MAE", "MSE", "R2", "Accuracy", "ConfusionMatrix", "Metric", "Precision", "Recall", "TopK", "metric"]
 

@@ -304,7 +304,7 @@ ExportReport export_miniten(nn::Module& m, const std::string& path, const std::v
   return r;
 }
 
-static Ref<nn::GraphModule> from_file(const NativeFile& f, optim::Optimizer::State* state) {
+Ref<nn::GraphModule> load_miniten(const NativeFile& f, optim::Optimizer::State* state) {
   if (!f.has_graph) throw Error(ErrorKind::value, "load_miniten", "a file with a model", "one of kind \"" + f.kind + "\"", "its arrays go into a model with load_state_dict");
   Ref<nn::GraphModule> m;
   if (f.kind == "quantized") m = QuantizedModel::from_file(f);
@@ -314,7 +314,7 @@ static Ref<nn::GraphModule> from_file(const NativeFile& f, optim::Optimizer::Sta
   if (state) read_optimizer(f, *m, *state);
   return m;
 }
-Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* state, uint64_t max_memory) { return from_file(load_native(path, max_memory), state); }
-Ref<nn::GraphModule> load_miniten(std::span<const std::byte> bytes, optim::Optimizer::State* state, uint64_t max_memory) { return from_file(load_native(bytes, max_memory), state); }
+Ref<nn::GraphModule> load_miniten(const std::string& path, optim::Optimizer::State* state, uint64_t max_memory) { return load_miniten(load_native(path, max_memory), state); }
+Ref<nn::GraphModule> load_miniten(std::span<const std::byte> bytes, optim::Optimizer::State* state, uint64_t max_memory) { return load_miniten(load_native(bytes, max_memory), state); }
 
 }  // namespace miniten::edge
