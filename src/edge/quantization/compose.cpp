@@ -25,7 +25,33 @@ void splice(Graph& g, const Node& n, const Graph& part, std::vector<Node>& nodes
   for (auto [from, to] : same) nodes.push_back({&copy_op, nullptr, {ids[size_t(from)]}, {to}, n.name, {}});
 }
 
+bool may_compose(const Node& n, const QuantizationConfig& config) {
+  auto meant = [&](const std::string& p) { return is_named(n, p); };
+  auto stored = [&](const LayerOverride& o) { return meant(o.layers) && (o.skip.value_or(false) || o.mode == "weight_only" || o.dtype == "int4"); };
+  return n.op->quant.compose && std::none_of(config.skip.begin(), config.skip.end(), meant) && std::none_of(config.overrides.begin(), config.overrides.end(), stored);
+}
+// What n is composed of; of no outputs where it is not, for these operands.
+Graph parts_of(const Graph& g, const Node& n, size_t& outputs) {
+  auto in = g.specs(n.in), out = g.specs(n.out);
+  return trace(in, [&](const std::vector<Tensor>& inputs) {
+    auto given = n.op->quant.compose({*n.op, n.attributes(), in, out}, inputs);
+    outputs = given.size();
+    return given.empty() ? std::vector<Tensor>{inputs[0]} : given;
+  });
+}
+
 }  // namespace
+
+Graph with_sizes(const Graph& g, const QuantizationConfig& config, const std::vector<Spec>& inputs) {
+  for (size_t i = 0; i < g.nodes.size() && inputs.size() == g.inputs.size(); ++i) {
+    size_t now = 0, then = 0;
+    if (!may_compose(g.nodes[i], config) || (parts_of(g, g.nodes[i], now), now > 0)) continue;
+    Graph bound = bind_inputs(g, inputs);
+    parts_of(bound, bound.nodes[i], then);
+    if (then > 0) return bound;
+  }
+  return g;
+}
 
 bool widen_states(const Graph& g, QuantizationConfig& config) {
   if (bits_of(config.activation_dtype) != 8) return false;
@@ -42,17 +68,9 @@ void compose(Graph& g, const QuantizationConfig& config) {
   std::vector<Node> nodes;
   for (size_t i = 0; i < g.nodes.size(); ++i) {
     const Node n = g.nodes[i];
-    auto meant = [&](const std::string& p) { return is_named(n, p); };
-    auto stored = [&](const LayerOverride& o) { return meant(o.layers) && (o.skip.value_or(false) || o.mode == "weight_only" || o.dtype == "int4"); };
-    bool stays = std::any_of(config.skip.begin(), config.skip.end(), meant) || std::any_of(config.overrides.begin(), config.overrides.end(), stored);
-    if (!n.op->quant.compose || stays) { nodes.push_back(n); continue; }
-    auto in = g.specs(n.in), out = g.specs(n.out);
+    if (!may_compose(n, config)) { nodes.push_back(n); continue; }
     size_t given = 0;
-    Graph part = trace(in, [&](const std::vector<Tensor>& inputs) {
-      auto outputs = n.op->quant.compose({*n.op, n.attributes(), in, out}, inputs);
-      given = outputs.size();
-      return outputs.empty() ? std::vector<Tensor>{inputs[0]} : outputs;
-    });
+    const Graph part = parts_of(g, n, given);
     bool whole = given > 0;
     for (size_t k = given; k < n.out.size(); ++k) whole &= g.readers(n.out[k]).empty() && !std::count(g.outputs.begin(), g.outputs.end(), n.out[k]);
     if (whole) splice(g, n, part, nodes);

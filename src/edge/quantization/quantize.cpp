@@ -282,6 +282,15 @@ Graph place(const Graph& given, const Graph& from, Decisions& d, const Parameter
 
 namespace {
 
+Batches before(std::vector<Tensor> first, const Batches& others) {
+  return [first, others]() mutable { return first.empty() ? others() : std::exchange(first, {}); };
+}
+std::vector<Spec> specs_of(const std::vector<Tensor>& tensors) {
+  std::vector<Spec> specs;
+  for (const Tensor& t : tensors) specs.push_back(t.spec());
+  return specs;
+}
+
 // Leaves to floats what is slower in integers. -> calibration with the batch that was read for it.
 Batches fall_back(const Graph& g, const Batches& calibration, QuantizationReport& report, std::vector<Slower>& slower) {
   if (report.mode == "weight_only") throw Error(ErrorKind::unsupported, op, "fallback \"auto\" in mode static or dynamic", "mode weight_only", "it computes in floats");
@@ -295,8 +304,7 @@ Batches fall_back(const Graph& g, const Batches& calibration, QuantizationReport
     for (const Slower& s : slower) report.fallback.push_back("=" + s.layer);
     report.config.skip.insert(report.config.skip.end(), report.fallback.begin(), report.fallback.end());
   } else report.notes.push_back("fallback: sizes are not known, nothing was timed");
-  if (!calibration) return nullptr;
-  return [first, calibration]() mutable { return first.empty() ? calibration() : std::exchange(first, {}); };
+  return calibration ? before(first, calibration) : nullptr;
 }
 void tell_times(QuantizationReport& report, const std::vector<Slower>& slower) {
   for (const Slower& s : slower)
@@ -322,8 +330,13 @@ QuantizationReport quantize_graph(Graph& g, const QuantizationConfig& given, con
   report.mode = report.config.mode == "static" && !batches ? "dynamic" : report.config.mode;
   if (report.mode == "static" && widen_states(g, report.config)) report.notes.push_back("recurrent layers hand on int16 states; an override with activation_dtype int8 makes them smaller");
   std::vector<Slower> slower;
-  const Batches calibration = given.fallback == "auto" ? fall_back(g, batches, report, slower) : batches;
+  Batches calibration = given.fallback == "auto" ? fall_back(g, batches, report, slower) : batches;
   const QuantizationConfig config = named(g, report.config);
+  if (report.mode == "static" && !g.is_static()) {
+    std::vector<Tensor> first = calibration();
+    g = with_sizes(g, config, specs_of(first));
+    calibration = before(std::move(first), calibration);
+  }
   if (config.mode != given.mode) report.notes.push_back("int4 weights are stored alone: products are of floats");
   report.float_bytes = float_bytes(g);
   if (report.mode != config.mode) report.notes.push_back("no calibration data: weights are static, activations get their scales at run time");

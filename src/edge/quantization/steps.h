@@ -44,6 +44,7 @@ bool is_named(const Node&, const std::string& pattern);
 
 // Puts what has integer forms in place of ops that are the same as several, as a recurrent layer's steps.
 void compose(Graph&, const QuantizationConfig&);
+Graph with_sizes(const Graph&, const QuantizationConfig&, const std::vector<Spec>& inputs);      // those of the inputs, where one is composed with them alone
 
 // config: resolved and named. mode: what will be done, "static", "dynamic" or "weight_only". Throws for a pattern of skip
 // or overrides that matches nothing.

@@ -112,6 +112,26 @@ def test_no_layer_stays_float(name, dtype):
         mt.set_isa(base)
 
 
+class TimeFirst(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.body = layer(6, 12)
+
+    def forward(self, x):
+        return self.body(x)[0]
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
+def test_sequences_with_time_first_become_integers_of_their_length(layer):
+    mt.manual_seed(1)
+    net, x = TimeFirst(layer).eval(), normal(9, 4, 6)
+    q = quantize_model(net, calibration_data=[x, normal(9, 4, 6, seed=2)])
+    assert float_rows(q) == {} and "recurrent" not in ops_of(q)
+    assert noise_db(net(x).numpy(), q(x).numpy()) > 25
+    skipped = quantize_model(net, calibration_data=x, skip=["body"])
+    assert skipped(normal(5, 4, 6)).shape == (5, 4, 12)
+
+
 def test_int16_halves_the_file_and_int16x8_quarters_it(tmp_path):
     mt.manual_seed(0)
     net = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 256)).eval()
