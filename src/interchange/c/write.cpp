@@ -2,8 +2,8 @@
 #include <set>
 #include "graph/layout.h"
 #include "interchange/c/prepare.h"
+#include "interchange/c/repeat.h"
 #include "core/c_loops.h"
-#include "miniten/graph/plan.h"
 
 namespace miniten {
 
@@ -12,11 +12,25 @@ namespace {
 std::string number(auto n) { return std::to_string(n); }
 std::string plural(int64_t n, const char* what) { return c::join({n, " ", what, (n == 1 ? "" : "s")}); }
 
+// A graph that is being written.
+struct Written {
+  const Graph& graph;
+  const OutputPlan& plan;
+  Layouts layouts;
+  std::vector<std::string> names;                  // of owners: a C expression
+  std::vector<std::string> outputs;                // where the caller wants them
+  uint64_t begin = 0;                              // of its arena in the whole one
+  std::string prefix = "t";                        // of what its steps compute
+  size_t step = 0;
+  Written(const Graph& g, const OutputPlan& p) : graph(g), plan(p), layouts(layouts_of(g)), names(g.values.size()) {}
+};
+
 class Writer : public CWriter {
  public:
-  Writer(const Graph& g, const OutputPlan& p) : graph_(g), plan_(p), layouts_(layouts_of(g)), names_(g.values.size()) {
-    for (size_t i = 0; i < g.inputs.size(); ++i) names_[size_t(g.inputs[i])] = g.inputs.size() == 1 ? "input" : "in" + number(i);
-    for (size_t i = 0; i < g.states.size(); ++i) names_[size_t(g.states[i].entry)] = unique("state_" + c_identifier(g.values[size_t(g.states[i].entry)].name));
+  Writer(const Graph& g, const OutputPlan& p) : all_(g, p) {
+    for (size_t i = 0; i < g.inputs.size(); ++i) all_.names[size_t(g.inputs[i])] = g.inputs.size() == 1 ? "input" : "in" + number(i);
+    for (size_t i = 0; i < g.outputs.size(); ++i) all_.outputs.push_back("(" + c_type(g.values[size_t(g.outputs[i])].spec.dtype) + " *)output" + (g.inputs.size() == 1 && g.outputs.size() == 1 ? "" : "s[" + number(i) + "]"));
+    for (size_t i = 0; i < g.states.size(); ++i) all_.names[size_t(g.states[i].entry)] = unique("state_" + c_identifier(g.values[size_t(g.states[i].entry)].name));
   }
 
   void define(std::string_view name, std::string_view source) override {
@@ -29,7 +43,7 @@ class Writer : public CWriter {
     if (code.ends_with("{")) ++depth_;
   }
   std::string pointer(const COperand& x) override {
-    if (x.constant) return stored(x.constant, array_name(graph_.values[size_t(x.value)].name));
+    if (x.constant) return stored(x.constant, array_name(now_->graph.values[size_t(x.value)].name));
     return place(x.value);
   }
   std::string constant(const Tensor& t, std::string_view hint) override { return stored(t.view().is_contiguous() ? t : t.clone(), layer_ + "_" + std::string(hint)); }
@@ -43,28 +57,24 @@ class Writer : public CWriter {
     }
     return "&" + at->second;
   }
-  std::string scratch(std::string_view type) override {
-    uint64_t offset = plan_.buffers[size_t(plan_.scratch[size_t(step_)])].offset;
-    return c::join({"(", type, " *)(void *)(arena.bytes + ", offset, ")"});
-  }
+  std::string scratch(std::string_view type) override { return in_arena(std::string(type), now_->plan.scratch[now_->step]); }
   void saved(size_t bytes) override { saved_bytes_ += bytes; }
 
-  void begin_step(int step, const Node& n, std::string comment) {
-    step_ = step;
-    layer_ = c_identifier(n.name.empty() ? n.op->name : n.name);
-    line(c::join({"/* ", comment, " */"}));
-    for (const int& id : n.out) {
-      const Place& p = plan_.places[size_t(id)];
-      int output = plan_.held_by[size_t(id)];
-      if (layouts_.owner[size_t(id)] != id || p.kind != Place::arena) continue;
-      std::string& name = names_[size_t(id)];
-      name = "t" + number(step) + "_" + layer_;
-      if (n.out.size() > 1) name += "_" + number(&id - n.out.data());
-      std::string type = c_type(graph_.values[size_t(id)].spec.dtype);
-      if (graph_.values[size_t(id)].spec.shape.count() == 0) continue;                // nothing is written there
-      if (output >= 0) line(c::join({type, " *const ", name, " = ", (graph_.inputs.size() == 1 && graph_.outputs.size() == 1 ? "(" + type + " *)output" : "(" + type + " *)outputs[" + number(output) + "]"), ";"}));
-      else line(c::join({type, " *const ", name, " = (", type, " *)(void *)(arena.bytes + ", plan_.buffers[size_t(p.root)].offset, ");"}));
-      if (n.out.size() > 1) optional_.push_back(name);
+  void steps() {
+    const Graph& g = now_->graph;
+    for (size_t i = 0; i < now_->plan.steps.size(); ++i) {
+      const Node& n = g.nodes[size_t(now_->plan.steps[i])];
+      begin_step(i, n);
+      if (n.op == &repeat_op) repeat(n);
+      else {
+        const std::vector<Tensor> constants = g.constants(n.in);
+        const std::vector<Input> known(constants.begin(), constants.end());
+        const auto in = g.specs(n.in), out = g.specs(n.out);
+        std::vector<COperand> from, to;
+        for (size_t k = 0; k < n.in.size(); ++k) from.push_back({in[k], strides(n.in[k]), constants[k].has_data() ? constants[k] : Tensor(), n.in[k]});
+        for (size_t k = 0; k < n.out.size(); ++k) to.push_back({out[k], strides(n.out[k]), {}, n.out[k]});
+        static_cast<const CRules*>(n.op->c.rules)->write(*this, {{*n.op, n.attributes(), in, out, known}, from, to, n.name});
+      }
     }
   }
   // Outputs that a step did not write need no name.
@@ -78,13 +88,13 @@ class Writer : public CWriter {
   }
   // A value's first element, as an identifier or in parentheses.
   std::string place(int id) {
-    int owner = layouts_.owner[size_t(id)];
-    const Value& v = graph_.values[size_t(owner)];
-    std::string name = v.constant && !graph_.is_state(owner) ? stored(v.constant, array_name(v.name)) : names_[size_t(owner)];
-    int64_t offset = layouts_.offset[size_t(id)];
+    int owner = now_->layouts.owner[size_t(id)];
+    const Value& v = now_->graph.values[size_t(owner)];
+    std::string name = v.constant && !now_->graph.is_state(owner) ? stored(v.constant, array_name(v.name)) : now_->names[size_t(owner)];
+    int64_t offset = now_->layouts.offset[size_t(id)];
     return offset ? "(" + name + " + " + number(offset) + ")" : name;
   }
-  const Strides& strides(int id) const { return layouts_.strides[size_t(id)]; }
+  const Strides& strides(int id) const { return now_->layouts.strides[size_t(id)]; }
   // No keyword, function or variable ends so.
   static std::string array_name(const std::string& value) {
     std::string name = value.empty() ? "" : c_identifier(value);
@@ -115,9 +125,9 @@ class Writer : public CWriter {
 
   std::string states() {
     std::string s;
-    for (const State& state : graph_.states) {
-      const Value& v = graph_.values[size_t(state.entry)];
-      const std::string& name = names_[size_t(state.entry)];
+    for (const State& state : all_.graph.states) {
+      const Value& v = all_.graph.values[size_t(state.entry)];
+      const std::string& name = all_.names[size_t(state.entry)];
       int64_t count = 0;
       std::vector<std::byte> bytes = bytes_in_memory_order(v.constant, count);
       state_bytes_ += bytes.size();
@@ -144,15 +154,75 @@ class Writer : public CWriter {
   size_t state_bytes() const { return state_bytes_; }
 
  private:
-  const Graph& graph_;
-  const OutputPlan& plan_;
-  Layouts layouts_;
-  std::vector<std::string> names_;                 // of owners: a C expression
-  std::set<std::string> defined_, includes_, taken_{"input", "output", "inputs", "outputs", "arena"};
+  std::string in_arena(const std::string& type, int buffer) const { return c::join({"(", type, " *)(void *)(arena.bytes + ", now_->begin + now_->plan.buffers[size_t(buffer)].offset, ")"}); }
+  void begin_step(size_t step, const Node& n) {
+    const Graph& g = now_->graph;
+    now_->step = step;
+    layer_ = c_identifier(n.name.empty() ? n.op->name : n.name);
+    std::string comment = now_->prefix.substr(1) + number(step) + ": " + (n.name.empty() ? "" : c_identifier(n.name) + ", ") + std::string(n.op->name);
+    if (n.op == &repeat_op) comment += c::join({", ", repeat_of(n).times, " times"});
+    else {
+      bool first = true;
+      for (int id : n.in) if (!g.is_constant(id)) comment += (std::exchange(first, false) ? " " : ", ") + g.values[size_t(id)].spec.text();
+      comment += " -> " + g.values[size_t(n.out[0])].spec.text();
+    }
+    if (int64_t macs = cost_of(g, n).macs) comment += c::join({", ", macs, " MACs"});
+    line(c::join({"/* ", comment, " */"}));
+    for (const int& id : n.out) {
+      const Place& p = now_->plan.places[size_t(id)];
+      int output = now_->plan.held_by[size_t(id)];
+      if (now_->layouts.owner[size_t(id)] != id || p.kind != Place::arena) continue;
+      std::string& name = now_->names[size_t(id)];
+      name = now_->prefix + number(step) + "_" + layer_;
+      if (n.out.size() > 1) name += "_" + number(&id - n.out.data());
+      std::string type = c_type(g.values[size_t(id)].spec.dtype);
+      if (g.values[size_t(id)].spec.shape.count() == 0) continue;                     // nothing is written there
+      line(c::join({type, " *const ", name, " = ", output >= 0 ? now_->outputs[size_t(output)] : in_arena(type, p.root), ";"}));
+      if (n.out.size() > 1) optional_.push_back(name);
+    }
+  }
+  // A loop over what the node holds.
+  void repeat(const Node& n) {
+    const Repeat& r = repeat_of(n);
+    const Graph& g = now_->graph;
+    Written body(r.body, r.plan);
+    if (const int own = now_->plan.scratch[now_->step]; own >= 0) body.begin = now_->begin + now_->plan.buffers[size_t(own)].offset;
+    body.prefix = now_->prefix + number(now_->step) + "_";
+    std::vector<std::string> outputs;
+    for (int id : n.out) outputs.push_back(place(id));
+    auto count_of = [](const Graph& of, int id) { return of.values[size_t(id)].spec.shape.count(); };
+    auto copy = [&](const std::string& to, const std::string& from, int64_t count) {
+      include("string.h");
+      line(c::join({"memcpy(", to, ", ", from, ", ", count, " * sizeof *", (to.find(' ') == to.npos ? to : "(" + to + ")"), ");"}));
+    };
+    auto moved = [](const std::string& to, int64_t first, int64_t step) {
+      std::string s = to;
+      if (first) s += c::join({" + ", first});
+      if (step) s += c::join({step < 0 ? " - " : " + ", std::abs(step), " * step"});
+      return s;
+    };
+    for (const Repeat::Start& b : r.starts) copy(moved(outputs[size_t(b.to)], b.first, 0), place(n.in[size_t(b.in)]), count_of(g, n.in[size_t(b.in)]));
+    for (const Repeat::Place& p : r.outputs) body.outputs.push_back(moved(outputs[size_t(p.to)], p.first, p.step));
+    for (size_t i = 0; i < r.body.inputs.size(); ++i) {
+      std::string& name = body.names[size_t(r.body.inputs[i])];
+      if (i >= r.reads.size()) name = outputs[size_t(r.handed[i - r.reads.size()])];
+      else name = place(n.in[size_t(r.reads[i].in)]), name = r.reads[i].advance ? "(" + moved(name, 0, r.reads[i].advance) + ")" : name;
+    }
+    line(c::join({"for (int32_t step = 0; step < ", r.times, "; ++step) {"}));
+    Written* outer = std::exchange(now_, &body);
+    steps();
+    now_ = outer;
+    for (const Repeat::Joined& j : r.joined) copy(moved(outputs[size_t(j.to)], j.first, j.step), outputs[size_t(j.from)], count_of(g, n.out[size_t(j.from)]));
+    line("}");
+  }
+
+  Written all_;
+  Written* now_ = &all_;
+  std::set<std::string> defined_, includes_, taken_{"input", "output", "inputs", "outputs", "arena", "step"};
   std::map<std::string, std::string> arrays_, records_;
   std::vector<std::string> optional_;
   std::string functions_, constants_, body_, reset_, layer_;
-  int depth_ = 1, step_ = 0;
+  int depth_ = 1;
   size_t weight_bytes_ = 0, state_bytes_ = 0, saved_bytes_ = 0;
 };
 
@@ -219,15 +289,18 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming, co
   s.inputs = std::move(prepared.inputs);
   s.outputs = std::move(prepared.outputs);
   s.streams = !s.graph.states.empty();
-  const Graph& g = s.graph;
-  check_forms(g);
+  check_forms(s.graph);
   for (const std::vector<CPort>* ports : {&s.inputs, &s.outputs})
     for (const CPort& p : *ports)
       if (c_type(p.spec.dtype).empty()) throw Error(ErrorKind::unsupported, "export_c", "inputs and outputs of types that C has", p.spec.text(), "export a float32 or a quantised model");
   PlanOptions options{.alignment = 8, .work = [](const Call& c) {
+    if (&c.op == &repeat_op) return Work{.shared = c.as<Repeat>().plan.arena_bytes};
     auto* rules = static_cast<const CRules*>(c.op.c.rules);
     return Work{.shared = rules && rules->scratch ? rules->scratch(c) : 0};
-  }, .caller_holds_outputs = true};
+  }};
+  Graph g = s.graph;
+  roll_repeats(g, options);
+  options.caller_holds_outputs = true;
   OutputPlan p = plan(g, options);
   s.arena_bytes = p.arena_bytes;
   s.macs = cost_of(g).macs;
@@ -243,22 +316,7 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming, co
     }
   }
   std::string states = w.states();
-  for (size_t i = 0; i < p.steps.size(); ++i) {
-    const Node& n = g.nodes[size_t(p.steps[i])];
-    std::vector<Tensor> constants = g.constants(n.in);
-    std::vector<Input> known(constants.begin(), constants.end());
-    auto in = g.specs(n.in), out = g.specs(n.out);
-    Call call{*n.op, n.attributes(), in, out, known};
-    std::vector<COperand> from, to;
-    for (size_t k = 0; k < n.in.size(); ++k) from.push_back({in[k], w.strides(n.in[k]), constants[k].has_data() ? constants[k] : Tensor(), n.in[k]});
-    for (size_t k = 0; k < n.out.size(); ++k) to.push_back({out[k], w.strides(n.out[k]), {}, n.out[k]});
-    std::string comment = number(i) + ": " + (n.name.empty() ? "" : c_identifier(n.name) + ", ") + std::string(n.op->name);
-    for (size_t k = 0; k < in.size(); ++k) if (!constants[k].has_data()) comment += (k ? ", " : " ") + in[k].text();
-    comment += " -> " + out[0].text();
-    if (int64_t macs = cost_of(g, n).macs) comment += c::join({", ", macs, " MACs"});
-    w.begin_step(int(i), n, comment);
-    static_cast<const CRules*>(n.op->c.rules)->write(w, {call, from, to, n.name});
-  }
+  w.steps();
   // Outputs that were not computed where the caller wants them.
   for (size_t i = 0; i < g.outputs.size(); ++i) {
     int id = g.outputs[i];

@@ -83,6 +83,29 @@ TEST(CSource, RecurrentLayersStream) {
   EXPECT_THROW(c_source(layer(true), "net", true), Error);
   EXPECT_THROW(c_source(small_net(), "net", true), Error);
 }
+TEST(CSource, WhatRepeatsIsALoop) {
+  enum Kind { plain, weights_differ, read_between };
+  auto source = [](int64_t steps, Kind kind = plain) {
+    Tensor shared = ramp({4, 4});
+    return c_source(trace({{DType::f32, {steps, 1, 4}}}, [&](const std::vector<Tensor>& in) {
+      std::vector<Tensor> all;
+      Tensor h = select(in[0], 0, 0);
+      for (int64_t t = 1; t < steps; ++t) {
+        Tensor own = Tensor::full({4, 4}, double(t));
+        h = tanh(linear(h, kind == weights_differ ? own : shared, {}) + select(in[0], 0, t));
+        all.push_back(h);
+      }
+      return std::vector<Tensor>{kind == read_between ? all[1] * all[2] : stack(all, 0), h};
+    }));
+  };
+  CSource few = source(6), many = source(60);
+  EXPECT_THAT(few.source, HasSubstr("for (int32_t step = 0; step < 5; ++step) {"));
+  EXPECT_THAT(many.source, HasSubstr("for (int32_t step = 0; step < 59; ++step) {"));
+  EXPECT_LT(many.source.size(), few.source.size() + 100);
+  EXPECT_EQ(many.macs, 59 * 16);
+  EXPECT_EQ(many.arena_bytes, few.arena_bytes);             // the sequence is the caller's
+  for (Kind kind : {weights_differ, read_between}) EXPECT_THAT(source(6, kind).source, Not(HasSubstr("++step")));
+}
 TEST(CSource, RefusesWhatItCannotWrite) {
   auto graph_of = [](Spec x, Tensor (*f)(const Tensor&)) { return trace({x}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }); };
   auto message = [](const Graph& g, const std::string& name = "model") {

@@ -67,6 +67,17 @@ def test_float_models(name, tmp_path):
     assert report.files == ["model.h", "model.c", "model_self_test.c"] and report.weight_bytes >= 0
 
 
+def test_an_embedding_takes_indices(tmp_path):
+    mt.manual_seed(1)
+    model, x = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3)).eval(), np.array([[9, 0, 3, 3, 7]])
+    want = np.asarray(model(x))
+    report = edge.export_c(model, output_dir=tmp_path, verify="host")
+    assert report.input_dtypes == ["int64"]
+    got = np.zeros(want.shape, np.float32)
+    call(library(tmp_path).model_run, [x], [got])
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
 STREAMS = {"lstm": lambda: nn.LSTM(4, 6, 2, batch_first=True), "gru": lambda: nn.GRU(4, 6, batch_first=True), "rnn": lambda: nn.RNN(4, 6, batch_first=True)}
 
 
@@ -113,6 +124,9 @@ QUANTIZED_MODELS = {
     "int16_parts": lambda: (nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1, groups=6), nn.ReLU6(), nn.Conv2d(6, 9, 1), nn.MaxPool2d(2, 1), nn.AvgPool2d(2, 1, 1, count_include_pad=False), nn.Conv2d(9, 9, 3, padding=2, groups=3),
                             nn.GELU(), nn.Flatten(), nn.Linear(9 * 49, 7), nn.Softmax(-1)), (2, 6, 9, 9), {"activation_dtype": "int16"}),
     "int16_attention": lambda: (Lambda(lambda m, x: m.a(x, x, x)[0], a=nn.MultiheadAttention(8, 2, batch_first=True)), (2, 5, 8), {"activation_dtype": "int16"}),
+    "resize": lambda: (Lambda(lambda m, x: m.b(F.interpolate(F.interpolate(m.a(x), scale_factor=2, mode="nearest"), size=(9, 7), mode="bilinear")), a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 2, 3)), (1, 3, 6, 6), {}),
+    "split": lambda: (Lambda(lambda m, x: m.b(mt.concat([part * 0.5 for part in mt.split(mt.transpose(m.a(x), 2, 3), 2, 1)], 1)), a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 2, 1)), (1, 3, 6, 5), {}),
+    "transposed": lambda: (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2, stride=2)), (1, 3, 6, 6), {}),  # floats from there on
     "lstm": lambda: (Lambda(lambda m, x: m.head(m.a(x)[0][:, -1]), a=nn.LSTM(5, 6, batch_first=True), head=nn.Linear(6, 3)), (2, 4, 5), {}),
     "gru": lambda: (Lambda(lambda m, x: m.head(m.a(x)[0]), a=nn.GRU(5, 6, batch_first=True), head=nn.Linear(6, 3)), (1, 4, 5), {}),
 }
@@ -135,7 +149,7 @@ def test_quantized_models_give_the_bytes_of_the_session(name, tmp_path):
         want = np.asarray(q(floats))
         got = np.zeros(want.shape, report.output_dtypes[0])
         call(run, [x], [got])
-        if got.dtype == np.float32:  # a layer norm, which stays in floats
+        if got.dtype == np.float32:  # of layers that stay in floats
             np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
         else:
             assert np.array_equal((got.astype(np.float32) - number("OUTPUT_ZERO_POINT")) * number("OUTPUT_SCALE"), want)

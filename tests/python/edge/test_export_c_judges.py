@@ -31,12 +31,14 @@ def sequence_net():
 CHECKS = "-*,bugprone-*,clang-analyzer-*,cert-*,-bugprone-easily-swappable-parameters,-bugprone-implicit-widening-of-multiplication-result,-bugprone-signed-char-misuse,-cert-str34-c"
 
 
-@pytest.mark.parametrize("kind", ["float32", "packed", "sequence", "exact"])
+@pytest.mark.parametrize("kind", ["float32", "packed", "sequence", "sequence_int16", "exact"])
 def test_clang_tidy_finds_no_bug(kind, tmp_path):
     program("clang-tidy")
-    model, shape = sequence_net() if kind == "sequence" else conv_net()
+    model, shape = sequence_net() if kind.startswith("sequence") else conv_net()
     data = [rng.standard_normal(shape).astype(np.float32)]
     model(data[0])
+    if kind == "sequence_int16":
+        model = edge.quantize_model(model, calibration_data=data)
     if kind == "packed":
         model = edge.weight_sharing(edge.prune_model(model, sparsity=0.5, pattern=(4, 1)), num_clusters=4)
         model = edge.quantize_model(model, calibration_data=data)
@@ -46,6 +48,15 @@ def test_clang_tidy_finds_no_bug(kind, tmp_path):
         model = edge.load_tflite(tmp_path / "model.tflite", exact="tflite")
     edge.export_c(model, shape, tmp_path)
     run_command("clang-tidy", "--quiet", f"-checks={CHECKS}", "--warnings-as-errors=*", tmp_path / "model.c", *([tmp_path / "model_self_test.c"] if kind == "float32" else []), "--", "-std=c99")
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "sequence_int16"])
+def test_valgrind_sees_no_error(kind, tmp_path):
+    model, shape = sequence_net() if kind.startswith("sequence") else conv_net()
+    data = None if kind == "float32" else [rng.standard_normal(shape).astype(np.float32)]
+    edge.export_c(model, shape, tmp_path, calibration_data=data)
+    run_command(CC, "-std=c99", "-g", "-O1", "-o", tmp_path / "test", tmp_path / "model.c", tmp_path / "model_self_test.c", "-lm")
+    run_command(program("valgrind"), "--quiet", "--error-exitcode=9", tmp_path / "test")
 
 
 TAKEN = ["double", "int", "while", "expf", "memcpy", "INT8_MIN", "i", "j", "arena", "input", "output", "inputs", "dense_f32", "model_run", "state_a", "weight"]
