@@ -77,14 +77,19 @@ class Writer : public CWriter {
       }
     }
   }
-  // Outputs that a step did not write need no name.
+  // Inputs that no step reads and outputs that a step did not write need no name.
+  void optional(const std::string& name) { optional_.push_back(name); }
   void drop_unused() {
     for (const std::string& name : optional_) {
-      size_t first = body_.find(name + " = "), line = body_.rfind('\n', first) + 1, end = body_.find('\n', first) + 1;
-      bool used = false;
-      for (size_t at = first; !used && (at = body_.find(name, at + 1)) != body_.npos;) used = !std::isalnum(static_cast<unsigned char>(body_[at + name.size()])) && body_[at + name.size()] != '_';
-      if (!used) body_.erase(line, end - line);
+      const size_t first = body_.find(name + " = "), line = body_.rfind('\n', first) + 1, end = body_.find('\n', first) + 1;
+      if (!mentions(name, first + 1)) body_.erase(line, end - line);
     }
+  }
+  // Whole, from there on?
+  bool mentions(const std::string& name, size_t at = 0) const {
+    auto goes_on = [&](size_t i) { return i < body_.size() && (std::isalnum(static_cast<unsigned char>(body_[i])) || body_[i] == '_'); };
+    for (; (at = body_.find(name, at)) != body_.npos; ++at) if (!(at && goes_on(at - 1)) && !goes_on(at + name.size())) return true;
+    return false;
   }
   // A value's first element, as an identifier or in parentheses.
   std::string place(int id) {
@@ -178,7 +183,7 @@ class Writer : public CWriter {
       std::string type = c_type(g.values[size_t(id)].spec.dtype);
       if (g.values[size_t(id)].spec.shape.count() == 0) continue;                     // nothing is written there
       line(c::join({type, " *const ", name, " = ", output >= 0 ? now_->outputs[size_t(output)] : in_arena(type, p.root), ";"}));
-      if (n.out.size() > 1) optional_.push_back(name);
+      if (n.out.size() > 1) optional(name);
     }
   }
   // A loop over what the node holds.
@@ -313,6 +318,7 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming, co
     for (size_t i = 0; i < s.inputs.size(); ++i) {
       std::string type = c_type(s.inputs[i].spec.dtype), port = s.inputs.size() == 1 ? "input" : "in" + number(i);
       w.line(c::join({"const ", type, " *const ", port, " = (const ", type, " *)inputs[", i, "];"}));
+      w.optional(port);
     }
   }
   std::string states = w.states();
@@ -360,7 +366,8 @@ CSource c_source(const Graph& given, const std::string& name, bool streaming, co
   if (s.arena_bytes)
     c += c::join({"/* Define ", up, "_ARENA_ATTRIBUTE to place the working memory, as __attribute__((section(\".fast\"))). */\n#ifndef ", up, "_ARENA_ATTRIBUTE\n#define ", up, "_ARENA_ATTRIBUTE\n#endif\nstatic union {\n  double alignment;\n  int64_t integer_alignment;\n  uint8_t bytes[", up, "_ARENA_BYTES];\n} arena ", up, "_ARENA_ATTRIBUTE;\n\n"});
   if (s.streams) c += c::join({"void ", name, "_reset(void) {\n", w.reset(), "}\n\n"});
-  c += c::join({signature(s), " {\n", w.body(), (w.body().find("input") == std::string::npos && single ? "  (void)input;\n" : ""), "}\n"});
+  const std::string inputs = single ? "input" : "inputs";
+  c += c::join({signature(s), " {\n", w.body(), (w.mentions(inputs) ? "" : "  (void)" + inputs + ";\n"), "}\n"});
   return s;
 }
 

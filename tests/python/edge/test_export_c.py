@@ -38,6 +38,8 @@ FLOAT_MODELS = {
     "batch_norm_alone": lambda: (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)), [(2, 3, 4, 4)]),
     "activations": lambda: (nn.Sequential(nn.GELU(), nn.SiLU(), nn.Hardswish(), nn.ELU(), nn.LeakyReLU(0.2), nn.Softplus(), nn.Sigmoid(), nn.LogSoftmax(-1)), [(3, 9)]),
     "two_inputs": lambda: (Lambda(lambda m, a, b: (mt.concat([a, b * 2.0], 1), mt.exp(a) - mt.maximum(a, b))), [(2, 3), (2, 3)]),
+    "unread_input": lambda: (Lambda(lambda m, a, b: (a * 2.0, a + 1.0)), [(2, 3), (2, 3)]),
+    "unread_inputs": lambda: (Lambda(lambda m, a: (m.input_bias * 1.0, m.input_bias + 1.0), input_bias=nn.Parameter(mt.ones((3,)))), [(2, 3)]),
     "shapes": lambda: (Lambda(lambda m, x: (F.pad(x, (2, 1, 1, 0)), mt.reshape(mt.transpose(x, 1, 2), (2, -1)), x[:, ::2, 1:])), [(2, 3, 4)]),
     "reductions": lambda: (Lambda(lambda m, x: (mt.sum(x, 1), mt.mean(x), mt.max(x, (0, 2)), mt.argmax(x, 2), mt.cumsum(x, 1))), [(2, 3, 4)]),
     "resize": lambda: (Lambda(lambda m, x: (F.interpolate(x, scale_factor=2, mode="nearest"), F.interpolate(x, size=(5, 7), mode="bilinear"))), [(1, 2, 4, 4)]),
