@@ -6,7 +6,10 @@ Each takes miniten.nn or torch.nn: the layers have the same names and arguments.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
 
 
 def conv(nn: Any, i: int, o: int, k: int, stride: int = 1, groups: int = 1) -> list:
@@ -83,15 +86,26 @@ def inverted_residual(nn: Any, i: int, o: int, stride: int, expand: int) -> Any:
     return InvertedResidual()
 
 
-def mobilenet_v2(nn: Any) -> tuple[Any, tuple[int, ...]]:
+def mobilenet_v2(nn: Any, width: float = 1, size: int = 224, classes: int = 1000) -> tuple[Any, tuple[int, ...]]:
     """1000 classes at 224x224 (Sandler et al. 2018)."""
-    layers, i = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()], 32
+
+    def wide(channels: int) -> int:
+        n = max(8, int(channels * width + 4) // 8 * 8)
+        return n + 8 if n < 0.9 * channels * width else n
+
+    i, last = wide(32), max(1280, int(1280 * width))
+    layers = [nn.Conv2d(3, i, 3, 2, 1, bias=False), nn.BatchNorm2d(i), nn.ReLU6()]
     for expand, o, times, stride in ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
         for k in range(times):
-            layers.append(inverted_residual(nn, i, o, stride if k == 0 else 1, expand))
-            i = o
-    layers += [nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6()]
-    return nn.Sequential(*layers, *head(nn, 1280, 1000)), (1, 3, 224, 224)
+            layers.append(inverted_residual(nn, i, wide(o), stride if k == 0 else 1, expand))
+            i = wide(o)
+    layers += [nn.Conv2d(i, last, 1, bias=False), nn.BatchNorm2d(last), nn.ReLU6()]
+    return nn.Sequential(*layers, *head(nn, last, classes)), (1, 3, size, size)
+
+
+def mobilenet_v2_small(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """0.35 of its width, 10 classes at 96x96."""
+    return mobilenet_v2(nn, 0.35, 96, 10)
 
 
 def resnet18(nn: Any) -> tuple[Any, tuple[int, ...]]:
@@ -306,9 +320,53 @@ def encoder_classifier(nn: Any) -> tuple[Any, tuple[int, ...]]:
     return Classifier(), (1, 64, 64)
 
 
+def citations(nodes: int = 2708, edges: int = 10556) -> tuple[np.ndarray, np.ndarray]:
+    """A symmetric graph of Cora's size with self loops: (rows and columns, values) of D^-1/2 A D^-1/2, by rows."""
+    rng = np.random.default_rng(0)
+    low, high = np.triu_indices(nodes, 1)
+    chosen = rng.choice(len(low), edges // 2, replace=False)
+    low, high, own = low[chosen], high[chosen], np.arange(nodes)
+    at = np.stack([np.concatenate([low, high, own]), np.concatenate([high, low, own])])
+    at = at[:, np.lexsort((at[1], at[0]))]
+    degree = np.bincount(at[0])
+    return at, (1 / np.sqrt(degree[at[0]] * degree[at[1]])).astype(np.float32)
+
+
+def gcn(nn: Any) -> tuple[Any, tuple[int, ...]]:
+    """Two graph convolutions of 1433 features to 7 classes (Kipf and Welling 2017), all nodes at once."""
+    graph = sys.modules[nn.__name__.split(".")[0]].sparse_coo(*citations())
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu, self.second = nn.GraphConv(1433, 16), nn.ReLU(), nn.GraphConv(16, 7)
+
+        def forward(self, x):
+            return self.second(self.relu(self.first(x, graph)), graph)
+
+    return Network(), (1, 1433)
+
+
 ALL = {"resnet8": resnet8, "ds_cnn": ds_cnn, "visual_wake_words": visual_wake_words, "autoencoder": autoencoder}
 LARGE = {"mobilenet_v2": mobilenet_v2, "resnet18": resnet18}
 TEXT = {"encoder": encoder, "long_encoder": long_encoder, "minilm": minilm}
 RECURRENT = {"lstm": lstm, "gru": gru}
 EVERY = {**ALL, "mobilenet_v2": mobilenet_v2, "mobilenet_v3_small": mobilenet_v3_small, "resnet18": resnet18, "resnet50": resnet50, "detector": detector, **TEXT, **RECURRENT}
-TRAINED = {**ALL, "mlp": mlp, "lenet": lenet, "lstm_classifier": lstm_classifier, "gru_classifier": gru_classifier, "encoder_classifier": encoder_classifier}
+
+
+class Step(NamedTuple):
+    """A step of training: a network, the samples of a batch, adam, adamw or sgd (with momentum)."""
+
+    network: Callable[[Any], tuple[Any, tuple[int, ...]]]
+    batch: int
+    optimizer: str
+
+
+TRAINED = {
+    f"{step.network.__name__}_{step.batch}_{step.optimizer}": step
+    for step in (
+        Step(mlp, 32, "adam"), Step(mlp, 32, "sgd"), Step(mlp, 256, "adam"), Step(autoencoder, 64, "adam"), Step(lenet, 64, "adam"),
+        Step(resnet8, 32, "sgd"), Step(resnet8, 128, "sgd"), Step(ds_cnn, 64, "adam"), Step(visual_wake_words, 32, "adam"), Step(mobilenet_v2_small, 16, "sgd"),
+        Step(lstm_classifier, 32, "adam"), Step(gru_classifier, 32, "adam"), Step(encoder_classifier, 32, "adamw"), Step(gcn, 2708, "adam"),
+    )
+}

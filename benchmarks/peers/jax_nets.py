@@ -18,10 +18,12 @@ class Module:
         return [(k, v) for k, v in vars(self).items() if isinstance(v, Module)]
 
     def __call__(self, *given: Any) -> Any:
-        if len(given) == 3:                                  # from outside: parameters, running statistics to be renewed, x
-            Module.p, Module.r, x = given
-            return self.forward(x)
         return self.forward(*given)
+
+    def run(self, parameters: dict, running: dict, x: Any) -> Any:
+        """`running`, statistics, are renewed."""
+        Module.p, Module.r = parameters, running
+        return self.forward(x)
 
     def forward(self, x: Any) -> Any:
         raise NotImplementedError
@@ -136,8 +138,50 @@ class Identity(Module):
         return x
 
 
-class Layers:
-    """What nets.py takes for `nn`."""
+class ReLU6(Module):
+    def forward(self, x: Any) -> Any:
+        return jnp.clip(x, 0, 6)
 
-    Module, Sequential, Conv2d, BatchNorm2d, Linear, LSTM, GRU = Module, Sequential, Conv2d, BatchNorm2d, Linear, LSTM, GRU
-    AdaptiveAvgPool2d, MaxPool2d, Flatten, ReLU, Identity = AdaptiveAvgPool2d, MaxPool2d, Flatten, ReLU, Identity
+
+class LayerNorm(Module):
+    def forward(self, x: Any) -> Any:
+        return (x - x.mean(-1, keepdims=True)) * jax.lax.rsqrt(x.var(-1, keepdims=True) + 1e-5) * Module.p[self.prefix + "weight"] + Module.p[self.prefix + "bias"]
+
+
+class MultiheadAttention(Module):
+    def __init__(self, features: int, heads: int):
+        self.heads, self.out_proj = heads, Linear(features, features)
+
+    def forward(self, x: Any) -> Any:
+        n, t, f = x.shape
+        inner = x @ Module.p[self.prefix + "in_proj_weight"].T + Module.p[self.prefix + "in_proj_bias"]
+        q, k, v = inner.reshape(n, t, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
+        share = jax.nn.softmax(q @ k.swapaxes(2, 3) * (f // self.heads) ** -0.5)
+        return self.out_proj((share @ v).transpose(0, 2, 1, 3).reshape(n, t, f))
+
+
+class TransformerEncoderLayer(Module):
+    def __init__(self, features: int, heads: int, inner: int, dropout: float, activation: str, batch_first: bool):
+        assert dropout == 0 and activation == "gelu" and batch_first
+        self.self_attn, self.linear1, self.linear2 = MultiheadAttention(features, heads), Linear(features, inner), Linear(inner, features)
+        self.norm1, self.norm2 = LayerNorm(), LayerNorm()
+
+    def forward(self, x: Any) -> Any:
+        x = self.norm1(x + self.self_attn(x))
+        return self.norm2(x + self.linear2(jax.nn.gelu(self.linear1(x), approximate=False)))
+
+
+class sparse_coo:
+    def __init__(self, at: Any, values: Any):
+        self.rows, self.columns, self.values = *jnp.asarray(at), jnp.asarray(values)[:, None]
+
+    def __matmul__(self, x: Any) -> Any:
+        return jax.ops.segment_sum(x[self.columns] * self.values, self.rows, len(x), indices_are_sorted=True)
+
+
+class GraphConv(Module):
+    def __init__(self, i: int, o: int):
+        pass
+
+    def forward(self, x: Any, graph: sparse_coo) -> Any:
+        return graph @ (x @ Module.p[self.prefix + "weight"]) + Module.p[self.prefix + "bias"]

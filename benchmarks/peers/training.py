@@ -1,9 +1,9 @@
-"""Training steps of MiniTen, compiled and eager, beside torch's (fused Adam, channels last; compiled and eager) and JAX's (one
-jitted function; the encoder was not written for it).
+"""Training steps of MiniTen, compiled and eager, beside torch's (fused optimizers, channels last; compiled and eager) and JAX's (one
+jitted function).
 
-    benchmarks/peers/setup.sh; python benchmarks/peers/training.py [--threads 1] [--batch 32] [--rounds 15] [--to build/peers] [NETWORK ...]
+    benchmarks/peers/setup.sh; python benchmarks/peers/training.py [--threads 1] [--rounds 15] [--to build/peers] [STEP ...]
 
-All begin with the same weights and one batch. A number in brackets tells how far the losses of the first three steps lie from torch's,
+A step is a row of nets.TRAINED, NETWORK_BATCH_OPTIMIZER; the beginning of a name chooses all that begin so. All begin with the same weights and one batch. A number in brackets tells how far the losses of the first three steps lie from torch's,
 relative, where that is above 1e-3.
 """
 
@@ -29,18 +29,19 @@ def apart(folder: Path, peers: list[Peer]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = arguments(list(nets.TRAINED), 80)
-    parser.add_argument("--batch", type=int, default=32)
-    options = parser.parse_args()
-    table = Table(f"Training step, Adam, batch {options.batch}, {options.threads} thread(s), {mt.cpu_info()['isa']}", ["MiniTen", "MiniTen eager", "torch", "torch compiled", "JAX"])
-    for name in options.networks:
+    options = arguments(list(nets.TRAINED), 80).parse_args()
+    unknown = [n for n in options.networks if not any(name.startswith(n) for name in nets.TRAINED)]
+    if unknown:
+        raise SystemExit(f"no step begins with {', '.join(unknown)}: {', '.join(nets.TRAINED)}")
+    table = Table(f"Training step, {options.threads} thread(s), {mt.cpu_info()['isa']}", ["MiniTen", "MiniTen eager", "torch", "torch compiled", "JAX"])
+    for name in (n for n in nets.TRAINED if n.startswith(tuple(options.networks))):
         with tempfile.TemporaryDirectory() as folder:
             mt.manual_seed(0)
-            model, _ = nets.TRAINED[name](nn)
+            model, _ = nets.TRAINED[name].network(nn)
             weights = Path(folder) / "weights.npz"
             np.savez(weights, **{k: v.numpy() for k, v in model.state_dict().items()})
             peers = [
-                Peer(label, python, "steps", function, options.threads, net=name, weights=str(weights), batch=options.batch, outputs=f"{folder}/{label}.npy", **more)
+                Peer(label, python, "steps", function, options.threads, net=name, weights=str(weights), outputs=f"{folder}/{label}.npy", **more)
                 for label, python, function, more in (("MiniTen", OWN, "miniten", {}), ("MiniTen eager", OWN, "miniten", {"compiled": False}), ("torch", OWN, "torch", {}), ("torch compiled", OWN, "torch", {"compiled": True}), ("JAX", OTHERS, "jax", {}))
             ]
             table.compare(name, peers, lambda peers: apart(Path(folder), peers), options)
