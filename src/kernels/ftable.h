@@ -34,11 +34,13 @@
   X(depthwise_weight, void, (const DepthwiseShape& shape, const float* x, const float* dy, float* dw))                 \
   X(max_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
   X(avg_pool, void, (const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end))            \
+  X(max_pool_scatter, void, (const PoolShape& shape, const float* x, const float* g, float* y))                        \
   X(unary, void, (Unary op, const float* x, float* y, int64_t n))                                                      \
   X(activation, void, (Activation kind, float alpha, const float* x, float* y, int64_t n))                             \
   X(activation_slope, void,                                                                                            \
     (Activation kind, float alpha, const float* g, const float* x, float* y, int64_t n))                               \
   X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
+  X(clamp_slope, void, (const float* g, const float* x, float lo, float hi, float* y, int64_t n))                      \
   X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
   X(choose, void,                                                                                                      \

@@ -46,6 +46,9 @@ void max_pool(const PoolShape& shape, const float* x, float* y, int64_t row_begi
 void avg_pool(const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end) {
   ftable().avg_pool(shape, x, y, row_begin, row_end);
 }
+void max_pool_scatter(const PoolShape& shape, const float* x, const float* g, float* y) {
+  ftable().max_pool_scatter(shape, x, g, y);
+}
 
 void max_pool(const PoolShape& shape, const double* x, double* y, int64_t row_begin, int64_t row_end) {
   double best = 0;

@@ -23,6 +23,10 @@ void max_pool(const PoolShape& shape, const float* x, float* y, int64_t row_begi
 // the padding, as ceil_mode makes them, never count), as torch does. A window with no tap to count gives NaN.
 void avg_pool(const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end);
 
+// max_pool's gradient for a whole image: each window's g to the first of its greatest taps or its first NaN, 0 elsewhere;
+// windows that share a tap add up in their order. y lies as x, g as max_pool's output; of y only its channels are written.
+void max_pool_scatter(const PoolShape& shape, const float* x, const float* g, float* y);
+
 // The same in double precision: for gradient checks.
 void max_pool(const PoolShape& shape, const double* x, double* y, int64_t row_begin, int64_t row_end);
 void avg_pool(const PoolShape& shape, const double* x, double* y, int64_t row_begin, int64_t row_end);

@@ -70,7 +70,62 @@ void pool(const PoolShape& s, const float* x, float* y, int64_t row_begin, int64
   }
 }
 
+// Gives g to one tap of a window. Alone: no other window has its taps.
+template <bool Alone>
+MINITEN_INLINE void route_pixel(const PoolShape& s, const float* x, Window h, Window w, const float* g, float* y,
+                                int64_t lanes) {
+  const int64_t down = s.dilation_h * s.x_row, right = s.dilation_w * s.x_col, first = h.begin * down + w.begin * right;
+  V best = load_n(x + first, lanes);
+  I winner{};
+  int32_t tap = 0;
+  for (int64_t u = h.begin; u < h.end; ++u) {
+    for (int64_t v = w.begin; v < w.end; ++v, ++tap) {
+      const V value = load_n(x + u * down + v * right, lanes);
+      const I takes = (I)(value > best) | ((I)(value != value) & (I)(best == best));
+      best = select(takes, value, best);
+      winner = (takes & tap) | (~takes & winner);
+    }
+  }
+  const V given = load_n(g, lanes);
+  tap = 0;
+  for (int64_t u = h.begin; u < h.end; ++u) {
+    for (int64_t v = w.begin; v < w.end; ++v, ++tap) {
+      float* to = y + u * down + v * right;
+      const V share = select((I)(winner == tap), given, V{});
+      store_n(to, Alone ? share : load_n(to, lanes) + share, lanes);
+    }
+  }
+}
+
+void zero_pixels(const PoolShape& s, int64_t row, int64_t column, int64_t end, float* y) {
+  for (int64_t j = column; j < end; ++j)
+    for_lanes(s.channels, [&](int64_t c, int64_t m) { store_n(y + row * s.x_row + j * s.x_col + c, V{}, m); });
+}
+
+template <bool Alone>
+void route(const PoolShape& s, const float* x, const float* g, float* y) {
+  for (int64_t i = 0; i < s.out_h; ++i) {
+    const Window h = rows_of(s, i);
+    for (int64_t j = 0; j < s.out_w; ++j) {
+      const Window w = columns_of(s, j);
+      if (h.begin >= h.end || w.begin >= w.end) continue;
+      const int64_t first = (i * s.stride_h - s.pad_h) * s.x_row + (j * s.stride_w - s.pad_w) * s.x_col;
+      for_lanes(s.channels, [&](int64_t c, int64_t m) {
+        route_pixel<Alone>(s, x + first + c, h, w, g + i * s.y_row + j * s.y_col + c, y + first + c, m);
+      });
+    }
+  }
+}
+
 }  // namespace
+
+void max_pool_scatter(const PoolShape& s, const float* x, const float* g, float* y) {
+  const bool tiles = s.stride_h == s.kernel_h && s.stride_w == s.kernel_w && s.dilation_h == 1 && s.dilation_w == 1 &&
+                     s.pad_h == 0 && s.pad_w == 0;
+  for (int64_t i = 0; i < s.in_h; ++i)
+    zero_pixels(s, i, tiles && i < s.out_h * s.kernel_h ? s.out_w * s.kernel_w : 0, s.in_w, y);
+  tiles ? route<true>(s, x, g, y) : route<false>(s, x, g, y);
+}
 
 void max_pool(const PoolShape& shape, const float* x, float* y, int64_t row_begin, int64_t row_end) {
   pool<true>(shape, x, y, row_begin, row_end);

@@ -33,6 +33,13 @@ void clamp(const double* x, double lo, double hi, double* y, int64_t n) {
   map(x, y, n, [&](double v) { return v < lo ? lo : v > hi ? hi : v; });
 }
 
+void clamp_slope(const float* g, const float* x, float lo, float hi, float* y, int64_t n) {
+  ftable().clamp_slope(g, x, lo, hi, y, n);
+}
+void clamp_slope(const double* g, const double* x, double lo, double hi, double* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] >= lo && x[i] <= hi ? g[i] : 0;
+}
+
 void unary(Unary op, const double* x, double* y, int64_t n) {
   switch (op) {
     case Unary::relu: return map(x, y, n, [](double v) { return v <= 0 ? 0 : v; });

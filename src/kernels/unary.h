@@ -21,4 +21,8 @@ void unary(Unary op, const double* x, double* y, int64_t n);
 void clamp(const float* x, float lo, float hi, float* y, int64_t n);
 void clamp(const double* x, double lo, double hi, double* y, int64_t n);
 
+// y[i] = g[i] where lo <= x[i] <= hi, else 0; y may equal g or x.
+void clamp_slope(const float* g, const float* x, float lo, float hi, float* y, int64_t n);
+void clamp_slope(const double* g, const double* x, double lo, double hi, double* y, int64_t n);
+
 }  // namespace miniten::kernels

@@ -36,6 +36,14 @@ void clamp(const float* x, float lo, float hi, float* y, int64_t n) {
   map_lanes(x, y, n, [&](V v) { return clamp(v, low, high); });
 }
 
+void clamp_slope(const float* g, const float* x, float lo, float hi, float* y, int64_t n) {
+  const V low = set(lo), high = set(hi);
+  for_lanes(n, [&](int64_t i, int64_t m) {
+    const V v = load_n(x + i, m);
+    store_n(y + i, select((I)(v >= low) & (I)(v <= high), load_n(g + i, m), V{}), m);
+  });
+}
+
 void unary(Unary op, const float* x, float* y, int64_t n) {
   switch (op) {
     case Unary::relu: return map_lanes(x, y, n, [](V v) { return max_keep(V{}, v); });

@@ -1,4 +1,5 @@
 #include "kernels/activation.h"
+#include "kernels/unary.h"
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -14,17 +15,12 @@ namespace {
 using kernels::Activation;
 constexpr int64_t chunk = 256;
 
-// The function itself of one input; of two, the first times the slope at the second.
-template <class T, class Stored, bool slope> void rows(const Context& c, Activation kind) {
-  double alpha = c.as<AlphaAttrs>().alpha;
+// run(g, x, y, n) on rows of the first input and the last, which may be the same.
+template <class T, class Stored, bool slope, class F> void rows(const Context& c, F run) {
   View operands[] = {c.out[0], c.in[0], c.in[slope]};
   ElementLoop(c.out[0].shape(), operands).run(c, [&](const int64_t* at, const int64_t* step, int64_t n) {
     Stored* y = c.out[0].as<Stored>() + at[0];
     const Stored *g = c.in[0].as<Stored>() + at[1], *x = c.in[slope].as<Stored>() + at[2];
-    auto run = [&](const T* from_g, const T* from_x, T* to, int64_t m) {
-      if constexpr (slope) kernels::activation_slope(kind, alpha, from_g, from_x, to, m);
-      else kernels::activation(kind, alpha, from_x, to, m);
-    };
     if constexpr (std::is_same_v<T, Stored>)
       if (step[0] == 1 && step[1] == 1 && step[2] == 1) return run(g, x, y, n);
     T left[chunk], right[chunk];
@@ -39,13 +35,21 @@ template <class T, class Stored, bool slope> void rows(const Context& c, Activat
     }
   });
 }
-template <bool slope> void any_eval(const Context& c, Activation kind) {
+template <bool slope, class F> void any_rows(const Context& c, F run) {
   switch (c.out[0].spec.dtype) {
-    case DType::f32: return rows<float, float, slope>(c, kind);
-    case DType::f64: return rows<double, double, slope>(c, kind);
-    case DType::f16: return rows<float, Half, slope>(c, kind);
-    default: return rows<float, BFloat16, slope>(c, kind);
+    case DType::f32: return rows<float, float, slope>(c, run);
+    case DType::f64: return rows<double, double, slope>(c, run);
+    case DType::f16: return rows<float, Half, slope>(c, run);
+    default: return rows<float, BFloat16, slope>(c, run);
   }
+}
+// The function itself of one input; of two, the first times the slope at the second.
+template <bool slope> void any_eval(const Context& c, Activation kind) {
+  double alpha = c.as<AlphaAttrs>().alpha;
+  any_rows<slope>(c, [=](const auto* g, const auto* x, auto* y, int64_t n) {
+    if constexpr (slope) kernels::activation_slope(kind, alpha, g, x, y, n);
+    else kernels::activation(kind, alpha, x, y, n);
+  });
 }
 
 void infer(const Call& c, Specs& out) {
@@ -89,6 +93,15 @@ constinit const OpDef hard_swish_slope_op = slope_row<Activation::hard_swish>("h
   same_slope(v);
   if (v.needs(1)) v.result[1] = where(less(abs(v.in[1]), number_like(v.in[1], 3)), v.grad[0] * v.in[0] * (1.0 / 3), zero(v));
 });
+
+constinit const OpDef clamp_slope_op{.name = "clamp_slope", .doc = "a where lo <= b <= hi, else 0", .min_inputs = 2, .max_inputs = 2, .infer = infer,
+    .eval = [](const Context& c) {
+      const auto& at = c.as<ClampAttrs>();
+      any_rows<true>(c, [&](const auto* g, const auto* x, auto* y, int64_t n) { kernels::clamp_slope(g, x, at.lo, at.hi, y, n); });
+    },
+    .work = elementwise_work, .vjp = [](const Vjp& v) { if (v.needs(0)) v.result[0] = apply(v.op, {v.grad[0], v.in[1]}, v.as<ClampAttrs>()); }, .keep = {2, 0}, .cost = cost,
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 5}, -1, 2), sample_values({2, 5}, -4, 4)}, std::make_shared<ClampAttrs>(ClampAttrs{-1, 2})}}; },
+    .traits = {.pointwise = true}, .c = {"clamp_slope", 0, &c::clamp_slope}, .attrs = codec<ClampAttrs>};
 
 constinit const OpDef leaky_relu_op = function_row<Activation::leaky_relu, leaky_relu_slope_op>("leaky_relu", "x where it is positive, else x * alpha", {"LeakyRelu", 6, &onnx::leaky_relu},
     {"LEAKY_RELU", 1, &to_tflite::leaky_relu}, {"a > 0.0f ? a : a * $", 0, &c::with_alpha});

@@ -135,9 +135,14 @@ template <class T, bool scatters> void route(const Context& c) {
         }
   }
 }
-template <bool scatters> void route_eval(const Context& c) {
-  c.in[0].spec.dtype == DType::f64 ? route<double, scatters>(c) : route<float, scatters>(c);
+void scatter_eval(const Context& c) {
+  if (c.in[0].spec.dtype == DType::f64) return route<double, true>(c);
+  kernels::PoolShape s = kernel_shape(c.in[0], c.in[1], c.as<Pool2dAttrs>());
+  auto [begin, end] = c.slice(c.in[0].shape()[0]);
+  const int64_t large = s.in_h * s.x_row, small = s.out_h * s.y_row;
+  for (int64_t n = begin; n < end; ++n) kernels::max_pool_scatter(s, c.in[0].f32() + n * large, c.in[1].f32() + n * small, c.out[0].f32() + n * large);
 }
+void gather_eval(const Context& c) { c.in[0].spec.dtype == DType::f64 ? route<double, false>(c) : route<float, false>(c); }
 template <class T> void average_input(const Context& c) {
   kernels::PoolShape s = kernel_shape(c.out[0], c.in[0], c.as<Pool2dAttrs>());
   auto [begin, end] = c.slice(c.out[0].shape()[0]);
@@ -215,10 +220,10 @@ Pool2dAttrs plain(const Vjp& v) { Pool2dAttrs at = v.as<Pool2dAttrs>(); at.exten
 constinit const OpDef max_pool2d_op = to_tflite::with(pool_row("max_pool2d", "greatest of each window", 1, max_infer, max_eval, pool_work,
     [](const Vjp& v) { v.result[0] = apply(max_pool2d_scatter_op, {v.in[0], v.grad[0]}, plain(v)); }, keep_inputs,
     [] { return pool_samples({{2, 3, 5, 4}}); }, {"MaxPool", 1, &onnx::max_pool2d}, {"max_pool2d", 0, &c::max_pool2d}, {QuantMode::passes_through}), {"MAX_POOL_2D", 1, &to_tflite::max_pool2d});
-constinit const OpDef max_pool2d_scatter_op = pool_row("max_pool2d_scatter", "values to where each window is greatest", 2, scatter_infer, route_eval<true>,
+constinit const OpDef max_pool2d_scatter_op = pool_row("max_pool2d_scatter", "values to where each window is greatest", 2, scatter_infer, scatter_eval,
     image_work, [](const Vjp& v) { if (v.needs(1)) v.result[1] = apply(max_pool2d_gather_op, {v.in[0], v.grad[0]}, plain(v)); }, {1, 0},
     [] { return pool_samples({{1, 3, 5, 4}, {1, 3, 3, 4}}); });
-constinit const OpDef max_pool2d_gather_op = pool_row("max_pool2d_gather", "values from where each window is greatest", 2, gather_infer, route_eval<false>,
+constinit const OpDef max_pool2d_gather_op = pool_row("max_pool2d_gather", "values from where each window is greatest", 2, gather_infer, gather_eval,
     image_work, [](const Vjp& v) { if (v.needs(1)) v.result[1] = apply(max_pool2d_scatter_op, {v.in[0], v.grad[0]}, plain(v)); }, {1, 0},
     [] { return pool_samples({{1, 3, 5, 4}, {1, 3, 5, 4}}); });
 constinit const OpDef avg_pool2d_op = to_tflite::with(pool_row("avg_pool2d", "mean of each window", 1, average_infer, average_eval, pool_work,

@@ -163,13 +163,7 @@ constinit const OpDef clamp_op{.name = "clamp", .doc = "x cut to [lo, hi]",
       float_infer(c, out);
     },
     .eval = clamp_eval, .work = elementwise_work,
-    .vjp = [](const Vjp& v) {
-      const auto& at = v.as<ClampAttrs>();
-      Tensor zero = number_like(g(v), 0);
-      Tensor inside = where(greater_equal(x(v), number_like(x(v), at.lo)), g(v), zero);
-      v.result[0] = where(less_equal(x(v), number_like(x(v), at.hi)), inside, zero);
-    },
-    .keep = keep_inputs, .cost = elementwise_cost,
+    .vjp = [](const Vjp& v) { v.result[0] = apply(clamp_slope_op, {g(v), x(v)}, v.as<ClampAttrs>()); }, .keep = keep_inputs, .cost = elementwise_cost,
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<ClampAttrs>(ClampAttrs{-0.5f, 0.8f})}}; },
     .quant = by_table, .traits = {.pointwise = true, .activation = true},
     .onnx = {"Clip", 6, &onnx::clamp}, .tflite = {"MINIMUM", 1, &to_tflite::clamp}, .c = {"clamp", 0, &c::clamp}, .attrs = codec<ClampAttrs>};

@@ -72,6 +72,14 @@ const CRules clamp{[](CWriter& w, const CCall& c) {
   require_numbers(c, false);
   write_loop(w, c, "a", clamped(c.call.as<ClampAttrs>()));
 }};
+const CRules clamp_slope{[](CWriter& w, const CCall& c) {
+  require_numbers(c, false);
+  const auto& at = c.call.as<ClampAttrs>();
+  std::string inside;
+  if (at.lo > -infinity) inside = "b >= " + c_number(at.lo, DType::f32);
+  if (at.hi < infinity) inside += (inside.empty() ? "b <= " : " && b <= ") + c_number(at.hi, DType::f32);
+  write_loop(w, c, inside.empty() ? "a" : inside + " ? a : 0.0f");
+}};
 
 // The row's name is an operator; integers wrap.
 const CRules arithmetic{[](CWriter& w, const CCall& c) {

@@ -65,6 +65,46 @@ void check(const PoolShape& s, Edge edge) {
   }
 }
 
+// Each window's value goes to the first of its greatest taps, or to its first NaN.
+void check_scatter(const PoolShape& s, Edge edge, std::vector<float> x) {
+  const auto g = random_floats(y_extent(s), 2), before = random_floats(x_extent(s), 3);
+  std::vector<float> wanted = before;
+  for (int64_t p = 0; p < s.in_h; ++p)
+    for (int64_t q = 0; q < s.in_w; ++q)
+      for (int64_t c = 0; c < s.channels; ++c) wanted[p * s.x_row + q * s.x_col + c] = 0;
+  for (int64_t i = 0; i < s.out_h; ++i)
+    for (int64_t j = 0; j < s.out_w; ++j)
+      for (int64_t c = 0; c < s.channels; ++c) {
+        int64_t best = -1;
+        each_tap(s, i, j, [&](bool inside, int64_t at) {
+          if (!inside || (best >= 0 && std::isnan(x[best + c]))) return;
+          if (best < 0 || std::isnan(x[at + c]) || x[at + c] > x[best + c]) best = at;
+        });
+        if (best >= 0) wanted[best + c] += g[i * s.y_row + j * s.y_col + c];
+      }
+  Guarded<float> from(x, edge), given(g, edge), to(before, edge);
+  max_pool_scatter(s, from.data(), given.data(), to.data());
+  for (int64_t i = 0; i < to.size(); ++i) ASSERT_EQ(to[i], wanted[i]) << i;
+}
+
+TEST(Pool, ScatterGivesToTheFirstOfTheGreatest) {
+  on_every_isa([] {
+    for (const int64_t channels : {1, 3, 8, 16, 17, 33, 64})
+      for (const int64_t kernel : {1, 2, 3})
+        for (const int64_t stride : {1, 2, 3})
+          for (const int64_t pad : {0, 1})
+            for (const int64_t dilation : {1, 2}) {
+              if (pad * 2 > kernel) continue;
+              const PoolShape s = make(channels, 9, kernel, stride, pad, dilation, channels % 2);
+              std::vector<float> x = random_floats(x_extent(s), 1);
+              for (float& v : x) v = std::round(4 * v);  // many are equal
+              for (size_t i = 0; i < x.size(); i += 11) x[i] = i % 3 ? kNaN : -kInf;
+              check_scatter(s, channels % 2 ? Edge::end : Edge::begin, x);
+              if (::testing::Test::HasFatalFailure()) return;
+            }
+  });
+}
+
 TEST(Pool, EveryGeometry) {
   on_every_isa([] {
     for (const int64_t channels : {1, 3, 4, 7, 8, 16, 17, 33, 64, 65})

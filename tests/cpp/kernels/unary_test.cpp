@@ -174,5 +174,23 @@ TEST(Clamp, EverySizeAndSpecialValues) {
   });
 }
 
+TEST(Clamp, SlopePassesWhatLiesWithin) {
+  const std::vector<float> x = {-2, -1, -0.5f, 0, 2, 2.5f, kNaN, kInf, -kInf, 1, 1.5f, -1.5f, 0.25f, 3, -0.0f, 1.75f, 2};
+  const auto g = random_floats(int64_t(x.size()), 1);
+  const std::vector<double> wide(x.begin(), x.end()), wide_g(g.begin(), g.end());
+  std::vector<double> precise(x.size());
+  clamp_slope(wide_g.data(), wide.data(), -1.0, 2.0, precise.data(), int64_t(x.size()));
+  on_every_isa([&] {
+    for (size_t n = 0; n <= x.size(); ++n) {
+      Guarded<float> from(std::vector<float>(x.begin(), x.begin() + std::ptrdiff_t(n)), Edge::end), to(std::vector<float>(g.begin(), g.begin() + std::ptrdiff_t(n)), Edge::end);
+      clamp_slope(to.data(), from.data(), -1, 2, to.data(), int64_t(n));
+      for (size_t i = 0; i < n; ++i) {
+        ASSERT_EQ(to[int64_t(i)], x[i] >= -1 && x[i] <= 2 ? g[i] : 0) << x[i];
+        ASSERT_EQ(precise[i], to[int64_t(i)]);
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace miniten::kernels

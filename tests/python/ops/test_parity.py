@@ -137,6 +137,7 @@ CASES = {
     "conv2d, depthwise": (lambda m, F, x, w, b: F.conv2d(x, w, b, padding=1, groups=4), [normal(2, 4, 5, 5), normal(4, 1, 3, 3), normal(4)]),
     "conv2d, depthwise twice": (lambda m, F, x, w: F.conv2d(x, w, stride=2, groups=3), [normal(1, 3, 6, 6), normal(6, 1, 2, 2)]),
     "max_pool2d": (lambda m, F, x: F.max_pool2d(x, 2), [apart(2, 3, 6, 4)]),
+    "max_pool2d, of many channels": (lambda m, F, x: F.max_pool2d(x, (2, 3), stride=(2, 3)), [apart(2, 21, 7, 8)]),
     "max_pool2d, overlapping": (lambda m, F, x: F.max_pool2d(x, 3, stride=2, padding=1), [apart(2, 2, 7, 5)]),
     "avg_pool2d": (lambda m, F, x: F.avg_pool2d(x, 2), [normal(2, 3, 6, 4)]),
     "avg_pool2d, padded": (lambda m, F, x: F.avg_pool2d(x, 3, stride=2, padding=1), [normal(2, 2, 7, 5)]),
