@@ -92,6 +92,15 @@ void csr_columns(const float* x, int vectors, const int32_t* begin, const int32_
   }
 }
 
+void csr_product(const int32_t* begin, const int32_t* column, const float* value, int64_t rows, const float* x, int64_t n, float* y) {
+  for (int64_t r = 0; r < rows; ++r)
+    for_lanes(n, [&](int64_t j, int64_t m) {
+      V sum{};
+      for (int32_t i = begin[r]; i < begin[r + 1]; ++i) sum = fma(load_n(x + column[i] * n + j, m), set(value[i]), sum);
+      store_n(y + r * n + j, sum, m);
+    });
+}
+
 void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e) {
   if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
   const CsrColumns w(packed, first);

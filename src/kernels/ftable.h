@@ -23,6 +23,8 @@
     (const GemmShape& shape, const float* a, const std::byte* packed, int64_t panel, float* c, const Epilogue& e))     \
   X(csr_gemm, void,                                                                                                    \
     (const GemmShape& shape, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e))     \
+  X(csr_product, void,                                                                                                 \
+    (const int32_t* begin, const int32_t* column, const float* value, int64_t rows, const float* x, int64_t n, float* y)) \
   X(winograd_inputs, void,                                                                                             \
     (const WinogradShape& shape, const float* x, int64_t begin, int64_t end, const float* zeros, float* to,            \
      int64_t stride))                                                                                                  \

@@ -77,6 +77,9 @@ void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, st
     for (int64_t i = 0; i < k; ++i)
       if (const float w = b[i * b_k + j * b_n]; w != 0) *row++ = static_cast<int32_t>(i), *value++ = w;
 }
+void csr_product(const int32_t* begin, const int32_t* column, const float* value, int64_t rows, const float* x, int64_t n, float* y) {
+  ftable().csr_product(begin, column, value, rows, x, n, y);
+}
 void csr_gemm(const GemmShape& s, const float* a, const std::byte* packed, int64_t first, float* c, const Epilogue& e) {
   ftable().csr_gemm(s, a, packed, first, c, e);
 }

@@ -39,6 +39,10 @@ inline constexpr int64_t csr_most = 1024;
 uint64_t csr_packed_bytes(int64_t n, int64_t nonzero);
 void csr_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* to);   // k and the weights below 2^31
 
+// A matrix in compressed rows times rows of n floats: y[r * n + j] is the sum over i in [begin[r], begin[r + 1]) of
+// value[i] * x[column[i] * n + j], in that order.
+void csr_product(const int32_t* begin, const int32_t* column, const float* value, int64_t rows, const float* x, int64_t n, float* y);
+
 // Of integers from their dense panels, as they follow the sums of qgemm_pack: K is shape.segment of at most csr_most. A sum of more
 // than csr_exact products of bytes may not be a float: then csr_qcount is -1.
 inline constexpr int64_t csr_exact = (int64_t{1} << 24) / (255 * 127);

@@ -7,7 +7,8 @@ namespace miniten {
 
 #define MINITEN_FORMS(OP) \
   OP(matmul_bf16) OP(matmul_bf16_weights) OP(conv2d_bf16) OP(conv2d_bf16_weights) OP(conv_chain_bf16) OP(recurrent_bf16) OP(recurrent_bf16_weights) OP(recurrent_factored) \
-  OP(matmul_rows) OP(matmul_columns) OP(conv2d_rows) OP(conv2d_columns) OP(conv2d_winograd2) OP(conv2d_winograd4) OP(prelu)
+  OP(matmul_rows) OP(matmul_columns) OP(conv2d_rows) OP(conv2d_columns) OP(conv2d_winograd2) OP(conv2d_winograd4) OP(prelu) \
+  OP(matmul_turned) OP(sparse_product)
 #define OP(name) extern const OpDef name##_op;
 MINITEN_FORMS(OP)
 #undef OP

@@ -19,6 +19,8 @@ struct LayerNormAttrs {
 std::vector<StandIn> attention_pattern(const PatternGraph&, int value);
 std::vector<StandIn> layer_norm_pattern(const PatternGraph&, int value);
 std::vector<StandIn> gather_pixels_pattern(const PatternGraph&, int value);
+std::vector<StandIn> matmul_turned_pattern(const PatternGraph&, int value);
+std::vector<StandIn> sparse_product_pattern(const PatternGraph&, int value);
 std::vector<StandIn> factored_pattern(const PatternGraph&, int value);
 
 }  // namespace miniten

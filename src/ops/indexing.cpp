@@ -1,6 +1,9 @@
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
+#include "base/allocate.h"
+#include "kernels/sparse.h"
 #include "miniten/base/random.h"
+#include "ops/forms.h"
 #include "ops/fused.h"
 #include "ops/loops.h"
 #include "ops/onnx_rules.h"
@@ -170,6 +173,92 @@ constinit const OpDef scatter_add_op{.name = "scatter_add", .doc = "adds slices 
     .keep = {2, 0}, .cost = [](const Call& c) { return Cost{0, c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 2}), indices({1, 1, 0})}, std::make_shared<SizeAttrs>(SizeAttrs{4})}}; },
     .traits = {.dense = 3, .out = Layout::dense}, .onnx = {"ScatterND", 16, &onnx::scatter_add}, .attrs = codec<SizeAttrs>};
+
+// ---- a sparse constant times x: what scatter_add(gather(x, columns) * values, rows) is. columns and rows (E,), values (E, 1..) ----
+namespace {
+struct SparseRows {                                    // in compressed rows, entries of one in their order
+  int64_t rows, entries;
+  int32_t *begin, *column;
+  float* value;
+  SparseRows(const Call& c, std::byte* at) : rows(c.as<SizeAttrs>().size), entries(c.in[1].shape.count()), begin(reinterpret_cast<int32_t*>(at)),
+        column(begin + rows + 1), value(reinterpret_cast<float*>(column + entries)) {}
+  uint64_t bytes() const { return uint64_t(rows + 1 + 2 * entries) * 4; }
+};
+uint64_t sparse_product_prepare(const Call& c, std::span<const View> in, std::byte* to) {
+  SparseRows m(c, to);
+  const int64_t height = c.in[0].shape[0];
+  if (!in[1].data || !in[2].data || !in[3].data || m.rows + m.entries > INT32_MAX || height > INT32_MAX) return 0;
+  if (!to) return m.bytes();
+  std::fill_n(m.begin, m.rows + 1, 0);
+  for (int64_t i = 0; i < m.entries; ++i) ++m.begin[safe_index(in[3], i, m.rows) + 1];
+  for (int64_t r = 0; r < m.rows; ++r) m.begin[r + 1] += m.begin[r];
+  for (int64_t i = 0; i < m.entries; ++i) {
+    int32_t at = m.begin[safe_index(in[3], i, m.rows)]++;
+    m.column[at] = int32_t(safe_index(in[1], i, height));
+    m.value[at] = in[2].f32()[i];
+  }
+  std::memmove(m.begin + 1, m.begin, size_t(m.rows) * sizeof *m.begin);      // each had become the next one's
+  m.begin[0] = 0;
+  return m.bytes();
+}
+}  // namespace
+constinit const OpDef sparse_product_op{.name = "sparse_product", .doc = "a sparse matrix times x: of each entry its column, value and row", .min_inputs = 4, .max_inputs = 4,
+    .infer = [](const Call& c, Specs& out) {
+      require_integers(c, 1);
+      require_integers(c, 3);
+      const Shape &x = c.in[0].shape, &entries = c.in[1].shape;
+      if (c.in[0].dtype != DType::f32 || c.in[2].dtype != DType::f32) c.fail("float32", c.in[0].text() + " and " + c.in[2].text(), "convert with cast first", ErrorKind::type);
+      if (x.rank < 1 || entries.rank != 1 || c.in[3].shape != entries || c.in[2].shape.count() != entries.count()) c.fail("as many columns, values and rows", c.in[1].text() + ", " + c.in[2].text() + " and " + c.in[3].text());
+      check_range(c, 1, -x[0], x[0], "indices");
+      check_range(c, 3, -c.as<SizeAttrs>().size, c.as<SizeAttrs>().size, "indices");
+      Spec spec = c.in[0];
+      spec.shape[0] = c.as<SizeAttrs>().size;
+      out.push(spec);
+    },
+    .eval = [](const Context& c) {
+      const Shape& x = c.in[0].shape();
+      const int64_t width = x[0] ? x.count() / x[0] : 0;
+      float* y = c.out[0].f32();
+      if (!c.prepared) {
+        std::memset(y, 0, c.out[0].spec.bytes());
+        for (int64_t i = 0, n = c.in[1].shape().count(); i < n; ++i) {
+          const float *from = c.in[0].f32() + safe_index(c.in[1], i, x[0]) * width, value = c.in[2].f32()[i];
+          float* to = y + safe_index(c.in[3], i, c.out[0].shape()[0]) * width;
+          for (int64_t j = 0; j < width; ++j) to[j] += from[j] * value;
+        }
+        return;
+      }
+      const Spec in[] = {c.in[0].spec, c.in[1].spec};
+      SparseRows m({.op = c.op, .attrs = c.attrs, .in = in, .out = {}}, const_cast<std::byte*>(c.prepared));
+      auto [first, last] = c.slice(m.rows);
+      kernels::csr_product(m.begin + first, m.column, m.value, last - first, c.in[0].f32(), width, y + first * width);
+    },
+    .work = [](const Call& c) {
+      const int64_t rows = std::max<int64_t>(1, c.in[0].shape[0]);
+      return Work{.pieces = c.prepared ? pieces_for(c.in[1].shape.count() * (c.in[0].shape.count() / rows)) : 1};
+    },
+    .cost = [](const Call& c) { return Cost{c.in[1].shape.count() * (c.in[0].shape.count() / std::max<int64_t>(1, c.in[0].shape[0])), 0}; }, .prepare = sparse_product_prepare,
+    .samples = []() -> std::vector<Sample> { return {{{sample_values({3, 2}), indices({2, 0, -1}), sample_values({3, 1}), indices({1, 1, 0})}, std::make_shared<SizeAttrs>(SizeAttrs{4})}}; },
+    .traits = {.stops_gradient = true, .dense = 15, .out = Layout::dense}, .attrs = codec<SizeAttrs>};
+Found sparse_product_pattern(const PatternGraph& graph, int y) {
+  Look g{graph};
+  auto mine = [&](int v, const OpDef& op) {              // behind permutes that leave the order
+    while (g.is(v, permute_op) && graph.readers(v) == 1 && g.attrs<PermuteAttrs>(v).order == Dims::iota(graph.spec(v).shape.rank)) v = g.in(v, 0);
+    return g.is(v, op) && graph.readers(v) == 1 ? v : -1;
+  };
+  if (!g.is(y, scatter_add_op) || graph.spec(y).dtype != DType::f32 || !graph.spec(y).shape.is_static()) return {};
+  int rows = g.in(y, 1), product = mine(g.in(y, 0), mul_op);
+  if (product < 0 || !g.plain(product)) return {};
+  for (int i : {0, 1}) {
+    int picked = mine(g.in(product, i), gather_op), values = g.in(product, 1 - i);
+    if (picked < 0 || g.attrs<GatherAttrs>(picked).axis != 0 || g.attrs<GatherAttrs>(picked).frozen >= 0) continue;
+    int x = g.in(picked, 0), columns = g.in(picked, 1);
+    const Tensor *c = graph.constant(columns), *v = graph.constant(values), *r = graph.constant(rows);
+    if (!c || !v || !r || c->rank() != 1 || r->shape() != c->shape() || v->dtype() != DType::f32 || v->rank() != graph.spec(picked).shape.rank || v->numel() != c->numel() || v->dim(0) != c->dim(0)) continue;
+    return {{y, &sparse_product_op, std::make_shared<SizeAttrs>(g.attrs<SizeAttrs>(y)), {x, columns, values, rows}, {}}};
+  }
+  return {};
+}
 
 constinit const OpDef one_hot_op{.name = "one_hot", .doc = "1 at the label, else 0",
     .infer = [](const Call& c, Specs& out) {

@@ -4,9 +4,11 @@
 #include "kernels/gemm.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
+#include "ops/fused.h"
 #include "ops/loops.h"
 #include "ops/forms.h"
 #include "ops/onnx_rules.h"
+#include "ops/pattern_look.h"
 #include "ops/quantized/lowering.h"
 #include "ops/sparse.h"
 #include "ops/tflite_write.h"
@@ -116,6 +118,10 @@ void matmul_f64(const Context& c, const Product& p) {
   }
 }
 
+// A column of a matrix whose rows lie along K is a page or more away from the next: all rows take some columns before the next ones,
+// while these are in the second cache. In panels of their own, one at a time.
+constexpr int64_t far_floats = 131072, least_steps = 64;
+
 void matmul_eval(const Context& c) {
   Product p = product_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape());
   if (c.out[0].spec.dtype == DType::f64) return matmul_f64(c, p);
@@ -157,7 +163,14 @@ void matmul_eval(const Context& c) {
     if (sparse == 1) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
     if (sparse == 2) return kernels::csr_gemm(s, from, weights, left, y + at * p.n + left, e);
     if (sparse) return kernels::gemm_bf16(s, from, weights + left * kernels::bf16_column_bytes(p.k), y + at * p.n + left, e, sparse == bf16_weights);
-    kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
+    const int64_t steps = std::max(least_steps, far_floats / std::max<int64_t>(end - begin, 1));
+    if (a.strides[-1] == 1 || p.k < 2 * steps || right - left > 16) return kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
+    for (int64_t k = 0; k < p.k; k += steps) {
+      s.segment = std::min(steps, p.k - k);
+      const bool begins = k == 0, ends = k + steps >= p.k;
+      kernels::gemm(s, from + k * a.strides[-1], packed + left * p.k + k * 16, y + at * p.n + left,
+                    {.bias = begins ? e.bias : nullptr, .lo = ends ? e.lo : -infinity, .hi = ends ? e.hi : infinity, .accumulate = !begins});
+    }
   };
   if (flattens(c.in[0])) return run(c.in[0], first, last, first);
   for (int64_t row = first; row < last;) {
@@ -231,6 +244,42 @@ constinit const OpDef matmul_bf16_op = matmul_row("matmul_bf16");
 constinit const OpDef matmul_bf16_weights_op = matmul_row("matmul_bf16_weights");
 constinit const OpDef matmul_rows_op = matmul_row("matmul_rows");
 constinit const OpDef matmul_columns_op = matmul_row("matmul_columns");
+
+// ---- transpose(a @ b) row-major: transpose(b) @ transpose(a). The gradient of a linear layer's weight. ----
+namespace {
+template <class T> T turned(T v) {                     // of a view or a spec
+  if constexpr (std::is_same_v<T, View>) { v.spec = turned(v.spec); std::swap(v.strides[0], v.strides[1]); }
+  else std::swap(v.shape[0], v.shape[1]);
+  return v;
+}
+}  // namespace
+constinit const OpDef matmul_turned_op{.name = "matmul_turned", .doc = "matrix product, transposed", .min_inputs = 2, .max_inputs = 2,
+    .infer = [](const Call& c, Specs& out) {
+      matmul_infer(c, out);
+      if (out.at[0].shape.rank != 2) c.fail("two matrices", c.in[0].text() + " and " + c.in[1].text());
+      out.at[0] = turned(out.at[0]);
+    },
+    .eval = [](const Context& c) {
+      Context t = c;
+      View in[] = {turned(c.in[1]), turned(c.in[0])};
+      t.in = in;
+      matmul_eval(t);
+    },
+    .work = [](const Call& c) {
+      Spec in[] = {turned(c.in[1]), turned(c.in[0])};
+      return matmul_work({.op = c.op, .attrs = c.attrs, .in = in, .out = c.out, .exact = c.exact, .workers = c.workers});
+    },
+    .cost = matmul_cost, .samples = []() -> std::vector<Sample> { return {{{transpose(sample_values({2, 3})), sample_values({2, 5})}, std::make_shared<ClampAttrs>()}}; },
+    .traits = {.stops_gradient = true, .out = Layout::dense}, .attrs = codec<ClampAttrs>};
+Found matmul_turned_pattern(const PatternGraph& graph, int y) {
+  Look g{graph};
+  if (!g.is(y, permute_op) || g.attrs<PermuteAttrs>(y).order != Axes{1, 0}) return {};
+  int m = g.in(y, 0);
+  if (!g.is(m, matmul_op) || graph.in(m).size() != 2 || !g.plain(m) || graph.readers(m) != 1 || graph.spec(m).dtype != DType::f32) return {};
+  int a = g.in(m, 0), b = g.in(m, 1);
+  if (graph.spec(a).shape.rank != 2 || graph.spec(b).shape.rank != 2 || graph.constant(a) || graph.constant(b)) return {};
+  return {{y, &matmul_turned_op, std::make_shared<ClampAttrs>(), {a, b}, {}}};
+}
 
 static void require_real(std::string_view op, const Tensor& x) {
   if (!is_float(x.dtype())) throw Error(ErrorKind::type, op, "floating-point tensors", x.spec().text(), "convert with cast first");

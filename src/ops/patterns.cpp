@@ -109,6 +109,10 @@ std::span<const Pattern> function_patterns() {
   static constexpr Pattern all[] = {function_of_x, table_of_bytes};
   return all;
 }
+std::span<const Pattern> step_patterns() {
+  static constexpr Pattern all[] = {matmul_turned_pattern, sparse_product_pattern};
+  return all;
+}
 std::span<const Pattern> session_patterns() {
   static constexpr Pattern all[] = {attention_pattern, layer_norm_pattern, prelu, gather_pixels_pattern};
   return all;

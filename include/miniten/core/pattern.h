@@ -25,11 +25,12 @@ struct StandIn {
 using Pattern = std::vector<StandIn> (*)(const PatternGraph&, int value);      // none: no match
 
 // Defined by ops. Products of constants that an op reads as they are, before they become one constant; functions that
-// exporters write in small steps, as an op of every format; what only a session computes in one go; what TFLite has an
-// operator for, whose ops exist for this alone.
+// exporters write in small steps, as an op of every format; what only a session computes in one go, in graphs that
+// overwrite no state and in those that do; what TFLite has an operator for, whose ops exist for this alone.
 std::span<const Pattern> factor_patterns();
 std::span<const Pattern> function_patterns();
 std::span<const Pattern> session_patterns();
+std::span<const Pattern> step_patterns();
 std::span<const Pattern> tflite_patterns();
 
 // What products with constant weights are computed in. bf16: x and weights rounded to bfloat16, float32 sums, where the

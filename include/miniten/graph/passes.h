@@ -11,7 +11,7 @@ void sink_moves(Graph&);                 // ops whose operands are turned the sa
 void cancel_moves(Graph&);               // views that lead back to an earlier value give it, also from behind an elementwise op
 void fold_batch_norm(Graph&);            // a convolution or product whose only reader is a batch norm takes it up in its weights
 void recognise_functions(Graph&);        // what exporters write in small steps becomes the function: gelu, silu
-void fuse_rows(Graph&);                  // attention and layer normalisation become one op each, which goes row by row
+void fuse_rows(Graph&);                  // attention and layer normalisation become one op each, which goes row by row; so do products with sparse constants
 void fuse(Graph&);                       // a producer absorbs its only reader where its row allows; no node crosses a write
 void lower_quantized(Graph&);            // dequantize -> op -> quantize becomes the op's integer form, same integers
 using IntegerForm = std::function<bool(const Node& floats, const OpDef& integers)>;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include "miniten/graph/passes.h"
 
 namespace miniten {
@@ -55,8 +56,17 @@ void sort(Graph& g) {
 
 }  // namespace
 
-// Law: a value is computed by the ops that a pattern names for it; what only it needed is dead.
-void recognise(Graph& g, std::span<const Pattern> patterns) {
+// What a state holds, or a look at it.
+static bool is_state(const Graph& g, const Looker& look, int id) {
+  for (int n; (n = look.node(id)) >= 0; id = g.nodes[size_t(n)].in[0]) {
+    const OpDef& op = *g.nodes[size_t(n)].op;
+    if (op.traits.writes.n) return true;
+    if (!op.view) return false;
+  }
+  return std::any_of(g.states.begin(), g.states.end(), [&](const State& s) { return s.entry == id; });
+}
+// across: what stands in may read later than the first of what it replaces, so it reads no state.
+static void stand_in(Graph& g, std::span<const Pattern> patterns, bool across) {
   bool any = false;
   std::optional<Looker> look;
   for (size_t i = g.nodes.size(); i-- > 0;) {
@@ -64,7 +74,8 @@ void recognise(Graph& g, std::span<const Pattern> patterns) {
     if (!look) look.emplace(g);
     for (Pattern find : patterns) {
       auto found = find(*look, g.nodes[i].out[0]);
-      if (found.empty()) continue;
+      auto reads_state = [&](const StandIn& s) { return std::any_of(s.in.begin(), s.in.end(), [&](int id) { return is_state(g, *look, id); }); };
+      if (found.empty() || (across && std::any_of(found.begin(), found.end(), reads_state))) continue;
       std::string layer = g.nodes[i].name;
       for (StandIn& s : found) {
         Node& old = g.nodes[size_t(look->node(s.value))];
@@ -81,13 +92,17 @@ void recognise(Graph& g, std::span<const Pattern> patterns) {
   sort(g);
   remove_dead(g);
 }
-// What stands in reads later than the first of what it replaces: not across a write.
+// Law: a value is computed by the ops that a pattern names for it; what only it needed is dead.
+void recognise(Graph& g, std::span<const Pattern> patterns) { stand_in(g, patterns, false); }
 static void recognise_between_writes(Graph& g, std::span<const Pattern> patterns) {
   for (const Node& n : g.nodes) if (n.op->traits.writes.n) return;
   recognise(g, patterns);
 }
 void keep_factors(Graph& g) { recognise(g, factor_patterns()); }
 void recognise_functions(Graph& g) { recognise_between_writes(g, function_patterns()); }
-void fuse_rows(Graph& g) { recognise_between_writes(g, session_patterns()); }
+void fuse_rows(Graph& g) {
+  recognise_between_writes(g, session_patterns());
+  stand_in(g, step_patterns(), true);
+}
 
 }  // namespace miniten

@@ -205,6 +205,50 @@ TEST(Passes, PixelsAreGatheredWhole) {
     EXPECT_EQ(left([&](const Tensor& in) { return std::vector{gather(gather(in, rows, 1), columns, 3)}; }), "gather gather");
   }
 }
+TEST(Passes, ASparseConstantMultipliesInOneGo) {
+  Tensor rows = Tensor::of<int64_t>({5}, std::vector<int64_t>{3, 0, 3, -1, 0}), columns = Tensor::of<int32_t>({5}, std::vector<int32_t>{2, 0, 1, -1, 2});
+  Tensor values = normal({5, 1}, 1), each = normal({5, 3}, 2), x = normal({4, 3}, 3);
+  auto product = [&](const Tensor& t, const Tensor& v) { return scatter_add(gather(t, columns) * v, rows, 6); };
+  auto left = [&](auto form) { return ops_of(after(fuse_rows, {x}, [&](auto& in) { return form(in[0]); }, 1e-6)); };
+  EXPECT_EQ(left([&](const Tensor& t) { return std::vector{product(t, values)}; }), "sparse_product");
+  EXPECT_EQ(left([&](const Tensor& t) { return std::vector{scatter_add(permute(values * gather(t, columns), {0, 1}), rows, 6)}; }), "sparse_product");
+  EXPECT_EQ(left([&](const Tensor& t) { return std::vector{product(t, each)}; }), "gather mul scatter_add");
+  EXPECT_EQ(left([&](const Tensor& t) { return std::vector{product(t, exp(slice(slice(t, 0, 0, 1), 1, 0, 1)))}; }).find("sparse_product"), std::string::npos);   // not constant
+
+  // Entries in no order, more than a thread's share, beside a state that is overwritten.
+  std::vector<int64_t> to, from;
+  for (int64_t i = 0; i < 30000; ++i) { to.push_back(i * 7919 % 1009); from.push_back(i * 104729 % 500); }
+  Tensor r = Tensor::of<int64_t>({30000}, to), c = Tensor::of<int64_t>({30000}, from), v = normal({30000, 1}, 4), wide = normal({500, 19}, 5), state = normal({500, 19}, 6);
+  auto big = [&](const Tensor& t) { return scatter_add(gather(t, c) * v, r, 1009); };
+  Graph g = trace({wide.spec()}, [&](auto& t) { Tensor y = big(t[0]), z = big(state); assign(state, t[0]); return std::vector{y, z}; });
+  Tensor before = state.clone();
+  Session one(g, {.threads = 1});
+  EXPECT_EQ(std::count_if(one.graph().nodes.begin(), one.graph().nodes.end(), [](const Node& n) { return n.op->name == "sparse_product"; }), 1);   // the state's own stays
+  auto got = one.run(std::vector{wide});
+  EXPECT_LT(difference(got[0], big(wide)), 1e-5);
+  EXPECT_LT(difference(got[1], big(before)), 1e-5);
+  for (int threads : {2, 3}) EXPECT_EQ(difference(Session(g, {.threads = threads}).run(std::vector{wide})[0], got[0]), 0);
+}
+
+TEST(Passes, AProductIsMadeAsItIsWanted) {
+  auto left = [&](const std::vector<Tensor>& in, auto form) { return ops_of(after(fuse_rows, in, [&](auto& t) { return std::vector{form(t)}; }, 1e-6)); };
+  Tensor x = normal({40, 70}, 1), y = normal({40, 33}, 2);
+  EXPECT_EQ(left({x, y}, [](auto& t) { return transpose(matmul(transpose(t[0]), t[1])); }), "permute matmul_turned");
+  EXPECT_EQ(left({x}, [&](auto& t) { return transpose(matmul(t[0], normal({70, 5}, 3))); }), "matmul permute");       // a constant is packed once
+  EXPECT_EQ(left({x, y}, [](auto& t) { Tensor m = matmul(transpose(t[0]), t[1]); return transpose(m) + sum(m); }).find("turned"), std::string::npos);
+  Graph g = trace({x.spec(), y.spec()}, [](auto& t) { return std::vector{transpose(matmul(transpose(t[0]), t[1])) * 2.0}; });
+  Tensor one = Session(g, {.threads = 1}).run(std::vector{x, y})[0];
+  EXPECT_LT(difference(one, replay(g, {x, y})[0]), 1e-5);
+  for (int threads : {2, 3}) EXPECT_EQ(difference(Session(g, {.threads = threads}).run(std::vector{x, y})[0], one), 0);
+}
+
+// Columns that lie far apart are taken some at a time: the bits are those of rows side by side.
+TEST(Passes, ALongProductOfColumnsHasTheBitsOfRows) {
+  Tensor x = normal({2500, 301}, 1), b = normal({2500, 11}, 2), bias = normal({11}, 3);
+  auto product = [&](const Tensor& a) { Tensor in[]{a, b, bias}; return apply(matmul_op, {in[0], in[1], in[2]}, ClampAttrs{-20, 20}); };
+  EXPECT_EQ(difference(product(transpose(x)), product(copy(transpose(x)))), 0);
+}
+
 TEST(Passes, PartsOfPicturesAreJoinedAsTheyLie) {
   Tensor w = normal({8, 4, 3, 3}, 1), v = normal({6, 12, 1, 1}, 2);
   Graph g = trace({{DType::f32, {2, 4, 5, 7}}}, [&](auto& t) {

@@ -75,6 +75,32 @@ TEST(Sparse, FloatsHaveTheBitsOfTheDenseProduct) {
   });
 }
 
+TEST(Sparse, CompressedRowsTimesRows) {
+  on_every_isa([] {
+    Random random(5);
+    for (int64_t rows : {0, 1, 9, 40})
+      for (int64_t n : {1, 7, 15, 16, 17, 40}) {
+        std::vector<int32_t> begin{0}, column;
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t many = random.in(0, 6); many > 0; --many) column.push_back(int32_t(random.in(0, 19)));
+          begin.push_back(int32_t(column.size()));
+        }
+        const std::vector<float> value = random_floats(int64_t(column.size()), 1), from = random_floats(20 * n, 2);
+        Guarded<float> x(from, random.edge()), whole(rows * n), parts(rows * n);
+        csr_product(begin.data(), column.data(), value.data(), rows, x.data(), n, whole.data());
+        csr_product(begin.data(), column.data(), value.data(), rows / 2, x.data(), n, parts.data());
+        csr_product(begin.data() + rows / 2, column.data(), value.data(), rows - rows / 2, x.data(), n, parts.data() + rows / 2 * n);
+        ASSERT_TRUE(same_bits(whole.values(), parts.values()));
+        for (int64_t r = 0; r < rows; ++r)
+          for (int64_t j = 0; j < n; ++j) {
+            double sum = 0;
+            for (int32_t i = begin[size_t(r)]; i < begin[size_t(r + 1)]; ++i) sum += double(value[size_t(i)]) * from[size_t(column[size_t(i)] * n + j)];
+            ASSERT_NEAR(whole[r * n + j], sum, 1e-5);
+          }
+      }
+  });
+}
+
 TEST(Sparse, SingleZerosLeaveTheBitsOfTheDenseProduct) {
   on_every_isa([] {
     Random random(3);

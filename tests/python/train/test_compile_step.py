@@ -13,6 +13,7 @@ IMAGES, LABELS = rng.normal(size=(8, 1, 8, 8)).astype("float32"), rng.integers(0
 NETS = {
     "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3)),
     "cnn": lambda: nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, groups=8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)),
+    "clamped": lambda: nn.Sequential(nn.Conv2d(1, 20, 3), nn.BatchNorm2d(20), nn.ReLU6(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(20, 8, 1), nn.Hardtanh(-0.5, 0.5), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)),
     "norms": lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.GELU(), nn.Flatten(), nn.LayerNorm(144), nn.Linear(144, 3)),
     "gru": lambda: Rows(nn.GRU(8, 6, batch_first=True)),
     "attention": lambda: Rows(nn.TransformerEncoderLayer(8, 2, 12, 0.0, batch_first=True)),
@@ -80,6 +81,33 @@ def test_a_compiled_step_is_the_eager_step(net, optimizer):
     assert opt_a.steps == 12
     a.eval(), b.eval()
     agree(a(IMAGES).detach().numpy(), b(IMAGES).detach().numpy(), 1e-2 if optimizer == "Lion" else 1e-3)
+
+
+def test_a_graph_network():
+    at = np.stack([np.repeat(np.arange(8), 3), (np.arange(24) * 5 + 1) % 8])
+    graph = mt.sparse_coo(at, rng.random(24).astype("float32"))
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.GraphConv(64, 16, normalize="row"), nn.GraphConv(16, 3)
+
+        def forward(self, x):
+            return self.second(self.first(x, graph).relu(), graph)
+
+    nets = []
+    for _ in range(2):
+        mt.manual_seed(1)
+        nets.append(Network())
+    a, b = nets
+    loss, x = nn.CrossEntropyLoss(), IMAGES.reshape(8, 64)
+    opt_a, opt_b = (optim.Adam(n.parameters(), lr=0.01) for n in nets)
+    step = mt.compile_step(a, loss, opt_a, x.shape, LABELS.shape)
+    assert step.to_text().count("sparse_product") == 4 and "scatter_add" not in step.to_text()
+    for _ in range(6):
+        assert step(x, LABELS)[0].item() == pytest.approx(eager(b, opt_b, loss, x, LABELS), rel=2e-4)
+    for p, q in zip(a.parameters(), b.parameters()):
+        agree(p.detach().numpy(), q.detach().numpy(), 2e-4)
 
 
 def test_noise_moves_on():
