@@ -1,5 +1,6 @@
 #include "kernels/depthwise.h"
 #include "kernels/reduce.h"
+#include "kernels/transpose.h"
 #include "ops/conv_parts.h"
 
 namespace miniten {
@@ -161,6 +162,11 @@ namespace {
 int64_t chunks_of(const ConvGeometry& g) {
   return std::clamp<int64_t>(std::min({g.n, g.macs() / 262144, g.n * g.p * g.q / (g.is_depthwise() ? 64 : 512)}), 1, 16);
 }
+// Few pixels make few chunks: then pieces share out a chunk's output channels.
+int64_t splits_of(const ConvGeometry& g) {
+  if (g.groups != 1 || chunks_of(g) > 8) return 1;
+  return std::clamp<int64_t>(std::min(g.o / 32, g.macs() / chunks_of(g) / 262144), 1, 8);
+}
 int64_t chunk_images(const ConvGeometry& g) { return (g.n + chunks_of(g) - 1) / chunks_of(g); }
 uint64_t padded_bytes(const ConvGeometry& g) { return g.is_padded() ? aligned(floats(chunk_images(g) * g.padded_h() * g.padded_w() * g.c)) : 0; }
 }  // namespace
@@ -168,7 +174,7 @@ Work conv2d_weight_work(const Call& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.out[0].shape, c.in[1].shape, c.as<Conv2dAttrs>());
   if (c.in[0].dtype == DType::f64) return {};
   uint64_t pack = g.is_depthwise() ? 0 : floats(kernels::gemm_packed_floats(chunk_images(g) * g.p * g.q, g.o_group()));
-  return {.pieces = int(chunks_of(g)), .scratch = padded_bytes(g) + pack, .shared = uint64_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 2};
+  return {.pieces = int(chunks_of(g) * splits_of(g)), .scratch = padded_bytes(g) + pack, .shared = uint64_t(chunks_of(g)) * floats(g.o * g.taps()), .phases = 2};
 }
 void conv2d_weight_eval(const Context& c) {
   const auto& at = c.as<Conv2dAttrs>();
@@ -177,47 +183,56 @@ void conv2d_weight_eval(const Context& c) {
   int64_t row = g.padded_w() * g.c, image = g.padded_h() * row, size = g.o * g.taps();
   auto* parts = reinterpret_cast<float*>(c.shared);                      // by chunk: (groups, r, s, c / groups, o / groups)
   if (c.phase == 0) {
-    int64_t begin = std::min(g.n, c.piece * chunk_images(g)), end = std::min(g.n, begin + chunk_images(g));
+    const int64_t splits = splits_of(g), chunk = c.piece / splits, split = c.piece % splits;
+    int64_t begin = std::min(g.n, chunk * chunk_images(g)), end = std::min(g.n, begin + chunk_images(g));
     const float *x = c.in[0].f32() + begin * image, *y = c.in[1].f32() + begin * g.p * g.q * g.o;
     if (g.is_padded()) {
       auto* padded = reinterpret_cast<float*>(c.scratch);
       pad_rows(c.in[0].f32(), g, 0.0f, begin * g.padded_h(), end * g.padded_h(), padded);
       x = padded;
     }
-    float* part = parts + c.piece * size;
-    std::memset(part, 0, floats(size));
+    float* part = parts + chunk * size;
     if (g.is_depthwise()) {
+      std::memset(part, 0, floats(size));
       for (int64_t n = 0; n < end - begin; ++n)
         kernels::depthwise_weight({.channels = g.c, .out_h = g.p, .out_w = g.q, .kernel_h = g.r, .kernel_w = g.s, .stride_h = g.stride_h,
                                    .stride_w = g.stride_w, .dilation_h = g.dilation_h, .dilation_w = g.dilation_w, .x_row = row, .x_col = g.c,
                                    .y_row = g.q * g.c, .y_col = g.c}, x + n * image, y + n * g.p * g.q * g.o, part);
       return;
     }
-    if (begin == end) return;
+    int64_t cg = g.c_group(), og = g.o_group(), pixels = g.p * g.q;
+    if (begin == end) {                                        // images did not share out evenly
+      if (split == 0) std::memset(part, 0, floats(size));
+      return;
+    }
     auto* packed = reinterpret_cast<float*>(c.scratch + padded_bytes(g));
-    int64_t cg = g.c_group(), og = g.o_group();
     bool runs = g.groups == 1 && g.dilation_w == 1;
+    const int64_t panels = (og + 15) / 16, left = panels * split / splits * 16, right = std::min(og, panels * (split + 1) / splits * 16);
+    kernels::GemmShape shape{.rows = g.r, .cols = runs ? g.s * cg : cg, .n = right - left, .a_row = g.dilation_h * row, .a_col = 1, .a_k = g.stride_w * g.c,
+                             .c_row = g.s * cg * og, .c_col = og, .outer = end - begin, .outer_stride = image, .inner = g.p, .inner_stride = g.stride_h * row, .segment = g.q};
+    if (shape.inner_stride == g.q * shape.a_k && image == g.p * shape.inner_stride) shape.segment *= std::exchange(shape.outer, 1) * std::exchange(shape.inner, 1);
     for (int64_t k = 0; k < g.groups; ++k) {
-      kernels::gemm_pack(y + k * og, (end - begin) * g.p * g.q, og, g.o, 1, packed);
+      kernels::gemm_pack(y + k * og + left, (end - begin) * pixels, right - left, g.o, 1, packed);
       for (int64_t s = 0; s < (runs ? 1 : g.s); ++s)
-        kernels::gemm({.rows = g.r, .cols = runs ? g.s * cg : cg, .n = og, .a_row = g.dilation_h * row, .a_col = 1, .a_k = g.stride_w * g.c,
-                       .c_row = g.s * cg * og, .c_col = og, .outer = end - begin, .outer_stride = image, .inner = g.p,
-                       .inner_stride = g.stride_h * row, .segment = g.q},
-                      x + s * g.dilation_w * g.c + k * cg, packed, part + k * g.r * g.s * cg * og + s * cg * og, {});
+        kernels::gemm(shape, x + s * g.dilation_w * g.c + k * cg, packed, part + k * g.r * g.s * cg * og + s * cg * og + left, {});
     }
     return;
   }
-  auto [begin, end] = c.slice(size);                           // to (o, c / groups, r, s), row-major
-  int64_t cg = g.c_group(), og = g.o_group(), taps = g.r * g.s;
-  constexpr int64_t step = 256;
-  for (int64_t first = begin; first < end; first += step) {
-    float total[step] = {};
-    int64_t n = std::min(step, end - first);
-    kernels::add_rows(parts + first, c.pieces, size, n, total);
-    for (int64_t i = 0; i < n; ++i) {
-      int64_t from = first + i, to = from % g.c * taps + from / g.c;     // depthwise: (r, s, c)
-      if (!g.is_depthwise()) to = ((from / (og * cg * taps) * og + from % og) * cg + from / og % cg) * taps + from / (og * cg) % taps;
-      c.out[0].f32()[to] = total[i];
+  // To (o, c / groups, r, s), row-major: tiles of a tap's rows of o, some c at a time.
+  const int64_t taps = g.r * g.s, each = g.is_depthwise() ? 1 : g.c_group(), across = g.is_depthwise() ? g.c : g.o_group();
+  constexpr int64_t high = 16, wide = 64;
+  const int64_t blocks = (each + high - 1) / high;
+  auto [begin, end] = c.slice(size / (each * across) * blocks);
+  float* w = c.out[0].f32();
+  for (int64_t b = begin; b < end; ++b) {
+    const int64_t matrix = b / blocks, tap = matrix % taps, group = matrix / taps, top = b % blocks * high, rows = std::min(high, each - top);
+    for (int64_t left = 0; left < across; left += wide) {
+      float total[high * wide] = {};
+      const int64_t n = std::min(wide, across - left);
+      for (int64_t i = 0; i < rows; ++i) kernels::add_rows(parts + (matrix * each + top + i) * across + left, chunks_of(g), size, n, total + i * wide);
+      float* to = w + ((group * across + left) * each + top) * taps + tap;
+      if (taps == 1) kernels::transpose(total, wide, to, each, n, rows);
+      else for (int64_t o = 0; o < n; ++o) for (int64_t i = 0; i < rows; ++i) to[(o * each + i) * taps] = total[i * wide + o];
     }
   }
 }

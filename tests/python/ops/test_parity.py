@@ -136,6 +136,7 @@ CASES = {
     "conv2d, groups": (lambda m, F, x, w: F.conv2d(x, w, padding=1, groups=2), [normal(2, 4, 5, 5), normal(6, 2, 3, 3)]),
     "conv2d, depthwise": (lambda m, F, x, w, b: F.conv2d(x, w, b, padding=1, groups=4), [normal(2, 4, 5, 5), normal(4, 1, 3, 3), normal(4)]),
     "conv2d, depthwise twice": (lambda m, F, x, w: F.conv2d(x, w, stride=2, groups=3), [normal(1, 3, 6, 6), normal(6, 1, 2, 2)]),
+    "conv2d, few pixels of many channels": (lambda m, F, x, w: F.conv2d(x, w), [normal(4, 128, 3, 3), normal(140, 128, 1, 1) * 0.1]),
     "max_pool2d": (lambda m, F, x: F.max_pool2d(x, 2), [apart(2, 3, 6, 4)]),
     "max_pool2d, of many channels": (lambda m, F, x: F.max_pool2d(x, (2, 3), stride=(2, 3)), [apart(2, 21, 7, 8)]),
     "max_pool2d, overlapping": (lambda m, F, x: F.max_pool2d(x, 3, stride=2, padding=1), [apart(2, 2, 7, 5)]),

@@ -110,6 +110,22 @@ def test_a_graph_network():
         agree(p.detach().numpy(), q.detach().numpy(), 2e-4)
 
 
+def test_threads_change_no_bit():
+    x, y = rng.normal(size=(16, 96, 3, 3)).astype("float32"), rng.integers(0, 40, 16)
+
+    def trained(threads):
+        mt.manual_seed(3)
+        net = nn.Sequential(nn.Conv2d(96, 200, 1), nn.BatchNorm2d(200), nn.ReLU6(), nn.MaxPool2d(2, 1), nn.Conv2d(200, 64, 2), nn.Flatten(), nn.Linear(64, 40))
+        step = mt.compile_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.1, momentum=0.9), x.shape, y.shape, threads=threads)
+        for _ in range(3):
+            step(x, y)
+        return [p.detach().numpy() for p in net.parameters()]
+
+    one = trained(1)
+    for threads in (2, 3):
+        assert all(np.array_equal(a, b) for a, b in zip(one, trained(threads)))
+
+
 def test_noise_moves_on():
     net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 3))
     step = mt.compile_step(net, nn.CrossEntropyLoss(), optim.SGD(net.parameters(), lr=0.0), IMAGES.shape, LABELS.shape)
