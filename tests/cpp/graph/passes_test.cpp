@@ -244,9 +244,12 @@ TEST(Passes, AProductIsMadeAsItIsWanted) {
 
 // Columns that lie far apart are taken some at a time: the bits are those of rows side by side.
 TEST(Passes, ALongProductOfColumnsHasTheBitsOfRows) {
-  Tensor x = normal({2500, 301}, 1), b = normal({2500, 11}, 2), bias = normal({11}, 3);
-  auto product = [&](const Tensor& a) { Tensor in[]{a, b, bias}; return apply(matmul_op, {in[0], in[1], in[2]}, ClampAttrs{-20, 20}); };
-  EXPECT_EQ(difference(product(transpose(x)), product(copy(transpose(x)))), 0);
+  Tensor x = normal({2500, 301}, 1);
+  for (int64_t n : {1, 3, 11, 16, 17}) {
+    Tensor b = normal({2500, n}, 2), bias = normal({n}, 3);
+    auto product = [&](const Tensor& a) { return apply(matmul_op, {a, b, bias}, ClampAttrs{-20, 20}); };
+    EXPECT_EQ(difference(product(transpose(x)), product(copy(transpose(x)))), 0) << n;
+  }
 }
 
 TEST(Passes, PartsOfPicturesAreJoinedAsTheyLie) {
