@@ -59,7 +59,7 @@ Work matmul_work(const Call& c) {
   if (!p.one_b) return {.pieces = int(std::min({by_size, p.batches, int64_t{64}})), .scratch = packed_bytes(p)};
   if (bf16_kind(c.op) == bf16_both) by_size /= kernels::bf16_speed();
   int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
-  int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, 32));
+  int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, p.n <= 16 ? 8 : 32));       // of one panel: reading a is what takes the time
   if (c.workers > 1) pieces = pieces_for_threads(c, std::min(pieces, 2 * c.workers), std::min(blocks, rows * p.n * p.k / 32768));       // each reads all of b or a again
   return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
 }
@@ -119,7 +119,7 @@ void matmul_f64(const Context& c, const Product& p) {
 }
 
 // A column of a matrix whose rows lie along K is a page or more away from the next: all rows take some columns before the next ones,
-// while these are in the second cache. In panels of their own, one at a time.
+// while these are in the second cache. Products of one panel alone: others spend their time on what lies there.
 constexpr int64_t far_floats = 131072, least_steps = 64;
 
 void matmul_eval(const Context& c) {
@@ -163,10 +163,13 @@ void matmul_eval(const Context& c) {
     if (sparse == 1) return kernels::sparse_gemm(s, from, weights, left / 16, y + at * p.n + left, e);
     if (sparse == 2) return kernels::csr_gemm(s, from, weights, left, y + at * p.n + left, e);
     if (sparse) return kernels::gemm_bf16(s, from, weights + left * kernels::bf16_column_bytes(p.k), y + at * p.n + left, e, sparse == bf16_weights);
-    const int64_t steps = std::max(least_steps, far_floats / std::max<int64_t>(end - begin, 1));
+    const int64_t steps = std::clamp(far_floats / std::max<int64_t>(end - begin, 1), least_steps, 4 * least_steps);
     if (a.strides[-1] == 1 || p.k < 2 * steps || right - left > 16) return kernels::gemm(s, from, packed + left * p.k, y + at * p.n + left, e);
     for (int64_t k = 0; k < p.k; k += steps) {
       s.segment = std::min(steps, p.k - k);
+      if (s.a_col == 1)                                // in the order in which they lie: tiles would ask for one line of each at a time
+        for (int64_t i = k; i < k + s.segment; ++i)
+          for (int64_t j = 0; j < end - begin; j += 16) __builtin_prefetch(from + i * a.strides[-1] + j, 0, 2);
       const bool begins = k == 0, ends = k + steps >= p.k;
       kernels::gemm(s, from + k * a.strides[-1], packed + left * p.k + k * 16, y + at * p.n + left,
                     {.bias = begins ? e.bias : nullptr, .lo = ends ? e.lo : -infinity, .hi = ends ? e.hi : infinity, .accumulate = !begins});
