@@ -68,6 +68,14 @@ TEST(CSource, StatesAreKeptFromStepToStep) {
   EXPECT_THAT(s.header, HasSubstr("void sum_step(const float *input, float *output);"));
   EXPECT_THAT(s.source, HasSubstr("_initial[2] = {\n  3.0f, 3.0f\n};"));
 }
+TEST(CSource, GradientsOfClampsAskOnlyForBoundsThatAreThere) {
+  auto source = [](ClampAttrs at) {
+    return c_source(trace({{DType::f32, {4}}, {DType::f32, {4}}}, [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{apply(clamp_slope_op, {in[0], in[1]}, at)}; })).source;
+  };
+  EXPECT_THAT(source({-1, 2}), HasSubstr("b >= -1.0f && b <= 2.0f ? a : 0.0f"));
+  EXPECT_THAT(source({-infinity, 2}), HasSubstr("= b <= 2.0f ? a : 0.0f"));
+  EXPECT_THAT(source({0, infinity}), HasSubstr("= b >= 0.0f ? a : 0.0f"));
+}
 TEST(CSource, RecurrentLayersStream) {
   RecurrentWeights w{ramp({12, 2}), ramp({12, 3}), ramp({12}), ramp({12})};
   auto layer = [&](bool reverse) {
