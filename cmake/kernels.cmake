@@ -62,7 +62,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 
 if(NOT MINITEN_INFERENCE)  # as fast at -O2, measured, and smaller; the targets for what no other fits are smaller yet
-  foreach(name IN ITEMS binary depthwise norm reduce unary winograd)
+  foreach(name IN ITEMS binary depthwise gemm norm reduce unary winograd)
     set(small "$<OR:$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_scalar>,$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_sse2>>")
     set_property(SOURCE src/kernels/${name}.simd.cpp APPEND PROPERTY COMPILE_OPTIONS $<$<NOT:${small}>:-O2>)
   endforeach()

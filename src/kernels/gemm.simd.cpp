@@ -186,7 +186,7 @@ Cuts cuts_of(const GemmShape& s, int64_t k) {
 }
 
 #if MINITEN_LANES == 16
-constexpr int kLoneColumns = 4;               // more are as fast in a panel of their own
+constexpr int kLoneColumns = 3;               // more gain little over a panel of their own
 constexpr int kLonePixels = 32;
 
 struct Places {                               // of pixels, in floats
@@ -275,7 +275,7 @@ void run_lone_tile(const Tile& t, const Places& at, int64_t pixels) {
       t.c[at.c[p] + j] = v;
     }
 }
-constexpr void (*kLoneTiles[kLoneColumns])(const Tile&, const Places&, int64_t) = {run_lone_tile<1>, run_lone_tile<2>, run_lone_tile<3>, run_lone_tile<4>};
+constexpr void (*kLoneTiles[kLoneColumns])(const Tile&, const Places&, int64_t) = {run_lone_tile<1>, run_lone_tile<2>, run_lone_tile<3>};
 
 // How many columns pay alone.
 int64_t lone_columns(const GemmShape& s) {

@@ -143,10 +143,15 @@ MINITEN_INLINE D max_keep(D a, D b) { return (D)vmaxq_f64((float64x2_t)a, (float
 MINITEN_INLINE D min_keep(D a, D b) { return (D)vminq_f64((float64x2_t)a, (float64x2_t)b); }
 MINITEN_INLINE V sqrt(V v) { return (V)vsqrtq_f32((float32x4_t)v); }
 #endif
-MINITEN_INLINE V load_part(const float* p, int64_t n) {
+#if defined(__SSE2__)
+#define MINITEN_PART __attribute__((noinline, unused)) inline  // where no other target fits: small before fast
+#else
+#define MINITEN_PART MINITEN_INLINE
+#endif
+MINITEN_PART V load_part(const float* p, int64_t n) {
   return V{0 < n ? p[0] : 0.0f, 1 < n ? p[1] : 0.0f, 2 < n ? p[2] : 0.0f, 0.0f};
 }
-MINITEN_INLINE void store_part(float* p, V v, int64_t n) {
+MINITEN_PART void store_part(float* p, V v, int64_t n) {
   if (0 < n) p[0] = v[0];
   if (1 < n) p[1] = v[1];
   if (2 < n) p[2] = v[2];

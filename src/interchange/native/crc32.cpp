@@ -1,5 +1,6 @@
 #include <zlib.h>
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 #include "base/features.h"
@@ -30,12 +31,17 @@ __attribute__((target("pclmul,sse4.1"))) static uint32_t folded(const std::byte*
   __m128i q = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(r, low), barrett, 0x10), low);
   return ~uint32_t(_mm_extract_epi32(_mm_xor_si128(r, _mm_clmulepi64_si128(q, barrett, 0x00)), 1));
 }
+static bool can_fold() {  // not by __builtin_cpu_supports, whose table is not found in a shared library optimised as a whole
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_PCLMUL) && (c & bit_SSE4_1);
+}
 #endif
 
 uint32_t crc32_of(std::span<const std::byte> bytes) {
   uLong crc = 0;
 #if defined(__x86_64__)
-  if (has_in_place && bytes.size() >= 64 && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1")) {
+  static const bool folds = has_in_place && can_fold();
+  if (folds && bytes.size() >= 64) {
     const size_t n = bytes.size() & ~size_t{15};
     crc = folded(bytes.data(), n);
     bytes = bytes.subspan(n);
