@@ -13,8 +13,8 @@ size_t addressable(uint64_t n) {
 void* allocate(std::string_view who, size_t alignment, uint64_t bytes, size_t more) {
   const uint64_t total = aligned(bytes + more);
   void* memory = nullptr;
-  if (total < bytes || total > uint64_t{PTRDIFF_MAX} || ::posix_memalign(&memory, alignment, std::max<size_t>(size_t(total), 1)) != 0) memory = nullptr;
-  if (!memory) throw Error(ErrorKind::value, who, "enough memory", std::to_string(bytes) + " bytes wanted");
+  if (total < bytes || total > uint64_t{PTRDIFF_MAX} || ::posix_memalign(&memory, alignment, std::max<size_t>(size_t(total), 1)) != 0)
+    throw Error(ErrorKind::value, who, "enough memory", std::to_string(bytes) + " bytes wanted");
   return memory;
 }
 

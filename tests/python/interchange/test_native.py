@@ -111,8 +111,6 @@ def test_models_load_and_run_without_numpy(tmp_path):
 
 def test_load_reads_a_file_once(tmp_path):
     _, path = saved(tmp_path)
-    if not os.path.exists("/proc/self/io"):
-        pytest.skip("needs /proc")
     code = (
         "import sys, miniten as mt\n"
         "def read(): return int(open('/proc/self/io').readline().split()[1])\n"
