@@ -18,8 +18,8 @@ Pages::~Pages() { std::free(data_); }
 
 void Pages::drop([[maybe_unused]] std::span<std::byte> bytes) noexcept {
 #if defined(__linux__)
-  const auto page = uintptr_t(::sysconf(_SC_PAGESIZE)), from = aligned(reinterpret_cast<uintptr_t>(bytes.data()), page),
-             to = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) & ~(page - 1);
+  const auto first = reinterpret_cast<uintptr_t>(bytes.data()), page = uintptr_t(::sysconf(_SC_PAGESIZE));
+  const auto from = uintptr_t(aligned(first, page)), to = (first + bytes.size()) & ~(page - 1);
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 #endif
 }
