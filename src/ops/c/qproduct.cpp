@@ -92,7 +92,7 @@ void write_convolution(CWriter& w, const CCall& c, Kinds& t, const ConvGeometry&
   }
   write_conv(w, t, f, c.in[0], store(w, t, packed), c.out[0], shape);
 }
-template <class A> size_t convolution_scratch(const Call& c) {
+template <class A> uint64_t convolution_scratch(const Call& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<A>());
   return is_product(g) ? 0 : bytes_of(c.in[0].dtype, g.r * g.s * (g.is_depthwise() ? g.c : 2 * g.c_group()));
 }
