@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/activation.h"
 #include "kernels/binary.h"
+#include "kernels/convert.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
 #include "kernels/image.h"
@@ -43,6 +44,9 @@
     (Activation kind, float alpha, const float* g, const float* x, float* y, int64_t n))                               \
   X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
   X(clamp_slope, void, (const float* g, const float* x, float lo, float hi, float* y, int64_t n))                      \
+  X(narrow_floats, void, (Narrow to, const float* x, uint16_t* y, int64_t n))                                          \
+  X(narrow_pairs, void, (const float* a, const float* b, uint32_t* y, int64_t n))                                      \
+  X(widen_floats, void, (Narrow from, const uint16_t* x, float* y, int64_t n))                                         \
   X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
   X(choose, void,                                                                                                      \

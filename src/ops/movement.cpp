@@ -1,3 +1,4 @@
+#include "kernels/convert.h"
 #include "kernels/transpose.h"
 #include "miniten/base/symbol.h"
 #include "miniten/ops/ops.h"
@@ -381,6 +382,23 @@ void copy_eval(const Context& c) {
       if (c.piece == 0) copy_values(c.in[0], c.out[0]);
   }
 }
+std::optional<kernels::Narrow> narrow_kind(DType t) {
+  return t == DType::f16 ? std::optional(kernels::Narrow::half) : t == DType::bf16 ? std::optional(kernels::Narrow::bfloat16) : std::nullopt;
+}
+void cast_eval(const Context& c) {
+  const View &x = c.in[0], &y = c.out[0];
+  if (!x.is_contiguous() || !y.is_contiguous()) {
+    if (c.piece == 0) copy_values(x, y);
+    return;
+  }
+  auto [begin, end] = c.slice(y.shape().count());
+  const int64_t n = end - begin;
+  auto part = [&, begin = begin](const View& v) { return View{v.data + begin * int64_t(bytes_of(v.spec.dtype, 1)), {v.spec.dtype, {n}}, {1}}; };
+  const View from = part(x), to = part(y);
+  if (auto kind = narrow_kind(to.spec.dtype); kind && from.spec.dtype == DType::f32) kernels::narrow_floats(*kind, from.f32(), reinterpret_cast<uint16_t*>(to.data), n);
+  else if (kind = narrow_kind(from.spec.dtype); kind && to.spec.dtype == DType::f32) kernels::widen_floats(*kind, reinterpret_cast<const uint16_t*>(from.data), to.f32(), n);
+  else copy_values(from, to);
+}
 constexpr OpDef copy_row(std::string_view name, std::string_view doc, Layout out) {
   return {.name = name, .doc = doc, .infer = [](const Call& c, Specs& o) { o.push(c.in[0]); }, .eval = copy_eval, .work = elementwise_work,
           .vjp = [](const Vjp& v) { v.result[0] = v.grad[0]; },
@@ -398,7 +416,7 @@ constinit const OpDef cast_op{.name = "cast", .doc = "the same values in another
         c.fail("dtypes of whole bytes", c.in[0].text() + " to " + std::string(name_of(t)), "int4 tensors are made by quantisation", ErrorKind::unsupported);
       out.push({t, c.in[0].shape});
     },
-    .eval = [](const Context& c) { copy_values(c.in[0], c.out[0]); },
+    .eval = cast_eval, .work = elementwise_work,
     .vjp = [](const Vjp& v) { v.result[0] = cast(v.grad[0], v.in[0].dtype()); },
     .samples = []() -> std::vector<Sample> { return {{{sample_values({2, 3})}, std::make_shared<CastAttrs>(CastAttrs{DType::f64})}}; },
     .traits = {}, .onnx = {"Cast", 6, &onnx::cast}, .tflite = {"CAST", 1, &to_tflite::cast}, .c = {"cast", 0, &c::cast}, .attrs = codec<CastAttrs>};
