@@ -13,10 +13,10 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
                bool keep_a);
 
 // Of a packed B: panels of 16 columns of pairs of K, a whole number of 16 pairs. The layout is the same for every
-// instruction set; column j0, a multiple of 16, begins at j0 * bf16_column_bytes(k).
+// instruction set; column j0, a multiple of 16, begins at j0 * bf16_column_bytes(k). B is multiplied by the scale before it is rounded.
 int64_t bf16_column_bytes(int64_t k);
 int64_t bf16_packed_bytes(int64_t k, int64_t n);
-void bf16_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* packed);
+void bf16_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, std::byte* packed, float scale = 1);
 
 // How many times as fast as float32 the instruction set in use multiplies what is rounded: 1 where it has no
 // instructions for it, or slow ones. And up to how many rows keep_a gains.

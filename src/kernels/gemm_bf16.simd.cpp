@@ -1,5 +1,11 @@
 #include "kernels/gemm_bf16.h"
+#if defined(__AVX512BF16__) && !defined(__AMX_BF16__)
+#define MINITEN_PAIRS 1
+#include "kernels/gemm_tiles-inl.h"
+#else
+#define MINITEN_PAIRS 0
 #include "kernels/simd-inl.h"
+#endif
 
 // A block of pixels is laid out as rows of K, rounded, then multiplied by all panels: with tiles, with dot products of
 // pairs, or with weights widened to float32, as the target has it.
@@ -12,9 +18,12 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
 
-constexpr int64_t kPanel = 16, kChunk = 1024;   // columns; K per pass
+#if !MINITEN_PAIRS
+constexpr int64_t kPanel = 16;                  // columns
 constexpr int64_t kVectors = kPanel / kLanes;
-constexpr int64_t kBlockBytes = 64 * 1024;      // of laid out pixels
+#endif
+constexpr int64_t kChunk = 1024;                // K per pass
+constexpr int64_t kRoomBytes = 64 * 1024;      // of laid out pixels
 
 #ifdef MINITEN_BF16_BASE
 typedef uint16_t Element;
@@ -54,19 +63,115 @@ struct Range {
     at = begin - run * s.segment, outer = run / s.inner, inner = run - outer * s.inner;
   }
 };
-// Those values of one pixel, then zeros up to a multiple of 32.
+// Those values of one pixel, then zeros up to a multiple of 32; for dot products to whole pairs.
 MINITEN_INLINE void lay_out_pixel(const GemmShape& s, const float* a, const Range& range, Element* to, bool keep) {
   int64_t o = range.outer, i = range.inner, at = range.at, left = range.end - range.begin;
-  Element* stop = to + padded(left);
+  [[maybe_unused]] Element* stop = to + padded(left);
   while (0 < left) {
     const int64_t n = s.segment - at < left ? s.segment - at : left;
     lay_out(a + o * s.outer_stride + i * s.inner_stride + at * s.a_k, s.a_k, n, to, keep);
     to += n, left -= n, at = 0;
     if (++i == s.inner) i = 0, ++o;
   }
+#if !MINITEN_PAIRS
   for (; to < stop; ++to) *to = 0;
+#endif
 }
 
+#if MINITEN_PAIRS
+struct Pairs {
+  // The instruction by name: g++ 12 spills the accumulators of its intrinsic.
+  static MINITEN_INLINE V add(V acc, V a, V b) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+    return acc;
+  }
+  static constexpr int max_rows_of(int nv) { return nv <= 2 ? 8 : nv == 4 ? 3 : nv == 8 ? 1 : 0; }
+  static constexpr int64_t lone_columns(const GemmShape&) { return 0; }
+  static void run_lone(const GemmShape&, const Tile&, int64_t, int64_t, int64_t) {}
+};
+constexpr int64_t kBlock = kRoomBytes / (int64_t)sizeof(Element);
+
+// Lines of A, each one run of memory that pixels share or in which they follow one another: values of a pixel in a line, lines of
+// a pixel, floats from line to line, lines from one row of pixels to the next.
+struct Lines {
+  int64_t run, count, stride, down;
+  bool deep;                                    // a line holds all inner segments of a pixel
+  explicit Lines(const GemmShape& s) : deep(1 < s.outer) {
+    run = s.segment + (deep ? (s.inner - 1) * s.inner_stride : 0);
+    count = deep ? s.outer : s.inner;
+    stride = 1 < count ? deep ? s.outer_stride : s.inner_stride : s.a_row;
+    down = 1 < s.rows && 0 < stride ? s.a_row / stride : 1;
+  }
+  int64_t width(const GemmShape& s, int64_t cols) const { return (cols - 1) * s.a_col + run; }
+  bool fit(const GemmShape& s) const {          // pairs must not be torn, and few values be laid out in vain
+    const bool whole = s.a_k == 1 && s.segment % 2 == 0 && s.a_col % 2 == 0 && (!deep || s.inner == 1 || (s.inner_stride % 2 == 0 && 0 < s.inner_stride));
+    const bool joined = 0 < s.a_col && s.a_col <= run && (1 < count || s.a_col < run || run <= kChunk);
+    return whole && joined && 0 < run && (s.rows == 1 || (0 < down && down * stride == s.a_row)) && (count == 1 || 0 < stride);
+  }
+};
+MINITEN_INLINE int64_t spaced(int64_t width) { return padded(width) + kGap; }
+
+// Rows and columns of pixels that go together where `most` columns and `tall` rows of so many fit.
+template <class Run>
+void by_blocks(const GemmShape& s, int64_t tall, int64_t wide, const Run& run) {
+  for (int64_t row = 0; row < s.rows; row += tall)
+    for (int64_t col = 0; col < s.cols; col += wide) run(row, col, s.rows - row < tall ? s.rows - row : tall, s.cols - col < wide ? s.cols - col : wide);
+}
+// The product of such a block, laid out: how is still to be said.
+GemmShape block_of(const GemmShape& s, int64_t rows, int64_t cols) {
+  GemmShape p = s;
+  p.rows = rows, p.cols = cols, p.a_k = 1;
+  return p;
+}
+
+// Each with its block on the stack: one at a time.
+__attribute__((noinline)) bool multiply_lines(const GemmShape& s, const float* a, const float* packed, int64_t b_panel, float* c, const Epilogue& e) {
+  const Lines lines(s);
+  if (!lines.fit(s)) return false;
+  const int64_t room = kBlock / lines.count;    // of a line
+  int64_t wide = s.cols;
+  if (room < spaced(lines.width(s, wide))) {
+    wide = (room - 2 * kGap - lines.run) / s.a_col + 1;
+    if (wide < 8) return false;
+  }
+  const int64_t step = spaced(lines.width(s, wide)), tall = (kBlock / step - lines.count) / lines.down + 1;
+  Element block[kBlock] __attribute__((aligned(64)));
+  by_blocks(s, tall, wide, [&](int64_t row, int64_t col, int64_t rows, int64_t cols) {
+    const int64_t width = lines.width(s, cols);
+    for (int64_t l = 0; l < (rows - 1) * lines.down + lines.count; ++l)
+      lay_out(a + row * s.a_row + col * s.a_col + l * lines.stride, 1, width, block + l * step, false);
+    GemmShape p = block_of(s, rows, cols);
+    p.a_row = lines.down * step / 2, p.a_col = s.a_col / 2, p.segment = s.segment / 2;
+    p.outer_stride = step / 2, p.inner_stride = (lines.deep ? s.inner_stride : step) / 2;
+    Epilogue end = e;
+    if (e.residual) end.residual = e.residual + row * s.r_row + col * s.r_col;
+    run_product<Pairs>(p, reinterpret_cast<const float*>(block), packed, b_panel, c + row * s.c_row + col * s.c_col, end);
+  });
+  return true;
+}
+
+__attribute__((noinline)) void multiply_pixels(const GemmShape& s, int64_t k_all, const float* a, const float* packed, int64_t b_panel, float* c, const Epilogue& e) {
+  Element block[kBlock] __attribute__((aligned(64)));
+  for (int64_t k0 = 0; k0 == 0 || k0 < k_all; k0 += kChunk) {
+    const int64_t k1 = k_all < k0 + kChunk ? k_all : k0 + kChunk, step = spaced(k1 - k0), most = kBlock / step;
+    const int64_t wide = s.cols < most ? s.cols : most, tall = most / wide;
+    const Range range(s, k0, k1);
+    by_blocks(s, tall, wide, [&](int64_t row, int64_t col, int64_t rows, int64_t cols) {
+      Element* to = block;
+      for (int64_t r = row; r < row + rows; ++r)
+        for (int64_t i = col; i < col + cols; ++i, to += step) lay_out_pixel(s, a + r * s.a_row + i * s.a_col, range, to, false);
+      GemmShape p = block_of(s, rows, cols);
+      p.a_row = cols * step / 2, p.a_col = step / 2, p.outer = p.inner = 1, p.segment = (k1 - k0 + 1) / 2;
+      Epilogue end = e;
+      if (e.residual) end.residual = e.residual + row * s.r_row + col * s.r_col;
+      Tile t = tile_of(p, b_panel, e);
+      t.a = reinterpret_cast<const float*>(block);
+      t.first = k0 == 0, t.last = k1 == k_all, t.load_c = !t.first || e.accumulate;
+      run_range<Pairs>(p, cuts_of<Pairs>(p, p.segment), t, packed + k0 / 2 * kPanel, c + row * s.c_row + col * s.c_col, end);
+    });
+  }
+}
+#else
 // sums[r][j] of `height` rows of A, a_step elements apart, by `panels` panels, b_panel bytes apart; sums' rows are
 // kWide * kPanel floats.
 #if defined(__AMX_BF16__)
@@ -107,38 +212,6 @@ void multiply(const Element* a, int64_t a_step, int64_t height, const std::byte*
   if (tall && wide) _tile_stored(3, sums + 16 * kWide * kPanel + kPanel, row);
 }
 #else
-#if defined(__AVX512BF16__)
-constexpr int64_t kTall = 8, kWide = 2;
-// The instruction by name and by value: g++ 12 spills accumulators of its intrinsic, and those that an asm changes in place.
-MINITEN_INLINE V dot_pairs(V acc, V x, V w) {
-  asm("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w));
-  return acc;
-}
-template <int MR, int NP>
-void tile(const Element* a, int64_t a_step, const std::byte* b, int64_t b_panel, int64_t k, float* sums) {
-  V acc[MR][NP];
-  MINITEN_UNROLL(8)
-  for (int r = 0; r < MR; ++r)
-    MINITEN_UNROLL(4)
-    for (int j = 0; j < NP; ++j) acc[r][j] = V{};
-  const auto* pairs = reinterpret_cast<const std::byte*>(a);
-  for (; 0 < k; k -= 2, b += 64, pairs += 4) {
-    V w[NP];
-    MINITEN_UNROLL(4)
-    for (int j = 0; j < NP; ++j) w[j] = load_as<V>(b + j * b_panel);
-    MINITEN_UNROLL(8)
-    for (int r = 0; r < MR; ++r) {
-      const V x = (V)_mm512_set1_epi32(load_as<int32_t>(pairs + 2 * r * a_step));
-      MINITEN_UNROLL(4)
-      for (int j = 0; j < NP; ++j) acc[r][j] = dot_pairs(acc[r][j], x, w[j]);
-    }
-  }
-  MINITEN_UNROLL(8)
-  for (int r = 0; r < MR; ++r)
-    MINITEN_UNROLL(4)
-    for (int j = 0; j < NP; ++j) store(sums + (r * kWide + j) * kPanel, acc[r][j]);
-}
-#else
 constexpr int64_t kTall = kLanes == 16 ? 4 : kLanes == 8 ? 2 : 1, kWide = kLanes == 16 ? 4 : kLanes == 8 ? 2 : 1;
 // Even and odd elements of K have sums of their own, so that additions need not wait for each other.
 template <int MR, int NP>
@@ -161,7 +234,6 @@ void tile(const Element* a, int64_t a_step, const std::byte* b, int64_t b_panel,
     MINITEN_UNROLL(16)
     for (int j = 0; j < kAll; ++j) store(sums + r * kWide * kPanel + j * kLanes, even[r][j] + odd[r][j]);
 }
-#endif
 template <int MR>
 void multiply(const Element* a, int64_t a_step, int64_t height, const std::byte* b, int64_t b_panel, int64_t panels, int64_t k, float* sums) {
   if constexpr (1 < MR)
@@ -178,6 +250,7 @@ void multiply(const Element* a, int64_t a_step, int64_t height, const std::byte*
   multiply<kTall>(a, a_step, height, b, b_panel, panels, k, sums);
 }
 #endif
+#endif
 
 }  // namespace
 
@@ -190,12 +263,17 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
   const int64_t k_all = shape.segment <= 0 || shape.outer <= 0 || shape.inner <= 0 ? 0 : s.outer * s.inner * s.segment;
   const int64_t pixels = s.rows * s.cols, b_panel = kPanel * 2 * padded(k_all);
   if (pixels <= 0 || s.n <= 0) return;
+#if MINITEN_PAIRS
+  s = flattened(s, e.residual != nullptr);
+  const auto* panels = reinterpret_cast<const float*>(packed);
+  if (k_all == 0 || !multiply_lines(s, a, panels, b_panel / 4, c, e)) multiply_pixels(s, k_all, a, panels, b_panel / 4, c, e);
+#else
   // Rows of A that need nothing done to them are read where they are.
   bool as_it_is = false;
 #ifndef MINITEN_BF16_BASE
   as_it_is = keep && s.rows == 1 && s.a_k == 1 && s.outer == 1 && s.inner == 1 && k_all % 2 == 0;
 #endif
-  Element block[kBlockBytes / sizeof(Element) + kTall * kGap] __attribute__((aligned(64)));
+  Element block[kRoomBytes / sizeof(Element) + kTall * kGap] __attribute__((aligned(64)));
   float sums[kTall * kWide * kPanel] __attribute__((aligned(64)));
   for (int64_t k0 = 0; k0 == 0 || k0 < k_all; k0 += kChunk) {
     const int64_t k1 = k_all < k0 + kChunk ? k_all : k0 + kChunk, width = padded(k1 - k0);
@@ -243,6 +321,7 @@ void gemm_bf16(const GemmShape& shape, const float* a, const std::byte* packed, 
   }
 #if defined(__AMX_BF16__)
   _tile_release();
+#endif
 #endif
 }
 

@@ -1,8 +1,10 @@
 #include <cmath>
+#include "base/allocate.h"
 #include "kernels/binary.h"
 #include "kernels/gemm.h"
 #include "kernels/softmax.h"
 #include "miniten/ops/ops.h"
+#include "ops/forms.h"
 #include "ops/fused.h"
 #include "ops/loops.h"
 #include "ops/pattern_look.h"
@@ -15,13 +17,15 @@ namespace {
 constexpr int64_t block_rows = 28;           // two tiles of the product
 
 struct Sizes {
+  bool bf16;
   int64_t heads, queries, depth, keys, width;
   int64_t blocks() const { return (queries + block_rows - 1) / block_rows; }
-  int64_t keys_packed() const { return kernels::gemm_packed_floats(depth, keys); }
-  int64_t values_packed() const { return kernels::gemm_packed_floats(keys, width); }
+  uint64_t packed(int64_t k, int64_t n) const { return bf16 ? uint64_t(kernels::bf16_packed_bytes(k, n)) : uint64_t(kernels::gemm_packed_floats(k, n)) * sizeof(float); }
+  uint64_t keys_packed() const { return aligned(packed(depth, keys)); }
+  uint64_t head_packed() const { return keys_packed() + aligned(packed(keys, width)); }
 };
-Sizes sizes_of(const Shape& q, const Shape& k, const Shape& v) {
-  Sizes s{1, q[-2], q[-1], k[-1], v[-1]};
+Sizes sizes_of(const OpDef& op, const Shape& q, const Shape& k, const Shape& v) {
+  Sizes s{bf16_kind(op) == bf16_both, 1, q[-2], q[-1], k[-1], v[-1]};
   for (int i = 0; i + 2 < q.rank; ++i) s.heads *= q[i];
   return s;
 }
@@ -57,10 +61,10 @@ void infer(const Call& c, Specs& out) {
   out.push({DType::f32, y});
 }
 Work work(const Call& c) {
-  Sizes s = sizes_of(c.in[0].shape, c.in[1].shape, c.in[2].shape);
+  Sizes s = sizes_of(c.op, c.in[0].shape, c.in[1].shape, c.in[2].shape);
   int64_t macs = s.heads * s.queries * s.keys * (s.depth + s.width);
   return {.pieces = int(std::clamp<int64_t>(std::min(macs / 393216, s.heads * s.blocks()), 1, 64)), .scratch = uint64_t(block_rows * s.keys) * sizeof(float),
-          .shared = uint64_t(s.heads * (s.keys_packed() + s.values_packed())) * sizeof(float), .phases = 2};
+          .shared = uint64_t(s.heads) * s.head_packed(), .phases = 2};
 }
 void mask_row(const AttentionAttrs& at, const View& mask, const Shape& q, int64_t head, int64_t row, int64_t n, float* scores) {
   const Shape& m = mask.shape();
@@ -79,18 +83,25 @@ void eval(const Context& c) {
   const auto& at = c.as<AttentionAttrs>();
   const View &q = c.in[0], &k = c.in[1], &v = c.in[2];
   const Shape& shape = q.shape();
-  Sizes s = sizes_of(shape, k.shape(), v.shape());
-  auto* packed = reinterpret_cast<float*>(c.shared);
+  Sizes s = sizes_of(c.op, shape, k.shape(), v.shape());
   auto stride = [](const View& x, int i) { return x.strides[x.shape().rank - i]; };
-  int64_t each = s.keys_packed() + s.values_packed();
+  auto pack = [&](const View& x, int64_t h, int64_t deep, int64_t n, float scale, std::byte* to) {
+    const float* from = x.f32() + start_of(x, shape, h);
+    if (s.bf16) return kernels::bf16_pack(from, deep, n, stride(x, 2), stride(x, 1), to, scale);
+    auto* floats = reinterpret_cast<float*>(to);
+    kernels::gemm_pack(from, deep, n, stride(x, 2), stride(x, 1), floats);
+    if (scale != 1) kernels::binary(kernels::Binary::mul, floats, 1, &scale, 0, floats, kernels::gemm_packed_floats(deep, n));
+  };
+  auto multiply = [&](const kernels::GemmShape& product, const float* a, const std::byte* packed, float* to) {
+    if (s.bf16) kernels::gemm_bf16(product, a, packed, to, {}, false);
+    else kernels::gemm(product, a, reinterpret_cast<const float*>(packed), to, {});
+  };
   if (c.phase == 0) {
     auto [begin, end] = c.slice(s.heads);
     for (int64_t h = begin; h < end; ++h) {
-      float* keys = packed + h * each;
-      kernels::gemm_pack(k.f32() + start_of(k, shape, h), s.depth, s.keys, stride(k, 2), stride(k, 1), keys);
-      float scale = float(at.scale);
-      kernels::binary(kernels::Binary::mul, keys, 1, &scale, 0, keys, s.keys_packed());
-      kernels::gemm_pack(v.f32() + start_of(v, shape, h), s.keys, s.width, stride(v, 2), stride(v, 1), keys + s.keys_packed());
+      std::byte* keys = c.shared + uint64_t(h) * s.head_packed();
+      pack(k, h, s.depth, s.keys, float(at.scale), keys);
+      pack(v, h, s.keys, s.width, 1, keys + s.keys_packed());
     }
     return;
   }
@@ -98,18 +109,18 @@ void eval(const Context& c) {
   auto [begin, end] = c.slice(s.heads * s.blocks());
   for (int64_t unit = begin; unit < end; ++unit) {
     int64_t h = unit / s.blocks(), first = unit % s.blocks() * block_rows, rows = std::min(block_rows, s.queries - first);
-    const float* keys = packed + h * each;
-    kernels::gemm({.cols = rows, .n = s.keys, .a_col = stride(q, 2), .a_k = stride(q, 1), .c_col = s.keys, .segment = s.depth},
-                  q.f32() + start_of(q, shape, h) + first * stride(q, 2), keys, scores, {});
+    const std::byte* keys = c.shared + uint64_t(h) * s.head_packed();
+    multiply({.cols = rows, .n = s.keys, .a_col = stride(q, 2), .a_k = stride(q, 1), .c_col = s.keys, .segment = s.depth},
+             q.f32() + start_of(q, shape, h) + first * stride(q, 2), keys, scores);
     if (at.mask) for (int64_t r = 0; r < rows; ++r) mask_row(at, c.in[3], shape, h, first + r, s.keys, scores + r * s.keys);
     float shares[block_rows], *y = c.out[0].f32() + (h * s.queries + first) * s.width;
     kernels::softmax_parts(scores, scores, shares, rows, s.keys);
-    kernels::gemm({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(), y, {});
+    multiply({.cols = rows, .n = s.width, .a_col = s.keys, .c_col = s.width, .segment = s.keys}, scores, keys + s.keys_packed(), y);
     kernels::scale_rows(y, shares, rows, s.width);
   }
 }
 Cost cost(const Call& c) {
-  Sizes s = sizes_of(c.in[0].shape, c.in[1].shape, c.in[2].shape);
+  Sizes s = sizes_of(c.op, c.in[0].shape, c.in[1].shape, c.in[2].shape);
   int64_t scores = s.heads * s.queries * s.keys;
   return {scores * (s.depth + s.width), scores * (c.as<AttentionAttrs>().mask ? 6 : 5) + s.heads * s.queries * s.depth};
 }
@@ -163,14 +174,18 @@ Found attention_pattern(const PatternGraph& graph, int y) {
   return {{y, &attention_op, std::make_shared<AttentionAttrs>(at), in, {}}};
 }
 
-constinit const OpDef attention_op{.name = "attention", .doc = "softmax(scale * q k + mask) v", .min_inputs = 3, .max_inputs = 4,
-    .infer = infer, .eval = eval, .work = work, .cost = cost,
-    .samples = []() -> std::vector<Sample> {
-      auto with = [](AttentionAttrs at) { return std::make_shared<AttentionAttrs>(at); };
-      return {{{sample_values({5, 3}), sample_values({3, 4}), sample_values({4, 2})}, with({})},
-              {{sample_values({2, 3, 30, 4}), transpose(sample_values({2, 3, 6, 4})), sample_values({2, 3, 6, 5}), sample_values({3, 30, 6})}, with({0.5, 1})},
-              {{sample_values({2, 4, 3}), sample_values({2, 3, 5}), sample_values({2, 5, 3}), greater(sample_values({4, 5}), sample_values({4, 1}, -0.5f, -0.4f))}, with({1.5, 2})}};
-    },
-    .traits = {.out = Layout::dense}, .attrs = codec<AttentionAttrs>};
+static constexpr OpDef attention_row(std::string_view name) {
+  return {.name = name, .doc = "softmax(scale * q k + mask) v", .min_inputs = 3, .max_inputs = 4,
+          .infer = infer, .eval = eval, .work = work, .cost = cost,
+          .samples = []() -> std::vector<Sample> {
+            auto with = [](AttentionAttrs at) { return std::make_shared<AttentionAttrs>(at); };
+            return {{{sample_values({5, 3}), sample_values({3, 4}), sample_values({4, 2})}, with({})},
+                    {{sample_values({2, 3, 30, 4}), transpose(sample_values({2, 3, 6, 4})), sample_values({2, 3, 6, 5}), sample_values({3, 30, 6})}, with({0.5, 1})},
+                    {{sample_values({2, 4, 3}), sample_values({2, 3, 5}), sample_values({2, 5, 3}), greater(sample_values({4, 5}), sample_values({4, 1}, -0.5f, -0.4f))}, with({1.5, 2})}};
+          },
+          .traits = {.out = Layout::dense}, .attrs = codec<AttentionAttrs>};
+}
+constinit const OpDef attention_op = attention_row("attention");
+constinit const OpDef attention_bf16_op = attention_row("attention_bf16");
 
 }  // namespace miniten

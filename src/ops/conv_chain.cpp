@@ -23,7 +23,7 @@ struct Chain {
   int stages;
   ConvGeometry g[most];
   bool bf16 = false, ends_in_function = false;
-  bool narrow(int i) const { return bf16 && g[i].groups == 1 && g[i].taps() >= 24 && g[i].taps() * g[i].o >= 1024; }
+  bool narrow(int i) const { return bf16 && g[i].groups == 1 && g[i].c % 2 == 0 && bf16_pays(g[i].taps(), g[i].o); }
   uint64_t packed(int i) const { return narrow(i) ? uint64_t(kernels::bf16_packed_bytes(g[i].taps(), g[i].o)) : conv::floats(int64_t(conv::packed_floats(g[i]))); }
   const ConvGeometry& last() const { return g[stages - 1]; }
 };

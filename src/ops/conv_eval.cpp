@@ -235,6 +235,7 @@ Work conv2d_work(const Call& c) {
   ConvGeometry g = conv_geometry(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<Conv2dAttrs>());
   Choice choice = choose(g, c.op, c.exact);
   const int64_t units = choice ? kernels::winograd_tiles(choice.winograd) / 28 : choice.by_columns ? g.o / 32 : g.n * g.p;
+  if (bf16_kind(c.op) == bf16_both) choice.pieces = std::min(choice.pieces, bf16_pieces(c));
   if (!choice.inputs) choice.pieces = pieces_for_threads(c, choice.pieces, std::min(units, g.macs() / (g.is_depthwise() ? 16384 : 32768)));
   if (!c.prepared) return work_of(choice, choice.packed, 2);
   choice.scratch = std::max(choice.scratch, band_bytes(g));    // sparse weights are multiplied directly

@@ -3,13 +3,14 @@
 #include "miniten/ops/ops.h"
 #include "ops/conv_chain.h"
 #include "ops/conv_parts.h"
+#include "ops/fused.h"
 #include "ops/quantized/lowering.h"
 #include "ops/sparse.h"
 
 namespace miniten {
 
 BF16Kind bf16_kind(const OpDef& op) {
-  for (const OpDef* both : {&matmul_bf16_op, &conv2d_bf16_op, &conv_chain_bf16_op, &recurrent_bf16_op}) if (&op == both) return bf16_both;
+  for (const OpDef* both : {&matmul_bf16_op, &conv2d_bf16_op, &conv_chain_bf16_op, &attention_bf16_op, &recurrent_bf16_op}) if (&op == both) return bf16_both;
   for (const OpDef* weights : {&matmul_bf16_weights_op, &conv2d_bf16_weights_op, &recurrent_bf16_weights_op}) if (&op == weights) return bf16_weights;
   return not_bf16;
 }
@@ -41,7 +42,7 @@ std::vector<const OpDef*> other_forms(const Call& c) {
 
 bool bf16_pays(int64_t taps, int64_t outputs) {              // measured: below, laying out x takes what the product saves
   int speed = kernels::bf16_speed();
-  return speed > 1 && taps >= 24 && taps * outputs >= 8192 / speed;
+  return speed > 1 && taps >= (speed > 2 ? 24 : 16) && taps * outputs >= 1024;
 }
 
 std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
@@ -52,7 +53,8 @@ std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
   };
   if (c.in.empty() || c.in[0].dtype != DType::f32) return {};
   const bool both = precision == Precision::bf16;
-  if (&c.op == &conv_chain_op) return both && kernels::bf16_speed() > 2 ? std::optional(as(conv_chain_bf16_op)) : std::nullopt;
+  if (&c.op == &conv_chain_op) return both && kernels::bf16_speed() > 1 ? std::optional(as(conv_chain_bf16_op)) : std::nullopt;
+  if (&c.op == &attention_op) return both && bf16_pays(c.in[0].shape[-1], c.in[1].shape[-1]) ? std::optional(as(attention_bf16_op)) : std::nullopt;
   if (c.in.size() < 2 || !c.value(1)) return {};
   const Shape &x = c.in[0].shape, &w = c.in[1].shape, &y = c.out[0].shape;
   if (&c.op == &recurrent_op) {
@@ -66,10 +68,10 @@ std::optional<Lowered> narrow_form(const Call& c, Precision precision) {
   if (matmul && (w.rank != 2 || taps != x[-1])) return {};
   // Below a megabyte of float32 they are in the caches, and integers cost more than they save.
   if (precision == Precision::int8_weights) return matmul && rows <= 8 && taps * n >= 262144 ? block_form(c, DType::i8, 32, true) : std::nullopt;
-  // Winograd's float32 may be faster than direct products in bfloat16.
-  if (!matmul && conv::choose(conv_geometry(x, w, y, c.as<Conv2dAttrs>()), false).share * kernels::bf16_speed() < 1) return {};
-  // Runs of x shorter than two vectors, as of three colours, take longer to lay out than to multiply.
-  const bool runs = matmul || taps == w[1] || w[1] * (c.as<Conv2dAttrs>().dilation[1] == 1 ? w[3] : 1) >= 32;
+  // Winograd's float32 may be faster than direct products in bfloat16: beside them it takes three quarters of what the model says.
+  if (!matmul && conv::choose(conv_geometry(x, w, y, c.as<Conv2dAttrs>()), false).share * kernels::bf16_speed() * 3 < 4) return {};
+  // Runs of x shorter than two vectors, as of three colours, take longer to lay out than to multiply where pixels are laid out one by one.
+  const bool runs = matmul || taps == w[1] || w[1] * (c.as<Conv2dAttrs>().dilation[1] == 1 ? w[3] : 1) >= 32 || (kernels::bf16_speed() == 2 && w[1] % 2 == 0);
   if (both && runs && bf16_pays(taps, n)) return as(matmul ? matmul_bf16_op : conv2d_bf16_op);
   if (rows <= kernels::bf16_few_rows()) return as(matmul ? matmul_bf16_weights_op : conv2d_bf16_weights_op);
   return {};

@@ -60,6 +60,7 @@ Work matmul_work(const Call& c) {
   if (bf16_kind(c.op) == bf16_both) by_size /= kernels::bf16_speed();
   int64_t blocks = std::max((rows + 13) / 14, (p.n + 63) / 64);
   int pieces = int(std::clamp<int64_t>(std::min(by_size, blocks), 1, p.n <= 16 ? 8 : 32));       // of one panel: reading a is what takes the time
+  if (bf16_kind(c.op) == bf16_both) pieces = std::min(pieces, bf16_pieces(c));
   if (c.workers > 1) pieces = pieces_for_threads(c, std::min(pieces, 2 * c.workers), std::min(blocks, rows * p.n * p.k / 32768));       // each reads all of b or a again
   return c.prepared ? Work{.pieces = pieces} : Work{.pieces = pieces, .shared = packed_bytes(p), .phases = 2};
 }

@@ -70,6 +70,44 @@ TEST(GemmBf16, WalksConvolutionsAndOperandsWithStrides) {
   });
 }
 
+// A convolution of `channels`, rows x cols outputs, a square kernel, over an input without padding; `apart`: its segments are pixels, as those
+// of a dilated one must be.
+GemmShape convolution(int64_t channels, int64_t rows, int64_t cols, int64_t kernel, int64_t stride, bool apart) {
+  const int64_t line = ((cols - 1) * stride + kernel) * channels, n = 37;
+  GemmShape s{.rows = rows, .cols = cols, .n = n, .a_row = stride * line, .a_col = stride * channels, .c_row = cols * n, .c_col = n, .r_row = cols * n, .r_col = n,
+              .inner = kernel, .inner_stride = line, .segment = kernel * channels};
+  if (apart) s.outer = kernel, s.outer_stride = line, s.inner_stride = channels, s.segment = channels;
+  return s;
+}
+
+TEST(GemmBf16, SharesWhatPixelsReadAlike) {
+  const GemmShape shapes[] = {convolution(6, 7, 9, 3, 1, false), convolution(6, 7, 9, 3, 1, true), convolution(6, 7, 9, 3, 2, false), convolution(6, 7, 9, 3, 2, true),
+                              convolution(2, 3, 20, 5, 1, false), convolution(34, 9, 21, 3, 1, false),   // lines in several blocks
+                              convolution(130, 3, 90, 3, 1, false), convolution(66, 2, 170, 3, 2, true),  // and in several parts of their length
+                              convolution(1024, 2, 3, 3, 1, false), convolution(5, 4, 6, 2, 1, true), convolution(4, 6, 1, 3, 1, false),
+                              convolution(8, 5, 6, 2, 3, false)};                                         // too long, odd, one column, with gaps
+  GemmShape row = convolution(6, 1, 40, 3, 1, false), along = convolution(6, 5, 12, 3, 1, false);         // one row of pixels; a kernel of one row
+  along.inner = 1;
+  on_every_isa([&] {
+    for (const GemmShape& shape : shapes) {
+      const Bf16Problem p = make(shape, true, true, false);
+      expect_right(p, run(p));
+    }
+    for (const GemmShape& shape : {row, along}) {
+      Bf16Problem p = make(shape, false, false, false);
+      p.accumulate = true;
+      expect_right(p, run(p));
+      const std::vector<float> all = run(p);
+      Bf16Problem one = p;                      // its last pixel alone
+      one.shape.rows = one.shape.cols = 1;
+      const int64_t at = (shape.rows - 1) * shape.a_row + (shape.cols - 1) * shape.a_col, to = (shape.rows * shape.cols - 1) * shape.n;
+      one.a.assign(p.a.begin() + at, p.a.end());
+      one.c.assign(p.c.begin() + to, p.c.begin() + to + shape.n);
+      EXPECT_TRUE(same_bits(run(one), {all.begin() + to, all.begin() + to + shape.n}));
+    }
+  });
+}
+
 TEST(GemmBf16, AnElementDoesNotDependOnItsNeighbours) {
   on_every_isa([] {
     for (const bool keep_a : {false, true}) {

@@ -44,6 +44,15 @@ class Last(nn.Module):
         return self.layer(x)[0]
 
 
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.MultiheadAttention(64, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x, x, x)[0]
+
+
 def inverted():
     """A chain by bands of rows: its wide middle does not fit the cache."""
     return nn.Sequential(nn.Conv2d(32, 96, 1), nn.ReLU6(), nn.Conv2d(96, 96, 3, padding=1, groups=96), nn.ReLU6(), nn.Conv2d(96, 32, 1))
@@ -55,6 +64,7 @@ NETS = {
     "batch": (lambda: nn.Sequential(nn.Linear(200, 130), nn.ReLU(), nn.Linear(130, 31)), (70, 200)),
     "conv": (Residual, (2, 24, 19, 18)),
     "chain": (inverted, (1, 32, 40, 40)),
+    "attention": (Attention, (2, 37, 64)),
     "lstm": (lambda: Last(nn.LSTM(24, 65, num_layers=2)), (30, 1, 24)),
     "gru": (lambda: Last(nn.GRU(24, 65, bidirectional=True)), (30, 1, 24)),
 }
@@ -96,13 +106,18 @@ def test_only_the_weights_of_few_rows_are_narrowed_without_the_instructions():
     assert narrow_ops(mt.compile(net, x.shape, precision="int8_weights"), x) == ["matmul_blocks"]
 
 
-@pytest.mark.skipif("avx512_amx" not in ISAS, reason="no tiles here")
-def test_tiles_take_every_product_that_pays():
-    mt.set_isa("avx512_amx")
-    for name, ops in [("batch", ["matmul_bf16"] * 2), ("chain", ["conv_chain_bf16"]), ("gru", ["recurrent_bf16"] * 2), ("conv", ["conv2d_bf16"] * 3)]:
+@pytest.mark.parametrize("isa", sorted(FAST))
+def test_instructions_take_every_product_that_pays(isa):
+    if isa not in ISAS:
+        pytest.skip(f"no {isa} here")
+    mt.set_isa(isa)
+    if mt.compile(net_of("batch")[0], (70, 200), precision="bf16").to_text().count("matmul_bf16") == 0:
+        pytest.skip("an Intel processor, whose dot products are slower than its float32")
+    attention = ["matmul_bf16", "attention_bf16", "matmul_bf16"]
+    for name, ops in [("batch", ["matmul_bf16"] * 2), ("chain", ["conv_chain_bf16"]), ("gru", ["recurrent_bf16"] * 2), ("attention", attention)] + [("conv", ["conv2d_bf16"] * 3)] * (isa == "avx512_amx"):
         net, x = net_of(name)
         found = narrow_ops(mt.compile(net, x.shape, precision="bf16"), x)
-        assert found[: len(ops)] == ops, found
+        assert found[: len(ops)] == ops, (name, found)
 
 
 @pytest.mark.parametrize("isa", ISAS)
