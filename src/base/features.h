@@ -14,7 +14,7 @@ inline constexpr bool has_packed = false;  // weights with masks or codebooks, o
 inline constexpr bool has_packed = true;
 #endif
 #ifdef MINITEN_INFERENCE
-inline constexpr bool has_in_place = false;  // what saves time or memory of large models and costs code: arrays that stay where their file was read to, fast checksums
+inline constexpr bool has_in_place = false;  // what saves time or memory of large models and costs code: arrays that stay where their file was read to, fast checksums, blocks that wait for the next tensor
 #else
 inline constexpr bool has_in_place = true;
 #endif

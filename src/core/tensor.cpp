@@ -3,6 +3,7 @@
 #include <limits>
 #include <new>
 #include "base/allocate.h"
+#include "core/block_cache.h"
 #include "core/tape.h"
 #include "miniten/base/half.h"
 #include "miniten/core/memory_limit.h"
@@ -11,12 +12,11 @@
 namespace miniten {
 
 // ---- storage ----
-static constexpr size_t alignment = 64, slack = 64;
+static constexpr size_t alignment = BlockCache::alignment, slack = 64, header = aligned(sizeof(Storage), alignment);
 
 Ref<Storage> Storage::make(uint64_t bytes) {
-  constexpr size_t header = aligned(sizeof(Storage), alignment);
   MemoryLimit::take(bytes);
-  void* block = allocate("tensor", alignment, bytes, header + slack);
+  void* block = BlockCache::take(bytes, header + slack);
   auto* s = new (block) Storage;
   s->data = static_cast<std::byte*>(block) + header;
   s->bytes = size_t(bytes);
@@ -31,9 +31,12 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, std::shared_ptr<void> own
   return Ref<Storage>(s);
 }
 void Storage::destroy(Storage* s) {
-  if (!s->owner) MemoryLimit::give_back(s->bytes);
+  const bool own = !s->owner;
+  const size_t bytes = s->bytes;
   s->~Storage();
-  std::free(s);
+  if (!own) return std::free(s);
+  MemoryLimit::give_back(bytes);
+  BlockCache::let_go(s, bytes, header + slack);
 }
 
 // ---- tensor ----
