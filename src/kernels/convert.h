@@ -3,11 +3,12 @@
 
 namespace miniten::kernels {
 
-// What base/half.h does to one value, for n of them: the same bits, but that a NaN on its way to float32 may keep or set its quiet bit.
-enum class Narrow : uint8_t { half, bfloat16 };
-void narrow_floats(Narrow to, const float* x, uint16_t* y, int64_t n);
+// What one value becomes, n at a time. To 16-bit floats: to nearest even, as base/half.h does it, with the same bits. To integers: towards zero, NaN
+// gives 0, and what does not fit the number nearest to it; to boolean: is it other than 0? Of a NaN from 16 bits the quiet bit may be set.
+enum class Stored : uint8_t { half, bfloat16, i8, u8, i16, u16, i32, boolean };
+void from_floats(Stored to, const float* x, void* y, int64_t n);
+void to_floats(Stored from, const void* x, float* y, int64_t n);
 // y[i]: a[i] in the low half, b[i] in the high one, in bfloat16.
 void narrow_pairs(const float* a, const float* b, uint32_t* y, int64_t n);
-void widen_floats(Narrow from, const uint16_t* x, float* y, int64_t n);
 
 }  // namespace miniten::kernels

@@ -44,9 +44,9 @@
     (Activation kind, float alpha, const float* g, const float* x, float* y, int64_t n))                               \
   X(clamp, void, (const float* x, float lo, float hi, float* y, int64_t n))                                            \
   X(clamp_slope, void, (const float* g, const float* x, float lo, float hi, float* y, int64_t n))                      \
-  X(narrow_floats, void, (Narrow to, const float* x, uint16_t* y, int64_t n))                                          \
+  X(from_floats, void, (Stored to, const float* x, void* y, int64_t n))                                                \
+  X(to_floats, void, (Stored from, const void* x, float* y, int64_t n))                                                \
   X(narrow_pairs, void, (const float* a, const float* b, uint32_t* y, int64_t n))                                      \
-  X(widen_floats, void, (Narrow from, const uint16_t* x, float* y, int64_t n))                                         \
   X(transpose, void, (const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m))                   \
   X(binary, void, (Binary op, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n))    \
   X(choose, void,                                                                                                      \
@@ -57,6 +57,7 @@
   X(max, float, (const float* x, int64_t n))                                                                           \
   X(min, float, (const float* x, int64_t n))                                                                           \
   X(sum_f64, double, (const float* x, int64_t n))                                                                      \
+  X(dot_rows, void, (const float* a, int64_t a_row, int64_t rows, int64_t n, const float* x, float* y))                \
   X(add_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
   X(max_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \
   X(min_rows, void, (const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y))                           \

@@ -27,7 +27,7 @@ void bf16_pack(const float* b, int64_t k, int64_t n, int64_t b_k, int64_t b_n, s
         uint32_t rounded[panel][deep / 2] = {};
         for (int64_t l = 0; l < columns; ++l) {
           for (int64_t at = 0; at < steps; ++at) values[0][at] = from[l * b_n + i + at] * scale;
-          narrow_floats(Narrow::bfloat16, values[0], reinterpret_cast<uint16_t*>(rounded[l]), steps);
+          from_floats(Stored::bfloat16, values[0], rounded[l], steps);
         }
         transpose(reinterpret_cast<const float*>(rounded), deep / 2, reinterpret_cast<float*>(to + i / 2 * panel), panel, (steps + 1) / 2, panel);
       }

@@ -27,6 +27,7 @@ float sum_squares(const float* x, int64_t n) { return ftable().sum_squares(x, n)
 float max(const float* x, int64_t n) { return ftable().max(x, n); }
 float min(const float* x, int64_t n) { return ftable().min(x, n); }
 double sum_f64(const float* x, int64_t n) { return ftable().sum_f64(x, n); }
+void dot_rows(const float* a, int64_t a_row, int64_t rows, int64_t n, const float* x, float* y) { ftable().dot_rows(a, a_row, rows, n, x, y); }
 void add_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y) {
   ftable().add_rows(x, rows, row_stride, n, y);
 }

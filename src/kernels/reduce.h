@@ -15,6 +15,9 @@ double sum_squares(const double* x, int64_t n);
 double max(const double* x, int64_t n);
 double min(const double* x, int64_t n);
 
+// y[i] = sum over j of a[i*a_row + j] * x[j], in an order that follows n alone.
+void dot_rows(const float* a, int64_t a_row, int64_t rows, int64_t n, const float* x, float* y);
+
 // Column forms over `rows` rows of n contiguous values, row_stride elements apart; row by row from the first, so
 // columns may be split among calls without changing a bit. y takes part: y[j] += x[i, j], y[j] = max(y[j], x[i, j]).
 void add_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, float* y);

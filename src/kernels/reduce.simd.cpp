@@ -66,6 +66,26 @@ MINITEN_INLINE void add_block(const float* x, int64_t rows, int64_t row_stride, 
   }
 }
 
+// R rows, each in four sums.
+template <int R>
+MINITEN_INLINE void dot_together(const float* a, int64_t a_row, int64_t n, const float* x, float* y) {
+  V acc[R][4] = {};
+  int64_t j = 0;
+  for (; j + 4 * kLanes <= n; j += 4 * kLanes) {
+    MINITEN_UNROLL(4)
+    for (int l = 0; l < 4; ++l) {
+      const V v = load(x + j + l * kLanes);
+      MINITEN_UNROLL(4)
+      for (int r = 0; r < R; ++r) acc[r][l] = fma(load(a + r * a_row + j + l * kLanes), v, acc[r][l]);
+    }
+  }
+  for_lanes(n - j, [&](int64_t l, int64_t m) {
+    const V v = load_n(x + j + l, m);
+    for (int r = 0; r < R; ++r) acc[r][0] = fma(load_n(a + r * a_row + j + l, m), v, acc[r][0]);
+  });
+  for (int r = 0; r < R; ++r) y[r] = fold_lanes((acc[r][0] + acc[r][1]) + (acc[r][2] + acc[r][3]), [](V p, V q) { return p + q; });
+}
+
 }  // namespace
 
 float sum(const float* x, int64_t n) {
@@ -125,6 +145,13 @@ void mean_var_rows(const float* x, int64_t rows, int64_t row_stride, int64_t n, 
     });
   }
   for_lanes(n, [&](int64_t j, int64_t m) { store_n(var + j, load_n(var + j, m) / count, m); });
+}
+
+void dot_rows(const float* a, int64_t a_row, int64_t rows, int64_t n, const float* x, float* y) {
+  constexpr int kTogether = kLanes == 16 ? 4 : 2;
+  int64_t i = 0;
+  for (; i + kTogether <= rows; i += kTogether) dot_together<kTogether>(a + i * a_row, a_row, n, x, y + i);
+  for (; i < rows; ++i) dot_together<1>(a + i * a_row, a_row, n, x, y + i);
 }
 
 }  // namespace miniten::kernels::MINITEN_TARGET

@@ -44,8 +44,17 @@ void gather_eval(const Context& c) {
   for (int i = axis + 1; i < table.shape().rank; ++i) inner *= table.shape()[i];
   size_t bytes = bytes_of(table.spec.dtype, inner);
   auto [begin, end] = c.slice(outer * n);
-  for (int64_t i = begin; i < end; ++i)
-    std::memcpy(c.out[0].data + size_t(i) * bytes, table.data + size_t(i / n * size + safe_index(rows, i % n, size)) * bytes, bytes);
+  auto run = [&, begin = begin, end = end](auto known) {        // bytes of a slice, 0: of any number
+    const size_t each = known ? known : bytes;
+    for (int64_t i = begin; i < end;) {
+      const int64_t o = i / n, stop = std::min(end, (o + 1) * n);
+      for (const std::byte* from = table.data + size_t(o * size) * each; i < stop; ++i)
+        std::memcpy(c.out[0].data + size_t(i) * each, from + size_t(safe_index(rows, i - o * n, size)) * each, each);
+    }
+  };
+  if (bytes == 4) run(std::integral_constant<size_t, 4>{});
+  else if (bytes == 8) run(std::integral_constant<size_t, 8>{});
+  else run(std::integral_constant<size_t, 0>{});
 }
 
 // All channels of a pixel at once.
@@ -279,32 +288,36 @@ constinit const OpDef one_hot_op{.name = "one_hot", .doc = "1 at the label, else
     .samples = []() -> std::vector<Sample> { return {{{indices({2, 0, 1})}, std::make_shared<SizeAttrs>(SizeAttrs{3})}}; },
     .traits = {.stops_gradient = true, .dense = 1, .out = Layout::dense}, .onnx = {"OneHot", 9, &onnx::one_hot}, .tflite = {"ONE_HOT", 1, &to_tflite::one_hot}, .c = {"one_hot", 0, &c::one_hot}, .attrs = codec<SizeAttrs>};
 
+// 1 for each element that is not zero, row-major.
+static std::vector<uint8_t> nonzero_flags(const View& x) {
+  std::vector<uint8_t> set(size_t(x.shape().count()));
+  copy_values(x, View{reinterpret_cast<std::byte*>(set.data()), {DType::boolean, x.shape()}, contiguous(x.shape())});
+  return set;
+}
 // How many rows there are is known at run time only: infer tells it once the values are there.
 constinit const OpDef nonzero_op{.name = "nonzero", .doc = "indices of elements that are not zero, one row each",
     .infer = [](const Call& c, Specs& out) {
       Dim rows = symbol("nonzero");
       if (const Tensor* t = c.value(0)) {
         rows = 0;
-        std::vector<uint8_t> set(size_t(t->numel()));
-        View flags{reinterpret_cast<std::byte*>(set.data()), {DType::boolean, t->shape()}, contiguous(t->shape())};
-        copy_values(t->view(), flags);
-        for (uint8_t s : set) rows += s;
+        for (uint8_t s : nonzero_flags(t->view())) rows += s;
       }
       out.push({DType::i64, {rows, c.in[0].shape.rank}});
     },
     .eval = [](const Context& c) {
       const Shape& shape = c.in[0].shape();
-      int64_t rank = shape.rank, n = shape.count(), *to = c.out[0].i64(), *end = to + c.out[0].shape().count();
-      Strides whole = contiguous(shape);
-      for (int64_t i = 0; i < n && (to < end || rank == 0); ++i) {
-        View one{c.in[0].data, {c.in[0].spec.dtype, {}}, {}};
-        int64_t offset = 0;
-        for (int k = 0; k < rank; ++k) offset += i / whole[k] % shape[k] * c.in[0].strides[k];
-        one.data += offset * int64_t(bytes_of(one.spec.dtype, 1));
-        bool set = false;
-        copy_values(one, View{reinterpret_cast<std::byte*>(&set), {DType::boolean, {}}, {}});
-        if (!set) continue;
-        for (int k = 0; k < rank; ++k) *to++ = i / whole[k] % shape[k];
+      const int64_t rank = shape.rank, rows = c.out[0].shape()[0];
+      if (rank == 0 || rows == 0) return;
+      const std::vector<uint8_t> set = nonzero_flags(c.in[0]);
+      int64_t* to = c.out[0].i64();
+      Axes at = Dims::filled(shape.rank, 0);                    // of the row of the last axis
+      for (int64_t row = 0, found = 0, last = shape[-1]; found < rows; ++row) {
+        for (int64_t i = 0; i < last && found < rows; ++i) {    // a row is written in any case, and counts if it was one
+          for (int k = 0; k + 1 < rank; ++k) to[found * rank + k] = at[k];
+          to[found * rank + rank - 1] = i;
+          found += set[size_t(row * last + i)];
+        }
+        for (int k = shape.rank - 2; k >= 0 && ++at[k] == shape[k]; --k) at[k] = 0;
       }
     },
     .samples = []() -> std::vector<Sample> { return {{{relu(sample_values({2, 3}))}, nullptr}}; },

@@ -1,7 +1,10 @@
 #include <cmath>
 #include <tuple>
 #include "base/allocate.h"
+#include "kernels/binary.h"
 #include "kernels/gemm.h"
+#include "kernels/reduce.h"
+#include "kernels/unary.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
 #include "ops/fused.h"
@@ -123,6 +126,21 @@ void matmul_f64(const Context& c, const Product& p) {
 // while these are in the second cache. Products of one panel alone: others spend their time on what lies there.
 constexpr int64_t far_floats = 131072, least_steps = 64;
 
+// A matrix, row by row, times one vector that is no weight: there is nothing to pack.
+bool multiply_vector(const Context& c, const Product& p, const float* bias) {
+  const View &a = c.in[0], &x = c.in[1];
+  if (p.n != 1 || c.prepared || a.strides[-1] != 1 || x.strides[-2] != 1 || !flattens(a)) return false;
+  if (c.phase) return true;
+  auto [first, last] = c.slice(p.batches * p.m, 16);
+  const auto& at = c.as<ClampAttrs>();
+  float* y = c.out[0].f32() + first;
+  const int64_t rows = last - first;
+  kernels::dot_rows(a.f32() + first * a.strides[-2], a.strides[-2], rows, p.k, x.f32(), y);
+  if (bias) kernels::binary(kernels::Binary::add, y, 1, bias, 0, y, rows);
+  if (at.lo > -infinity || at.hi < infinity) kernels::clamp(y, at.lo, at.hi, y, rows);
+  return true;
+}
+
 void matmul_eval(const Context& c) {
   Product p = product_of(c.in[0].shape(), c.in[1].shape(), c.out[0].shape());
   if (c.out[0].spec.dtype == DType::f64) return matmul_f64(c, p);
@@ -141,6 +159,7 @@ void matmul_eval(const Context& c) {
     }
     return;
   }
+  if (multiply_vector(c, p, bias)) return;
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : c.shared;
   const auto* packed = reinterpret_cast<const float*>(weights);
   int64_t sparse = c.prepared ? form_of(c.prepared).sparse : 0;

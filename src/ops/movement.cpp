@@ -382,8 +382,19 @@ void copy_eval(const Context& c) {
       if (c.piece == 0) copy_values(c.in[0], c.out[0]);
   }
 }
-std::optional<kernels::Narrow> narrow_kind(DType t) {
-  return t == DType::f16 ? std::optional(kernels::Narrow::half) : t == DType::bf16 ? std::optional(kernels::Narrow::bfloat16) : std::nullopt;
+std::optional<kernels::Stored> stored_as(DType t) {
+  using enum kernels::Stored;
+  switch (t) {
+    case DType::f16: return half;
+    case DType::bf16: return bfloat16;
+    case DType::i8: return i8;
+    case DType::u8: return u8;
+    case DType::i16: return i16;
+    case DType::u16: return u16;
+    case DType::i32: return i32;
+    case DType::boolean: return boolean;
+    default: return {};
+  }
 }
 void cast_eval(const Context& c) {
   const View &x = c.in[0], &y = c.out[0];
@@ -395,8 +406,8 @@ void cast_eval(const Context& c) {
   const int64_t n = end - begin;
   auto part = [&, begin = begin](const View& v) { return View{v.data + begin * int64_t(bytes_of(v.spec.dtype, 1)), {v.spec.dtype, {n}}, {1}}; };
   const View from = part(x), to = part(y);
-  if (auto kind = narrow_kind(to.spec.dtype); kind && from.spec.dtype == DType::f32) kernels::narrow_floats(*kind, from.f32(), reinterpret_cast<uint16_t*>(to.data), n);
-  else if (kind = narrow_kind(from.spec.dtype); kind && to.spec.dtype == DType::f32) kernels::widen_floats(*kind, reinterpret_cast<const uint16_t*>(from.data), to.f32(), n);
+  if (auto kind = stored_as(to.spec.dtype); kind && from.spec.dtype == DType::f32) kernels::from_floats(*kind, from.f32(), to.data, n);
+  else if (kind = stored_as(from.spec.dtype); kind && to.spec.dtype == DType::f32) kernels::to_floats(*kind, from.data, to.f32(), n);
   else copy_values(from, to);
 }
 constexpr OpDef copy_row(std::string_view name, std::string_view doc, Layout out) {

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <utility>
 #include "miniten/base/half.h"
 #include "miniten/ops/ops.h"
 #include "ops/c_rules.h"
@@ -11,28 +12,41 @@ namespace miniten {
 // Running sums and products, and reductions made of other ops.
 namespace {
 
+struct Walk {                                                // along an axis, from one end to the other
+  int64_t n, from, to;                                       // elements, steps in x and in y
+  bool exclusive;
+};
+// Lines whose sums do not wait for each other.
+template <class T, class A, class Store, size_t... line>
+void cumsum_lines(const Walk& w, const T* x, int64_t x_line, Store* y, int64_t y_line, std::index_sequence<line...>) {
+  const auto [n, from, to, exclusive] = w;
+  A total[sizeof...(line)] = {};
+  const auto add = [exclusive](A& sum, T value, Store& out) {
+    if (exclusive) out = Store(sum);
+    if constexpr (std::is_integral_v<A>) sum = A(uint64_t(sum) + uint64_t(value));
+    else sum += A(value);
+    if (!exclusive) out = Store(sum);
+  };
+  for (int64_t k = 0; k < n; ++k, x += from, y += to) (add(total[line], x[int64_t(line) * x_line], y[int64_t(line) * y_line]), ...);
+}
 template <class T, class A, class Store> void cumsum_as(const Context& c) {
   const auto& at = c.as<ScanAttrs>();
   const View &x = c.in[0], &y = c.out[0];
-  int axis = int(at.axis);
-  int64_t n = x.shape()[axis], from_step = x.strides[axis], to_step = y.strides[axis];
+  const int axis = int(at.axis);
+  const int64_t n = x.shape()[axis], x_step = x.strides[axis], y_step = y.strides[axis];
   View operands[] = {y, x};
   Shape lines = y.shape();
   lines[axis] = operands[0].spec.shape[axis] = operands[1].spec.shape[axis] = 1;
   if (n == 0) return;
+  const Walk walk{n, at.reverse ? -x_step : x_step, at.reverse ? -y_step : y_step, at.exclusive};
+  const T* x_begin = x.as<T>() + (at.reverse ? (n - 1) * x_step : 0);
+  Store* y_begin = y.as<Store>() + (at.reverse ? (n - 1) * y_step : 0);
   ElementLoop(lines, operands).run(c, [&](const int64_t* start, const int64_t* s, int64_t rows) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const T* from = x.as<T>() + start[1] + r * s[1];
-      Store* to = y.as<Store>() + start[0] + r * s[0];
-      A total{};
-      for (int64_t k = 0; k < n; ++k) {
-        int64_t i = at.reverse ? n - 1 - k : k;
-        if (at.exclusive) to[i * to_step] = Store(total);
-        if constexpr (std::is_integral_v<A>) total = A(uint64_t(total) + uint64_t(from[i * from_step]));
-        else total += A(from[i * from_step]);
-        if (!at.exclusive) to[i * to_step] = Store(total);
-      }
-    }
+    const T* from = x_begin + start[1];
+    Store* to = y_begin + start[0];
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4) cumsum_lines<T, A>(walk, from + r * s[1], s[1], to + r * s[0], s[0], std::make_index_sequence<4>());
+    for (; r < rows; ++r) cumsum_lines<T, A>(walk, from + r * s[1], 0, to + r * s[0], 0, std::make_index_sequence<1>());
   });
 }
 

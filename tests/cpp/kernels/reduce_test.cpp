@@ -86,6 +86,25 @@ TEST(Reduce, Rows) {
   });
 }
 
+TEST(Reduce, DotRows) {
+  on_every_isa([] {
+    for (const int64_t n : {0, 1, 3, 15, 16, 17, 63, 64, 65, 130, 1000})
+      for (const int64_t rows : {0, 1, 2, 3, 4, 5, 9}) {
+        const int64_t stride = n + rows % 3;
+        const Edge edge = rows % 2 ? Edge::end : Edge::begin;
+        Guarded<float> a(random_floats(rows ? (rows - 1) * stride + n : 0, 1), edge), x(random_floats(n, 2), edge), y(rows, edge), one(rows ? 1 : 0, edge);
+        dot_rows(a.data(), stride, rows, n, x.data(), y.data());
+        for (int64_t i = 0; i < rows; ++i) {
+          double want = 0, size = 0;
+          for (int64_t j = 0; j < n; ++j) want += double(a[i * stride + j]) * x[j], size += std::fabs(double(a[i * stride + j]) * x[j]);
+          ASSERT_NEAR(y[i], want, 1e-6 * size) << n << " " << i;
+          dot_rows(a.data() + i * stride, stride, 1, n, x.data(), one.data());
+          ASSERT_EQ(one[0], y[i]);                             // rows may be split
+        }
+      }
+  });
+}
+
 TEST(Reduce, ColumnsMayBeSplit) {
   const auto x = random_floats(200 * 50, 1);
   on_every_isa([&] {
