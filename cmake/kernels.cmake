@@ -53,7 +53,8 @@ file(GLOB wide_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/kernels
 set_source_files_properties(${wide_sources} PROPERTIES COMPILE_OPTIONS -O2)
 # A second, narrower copy of each loop for its last elements gains nothing on rows of pixels.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set_source_files_properties(src/kernels/image.simd.cpp src/kernels/image_u8.simd.cpp PROPERTIES COMPILE_OPTIONS --param=vect-epilogues-nomask=0)
+  # And loops over a few vectors, written out whole, are two thirds of the code.
+  set_source_files_properties(src/kernels/image.simd.cpp src/kernels/image_u8.simd.cpp PROPERTIES COMPILE_OPTIONS "--param=vect-epilogues-nomask=0;--param=max-completely-peel-times=4")
   # All that counts is written in vectors; what g++ would turn into some is a fifth of the code and no part of the time.
   set_source_files_properties(src/kernels/qdepthwise.simd.cpp PROPERTIES COMPILE_OPTIONS -fno-tree-loop-vectorize)
   # Chains of a function's steps longer than a processor looks ahead are laid side by side.
@@ -62,7 +63,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 
 if(NOT MINITEN_INFERENCE)  # as fast at -O2, measured, and smaller; the targets for what no other fits are smaller yet
-  foreach(name IN ITEMS binary depthwise gemm norm reduce unary winograd)
+  foreach(name IN ITEMS binary convert depthwise gemm norm reduce transpose unary winograd)
     set(small "$<OR:$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_scalar>,$<STREQUAL:$<TARGET_PROPERTY:NAME>,miniten_simd_sse2>>")
     set_property(SOURCE src/kernels/${name}.simd.cpp APPEND PROPERTY COMPILE_OPTIONS $<$<NOT:${small}>:-O2>)
   endforeach()

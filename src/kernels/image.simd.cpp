@@ -1,6 +1,7 @@
 #include "kernels/ftable.h"
+#include "kernels/qsimd-inl.h"
 
-// Plain loops: the compiler turns them into this instruction set's vectors.
+// Plain loops, most of them: the compiler turns them into this instruction set's vectors.
 namespace miniten::kernels::MINITEN_TARGET {
 
 namespace {
@@ -34,6 +35,9 @@ void rows(const T* const* x, const float* weight, int taps, float* y, int64_t n)
   }
 }
 
+MINITEN_INLINE V floats(const uint8_t* p) { return to_float(widen(p, false)); }
+MINITEN_INLINE V floats(const float* p) { return load(p); }
+
 template <class T>
 void scale(const T* __restrict x, const float* factor, const float* shift, int64_t period, float* __restrict y, int64_t n) {
   constexpr int64_t width = 48;  // holds whole periods of 1, 2, 3, 4, 6, 8
@@ -48,7 +52,8 @@ void scale(const T* __restrict x, const float* factor, const float* shift, int64
   }
   int64_t at = 0;
   for (; at + width <= n; at += width)
-    for (int64_t i = 0; i < width; ++i) y[at + i] = (float)x[at + i] * f[i] + s[i];
+    MINITEN_UNROLL(12)
+    for (int64_t i = 0; i < width; i += kLanes) store(y + at + i, floats(x + at + i) * load(f + i) + load(s + i));
   for (int64_t i = 0; at + i < n; ++i) y[at + i] = (float)x[at + i] * f[i] + s[i];
 }
 
