@@ -28,7 +28,7 @@ import nets  # noqa: E402
 
 
 NAMES = {"float32": ["MiniTen", "onnxruntime", "LiteRT", "OpenVINO", "ncnn", "MNN", "torch", "torch compiled"],
-         "int8": ["MiniTen", "MiniTen dynamic", "onnxruntime", "onnxruntime dynamic", "LiteRT", "LiteRT dynamic", "OpenVINO NNCF", "OpenVINO QDQ"],
+         "int8": ["MiniTen", "MiniTen dynamic", "MiniTen dynamic, bf16", "onnxruntime", "onnxruntime dynamic", "LiteRT", "LiteRT dynamic", "OpenVINO NNCF", "OpenVINO QDQ"],
          "bf16": ["MiniTen", "onnxruntime", "OpenVINO"]}
 MOST_APART = {"float32": 0.01, "int8": 0.5, "bf16": 0.1}
 
@@ -88,6 +88,7 @@ def peers_of(name: str, folder: Path, threads: int, precision: str, labels: list
     makers = {
         "MiniTen": lambda: peer("MiniTen", OWN, "miniten", model=file("net.npz" if int8 else "net.onnx"), precision=width),
         "MiniTen dynamic": lambda: peer("MiniTen dynamic", OWN, "miniten", model=file("dynamic.npz")),
+        "MiniTen dynamic, bf16": lambda: peer("MiniTen dynamic, bf16", OWN, "miniten", model=file("dynamic.npz"), precision="bf16"),
         "onnxruntime": lambda: peer("onnxruntime", OWN, "onnxruntime", model=file("static.onnx" if int8 else "net.onnx")),
         "onnxruntime dynamic": lambda: peer("onnxruntime dynamic", OWN, "onnxruntime", model=file("dynamic.onnx")),
         "LiteRT": lambda: peer("LiteRT", OWN, "litert", model=file("net.tflite")),
