@@ -248,7 +248,7 @@ void bind_graph(nb::module_& m) {
                 "passes: str | collections.abc.Sequence[str] = 'all', input_dtypes: typing.Any = None, "
                 "precision: typing.Literal['float32', 'bf16', 'bf16_weights', 'int8_weights'] = 'float32', tune: bool | str | os.PathLike[str] = False) -> Session"),
         "Traces, optimises and plans a model. exact refuses algorithms that round differently from the direct form. precision: of products with constant weights. 'bf16' rounds "
-        "them and their inputs to bfloat16 where the processor multiplies those faster, and elsewhere does as 'bf16_weights'; that and 'int8_weights' narrow only the weights of "
+        "them and their inputs, and what attention multiplies, to bfloat16 where the processor multiplies those faster, and elsewhere does as 'bf16_weights'; that and 'int8_weights' narrow only the weights of "
         "products of few rows, such as recurrent and linear layers at batch 1. profile() and to_text() name the ops that changed. tune: times the ways of doing each layer once and keeps the fastest in a file, by machine and shape, for "
         "the next time: True for ~/.cache/miniten/choices, or its path.");
 }

@@ -33,8 +33,8 @@ std::span<const Pattern> session_patterns();
 std::span<const Pattern> step_patterns();
 std::span<const Pattern> tflite_patterns();
 
-// What products with constant weights are computed in. bf16: x and weights rounded to bfloat16, float32 sums, where the
-// processor has instructions for it, else as bf16_weights. bf16_weights, int8_weights: only weights, of products of few
+// What products with constant weights are computed in. bf16: x and weights, and what attention multiplies, rounded to bfloat16, float32
+// sums, where the processor has instructions for it, else as bf16_weights. bf16_weights, int8_weights: only weights, of products of few
 // rows, where reading them is what takes the time; int8 in blocks of 32 with a scale each.
 enum class Precision : uint8_t { float32, bf16, bf16_weights, int8_weights };
 std::optional<Lowered> narrow_form(const Call&, Precision);    // defined by ops; none: as it is

@@ -18,7 +18,7 @@ using IntegerForm = std::function<bool(const Node& floats, const OpDef& integers
 void lower_quantized_to(Graph&, const IntegerForm& wanted);          // the same, where it is wanted
 void fuse_sums(Graph&);                  // as fuse, and a convolution absorbs the sum that reads it: after integers found their patterns
 void fuse_chains(Graph&);                // convolutions that read one another alone become one node that goes by bands of rows; same values
-void narrow(Graph&, Precision);          // products with constant weights are computed as the precision allows
+void narrow(Graph&, Precision);          // products with constant weights, and attention, are computed as the precision allows
 void recognise(Graph&, std::span<const Pattern>);        // values are computed by what a pattern names for them
 void defer_writes(Graph&);               // states are overwritten at the end; who read them after that reads what they get
 void remove_dead(Graph&);                // what no output, state or write needs
