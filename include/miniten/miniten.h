@@ -4,6 +4,7 @@
 #include "miniten/base/parallel.h"
 #include "miniten/base/random.h"
 #include "miniten/core/autograd.h"
+#include "miniten/core/cache.h"
 #include "miniten/edge/benchmark.h"
 #include "miniten/edge/compression.h"
 #include "miniten/edge/export.h"

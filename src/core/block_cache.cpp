@@ -8,6 +8,7 @@
 #include "base/allocate.h"
 #include "base/features.h"
 #include "miniten/base/error.h"
+#include "miniten/core/cache.h"
 
 namespace miniten {
 
@@ -35,7 +36,7 @@ void free_placed(void* at) {
 }
 void* allocate_placed(size_t bytes) { return placed(allocate("tensor", BlockCache::alignment, bytes, BlockCache::alignment + places * apart)); }
 
-// Nobody waits for the lock: who does not get it does without the cache. So a fork cannot leave it locked for ever.
+// Tensors do not wait for the lock: who does not get it does without the cache. So a fork cannot leave it locked for them.
 struct Waiting {
   struct Block { void* data; size_t size; };
   std::mutex lock;
@@ -89,7 +90,7 @@ void* BlockCache::take(uint64_t bytes, size_t more) {
   try {
     return allocate_placed(size);
   } catch (const Error&) {
-    clear();
+    empty_cache();
     c.in_use -= size;
     void* block = allocate_placed(size);
     c.in_use += size;
@@ -113,16 +114,15 @@ void BlockCache::let_go(void* block, size_t bytes, size_t more) noexcept {
   c.bytes += size;
 }
 
-size_t BlockCache::waiting() noexcept {
+size_t cached_bytes() {
   std::lock_guard held(cache().lock);
   return cache().bytes;
 }
-void BlockCache::clear() noexcept {
+void empty_cache() {
   Waiting& c = cache();
-  std::unique_lock held(c.lock, std::try_to_lock);
-  if (!held) return;
+  std::lock_guard held(c.lock);
   c.shrink_to(0);
-  c.peak = 0;
+  c.peak = 0;                                                // what was in use at once before is forgotten too
 }
 
 }  // namespace miniten

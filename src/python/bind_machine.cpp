@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 #include "miniten/base/cpu.h"
 #include "miniten/base/parallel.h"
+#include "miniten/core/cache.h"
 #include "python/bind.h"
 
 namespace miniten::python {
@@ -12,6 +13,8 @@ void bind_machine(nb::module_& m) {
           set_num_threads(int(n));
         }, nb::arg("n"));
   m.def("get_num_threads", get_num_threads);
+  m.def("cached_bytes", cached_bytes, "Memory of tensors of 64 KB to 64 MB that were let go and waits for the next ones, in bytes: at most 64 MB, and with that in use never more than was in use at once before.");
+  m.def("empty_cache", empty_cache, nb::call_guard<nb::gil_scoped_release>(), "Gives the memory that waits for the next tensors (cached_bytes) back to the system.");
   m.def("set_isa", [](const std::string& name) { set_isa(name); }, nb::arg("name"), "Every kernel called later runs on this instruction set, as with the environment variable MINITEN_ISA.");
   m.def("cpu_info", [] {
           CpuInfo info = cpu_info();

@@ -5,7 +5,7 @@
 #include <set>
 #include <thread>
 #include <vector>
-#include "base/allocate.h"
+#include "miniten/core/cache.h"
 #include "miniten/core/tensor.h"
 
 namespace miniten {
@@ -20,60 +20,60 @@ constexpr bool keeps = true;
 #endif
 
 TEST(BlockCache, GivesABlockOfThatSizeAgain) {
-  BlockCache::clear();
+  empty_cache();
   void *large = BlockCache::take(20 * mega, 0), *first = BlockCache::take(3 * mega, 64);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % BlockCache::alignment, 0u);
   std::memset(first, 1, 3 * mega + 64);
   BlockCache::let_go(large, 20 * mega, 0);
   BlockCache::let_go(first, 3 * mega, 64);
   if (!keeps) GTEST_SKIP() << "sanitizers are to see what is used after it was let go";
-  EXPECT_GE(BlockCache::waiting(), 3 * mega + 64);
+  EXPECT_GE(cached_bytes(), 3 * mega + 64);
   void* other = BlockCache::take(mega, 0);                   // of another size: the oldest makes room
   EXPECT_NE(other, first);
   void* again = BlockCache::take(3 * mega + 1000, 0);        // rounded up to the same
   EXPECT_EQ(again, first);
-  EXPECT_EQ(BlockCache::waiting(), 0u);
+  EXPECT_EQ(cached_bytes(), 0u);
   BlockCache::let_go(other, mega, 0);
   BlockCache::let_go(again, 3 * mega + 1000, 0);
-  BlockCache::clear();
-  EXPECT_EQ(BlockCache::waiting(), 0u);
+  empty_cache();
+  EXPECT_EQ(cached_bytes(), 0u);
 }
 
 TEST(BlockCache, KeepsNothingSmallNorMoreThanItMay) {
-  BlockCache::clear();
+  empty_cache();
   BlockCache::let_go(BlockCache::take(1000, 0), 1000, 0);
   BlockCache::let_go(BlockCache::take(BlockCache::most, 64), BlockCache::most, 64);
-  EXPECT_EQ(BlockCache::waiting(), 0u);
+  EXPECT_EQ(cached_bytes(), 0u);
   std::vector<void*> all;
   for (int i = 0; i < 20; ++i) all.push_back(BlockCache::take(5 * mega, 0));
   for (void* p : all) BlockCache::let_go(p, 5 * mega, 0);
-  EXPECT_LE(BlockCache::waiting(), BlockCache::most);
-  EXPECT_GE(BlockCache::waiting(), keeps ? BlockCache::most - 5 * mega : 0);
+  EXPECT_LE(cached_bytes(), BlockCache::most);
+  EXPECT_GE(cached_bytes(), keeps ? BlockCache::most - 5 * mega : 0);
   all.clear();
   for (size_t i = 0; i < BlockCache::blocks + 10; ++i) all.push_back(BlockCache::take(BlockCache::least, 0));
   for (void* p : all) BlockCache::let_go(p, BlockCache::least, 0);
-  EXPECT_LE(BlockCache::waiting(), BlockCache::most);
-  BlockCache::clear();
+  EXPECT_LE(cached_bytes(), BlockCache::most);
+  empty_cache();
 }
 
 TEST(BlockCache, TakesNoMoreMemoryThanThereWasInUse) {
-  BlockCache::clear();
+  empty_cache();
   void* large = BlockCache::take(40 * mega, 0);
   BlockCache::let_go(large, 40 * mega, 0);
   std::vector<void*> all;
   for (int i = 0; i < 10; ++i) {                             // of other sizes: what waits makes room
     all.push_back(BlockCache::take((i + 1) * mega, 0));
-    EXPECT_TRUE(BlockCache::waiting() <= 40 * mega);
+    EXPECT_TRUE(cached_bytes() <= 40 * mega);
   }
-  EXPECT_EQ(BlockCache::waiting(), 0u);
+  EXPECT_EQ(cached_bytes(), 0u);
   for (int i = 0; i < 10; ++i) BlockCache::let_go(all[size_t(i)], size_t(i + 1) * mega, 0);
-  BlockCache::clear();
+  empty_cache();
 }
 
 TEST(BlockCache, ThrowsWhereThereIsNoMemory) { EXPECT_THROW(BlockCache::take(uint64_t{1} << 60, 64), std::exception); }
 
 TEST(BlockCache, ServesThreads) {
-  BlockCache::clear();
+  empty_cache();
   auto work = [](int seed) {
     std::vector<std::pair<unsigned char*, size_t>> own;
     uint32_t state = uint32_t(seed) * 747796405u + 1;
@@ -96,15 +96,15 @@ TEST(BlockCache, ServesThreads) {
   std::vector<std::thread> threads;
   for (int t = 1; t <= 4; ++t) threads.emplace_back(work, t);
   for (auto& t : threads) t.join();
-  BlockCache::clear();
+  empty_cache();
 }
 
 TEST(BlockCache, ServesTensors) {
-  BlockCache::clear();
+  empty_cache();
   const Spec spec{DType::f32, {1 << 20}};
   const std::byte* first = Tensor::empty(spec).view().data;
   EXPECT_EQ(Tensor::empty(spec).view().data == first, keeps);
-  BlockCache::clear();
+  empty_cache();
 }
 
 }  // namespace

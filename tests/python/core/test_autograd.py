@@ -42,7 +42,8 @@ def test_memory_falls_while_backward_runs():
     left = []
 
     def resident():
-        ctypes.CDLL(None).malloc_trim(0)  # what earlier tests freed and the heap kept is given back first
+        mt.empty_cache()                  # what waits for the next tensors is given back first,
+        ctypes.CDLL(None).malloc_trim(0)  # and what the heap kept
         with open("/proc/self/statm") as f:
             return int(f.read().split()[1]) * resource.getpagesize()
 

@@ -357,3 +357,17 @@ def test_clamp_keeps_integers(limits):
     assert x.clamp_(0, 2).tolist() == [0, 0, 1, 2, 2] and x.dtype == mt.int64
     with pytest.raises(TypeError, match="min or max"):
         x.clamp()
+
+
+def test_memory_waits_for_the_next_tensors_until_it_is_given_back():
+    mt.empty_cache()
+    assert mt.cached_bytes() == 0
+    large = mt.zeros(1 << 20)
+    address = large.numpy().ctypes.data
+    del large
+    assert 4 << 20 <= mt.cached_bytes() <= 5 << 20
+    again = mt.zeros(1 << 20)
+    assert again.numpy().ctypes.data == address and mt.cached_bytes() == 0
+    del again
+    mt.empty_cache()
+    assert mt.cached_bytes() == 0

@@ -56,6 +56,7 @@ shape = (24, 3, 32, 32)
 x, y = np.ones(shape, np.float32), np.ones((24, 64), np.float32)
 want = edge.estimate_memory(net, shape, training="adam")["training"]
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+mt.empty_cache()
 before = resident()
 step = mt.compile_step(net.train(), nn.MSELoss(), optim.Adam(net.parameters()), shape, (24, 64), threads=1)
 for _ in range(2):
