@@ -46,7 +46,8 @@ struct Waiting {
 
   void drop(size_t i) {
     bytes -= block[i].size;
-    std::copy(block + i + 1, block + count--, block + i);
+    std::copy(block + i + 1, block + count, block + i);
+    --count;
   }
   void free_oldest() {
     free_placed(block[0].data);

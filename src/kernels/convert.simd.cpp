@@ -1,3 +1,4 @@
+#include "kernels/bf16-inl.h"
 #include "kernels/ftable.h"
 #include "kernels/qsimd16-inl.h"
 
@@ -46,10 +47,6 @@ MINITEN_INLINE V load_halves(const uint16_t* x, int64_t n) {
   return (V)(sign | either(larger(low, 0x3ff), either(larger(low, 0x7bff), special, normal), (U)subnormal));
 }
 #endif
-MINITEN_INLINE U rounded(V v) {                                          // to bfloat16: what counts is its high half
-  const U bits = (U)v, even = bits + 0x7fffu + (bits >> 16 & 1u);
-  return either(larger(bits & 0x7fffffffu, 0x7f800000), bits | 0x400000u, even);
-}
 MINITEN_INLINE I whole(V v, float least, float greatest) {
   return __builtin_convertvector(clamp(select(v == v, v, V{}), set(least), set(greatest)), I);
 }
@@ -65,7 +62,7 @@ void from_floats(Stored to, const float* x, void* y, int64_t n) {
   auto* ints = static_cast<float*>(y);
   switch (to) {
     case Stored::half: return for_lanes(n, [&](int64_t i, int64_t m) { store_halves(static_cast<uint16_t*>(y) + i, load_n(x + i, m), m); });
-    case Stored::bfloat16: return for_lanes(n, [&](int64_t i, int64_t m) { store_words(words + i, (I)rounded(load_n(x + i, m)) >> 16, m); });
+    case Stored::bfloat16: return for_lanes(n, [&](int64_t i, int64_t m) { store_words(words + i, (I)round_to_bf16(load_n(x + i, m)) >> 16, m); });
     case Stored::i8: return for_lanes(n, [&](int64_t i, int64_t m) { store_bytes(bytes + i, whole(load_n(x + i, m), -128, 127), m); });
     case Stored::u8: return for_lanes(n, [&](int64_t i, int64_t m) { store_bytes(bytes + i, whole(load_n(x + i, m), 0, 255), m); });
     case Stored::i16: return for_lanes(n, [&](int64_t i, int64_t m) { store_words(words + i, whole(load_n(x + i, m), -32768, 32767), m); });
@@ -91,7 +88,7 @@ void to_floats(Stored from, const void* x, float* y, int64_t n) {
 }
 void narrow_pairs(const float* a, const float* b, uint32_t* y, int64_t n) {
   for_lanes(n, [&](int64_t i, int64_t m) {
-    const U pairs = rounded(load_n(a + i, m)) >> 16 | (rounded(load_n(b + i, m)) & 0xffff0000u);
+    const U pairs = round_to_bf16(load_n(a + i, m)) >> 16 | (round_to_bf16(load_n(b + i, m)) & 0xffff0000u);
     store_n(reinterpret_cast<float*>(y + i), (V)pairs, m);
   });
 }

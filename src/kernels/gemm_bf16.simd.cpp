@@ -4,7 +4,7 @@
 #include "kernels/gemm_tiles-inl.h"
 #else
 #define MINITEN_PAIRS 0
-#include "kernels/simd-inl.h"
+#include "kernels/bf16-inl.h"
 #endif
 
 // A block of pixels is laid out as rows of K, rounded, then multiplied by all panels: with tiles, with dot products of
@@ -34,16 +34,12 @@ constexpr int64_t kGap = 32;                    // between rows: not a power of 
 
 MINITEN_INLINE int64_t padded(int64_t k) { return (k + 31) / 32 * 32; }
 
-MINITEN_INLINE V rounded(V v) {
-  const U bits = (U)v, up = bits + 0x7fffu + ((bits >> 16) & 1u);
-  return select(v != v, (V)(bits | 0x400000u), (V)(up & 0xffff0000u));
-}
 // kLanes values of which `n` count; the others become 0.
 MINITEN_INLINE void put(Element* to, V v, [[maybe_unused]] bool keep) {
 #ifdef MINITEN_BF16_BASE
   store_as(to, (__m256i)_mm512_cvtneps_pbh((__m512)v));
 #else
-  store(to, keep ? v : rounded(v));
+  store(to, keep ? v : (V)(round_to_bf16(v) & 0xffff0000u));
 #endif
 }
 void lay_out(const float* from, int64_t step, int64_t n, Element* to, bool keep) {
@@ -111,17 +107,17 @@ struct Lines {
 };
 MINITEN_INLINE int64_t spaced(int64_t width) { return padded(width) + kGap; }
 
-// Rows and columns of pixels that go together where `most` columns and `tall` rows of so many fit.
+// Calls run(product, its A, C and end) for blocks of at most tall rows of wide pixels; how A is laid out is still to be said.
 template <class Run>
-void by_blocks(const GemmShape& s, int64_t tall, int64_t wide, const Run& run) {
+void by_blocks(const GemmShape& s, int64_t tall, int64_t wide, const float* a, float* c, const Epilogue& e, const Run& run) {
   for (int64_t row = 0; row < s.rows; row += tall)
-    for (int64_t col = 0; col < s.cols; col += wide) run(row, col, s.rows - row < tall ? s.rows - row : tall, s.cols - col < wide ? s.cols - col : wide);
-}
-// The product of such a block, laid out: how is still to be said.
-GemmShape block_of(const GemmShape& s, int64_t rows, int64_t cols) {
-  GemmShape p = s;
-  p.rows = rows, p.cols = cols, p.a_k = 1;
-  return p;
+    for (int64_t col = 0; col < s.cols; col += wide) {
+      GemmShape p = s;
+      p.rows = s.rows - row < tall ? s.rows - row : tall, p.cols = s.cols - col < wide ? s.cols - col : wide, p.a_k = 1;
+      Epilogue end = e;
+      if (e.residual) end.residual = e.residual + row * s.r_row + col * s.r_col;
+      run(p, a + row * s.a_row + col * s.a_col, c + row * s.c_row + col * s.c_col, end);
+    }
 }
 
 // Each with its block on the stack: one at a time.
@@ -136,16 +132,12 @@ __attribute__((noinline)) bool multiply_lines(const GemmShape& s, const float* a
   }
   const int64_t step = spaced(lines.width(s, wide)), tall = (kBlock / step - lines.count) / lines.down + 1;
   Element block[kBlock] __attribute__((aligned(64)));
-  by_blocks(s, tall, wide, [&](int64_t row, int64_t col, int64_t rows, int64_t cols) {
-    const int64_t width = lines.width(s, cols);
-    for (int64_t l = 0; l < (rows - 1) * lines.down + lines.count; ++l)
-      lay_out(a + row * s.a_row + col * s.a_col + l * lines.stride, 1, width, block + l * step, false);
-    GemmShape p = block_of(s, rows, cols);
+  by_blocks(s, tall, wide, a, c, e, [&](GemmShape p, const float* from, float* to, const Epilogue& end) {
+    const int64_t width = lines.width(s, p.cols);
+    for (int64_t l = 0; l < (p.rows - 1) * lines.down + lines.count; ++l) lay_out(from + l * lines.stride, 1, width, block + l * step, false);
     p.a_row = lines.down * step / 2, p.a_col = s.a_col / 2, p.segment = s.segment / 2;
     p.outer_stride = step / 2, p.inner_stride = (lines.deep ? s.inner_stride : step) / 2;
-    Epilogue end = e;
-    if (e.residual) end.residual = e.residual + row * s.r_row + col * s.r_col;
-    run_product<Pairs>(p, reinterpret_cast<const float*>(block), packed, b_panel, c + row * s.c_row + col * s.c_col, end);
+    run_product<Pairs>(p, reinterpret_cast<const float*>(block), packed, b_panel, to, end);
   });
   return true;
 }
@@ -156,18 +148,15 @@ __attribute__((noinline)) void multiply_pixels(const GemmShape& s, int64_t k_all
     const int64_t k1 = k_all < k0 + kChunk ? k_all : k0 + kChunk, step = spaced(k1 - k0), most = kBlock / step;
     const int64_t wide = s.cols < most ? s.cols : most, tall = most / wide;
     const Range range(s, k0, k1);
-    by_blocks(s, tall, wide, [&](int64_t row, int64_t col, int64_t rows, int64_t cols) {
-      Element* to = block;
-      for (int64_t r = row; r < row + rows; ++r)
-        for (int64_t i = col; i < col + cols; ++i, to += step) lay_out_pixel(s, a + r * s.a_row + i * s.a_col, range, to, false);
-      GemmShape p = block_of(s, rows, cols);
-      p.a_row = cols * step / 2, p.a_col = step / 2, p.outer = p.inner = 1, p.segment = (k1 - k0 + 1) / 2;
-      Epilogue end = e;
-      if (e.residual) end.residual = e.residual + row * s.r_row + col * s.r_col;
-      Tile t = tile_of(p, b_panel, e);
+    by_blocks(s, tall, wide, a, c, e, [&](GemmShape p, const float* from, float* to, const Epilogue& end) {
+      Element* pixel = block;
+      for (int64_t r = 0; r < p.rows; ++r)
+        for (int64_t i = 0; i < p.cols; ++i, pixel += step) lay_out_pixel(s, from + r * s.a_row + i * s.a_col, range, pixel, false);
+      p.a_row = p.cols * step / 2, p.a_col = step / 2, p.outer = p.inner = 1, p.segment = (k1 - k0 + 1) / 2;
+      Tile t = tile_of(p, b_panel, end);
       t.a = reinterpret_cast<const float*>(block);
       t.first = k0 == 0, t.last = k1 == k_all, t.load_c = !t.first || e.accumulate;
-      run_range<Pairs>(p, cuts_of<Pairs>(p, p.segment), t, packed + k0 / 2 * kPanel, c + row * s.c_row + col * s.c_col, end);
+      run_range<Pairs>(p, cuts_of<Pairs>(p, p.segment), t, packed + k0 / 2 * kPanel, to, end);
     });
   }
 }

@@ -85,13 +85,6 @@ void run_tile(const Tile& t) {
   const float* b[kPanels];
   MINITEN_UNROLL(8)
   for (int p = 0; p < kPanels; ++p) b[p] = t.b + p * t.b_panel;
-  if (1 < MR && t.residual) {  // it is wanted at the end
-    MINITEN_UNROLL(32)
-    for (int r = 0; r < MR; ++r) {
-      MINITEN_UNROLL(8)
-      for (int p = 0; p < kPanels; ++p) __builtin_prefetch(t.residual + r * t.r_col + p * kPanel);
-    }
-  }
   const int64_t a_col = t.a_col, a_k = t.a_k;
   for (int64_t o = 0; o < t.outer; ++o) {
     for (int64_t i = 0; i < t.inner; ++i) {
