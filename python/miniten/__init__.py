@@ -1,6 +1,7 @@
 """MiniTen: edge deep learning in one small install. Train, quantise, prune, benchmark, estimate, export, deploy."""
 
 from miniten._core import (
+    BoundSession,
     CompiledStep,
     DType,
     Generator,
@@ -263,7 +264,7 @@ def __dir__():
 
 
 __all__ = [
-    "CompiledStep", "DType", "Generator", "Graph", "History", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "Trainer", "ValueInfo",
+    "BoundSession", "CompiledStep", "DType", "Generator", "Graph", "History", "Op", "Parameter", "Session", "SparseMatrix", "Spec", "Tensor", "Trainer", "ValueInfo",
     "__version__", "abs", "acos", "acosh", "add", "addmm", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "argsort", "as_tensor",
     "asin", "asinh", "atan", "atan2", "atanh", "autograd", "baddbmm", "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift",
     "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "bmm", "bool_", "broadcast_tensors", "broadcast_to", "cached_bytes", "cast", "cat", "ceil",

@@ -372,6 +372,14 @@ struct Session::Impl {
                   "input \"" + v.name + "\" of " + v.spec.text(), inputs[i].spec().text(), "compile again for another shape");
     }
   }
+  void check_outputs(std::span<const Tensor> outputs) const {
+    if (!planned) throw Error(ErrorKind::unsupported, "session", "sizes that are known, to write into given outputs", "sizes known at run time", "run(inputs) makes them");
+    if (outputs.size() != graph.outputs.size())
+      throw Error(ErrorKind::value, "session", std::to_string(graph.outputs.size()) + " outputs", std::to_string(outputs.size()));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      if (const Value& v = graph.values[size_t(graph.outputs[i])]; outputs[i].spec() != v.spec)
+        throw Error(ErrorKind::value, "session", "output \"" + v.name + "\" of " + v.spec.text(), outputs[i].spec().text());
+  }
   void run(std::span<const Tensor> inputs) {
     check(inputs);
     if (!planned) return run_dynamic(inputs);
@@ -412,7 +420,9 @@ struct Session::Impl {
     stages->end_run();
   }
   // Who keeps what follows from a state, as a packed weight, learns that it was overwritten.
-  void count_writes() {
+  void run_counted(std::span<const Tensor> inputs) {
+    run(inputs);
+    if (!planned) return;
     for (const State& s : graph.states) graph.values[size_t(s.entry)].constant->storage->version++;
   }
   void run_observed(Observer& observer) {
@@ -460,13 +470,11 @@ Session& Session::operator=(Session&&) noexcept = default;
 
 void Session::run_into(std::span<const Tensor> inputs) {
   auto lock = impl_->lock();
-  impl_->run(inputs);
-  if (impl_->planned) impl_->count_writes();
+  impl_->run_counted(inputs);
 }
 std::vector<Tensor> Session::run(std::span<const Tensor> inputs) {
   auto lock = impl_->lock();
-  impl_->run(inputs);
-  if (impl_->planned) impl_->count_writes();
+  impl_->run_counted(inputs);
   std::vector<Tensor> results;
   for (size_t i = 0; i < impl_->graph.outputs.size(); ++i) {
     View v = impl_->output(int(i));
@@ -474,6 +482,15 @@ std::vector<Tensor> Session::run(std::span<const Tensor> inputs) {
     copy_values(v, results.back().view());
   }
   return results;
+}
+void Session::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  auto lock = impl_->lock();
+  impl_->check_outputs(outputs);
+  impl_->run_counted(inputs);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    copy_values(impl_->output(int(i)), outputs[i].view());
+    outputs[i]->storage->version++;
+  }
 }
 View Session::output(int i) const { return impl_->output(i); }
 std::vector<Spec> Session::input_specs() const { return impl_->graph.specs(impl_->graph.inputs); }

@@ -126,6 +126,33 @@ nb::object run(Session& s, const nb::args& args, const nb::kwargs& kwargs) {
   return single_or_tuple(out);
 }
 
+// A session with the memory that it reads and writes.
+struct BoundSession {
+  Session& session;
+  std::vector<Tensor> in, out;
+  nb::object result;
+  nb::object run() {
+    {
+      nb::gil_scoped_release release;
+      session.run(in, out);
+    }
+    raise_pending_error();
+    return result;
+  }
+};
+BoundSession bind(Session& s, const nb::args& args, const nb::kwargs& kwargs) {
+  BoundSession bound{s, session_inputs(s, args, kwargs), {}, {}};
+  for (const Spec& spec : s.output_specs()) bound.out.push_back(spec.shape.is_static() ? Tensor::zeros(spec.shape, spec.dtype) : Tensor());   // run refuses what has no size
+  bound.run();
+  bound.result = single_or_tuple(bound.out);
+  return bound;
+}
+nb::tuple objects_of(const std::vector<Tensor>& tensors) {
+  nb::list objects;
+  for (const Tensor& t : tensors) objects.append(tensor_object(t));
+  return nb::tuple(objects);
+}
+
 std::vector<Tensor> given_or_zeros(const Session& s, const nb::args& args) {
   if (args.size() > 0) return session_inputs(s, args, {});
   std::vector<Tensor> in;
@@ -208,6 +235,9 @@ void bind_graph(nb::module_& m) {
       .def("run", run, nb::sig("def run(self, *inputs: Tensor | numpy.typing.ArrayLike, **named: Tensor | numpy.typing.ArrayLike) -> typing.Any"),
            "Inputs in order or by name -> a tensor, or a tuple in output order.")
       .def("__call__", run, nb::sig("def __call__(self, *inputs: Tensor | numpy.typing.ArrayLike, **named: Tensor | numpy.typing.ArrayLike) -> typing.Any"))
+      .def("bind", bind, nb::keep_alive<0, 1>(), nb::sig("def bind(self, *inputs: Tensor | numpy.typing.ArrayLike, **named: Tensor | numpy.typing.ArrayLike) -> BoundSession"),
+           "Inputs in order or by name -> the session with these inputs and outputs of its own, for calls without conversions or allocations: write the next values into inputs, "
+           "call it, read its outputs. Raises NotImplementedError where sizes are known only at run time.")
       .def_prop_ro("inputs", [](const Session& s) { return infos(s.graph(), s.graph().inputs); }, "(name, shape, dtype) of each input.")
       .def_prop_ro("outputs", [](const Session& s) { return infos(s.graph(), s.graph().outputs); }, "(name, shape, dtype) of each output.")
       .def_prop_ro("arena_bytes", &Session::arena_bytes, "Planned bytes of working memory.")
@@ -234,6 +264,12 @@ void bind_graph(nb::module_& m) {
            nb::arg("path"), nb::sig("def save(self, path: str | os.PathLike[str]) -> int"),
            "Writes the graph that runs, after the passes, as a native file (.npz), states as they are now: what a build for inference alone takes. Returns its bytes.")
       .def("__repr__", [](const Session& s) { return "<miniten Session of " + std::to_string(s.graph().nodes.size()) + " nodes, arena " + std::to_string(s.arena_bytes()) + " bytes>"; });
+
+  nb::class_<BoundSession>(m, "BoundSession", "What Session.bind gives: a session with the tensors that it reads and writes, the same at each call.")
+      .def("__call__", &BoundSession::run, nb::sig("def __call__(self) -> typing.Any"), "Runs on what inputs hold now -> outputs, a tensor or a tuple: the same ones at each call, with new values.")
+      .def_prop_ro("inputs", [](const BoundSession& b) { return objects_of(b.in); }, nb::sig("def inputs(self) -> tuple[Tensor, ...]"),
+                   "The tensors given; of an array one that shares its memory; of a list, or an array whose memory cannot be shared, one that holds a copy.")
+      .def_prop_ro("outputs", [](const BoundSession& b) { return objects_of(b.out); }, nb::sig("def outputs(self) -> tuple[Tensor, ...]"));
 
   m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision, nb::object tune) {
           if (threads && *threads < 1) throw Error(ErrorKind::value, "compile", "at least 1 thread", std::to_string(*threads));

@@ -46,6 +46,7 @@ class Session {
   Session& operator=(Session&&) noexcept;
 
   std::vector<Tensor> run(std::span<const Tensor> inputs);       // results are copies
+  void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);   // results go to these, of output_specs()
   void run_into(std::span<const Tensor> inputs);                 // results stay in the arena: output(i), until the next run
   View output(int i) const;
   std::vector<Spec> input_specs() const;

@@ -165,6 +165,24 @@ TEST(Session, RefusesWrongInputs) {
   EXPECT_NE(error_of([&] { Session(Mlp().graph(4), {.passes = {"fly"}}); }).find("fold_constants"), std::string::npos);
 }
 
+TEST(Session, WritesIntoGivenOutputs) {
+  Session s(trace({{DType::f32, {2, 3}}}, [](auto& in) { return std::vector{in[0] * 2.0, sum(in[0], {1})}; }));
+  const Tensor x = Tensor::of({2, 3}, {1, 2, 3, 4, 5, 6});
+  std::vector<Tensor> out{Tensor::zeros({2, 3}), Tensor::zeros({2})};
+  const uint32_t before = out[0]->storage->version;
+  s.run(std::vector{x}, out);
+  EXPECT_EQ(check::values(out[0]), (std::vector<double>{2, 4, 6, 8, 10, 12}));
+  EXPECT_EQ(check::values(out[1]), (std::vector<double>{6, 15}));
+  EXPECT_NE(out[0]->storage->version, before);
+  out[0] = transpose(Tensor::zeros({3, 2}));                    // of any strides
+  s.run(std::vector{x}, out);
+  EXPECT_EQ(check::values(out[0]), (std::vector<double>{2, 4, 6, 8, 10, 12}));
+  EXPECT_THROW(s.run(std::vector{x}, std::vector{out[0]}), Error);
+  EXPECT_THROW(s.run(std::vector{x}, std::vector{out[1], out[0]}), Error);
+  Session open(trace({{DType::f32, {2, 3}}}, [](auto& in) { return std::vector{nonzero(in[0])}; }));
+  EXPECT_THROW(open.run(std::vector{x}, std::vector{out[0]}), Error);
+}
+
 TEST(Session, KeepsStates) {
   Tensor w = Tensor::full({4, 4}, 1), z = Tensor::full({2, 4}, 1);
   Graph g = trace({z.spec()}, [&](auto& in) {           // read, overwritten, read again through another handle

@@ -52,6 +52,50 @@ def test_results_are_copies():
     assert first.tolist() == kept
 
 
+def test_bound_sessions_read_and_write_where_they_were_told():
+    net, x = model(), image()
+    session = mt.compile(net, x.shape)
+    given = mt.tensor(x)
+    bound = session.bind(given)
+    result = bound()
+    assert result is bound() and result is bound.outputs[0] and bound.inputs[0] is given
+    for argument in (x, x[:, ::-1], x.tolist()):
+        bound = session.bind(argument)
+        assert bound().tolist() == bound.outputs[0].tolist() == session.run(argument).tolist()
+    bound, kept = session.bind(x), session.run(x).tolist()
+    x += 1                                                      # the array's memory is read at each call
+    assert bound().tolist() == session.run(x).tolist() != kept
+    bound.inputs[0].numpy()[...] = 0
+    assert bound().tolist() == session.run(np.zeros_like(x)).tolist() and x.max() == 0
+    two = mt.compile(TwoInputs(), {"left": (3, 4), "right": (3, 2)}).bind(right=np.ones((3, 2), "float32"), left=np.ones((3, 4), "float32"))
+    first, second = two()
+    assert second.tolist() == [[2, 2]] * 3 and two.outputs[0] is first and len(two.inputs) == 2
+    del session, bound
+    assert two()[1].tolist() == second.tolist()
+    with pytest.raises(ValueError, match="1 inputs"):
+        mt.compile(net, (2, 3, 8, 8)).bind(x, x)
+    with pytest.raises(ValueError, match="compile again"):
+        mt.compile(net, (2, 3, 8, 8)).bind(image(3))
+
+
+def test_bound_sessions_want_sizes_that_are_known():
+    class Positive(nn.Module):
+        def forward(self, x):
+            return mt.nonzero(x > 0)
+
+    with pytest.raises(NotImplementedError, match="known"):
+        mt.compile(Positive(), (3,)).bind(np.ones(3, "float32"))
+
+
+def test_writes_into_bound_outputs_are_seen_by_the_tape():
+    bound = mt.compile(lambda x: x * 2, [(3,)]).bind(np.ones(3, "float32"))
+    w = mt.ones(3, requires_grad=True)
+    y = (w * bound()).sum()
+    bound()
+    with pytest.raises(Exception, match="overwritten|version|in place"):
+        y.backward()
+
+
 def test_several_inputs_by_place_and_name():
     net = TwoInputs()
     a, b = np.ones((3, 4), "float32"), np.full((3, 2), 2, "float32")
