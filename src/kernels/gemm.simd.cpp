@@ -1,6 +1,7 @@
 #include "kernels/gemm_tiles-inl.h"
 #include "kernels/ftable.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/square-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 namespace {
@@ -15,27 +16,6 @@ struct Places {                               // of pixels, in floats
     a[i] = row * s.a_row + x * s.a_col, c[i] = row * s.c_row + x * s.c_col, residual[i] = row * s.r_row + x * s.r_col;
   }
 };
-
-// The columns of 16 by 16 floats.
-MINITEN_INLINE void turn(V (&x)[16]) {
-  const auto low = [](V a, V b) { return (V)_mm512_unpacklo_ps((__m512)a, (__m512)b); };
-  const auto high = [](V a, V b) { return (V)_mm512_unpackhi_ps((__m512)a, (__m512)b); };
-  const auto low_pairs = [](V a, V b) { return (V)_mm512_unpacklo_pd((__m512d)a, (__m512d)b); };
-  const auto high_pairs = [](V a, V b) { return (V)_mm512_unpackhi_pd((__m512d)a, (__m512d)b); };
-  const auto even = [](V a, V b) { return (V)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0x88); };
-  const auto odd = [](V a, V b) { return (V)_mm512_shuffle_f32x4((__m512)a, (__m512)b, 0xdd); };
-  V y[16];
-  MINITEN_UNROLL(4)
-  for (int i = 0; i < 16; i += 4) {
-    const V a = low(x[i], x[i + 1]), b = high(x[i], x[i + 1]), c = low(x[i + 2], x[i + 3]), d = high(x[i + 2], x[i + 3]);
-    y[i] = low_pairs(a, c), y[i + 1] = high_pairs(a, c), y[i + 2] = low_pairs(b, d), y[i + 3] = high_pairs(b, d);
-  }
-  MINITEN_UNROLL(4)
-  for (int i = 0; i < 4; ++i) {
-    const V a = even(y[i], y[i + 4]), b = even(y[i + 8], y[i + 12]), c = odd(y[i], y[i + 4]), d = odd(y[i + 8], y[i + 12]);
-    x[i] = even(a, b), x[i + 8] = odd(a, b), x[i + 4] = even(c, d), x[i + 12] = odd(c, d);
-  }
-}
 
 // The last few columns. Lanes are pixels, so each column costs a product and not a panel: the same sums in the same order.
 template <int NC>
