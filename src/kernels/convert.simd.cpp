@@ -54,6 +54,31 @@ MINITEN_INLINE I whole(V v) {                                            // the 
   return (I)select(v >= set(0x1p31f), (V)set_i(INT32_MAX), (V)whole(v, -0x1p31f, 2147483520.0f));
 }
 
+// Half of a vector of 4-byte, a whole one of 8-byte numbers.
+template <class T>
+MINITEN_INLINE T load_some(const void* p, int64_t i, int64_t n) {
+  constexpr int64_t each = sizeof(T) / kHalf;
+  const char* from = static_cast<const char*>(p) + i * each;
+  if (kHalf <= n - i) return load_as<T>(from);
+  T v{};
+  __builtin_memcpy(&v, from, (n - i) * each);
+  return v;
+}
+template <class T>
+MINITEN_INLINE void store_some(void* p, T v, int64_t i, int64_t n) {
+  constexpr int64_t each = sizeof(T) / kHalf;
+  char* to = static_cast<char*>(p) + i * each;
+  kHalf <= n - i ? store_as<T>(to, v) : (void)__builtin_memcpy(to, &v, (n - i) * each);
+}
+template <class To, class From, class F>
+MINITEN_INLINE void map_halves(const void* x, void* y, int64_t n, F f) {
+  for (int64_t i = 0; i < n; i += kHalf) store_some<To>(y, f(load_some<From>(x, i, n)), i, n);
+}
+MINITEN_INLINE L whole_long(H h) {
+  const D x = to_double(h), inside = min_keep(set_d(0x1.fffffep62), max_keep(set_d(-0x1p63), select(x == x, x, D{})));
+  return (L)select(x >= set_d(0x1p63), (D)(L{} + INT64_MAX), (D)__builtin_convertvector(inside, L));
+}
+
 }  // namespace
 
 void from_floats(Stored to, const float* x, void* y, int64_t n) {
@@ -68,6 +93,8 @@ void from_floats(Stored to, const float* x, void* y, int64_t n) {
     case Stored::i16: return for_lanes(n, [&](int64_t i, int64_t m) { store_words(words + i, whole(load_n(x + i, m), -32768, 32767), m); });
     case Stored::u16: return for_lanes(n, [&](int64_t i, int64_t m) { store_words(words + i, whole(load_n(x + i, m), 0, 65535) << 16 >> 16, m); });
     case Stored::i32: return for_lanes(n, [&](int64_t i, int64_t m) { store_n(ints + i, (V)whole(load_n(x + i, m)), m); });
+    case Stored::i64: return map_halves<L, H>(x, y, n, [](H h) __attribute__((always_inline)) { return whole_long(h); });
+    case Stored::f64: return map_halves<D, H>(x, y, n, [](H h) __attribute__((always_inline)) { return to_double(h); });
     case Stored::boolean: return for_lanes(n, [&](int64_t i, int64_t m) { store_bytes(bytes + i, (load_n(x + i, m) != V{}) & 1, m); });
   }
 }
@@ -84,6 +111,8 @@ void to_floats(Stored from, const void* x, float* y, int64_t n) {
     case Stored::i16: return for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, to_float(load_words(words + i, m)), m); });
     case Stored::u16: return for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, to_float(load_words(words + i, m) & 0xffff), m); });
     case Stored::i32: return for_lanes(n, [&](int64_t i, int64_t m) { store_n(y + i, to_float(load_ints(ints + i, m)), m); });
+    case Stored::i64: return map_halves<H, L>(x, y, n, [](L v) __attribute__((always_inline)) { return __builtin_convertvector(v, H); });
+    case Stored::f64: return map_halves<H, D>(x, y, n, [](D v) __attribute__((always_inline)) { return to_float(v); });
   }
 }
 void narrow_pairs(const float* a, const float* b, uint32_t* y, int64_t n) {

@@ -392,6 +392,8 @@ std::optional<kernels::Stored> stored_as(DType t) {
     case DType::i16: return i16;
     case DType::u16: return u16;
     case DType::i32: return i32;
+    case DType::i64: return i64;
+    case DType::f64: return f64;
     case DType::boolean: return boolean;
     default: return {};
   }

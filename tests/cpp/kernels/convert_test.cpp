@@ -12,7 +12,7 @@ namespace {
 
 // Around every half and every bfloat16, whole numbers and bounds of integers, and what is no number.
 std::vector<float> telling_floats() {
-  std::vector<float> x{kNaN, -kNaN, kInf, -kInf, 0.0f, -0.0f, 0x1p31f, -0x1p31f, 2147483520.0f, 3e9f, -3e9f};
+  std::vector<float> x{kNaN, -kNaN, kInf, -kInf, 0.0f, -0.0f, 0x1p31f, -0x1p31f, 0x1p63f, -0x1p63f, 0x1.fffffep62f, 2147483520.0f, 3e9f, -3e9f};
   for (uint32_t bits = 0; bits < 0xffff0000; bits += 0x1fff) x.push_back(std::bit_cast<float>(bits));
   for (uint32_t h = 0; h < 65536; ++h)
     for (uint32_t near : {0u, 1u, 0x0fffu, 0x1000u, 0x1001u, 0x7fffu, 0x8000u, 0x8001u}) x.push_back(std::bit_cast<float>(h << 16 | near));
@@ -24,6 +24,7 @@ std::vector<float> telling_floats() {
 template <class T>
 T whole(float x) {
   if (x != x) return 0;
+  if (x >= std::ldexp(1.0, int(sizeof(T)) * 8 - 1) && sizeof(T) == 8) return std::numeric_limits<T>::max();
   return T(std::clamp<double>(std::trunc(double(x)), double(std::numeric_limits<T>::min()), double(std::numeric_limits<T>::max())));
 }
 
@@ -44,6 +45,8 @@ TEST(Convert, FromFloatsAsOneValueIs) {
     expect_from_floats<int16_t>(Stored::i16, x, whole<int16_t>);
     expect_from_floats<uint16_t>(Stored::u16, x, whole<uint16_t>);
     expect_from_floats<int32_t>(Stored::i32, x, whole<int32_t>);
+    expect_from_floats<int64_t>(Stored::i64, x, whole<int64_t>);
+    expect_from_floats<uint64_t>(Stored::f64, x, [](float v) { return std::bit_cast<uint64_t>(double(v)); });
     expect_from_floats<uint8_t>(Stored::boolean, x, [](float v) { return v != 0; });
   });
 }
@@ -71,12 +74,19 @@ TEST(Convert, ToFloatsAsOneValueIs) {
     expect_to_floats<int16_t>(Stored::i16, same);
     expect_to_floats<uint16_t>(Stored::u16, same);
     expect_to_floats<int32_t>(Stored::i32, same);
+    const std::vector<int64_t> longs{INT64_MAX, INT64_MIN, (1ll << 24) + 1, -(1ll << 24) - 1, (1ll << 40) + (1ll << 16) + 1, 0, 1, -1, 77};
+    const std::vector<double> doubles{1e300, -1e300, 1e-300, 1e-42, 0.1, -0.0, 1 + 0x1p-24, 1 + 0x1.8p-23, 1 + 0x1.000001p-24, double(kInf)};
+    std::vector<float> y(std::max(longs.size(), doubles.size()));
+    to_floats(Stored::i64, longs.data(), y.data(), int64_t(longs.size()));
+    for (size_t i = 0; i < longs.size(); ++i) ASSERT_EQ(y[i], float(longs[i])) << longs[i];
+    to_floats(Stored::f64, doubles.data(), y.data(), int64_t(doubles.size()));
+    for (size_t i = 0; i < doubles.size(); ++i) ASSERT_EQ(std::bit_cast<uint32_t>(y[i]), std::bit_cast<uint32_t>(float(doubles[i]))) << doubles[i];
   });
 }
 
 TEST(Convert, EverySizeAndNothingBeyond) {
   constexpr std::pair<Stored, int64_t> kinds[] = {{Stored::half, 2}, {Stored::bfloat16, 2}, {Stored::i8, 1}, {Stored::u8, 1},
-                                                  {Stored::i16, 2}, {Stored::u16, 2}, {Stored::i32, 4}, {Stored::boolean, 1}};
+                                                  {Stored::i16, 2}, {Stored::u16, 2}, {Stored::i32, 4}, {Stored::i64, 8}, {Stored::f64, 8}, {Stored::boolean, 1}};
   on_every_isa([&] {
     for (int64_t n = 0; n <= 40; ++n)
       for (const Edge edge : {Edge::begin, Edge::end}) {
