@@ -238,31 +238,82 @@ MINITEN_INLINE void tile_flat(const DepthwiseShape& s, const float* x, const flo
   for (int j = 0; j < N; ++j) store_n(y + j * kLanes, clamp(acc[j], lo, hi), N == 1 ? lanes : kLanes);
 }
 
-template <bool Same>
-void run_flat(const DepthwiseShape& s, const float* x, const float* w, const float* bias, float lo, float hi,
-              float* y) {
-  float weights[kFlatTaps * kFlatPeriod], biases[kFlatPeriod];
-  for (int64_t i = 0, c = 0; i < kFlatPeriod; ++i, c = c + 1 == s.channels ? 0 : c + 1) {
-    biases[i] = bias ? bias[c] : 0;
-    for (int64_t t = 0; t < s.kernel_h * s.kernel_w; ++t) weights[t * kFlatPeriod + i] = w[t * tap_floats(s) + c];
+struct FlatWeights {
+  float taps[kFlatTaps * kFlatPeriod], biases[kFlatPeriod];
+  FlatWeights(const DepthwiseShape& s, const float* w, const float* bias) {
+    for (int64_t i = 0, c = 0; i < kFlatPeriod; ++i, c = c + 1 == s.channels ? 0 : c + 1) {
+      biases[i] = bias ? bias[c] : 0;
+      for (int64_t t = 0; t < s.kernel_h * s.kernel_w; ++t) taps[t * kFlatPeriod + i] = w[t * tap_floats(s) + c];
+    }
   }
-  const V low = set(lo), high = set(hi);
+};
+
+template <bool Same>
+void rows_flat(const DepthwiseShape& s, const float* x, const FlatWeights& w, Cut cut, float* y) {
+  const V low = set(cut.lo), high = set(cut.hi);
   const int64_t n = s.out_w * s.channels, turn = kLanes % s.channels, turn4 = 4 * kLanes % s.channels;
   for (int64_t row = 0; row < s.out_h; ++row) {
     const float* from = x + row * s.stride_h * s.x_row;
     float* to = y + row * s.y_row;
     int64_t i = 0, phase = 0;
     for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-      tile_flat<4, Same>(s, from + i, weights, biases, phase, low, high, to + i, kLanes);
+      tile_flat<4, Same>(s, from + i, w.taps, w.biases, phase, low, high, to + i, kLanes);
       phase += turn4;
       if (s.channels <= phase) phase -= s.channels;
     }
     for (; i < n; i += kLanes) {
-      tile_flat<1, Same>(s, from + i, weights, biases, phase, low, high, to + i, n - i);
+      tile_flat<1, Same>(s, from + i, w.taps, w.biases, phase, low, high, to + i, n - i);
       phase += turn;
       if (s.channels <= phase) phase -= s.channels;
     }
   }
+}
+void run_flat(const DepthwiseShape& s, const float* x, const FlatWeights& w, Cut cut, float* y) {
+  kLanes % s.channels == 0 ? rows_flat<true>(s, x, w, cut, y) : rows_flat<false>(s, x, w, cut, y);
+}
+
+// The last one or two channels beside whole vectors of them: laid out without gaps, to go as above.
+constexpr int64_t kRestFloats = 2048;  // of a block's inputs, and of its outputs
+
+int64_t reach_h(const DepthwiseShape& s) { return (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1; }
+int64_t reach_w(const DepthwiseShape& s) { return (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1; }
+
+// Output rows of so many last channels that fit a block; 0: better in vectors.
+int64_t rest_rows(const DepthwiseShape& s, int64_t channels) {
+  if (kLanes < 8 || channels < 1 || kLanes / 8 < channels || 2 < s.stride_w || kFlatTaps < s.kernel_h * s.kernel_w) return 0;
+  const int64_t most = kRestFloats / (reach_w(s) * channels), row = s.stride_h * s.x_row < 1 ? 1 : s.stride_h * s.x_row;
+  const int64_t fit = (most - (s.kernel_h - 1) * s.dilation_h - 1 + s.stride_h) / s.stride_h, near = kBlockFloats / row;
+  return fit < (s.out_h < 4 ? s.out_h : 4) ? 0 : near < 4 || fit < near ? fit : near;
+}
+
+template <int C>
+void copy_pixels(const float* from, int64_t from_step, float* to, int64_t to_step, int64_t n) {
+  MINITEN_UNROLL(4)
+  for (int64_t i = 0; i < n; ++i, from += from_step, to += to_step) __builtin_memcpy(to, from, C * sizeof(float));
+}
+using CopyFn = void (*)(const float*, int64_t, float*, int64_t, int64_t);
+constexpr CopyFn kCopies[] = {copy_pixels<1>, copy_pixels<2>};
+
+void run_rest(const DepthwiseShape& s, const float* x, const FlatWeights& weights, Cut cut, float* y) {
+  const CopyFn copy = kCopies[s.channels - 1];
+  const int64_t in_w = reach_w(s), line = in_w * s.channels;
+  const int64_t left = s.col_begin < 0 ? 0 : s.col_begin, right = s.col_end < in_w ? s.col_end : in_w;
+  float in[kRestFloats], out[kRestFloats];
+  for (int64_t row = 0; row < reach_h(s); ++row) {
+    float* to = in + row * line;
+    const bool inside = s.row_begin <= row && row < s.row_end;
+    const int64_t first = inside ? left * s.channels : line;
+    for (int64_t k = 0; k < first; ++k) to[k] = 0;
+    if (!inside) continue;
+    copy(x + row * s.x_row + left * s.x_col, s.x_col, to + first, s.channels, right - left);
+    for (int64_t k = right * s.channels; k < line; ++k) to[k] = 0;
+  }
+  DepthwiseShape flat = s;
+  flat.out_w = (s.out_w - 1) * s.stride_w + 1;
+  flat.x_row = flat.y_row = line, flat.x_col = flat.y_col = s.channels;
+  if (s.stride_h == 1) flat.out_w += (s.out_h - 1) * in_w, flat.out_h = 1;  // what lies between rows is computed too
+  run_flat(flat, in, weights, cut, out);
+  for (int64_t i = 0; i < s.out_h; ++i) copy(out + i * line, s.stride_w * s.channels, y + i * s.y_row, s.y_col, s.out_w);
 }
 
 // Adds RX neighbouring outputs' share of one row of KW taps into dx, in the order of the outputs. The KW - S columns
@@ -366,11 +417,25 @@ void depthwise(const DepthwiseShape& s, const float* x, const float* w, const fl
                float* y) {
   const bool three = s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1;
   if (s.out_w <= 0 || s.channels <= 0) return;
-  if (fits_flat(s)) {
-    return kLanes % s.channels == 0 ? run_flat<true>(s, x, w, bias, lo, hi, y)
-                                    : run_flat<false>(s, x, w, bias, lo, hi, y);
-  }
   const Cut cut{lo, hi};
+  if (fits_flat(s)) return run_flat(s, x, {s, w, bias}, cut, y);
+  if (const int64_t rest = s.channels % kLanes, rows = rest_rows(s, rest); 0 < rows) {
+    const int64_t whole = s.channels - rest;
+    DepthwiseShape part = s;
+    part.w_tap = tap_floats(s), part.channels = rest;
+    const FlatWeights weights(part, w + whole, bias ? bias + whole : nullptr);
+    for (int64_t i = 0; i < s.out_h; i += rows) {
+      const int64_t first = i * s.stride_h;
+      const float* from = x + first * s.x_row;
+      part.out_h = s.out_h - i < rows ? s.out_h - i : rows;
+      part.row_begin = s.row_begin - first, part.row_end = s.row_end - first;
+      part.channels = whole;
+      MINITEN_TARGET::depthwise(part, from, w, bias, lo, hi, y + i * s.y_row);
+      part.channels = rest;
+      run_rest(part, from + whole, weights, cut, y + i * s.y_row + whole);
+    }
+    return;
+  }
   if (three && s.stride_h == 1 && s.stride_w == 1) return run3x3<1>(s, x, w, bias, cut, y);
   if (three && s.stride_h == 2 && s.stride_w == 2) return run3x3<2>(s, x, w, bias, cut, y);
   const bool plain = s.dilation_w == 1, five = plain && s.kernel_w == 5;

@@ -55,6 +55,8 @@ void interleave3(const float* x, int64_t x_row, float* y, int64_t n) {
     for (int j = 0; j < 3; ++j) __builtin_memcpy(y + j, x + j * x_row + i, sizeof(float));
 }
 
+constexpr int64_t kFew = kLanes / 8;  // rows or columns: not worth a square
+
 }  // namespace
 
 void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n, int64_t m) {
@@ -70,6 +72,11 @@ void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n
         turn<kLanes / 2>(v);
         MINITEN_UNROLL(16)
         for (int r = 0; r < kLanes; ++r) store(to + r * y_row, v[r]);
+        return;
+      }
+      if (height <= kFew || width <= kFew) {
+        for (int64_t r = 0; r < height; ++r)
+          for (int64_t k = 0; k < width; ++k) __builtin_memcpy(to + k * y_row + r, from + r * x_row + k, sizeof(float));
         return;
       }
       for (int r = 0; r < kLanes; ++r) v[r] = r < height ? load_n(from + r * x_row, width) : V{};

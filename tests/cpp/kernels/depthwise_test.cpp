@@ -185,7 +185,7 @@ TEST(Depthwise, PaddingThatIsNotStored) {
   on_every_isa([] {
     for (const int64_t kernel : {3, 5, 7})
       for (const int64_t stride : {1, 2})
-        for (const int64_t channels : {9, 16, 17, 40})
+        for (const int64_t channels : {9, 16, 17, 18, 19, 20, 40})
           for (const auto& [h, w] : {std::pair<int64_t, int64_t>{1, 1}, {3, 1}, {1, 2}, {2, 3}, {5, 4}, {4, 5}, {3, 6}, {2, 7}, {7, 9}, {3, 11}, {2, 14}})
             for (const int64_t before : {int64_t{0}, kernel / 2})
               for (const int64_t after : {int64_t{0}, kernel / 2}) {
@@ -193,6 +193,14 @@ TEST(Depthwise, PaddingThatIsNotStored) {
                 ASSERT_FALSE(::testing::Test::HasFatalFailure())
                     << kernel << " " << stride << " " << channels << " " << h << "x" << w << " " << before << " " << after;
               }
+  });
+}
+
+TEST(Depthwise, AFewChannelsOfManyRows) {
+  on_every_isa([] {
+    for (const int64_t channels : {1, 3, 17, 18, 20})
+      for (const int64_t stride : {1, 2}) check_forward(make(channels, 70, 33, 3, stride, 1, 1, 0), Edge::end);
+    check_forward(make(17, 2, 1200, 5, 1, 1, 0, 0), Edge::end);    // rows too long to be laid out
   });
 }
 
