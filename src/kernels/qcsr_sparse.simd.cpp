@@ -65,7 +65,7 @@ void run(const QGemmShape& s, const void* data, const int32_t* of_columns, const
 }  // namespace
 
 void csr_qgemm(const QGemmShape& s, const void* a, const int32_t* sums, const std::byte* packed, void* c, const QEpilogue& e) {
-  run(s, a, sums, packed, e.bias, e.x_zero, e.x_signed, ToBytes{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), s.c_row, s.c_col});
+  run(s, a, sums, packed, e.bias, e.x_zero, e.x_signed, ToBytes(Rounding(e.y_zero, e.lo, e.hi), e.multiplier, c, s.c_row, s.c_col));
 }
 void csr_qgemm_f32(const QGemmShape& s, const void* a, const int32_t* sums, const std::byte* packed, float* c, const QEpilogueF32& e) {
   run(s, a, sums, packed, nullptr, e.x_zero, e.x_signed, ToFloats{e, c, s.c_row, s.c_col});

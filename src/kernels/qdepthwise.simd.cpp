@@ -100,6 +100,7 @@ MINITEN_INLINE void sum_strip(const int32_t* strip, const int64_t* offset, int64
 struct ToBytes {
   Rounding round;
   bool plain = false;
+  explicit ToBytes(const Rounding& rounding) : round(rounding) {}
   MINITEN_INLINE W bytes(const V (&f)[4]) const {
 #if MINITEN_LANES == 16
     if (plain) return round.plain(f);
@@ -329,9 +330,9 @@ void run(const QDepthwiseShape& s, const void* x, const int8_t* w, const int32_t
 }  // namespace
 
 void qdepthwise(const QDepthwiseShape& s, const void* x, const int8_t* w, void* y, const QEpilogue& e) {
-  ToBytes finish{Rounding(e.y_zero, e.lo, e.hi)};
+  ToBytes finish(Rounding(e.y_zero, e.lo, e.hi));
 #if MINITEN_LANES == 16
-  finish.plain = finish.round.is_plain(e.multiplier, s.channels);
+  finish.plain = finish.round.is_plain(e.multiplier, s.channels, e.most);
 #endif
   run(s, x, w, e.bias, nullptr, e.multiplier, 1, e.x_zero, e.x_signed, finish, static_cast<uint8_t*>(y));
 }

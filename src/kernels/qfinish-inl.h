@@ -22,6 +22,8 @@ struct ToBytes {
   uint8_t* c;
   int64_t c_row, c_col;
   bool plain = false;  // as round.is_plain says
+  ToBytes(const Rounding& rounding, const float* by, void* to, int64_t to_row, int64_t to_col)
+      : round(rounding), multiplier(by), c(static_cast<uint8_t*>(to)), c_row(to_row), c_col(to_col) {}
   template <int MR, int NV>
   MINITEN_INLINE void operator()(const I (&acc)[MR][NV], int64_t row, int64_t col, int64_t j0, int64_t left) const {
 #if MINITEN_LANES == 16

@@ -24,6 +24,7 @@ struct QGemmShape {
 struct QEpilogue {
   const int32_t* bias = nullptr;                 // or none
   const float* multiplier = nullptr;             // n finite values, (x_scale * w_scale[j]) / y_scale
+  float most = 0;                                // none is greater; 0: not known
   int32_t x_zero = 0;
   bool x_signed = true;
   int32_t y_zero = 0, lo = -128, hi = 127;       // within the range of the output's type

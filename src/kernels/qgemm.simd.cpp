@@ -20,11 +20,16 @@ constexpr int kRows = 6, kVectors = 4;
 #endif
 constexpr int kOneRowVectors = 4;                // of a lone row: enough sums in flight to hide their latency
 #if defined(__AVX512VNNI__)
+constexpr bool kJoins = true;
 constexpr int64_t kTurnedColumns = 64, kTurnedDepth = 64;  // less is not worth it
 constexpr int64_t kTurnedBytes = 1;  // of a value
 #elif MINITEN_WIDENS
+constexpr bool kJoins = false;
 constexpr int64_t kTurnedColumns = 32, kTurnedDepth = 16;
 constexpr int64_t kTurnedBytes = 2;
+#else
+constexpr bool kJoins = false;
+constexpr int64_t kTurnedColumns = INT64_MAX;
 #endif
 constexpr int64_t kManyWeights = 256 * 1024;     // bytes: more than should be read again for every row
 
@@ -270,6 +275,18 @@ struct Product {
 // The segments of `height` pixels of `depth` values, one behind the other, flipped and wide where products want that.
 void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t depth, uint8_t* to) {
   int64_t segment = 4 * t.groups;
+#if !MINITEN_WIDENS
+  if (segment == 4) {                                       // in the place of a vector for each
+    const int32_t flip = t.flip[0];
+    const int64_t inner = t.inner, stride = t.inner_stride;
+    for (int64_t r = 0; r < height; ++r)
+      for (int64_t o = 0; o < t.outer; ++o) {
+        const uint8_t* from = a + r * t.a_col + o * t.outer_stride;
+        for (int64_t i = 0; i < inner; ++i, from += stride, to += 4) store_as<int32_t>(to, load_as<int32_t>(from) ^ flip);
+      }
+    return;
+  }
+#endif
   if (t.a_col == depth && segment == depth) segment *= height, height = 1;  // they follow one another
   for (int64_t r = 0; r < height; ++r, to += depth * kTurnedBytes) {
     uint8_t* at = to;
@@ -284,12 +301,24 @@ void turn(const Tile& t, const uint8_t* a, int64_t height, int64_t depth, uint8_
       }
   }
 }
+// Pixels from `first` on, counted through rows of s.cols.
+void turn_joined(const Tile& t, const QGemmShape& s, const uint8_t* a, int64_t first, int64_t height, int64_t depth, uint8_t* to) {
+  int64_t row = first / s.cols, col = first % s.cols;
+  for (int64_t n; 0 < height; height -= n, to += n * depth, col = 0, ++row) {
+    n = height < s.cols - col ? height : s.cols - col;
+    turn(t, a + row * s.a_row + col * s.a_col, n, depth, to);
+  }
+}
 #endif
 
 template <class Finish>
-void run(const QGemmShape& s, const void* data, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed,
+void run(const QGemmShape& shape, const void* data, const std::byte* packed, const int32_t* bias, int32_t x_zero, bool x_signed,
          const Finish& finish) {
-  if (s.rows <= 0 || s.cols <= 0 || s.n <= 0) return;
+  if (shape.rows <= 0 || shape.cols <= 0 || shape.n <= 0) return;
+  QGemmShape s = shape;
+  // Rows shorter than a tile are one, whose pixels are turned wherever they lie.
+  const bool joins = kJoins && 1 < s.rows && s.cols < kRows && s.c_row == s.cols * s.c_col && kTurnedColumns <= s.n && s.outer * s.inner * s.segment <= 512;
+  if (joins) s.cols *= s.rows, s.rows = 1;
   Product<Finish> p(s, packed, bias, finish);
   Tile& t = p.t;
   t.a_col = s.a_col;
@@ -314,10 +343,10 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
   turns = turns && 1 < s.cols;
   if (many) together = kManyWeights / t.b_panel * kPanel;
 #else
-  turns = turns && x_signed;
+  turns = joins || (turns && x_signed && 1 < s.cols);
 #endif
-  const Tile as_it_lies = t;
-  if (turns) t.a = turned, t.a_col = depth * kTurnedBytes, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false, t.wide = 1 < kTurnedBytes;
+  Tile as_it_lies;
+  if (turns) as_it_lies = t, t.a = turned, t.a_col = depth * kTurnedBytes, t.groups = depth / 4, t.outer = t.inner = 1, t.flips = false, t.wide = 1 < kTurnedBytes;
 #else
   constexpr bool turns = false;
 #endif
@@ -329,7 +358,8 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
       const int64_t height = (s.cols - col + tiles - 1) / tiles;
       const uint8_t* from = a + row * s.a_row + col * s.a_col;
 #if defined(__AVX512VNNI__) || MINITEN_WIDENS
-      if (turns) turn(as_it_lies, from, height, depth, turned);
+      if (joins) turn_joined(as_it_lies, shape, a, col, height, depth, turned);
+      else if (turns) turn(as_it_lies, from, height, depth, turned);
       else t.a = from;
 #else
       t.a = from;
@@ -354,9 +384,9 @@ void run(const QGemmShape& s, const void* data, const std::byte* packed, const i
 }  // namespace
 
 void qgemm(const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e) {
-  ToBytes finish{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), shape.c_row, shape.c_col};
+  ToBytes finish(Rounding(e.y_zero, e.lo, e.hi), e.multiplier, c, shape.c_row, shape.c_col);
 #if MINITEN_LANES == 16
-  finish.plain = finish.round.is_plain(e.multiplier, shape.n);
+  finish.plain = finish.round.is_plain(e.multiplier, shape.n, e.most);
 #endif
   run(shape, a, packed, e.bias, e.x_zero, e.x_signed, finish);
 }

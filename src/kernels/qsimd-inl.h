@@ -47,12 +47,12 @@ struct Rounding {
   MINITEN_INLINE I one(V f) const { return round_small(clamp(f, least, greatest)) + zero; }
 
 #if MINITEN_LANES == 16
-  // Are the bounds those of the type, and products of 32-bit sums with n multipliers within 32 bits?
-  bool is_plain(const float* multipliers, int64_t n) const {
-    if (!multipliers) return false;                                        // there are no products
-    V top = {};
-    for_lanes(n, [&](int64_t j, int64_t m) { top = max_keep(load_n(multipliers + j, m), top); });
-    return lo[0] == 0 && hi[0] == 255 && !any_above(top, 0.99f);
+  // Are the bounds those of the type, and products of 32-bit sums with n multipliers, none above `most` if it is not 0, within 32 bits?
+  bool is_plain(const float* multipliers, int64_t n, float most) const {
+    if (!multipliers || lo[0] != 0 || hi[0] != 255) return false;          // without multipliers there are no products
+    V top = set(most);
+    if (most == 0) for_lanes(n, [&](int64_t j, int64_t m) { top = max_keep(load_n(multipliers + j, m), top); });
+    return !any_above(top, 0.99f);
   }
   // four() where that is so.
   MINITEN_INLINE W plain(const V (&f)[4]) const {

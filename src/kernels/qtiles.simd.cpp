@@ -154,7 +154,7 @@ bool fits(const QGemmShape& s) {
 void qgemm(const QGemmShape& shape, const void* a, const std::byte* packed, void* c, const QEpilogue& e) {
   if (!fits(shape)) return MINITEN_DOT_BASE::qgemm(shape, a, packed, c, e);
   run(shape, a, packed, e.bias, e.x_zero, e.x_signed,
-      ToBytes{Rounding(e.y_zero, e.lo, e.hi), e.multiplier, static_cast<uint8_t*>(c), shape.c_row, shape.c_col});
+      ToBytes(Rounding(e.y_zero, e.lo, e.hi), e.multiplier, c, shape.c_row, shape.c_col));
 }
 void qgemm_f32(const QGemmShape& shape, const void* a, const std::byte* packed, float* c, const QEpilogueF32& e) {
   if (!fits(shape)) return MINITEN_DOT_BASE::qgemm_f32(shape, a, packed, c, e);

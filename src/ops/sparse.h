@@ -10,6 +10,7 @@ struct alignas(64) PreparedForm {
   int64_t sparse = 0;                      // 1: steps, 2: single weights, as kernels/sparse.h packs them, of integers behind their sums (64 bytes a
                                            // panel); more: a BF16Kind
   int64_t bytes = 0;                       // of the weights behind it, aligned
+  float most = 0;                          // the greatest of the multipliers behind these, if there are any
 };
 inline PreparedForm form_of(const std::byte* prepared) {
   PreparedForm form = *reinterpret_cast<const PreparedForm*>(prepared);

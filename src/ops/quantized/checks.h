@@ -54,9 +54,11 @@ inline void check_dynamic_operands(const Call& c) {
   check_scales(c, 4);
 }
 
-// x_scale * w_scale / y_scale, left to right, and finite.
-inline void multipliers_of(float x_scale, const View& w_scale, float y_scale, float* to) {
-  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) to[j] = std::min(x_scale * w_scale.f32()[j] / y_scale, std::numeric_limits<float>::max());
+// x_scale * w_scale / y_scale, left to right, and finite. -> the greatest
+inline float multipliers_of(float x_scale, const View& w_scale, float y_scale, float* to) {
+  float most = 0;
+  for (int64_t j = 0; j < w_scale.shape()[0]; ++j) most = std::max(most, to[j] = std::min(x_scale * w_scale.f32()[j] / y_scale, std::numeric_limits<float>::max()));
+  return most;
 }
 
 }  // namespace miniten

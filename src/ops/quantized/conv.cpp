@@ -125,7 +125,7 @@ uint64_t qconv_prepare(const Call& c, std::span<const View> in, std::byte* to) {
   if (!in[1].data || !in[2].data || !in[1].is_channels_last()) return 0;
   Parts p = parts_of(c.in[0].shape, c.in[1].shape, c.out[0].shape, c.as<QConv2dAttrs>());
   uint64_t bytes = prepare_weights(p, in[1].as<int8_t>(), to);
-  if (to) multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
+  if (to) reinterpret_cast<PreparedForm*>(to)->most = multipliers_of(c.as<QConv2dAttrs>().x_scale, in[2], c.as<QConv2dAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
   return bytes + p.multiplier_bytes;
 }
 void qconv_eval(const Context& c) {
@@ -148,7 +148,7 @@ void qconv_eval(const Context& c) {
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   const bool flipped = flips_input(c, p);
   auto epilogue = [&](int64_t first) {
-    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .x_zero = int32_t(at.x_zero) + (flipped ? 128 : 0),
+    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .most = c.prepared ? form_of(c.prepared).most : 0, .x_zero = int32_t(at.x_zero) + (flipped ? 128 : 0),
                               .x_signed = !flipped && c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
   };
   auto* y = c.out[0].as<uint8_t>();

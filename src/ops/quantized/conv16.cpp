@@ -189,7 +189,8 @@ void qmatmul16_eval(const Context& c) {
   if (c.phase == 0 && !c.prepared) {
     if (c.piece) return;
     pack(p, c.in[1], c.shared);
-    return multipliers_of(at.x_scale, c.in[2], at.y_scale, reinterpret_cast<float*>(c.shared + p.weight_bytes));
+    multipliers_of(at.x_scale, c.in[2], at.y_scale, reinterpret_cast<float*>(c.shared + p.weight_bytes));
+    return;
   }
   const std::byte* weights = c.prepared ? c.prepared : c.shared;
   auto [begin, end] = c.slice(p.rows);
@@ -216,7 +217,8 @@ void qmatmul16_dynamic_eval(const Context& c) {
   if (c.phase == 0) {
     if (c.piece) return;
     if (!c.prepared) pack(p, c.in[3], packing);
-    return multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
+    multipliers_of(*c.in[1].f32(), c.in[4], 1, multiplier);
+    return;
   }
   auto [begin, end] = c.slice(p.rows);
   kernels::qgemm16_f32(p.shape(begin, end), c.in[0].as<int16_t>() + begin * p.k, c.prepared ? c.prepared : packing, p.narrow, c.out[0].f32() + begin * p.n,

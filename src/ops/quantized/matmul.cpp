@@ -78,7 +78,7 @@ uint64_t static_prepare(const Call& c, std::span<const View> in, std::byte* to) 
   if (!in[1].data || !in[2].data) return 0;
   Parts p(c.in[0].shape, c.in[1].shape);
   uint64_t bytes = prepare_weights(p, in[1], to);
-  if (to) multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
+  if (to) reinterpret_cast<PreparedForm*>(to)->most = multipliers_of(c.as<QMatmulAttrs>().x_scale, in[2], c.as<QMatmulAttrs>().y_scale, reinterpret_cast<float*>(to + bytes));
   return bytes + p.multiplier_bytes;
 }
 void static_eval(const Context& c) {
@@ -100,7 +100,7 @@ void static_eval(const Context& c) {
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
     multiply(c, s, x + row * p.k, weights, c.out[0].data + row * p.n + column,
-             kernels::QEpilogue{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8,
+             kernels::QEpilogue{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .most = c.prepared ? form_of(c.prepared).most : 0, .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8,
                                 .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
   });
 }
