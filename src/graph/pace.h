@@ -21,7 +21,7 @@ class Pace {
       ++runs_;
       best_ = std::min(best_, seconds);
     }
-    if (runs_ < (together_ ? 8 : best_ < long_run / 5 ? 3 : 1) && (tries_ < 8 || spent_ < until_awake)) return;
+    if (runs_ < (together_ ? 8 : best_ < short_run ? 3 : 1) && (tries_ < 8 || spent_ < until_awake)) return;
     if (!together_) together_ = best_ >= long_run || best_ > 0.95 * shared_;
     else {
       shared_ = best_;
@@ -30,11 +30,13 @@ class Pace {
         return begin();
       }
     }
-    rest_ = int(std::clamp(period / std::min(best_, shared_), 64.0, 8192.0));
+    const double run = std::min(best_, shared_);
+    const bool shows = together_ && run >= middle_run;     // in a 99th percentile, if it came more often
+    rest_ = int(std::clamp(period / run, shows ? 256.0 : 64.0, 8192.0));
   }
 
  private:
-  static constexpr double long_run = 1e-3, until_awake = 5e-3, period = 25e-3;      // seconds
+  static constexpr double short_run = 0.2e-3, middle_run = 1e-3, long_run = 4e-3, until_awake = 5e-3, period = 25e-3;      // seconds
   void begin() {
     tries_ = runs_ = 0;
     spent_ = 0;
