@@ -372,8 +372,11 @@ struct Session::Impl {
                   "input \"" + v.name + "\" of " + v.spec.text(), inputs[i].spec().text(), "compile again for another shape");
     }
   }
-  void check_outputs(std::span<const Tensor> outputs) const {
+  void check_sizes_known() const {
     if (!planned) throw Error(ErrorKind::unsupported, "session", "sizes that are known, to write into given outputs", "sizes known at run time", "run(inputs) makes them");
+  }
+  void check_outputs(std::span<const Tensor> outputs) const {
+    check_sizes_known();
     if (outputs.size() != graph.outputs.size())
       throw Error(ErrorKind::value, "session", std::to_string(graph.outputs.size()) + " outputs", std::to_string(outputs.size()));
     for (size_t i = 0; i < outputs.size(); ++i)
@@ -491,6 +494,13 @@ void Session::run(std::span<const Tensor> inputs, std::span<const Tensor> output
     copy_values(impl_->output(int(i)), outputs[i].view());
     outputs[i]->storage->version++;
   }
+}
+std::vector<Tensor> Session::outputs_for(std::span<const Tensor> inputs) const {
+  impl_->check_sizes_known();
+  impl_->check(inputs);
+  std::vector<Tensor> outputs;
+  for (const Spec& spec : output_specs()) outputs.push_back(Tensor::zeros(spec.shape, spec.dtype));
+  return outputs;
 }
 View Session::output(int i) const { return impl_->output(i); }
 std::vector<Spec> Session::input_specs() const { return impl_->graph.specs(impl_->graph.inputs); }

@@ -142,8 +142,7 @@ struct BoundSession {
 };
 BoundSession bind(Session& s, const nb::args& args, const nb::kwargs& kwargs) {
   BoundSession bound{s, session_inputs(s, args, kwargs), {}, {}};
-  for (const Spec& spec : s.output_specs()) bound.out.push_back(spec.shape.is_static() ? Tensor::zeros(spec.shape, spec.dtype) : Tensor());   // run refuses what has no size
-  bound.run();
+  bound.out = s.outputs_for(bound.in);
   bound.result = single_or_tuple(bound.out);
   return bound;
 }

@@ -47,6 +47,7 @@ class Session {
 
   std::vector<Tensor> run(std::span<const Tensor> inputs);       // results are copies
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);   // results go to these, of output_specs()
+  std::vector<Tensor> outputs_for(std::span<const Tensor> inputs) const;       // zeros to run into; nothing is run, but refused what run would
   void run_into(std::span<const Tensor> inputs);                 // results stay in the arena: output(i), until the next run
   View output(int i) const;
   std::vector<Spec> input_specs() const;

@@ -178,9 +178,12 @@ TEST(Session, WritesIntoGivenOutputs) {
   s.run(std::vector{x}, out);
   EXPECT_EQ(check::values(out[0]), (std::vector<double>{2, 4, 6, 8, 10, 12}));
   EXPECT_THROW(s.run(std::vector{x}, std::vector{out[0]}), Error);
+  EXPECT_EQ(check::values(s.outputs_for(std::vector{x})[1]), (std::vector<double>{0, 0}));
+  EXPECT_THROW(s.outputs_for(std::vector{out[1]}), Error);
   EXPECT_THROW(s.run(std::vector{x}, std::vector{out[1], out[0]}), Error);
   Session open(trace({{DType::f32, {2, 3}}}, [](auto& in) { return std::vector{nonzero(in[0])}; }));
   EXPECT_THROW(open.run(std::vector{x}, std::vector{out[0]}), Error);
+  EXPECT_THROW(open.outputs_for(std::vector{x}), Error);
 }
 
 TEST(Session, KeepsStates) {
@@ -191,7 +194,10 @@ TEST(Session, KeepsStates) {
     return std::vector{relu(before), matmul(in[0], detach(w)), w};
   });
   Session s(g), other = s.clone();
-  s.run(std::vector{z});
+  std::vector<Tensor> out = s.outputs_for(std::vector{z});           // runs nothing
+  EXPECT_EQ(check::values(w)[5], 1);
+  s.run(std::vector{z}, out);
+  EXPECT_EQ(check::values(out[0])[0], 4);
   auto second = s.run(std::vector{z});
   EXPECT_EQ(check::values(second[0])[0], 2);
   EXPECT_EQ(check::values(second[1])[0], 1);

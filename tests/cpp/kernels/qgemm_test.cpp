@@ -68,6 +68,7 @@ struct Problem {
   void check_on_every_isa(Random& random) {
     const float scale = random.coin() ? 1.0f : 0.37f, lo = random.coin() ? -5.0f : -kInf, hi = random.coin() ? 9.0f : kInf;
     const bool with_bias = random.coin();
+    e.most = random.coin() ? *std::max_element(multiplier.data(), multiplier.data() + shape.n) : 0;
     std::vector<uint8_t> want(static_cast<size_t>(outputs), kUntouched);
     std::vector<float> want_f(static_cast<size_t>(outputs), -77.0f);
     for (int64_t r = 0; r < shape.rows; ++r)
@@ -147,6 +148,20 @@ TEST(QgemmTest, AroundEveryEdgeOfATile) {
     for (const int64_t inner : {1, 2, 3})
       Problem(random, {.rows = rows, .cols = 19, .n = 49, .a_row = 1700, .a_col = 40, .c_row = 1000, .c_col = 50, .outer = 2, .outer_stride = 300,
                        .inner = inner, .inner_stride = 90, .segment = 77}).check_on_every_isa(random);
+}
+
+TEST(QgemmTest, RowsShorterThanATile) {
+  Random random(8);
+  for (const int64_t cols : {1, 2, 3, 5, 7})
+    for (const int64_t segment : {1, 3, 4, 8, 13})
+      for (const int64_t inner : {1, 4}) {
+        QGemmShape s;
+        s.rows = random.in(2, 6), s.cols = cols, s.n = random.in(64, 90), s.segment = segment;
+        s.a_col = random.in(1, segment + 3), s.a_row = cols * s.a_col + random.in(0, 9);
+        s.c_col = s.n + random.in(0, 3), s.c_row = cols * s.c_col;
+        s.outer = random.in(1, 2), s.outer_stride = random.in(0, 40), s.inner = inner, s.inner_stride = random.in(0, 11);
+        Problem(random, s).check_on_every_isa(random);
+      }
 }
 
 TEST(QgemmTest, MoreWeightsThanAreReadAgainForEveryRow) {
