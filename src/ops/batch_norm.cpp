@@ -65,7 +65,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       const Tensor &x = v.in[0], &g = v.grad[0];
       Shape shape = channel_shape(x);
       Axes others = all_but_channels(x);
-      Tensor inverse = reciprocal(sqrt(reshape(v.in[4], shape) + double(v.as<BatchNormAttrs>().eps)));
+      Tensor inverse = reciprocal(sqrt(reshape(v.in[4], shape) + v.as<BatchNormAttrs>().eps));
       Tensor centred = x - reshape(v.in[3], shape), scaled = g * reshape(v.in[1], shape) * inverse;
       if (v.needs(0)) v.result[0] = scaled;
       if (v.needs(1)) v.result[1] = sum(g * centred * inverse, others);
@@ -76,7 +76,7 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
     .keep = keep_inputs, .cost = [](const Call& c) { return Cost{0, 2 * c.in[0].shape.count()}; },
     .samples = []() -> std::vector<Sample> {
       return {{{sample_values({2, 3, 2, 2}), sample_values({3}), sample_values({3}, 0, 1), sample_values({3}, -0.5f, 0.5f), sample_values({3}, 0.5f, 2)},
-               std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01f})}};
+               std::make_shared<BatchNormAttrs>(BatchNormAttrs{0.01})}};
     },
     .traits = {.pointwise = true, .dense = 0b11110}, .onnx = {"BatchNormalization", 7, &onnx::batch_norm}, .tflite = {"MUL", 1, &to_tflite::batch_norm}, .c = {"batch_norm", 0, &c::batch_norm}, .attrs = codec<BatchNormAttrs>,
     .train = [](const Training& t) {
@@ -84,12 +84,12 @@ constinit const OpDef batch_norm_op{.name = "batch_norm", .doc = "(x - mean) / s
       BatchStatistics s{t.in[3], t.in[4], t.in.size() == 6 ? t.in[5] : Tensor(), at.momentum};
       t.out[0] = batch_norm_tracked(t.in[0], s, t.in[1], t.in[2], at.eps, t.frozen);
     }};
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchStatistics& running, float eps) {
-  BatchNormAttrs at{eps, float(running.momentum)};
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchStatistics& running, double eps) {
+  BatchNormAttrs at{eps, running.momentum};
   if (running.batches) return apply(batch_norm_op, {x, gamma, beta, running.mean, running.var, running.batches}, at);
   return apply(batch_norm_op, {x, gamma, beta, running.mean, running.var}, at);
 }
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps) {
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, double eps) {
   return batch_norm(x, gamma, beta, {mean, var}, eps);
 }
 

@@ -202,7 +202,7 @@ Tensors read_pool(const ForeignNode& n, bool greatest) {
 
 Names write_batch_norm(ForeignWriter& w, const ForeignCall& f) {
   const auto& at = f.call.as<BatchNormAttrs>();
-  return {w.emit_one("BatchNormalization", {f.in.begin(), f.in.begin() + 5}, {{"epsilon", at.eps}, {"momentum", 1 - at.momentum}})};
+  return {w.emit_one("BatchNormalization", {f.in.begin(), f.in.begin() + 5}, {{"epsilon", float(at.eps)}, {"momentum", float(1 - at.momentum)}})};
 }
 Tensors read_batch_norm(const ForeignNode& n) {
   if (n.integer("training_mode", 0) != 0) {                               // statistics of this batch, and the running ones moved
@@ -211,13 +211,13 @@ Tensors read_batch_norm(const ForeignNode& n) {
     for (int i = 0; i < x.rank(); ++i) if (i != 1) others.push(i);
     double keep = n.number("momentum", double(0.9f));
     Tensor m = mean(x, others), v = var(x, others, false, 0);
-    return {miniten::batch_norm(x, n.required(1), n.required(2), m, v, float(n.number("epsilon", 1e-5))), n.required(3) * keep + m * (1 - keep),
+    return {miniten::batch_norm(x, n.required(1), n.required(2), m, v, shortest(float(n.number("epsilon", 1e-5)))), n.required(3) * keep + m * (1 - keep),
             n.required(4) * keep + v * (1 - keep)};
   }
   if (n.version() < 9 && n.integer("spatial", 1) != 1) n.fail("one statistic per channel", "spatial=0");
   BatchStatistics running{n.required(3), n.required(4), {}, 1 - shortest(float(n.number("momentum", 0.9)))};   // 0.9 read as 0.9: 0.1 comes back
-  float eps = float(n.number("epsilon", 1e-5));
-  if (n.training()) return {batch_norm_tracked(n.required(0), running, n.required(1), n.required(2), double(eps))};
+  const double eps = shortest(float(n.number("epsilon", 1e-5)));
+  if (n.training()) return {batch_norm_tracked(n.required(0), running, n.required(1), n.required(2), eps)};
   return {miniten::batch_norm(n.required(0), n.required(1), n.required(2), running, eps)};
 }
 

@@ -32,7 +32,7 @@ struct Pool2dAttrs    { Dims kernel{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, di
                         Shape extent;
                         void fields(auto f) { f("kernel", kernel); f("stride", stride); f("padding", padding); f("dilation", dilation);
                                               f("ceil_mode", ceil_mode); f("count_include_pad", count_include_pad); f("extent", extent); } };
-struct BatchNormAttrs { float eps = 1e-5f, momentum = 0.1f;      // momentum: of training, what the running statistics take from a batch
+struct BatchNormAttrs { double eps = 1e-5, momentum = 0.1;       // momentum: of training, what the running statistics take from a batch
                         void fields(auto f) { f("eps", eps); f("momentum", momentum); } };
 struct RecurrentAttrs { std::string cell = "lstm";               // lstm, gru, tanh, relu
                         bool bias = false, state = false, lengths = false;      // which inputs there are

@@ -183,12 +183,12 @@ Recurrence recurrent(CellKind, const Tensor& x, const RecurrentWeights&, const T
                      bool reverse = false, bool onnx_gates = false);
 Tensor softmax(const Tensor& x, int axis = -1);
 Tensor log_softmax(const Tensor& x, int axis = -1);
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, float eps = 1e-5f);
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const Tensor& mean, const Tensor& var, double eps = 1e-5);
 struct BatchNormed { Tensor y, mean, var; };                    // var: biased
 BatchNormed batch_norm_training(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);   // by the batch's own statistics
 // Statistics that training moves: by momentum, or where batches (int64, counted) is given to the plain mean over all batches.
 struct BatchStatistics { Tensor mean, var, batches; double momentum = 0.1; };
-Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchStatistics& running, float eps = 1e-5f);
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchStatistics& running, double eps = 1e-5);
 // By the statistics of x (biased); running ones take the unbiased variance. A null mean: none are kept. frozen: a bool
 // scalar; where true the running ones are used and stay.
 Tensor batch_norm_tracked(const Tensor& x, const BatchStatistics& running, const Tensor& gamma, const Tensor& beta, double eps, const Tensor& frozen = {});

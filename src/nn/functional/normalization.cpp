@@ -41,7 +41,7 @@ Tensor batch_norm(const Tensor& x, const BatchNormState& running, const Tensor& 
   require_channels("batch_norm", x, {weight, bias, running.mean, running.var});
   if (!training && running.mean) {
     auto given = [&](const Tensor& t, double otherwise) { return cast(t ? t : Tensor::full({x.dim(1)}, otherwise), x.dtype()); };
-    return miniten::batch_norm(x, given(weight, 1), given(bias, 0), {cast(running.mean, x.dtype()), cast(running.var, x.dtype()), running.batches, momentum}, float(eps));
+    return miniten::batch_norm(x, given(weight, 1), given(bias, 0), {cast(running.mean, x.dtype()), cast(running.var, x.dtype()), running.batches, momentum}, eps);
   }
   return batch_norm_tracked(x, {training ? running.mean : Tensor(), running.var, running.batches, momentum}, weight, bias, eps);
 }

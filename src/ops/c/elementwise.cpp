@@ -111,7 +111,7 @@ const CRules batch_norm{[](CWriter& w, const CCall& c) {
   shape[1] = int64_t(p[0].size());
   std::vector<float> scale, shift;
   for (size_t k = 0; k < p[0].size(); ++k) {
-    double s = double(p[0][k]) / std::sqrt(double(p[3][k]) + double(c.call.as<BatchNormAttrs>().eps));
+    double s = double(p[0][k]) / std::sqrt(double(p[3][k]) + c.call.as<BatchNormAttrs>().eps);
     scale.push_back(float(s));
     shift.push_back(float(double(p[1][k]) - double(p[2][k]) * s));
   }
