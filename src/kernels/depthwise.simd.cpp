@@ -278,9 +278,9 @@ constexpr int64_t kRestFloats = 2048;  // of a block's inputs, and of its output
 int64_t reach_h(const DepthwiseShape& s) { return (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1; }
 int64_t reach_w(const DepthwiseShape& s) { return (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1; }
 
-// Output rows of so many last channels that fit a block; 0: better in vectors.
+// Output rows of so many last channels that fit a block; 0: better in vectors, as the narrower ones are.
 int64_t rest_rows(const DepthwiseShape& s, int64_t channels) {
-  if (kLanes < 8 || channels < 1 || kLanes / 8 < channels || 2 < s.stride_w || kFlatTaps < s.kernel_h * s.kernel_w) return 0;
+  if (kLanes < 16 || channels < 1 || 2 < channels || 2 < s.stride_w || kFlatTaps < s.kernel_h * s.kernel_w) return 0;
   const int64_t most = kRestFloats / (reach_w(s) * channels), row = s.stride_h * s.x_row < 1 ? 1 : s.stride_h * s.x_row;
   const int64_t fit = (most - (s.kernel_h - 1) * s.dilation_h - 1 + s.stride_h) / s.stride_h, near = kBlockFloats / row;
   return fit < (s.out_h < 4 ? s.out_h : 4) ? 0 : near < 4 || fit < near ? fit : near;

@@ -80,58 +80,54 @@ void softmax_together(const float* x, float* y, int64_t n) {
   });
 }
 
-// Rows of at most a vector are turned, so that lanes are rows: then nothing is folded. finish(values, greatest, row, rows)
-// does up to a vector of them.
-MINITEN_INLINE V exp_sum(V* v, V top, int64_t n) {
-  V sum{};
-  MINITEN_UNROLL(1)
-  for (int64_t k = 0; k < n; ++k) sum += v[k] = share(v[k] - top);
-  return sum;
-}
 #if MINITEN_LANES == 16
 __attribute__((noinline)) void turn_rows(V (&v)[kLanes]) { turn(v); }
-template <class F>
-MINITEN_INLINE bool turned(const float* x, float* y, int64_t rows, int64_t n, F finish) {
+#endif
+// Rows of at most a vector are turned, so that lanes are rows: then nothing is folded. As softmax, or with shares as softmax_parts,
+// or log_softmax.
+bool turned(const float* x, float* y, float* shares, int64_t rows, int64_t n, bool logarithm) {
+#if MINITEN_LANES == 16
   if (kLanes < n) return false;
-  for_lanes(rows, [&](int64_t r, int64_t m) {
+  for (int64_t r = 0; r < rows; r += kLanes) {
+    const int64_t m = rows - r < kLanes ? rows - r : kLanes;
     V v[kLanes] = {};
     MINITEN_UNROLL(1)
     for (int64_t i = 0; i < m; ++i) v[i] = load_n(x + (r + i) * n, n);
     turn_rows(v);
-    V top = v[0];
+    V top = v[0], sum{};
     MINITEN_UNROLL(1)
     for (int64_t k = 1; k < n; ++k) top = max_keep(top, v[k]);
-    finish(v, top, r, m);
+    MINITEN_UNROLL(1)
+    for (int64_t k = 0; k < n; ++k) {
+      const V part = share(v[k] - top);
+      sum += part;
+      if (!logarithm) v[k] = part;
+    }
+    const V by = logarithm ? log(sum) : 1 / sum;
+    if (shares) store_n(shares + r, by, m);
+    MINITEN_UNROLL(1)
+    for (int64_t k = 0; !shares && k < n; ++k) v[k] = logarithm ? v[k] - top - by : v[k] * by;
     turn_rows(v);
     MINITEN_UNROLL(1)
     for (int64_t i = 0; i < m; ++i) store_n(y + (r + i) * n, v[i], n);
-  });
+  }
   return true;
-}
 #else
-template <class F>
-MINITEN_INLINE bool turned(const float*, float*, int64_t, int64_t, F) { return false; }
+  return (void)x, (void)y, (void)shares, (void)rows, (void)n, (void)logarithm, false;
 #endif
+}
 
 }  // namespace
 
 void softmax(const float* x, float* y, int64_t rows, int64_t n) {
-  const bool done = turned(x, y, rows, n, [n](V* v, V top, int64_t, int64_t) __attribute__((always_inline)) {
-    const V by = 1 / exp_sum(v, top, n);
-    MINITEN_UNROLL(1)
-    for (int64_t k = 0; k < n; ++k) v[k] *= by;
-  });
-  if (done) return;
+  if (turned(x, y, nullptr, rows, n, false)) return;
   int64_t r = 0;
   for (; r + kTogether <= rows; r += kTogether) softmax_together<kTogether>(x + r * n, y + r * n, n);
   for (; r < rows; ++r) softmax_together<1>(x + r * n, y + r * n, n);
 }
 
 void softmax_parts(const float* x, float* y, float* shares, int64_t rows, int64_t n) {
-  const bool done = turned(x, y, rows, n, [n, shares](V* v, V top, int64_t r, int64_t m) __attribute__((always_inline)) {
-    store_n(shares + r, 1 / exp_sum(v, top, n), m);
-  });
-  if (done) return;
+  if (turned(x, y, shares, rows, n, false)) return;
   int64_t r = 0;
   for (; r + kTogether <= rows; r += kTogether) exp_together(x + r * n, y + r * n, n, *reinterpret_cast<float(*)[kTogether]>(shares + r));
   for (; r < rows; ++r) exp_together(x + r * n, y + r * n, n, *reinterpret_cast<float(*)[1]>(shares + r));
@@ -142,15 +138,7 @@ void scale_rows(float* y, const float* by, int64_t rows, int64_t n) {
 }
 
 void log_softmax(const float* x, float* y, int64_t rows, int64_t n) {
-  const bool done = turned(x, y, rows, n, [n](V* v, V top, int64_t, int64_t) __attribute__((always_inline)) {
-    V sum{};
-    MINITEN_UNROLL(1)
-    for (int64_t k = 0; k < n; ++k) sum += share(v[k] - top);
-    const V rest = log(sum);
-    MINITEN_UNROLL(1)
-    for (int64_t k = 0; k < n; ++k) v[k] = v[k] - top - rest;
-  });
-  if (done) return;
+  if (turned(x, y, nullptr, rows, n, true)) return;
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     V top[1];
     float sums[1];
