@@ -30,11 +30,13 @@ def added_methods():
 def without_repeats(text):
     """Layers without what they have from Module word by word: the binding's slots, and what shows or copies them."""
     module = re.search(r"^class Module:\n(?:(?: .*)?\n)*", text, flags=re.M)
-    declared = re.findall(r"^    def (?:__\w+__|extra_repr)\(.*(?:\n(?:        .*)?)*?\n(?=\n    \S)", module.group(), flags=re.M)
+    declared = re.findall(r"^    def __\w+__\(.*(?:\n(?:        .*)?)*?\n(?=\n    \S)", module.group(), flags=re.M)
     rest = text[module.end():]
     for slot in declared:
-        if re.match(r"    def (__(get|set|del)attr(ibute)?__|__deepcopy__|extra_repr)\b", slot):
+        if re.match(r"    def (__(get|set|del)attr(ibute)?__|__deepcopy__)\b", slot):
             rest = rest.replace(slot.rstrip() + "\n\n", "")
+    for slot in ("extra_repr(self) -> str", "forward(self, *inputs: Tensor | ArrayLike) -> Any"):      # without Module's words
+        rest = rest.replace(f"    def {slot}: ...\n\n", "")
     return text[:module.end()] + rest
 
 
@@ -64,8 +66,6 @@ def main(folder, output):
     text = re.sub(r"\n\s*\n", "\n", text)
     text = re.sub(r"^ +", lambda spaces: " " * ((len(spaces[0]) + 3) // 4), text, flags=re.M)
     text = re.sub(r'^( *)"""\n\1(\S[^\n]*[^"\n])\n\1"""$', r'\1"""\2"""', text, flags=re.M)
-    for declared in ("extra_repr(self) -> str", "forward(self, *inputs: TensorLike) -> Any"):
-        text = text.replace(f"\n def {declared}: ...\n", "\n")
     ast.parse(text)
     with open(output, "w") as f:
         f.write(text)

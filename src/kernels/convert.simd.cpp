@@ -58,17 +58,17 @@ MINITEN_INLINE I whole(V v) {                                            // the 
 template <class T>
 MINITEN_INLINE T load_some(const void* p, int64_t i, int64_t n) {
   constexpr int64_t each = sizeof(T) / kHalf;
-  const char* from = static_cast<const char*>(p) + i * each;
+  const uint8_t* from = static_cast<const uint8_t*>(p) + i * each;
   if (kHalf <= n - i) return load_as<T>(from);
   T v{};
-  __builtin_memcpy(&v, from, (n - i) * each);
+  copy_bytes(reinterpret_cast<uint8_t*>(&v), from, (n - i) * each);
   return v;
 }
 template <class T>
 MINITEN_INLINE void store_some(void* p, T v, int64_t i, int64_t n) {
   constexpr int64_t each = sizeof(T) / kHalf;
-  char* to = static_cast<char*>(p) + i * each;
-  kHalf <= n - i ? store_as<T>(to, v) : (void)__builtin_memcpy(to, &v, (n - i) * each);
+  uint8_t* to = static_cast<uint8_t*>(p) + i * each;
+  kHalf <= n - i ? store_as<T>(to, v) : copy_bytes(to, reinterpret_cast<const uint8_t*>(&v), (n - i) * each);
 }
 template <class To, class From, class F>
 MINITEN_INLINE void map_halves(const void* x, void* y, int64_t n, F f) {

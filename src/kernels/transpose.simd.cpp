@@ -1,5 +1,5 @@
 #include "kernels/ftable.h"
-#include "kernels/simd-inl.h"
+#include "kernels/square-inl.h"
 
 namespace miniten::kernels::MINITEN_TARGET {
 
@@ -10,31 +10,6 @@ void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n
 }
 #else
 namespace {
-
-template <int... K>
-struct Lanes {};
-template <int N, int... K>
-struct Count : Count<N - 1, N - 1, K...> {};
-template <int... K>
-struct Count<0, K...> {
-  using type = Lanes<K...>;
-};
-using AllLanes = typename Count<kLanes>::type;
-
-// Rows a and b of a square: their blocks D wide off the diagonal change places.
-template <int D, int... K>
-MINITEN_INLINE void exchange(V& a, V& b, Lanes<K...>) {
-  const V upper = __builtin_shufflevector(a, b, (K & D ? kLanes + K - D : K)...);
-  b = __builtin_shufflevector(a, b, (K & D ? kLanes + K : K + D)...);
-  a = upper;
-}
-template <int D>
-MINITEN_INLINE void turn(V (&v)[kLanes]) {
-  MINITEN_UNROLL(16)
-  for (int r = 0; r < kLanes; ++r)
-    if (!(r & D)) exchange<D>(v[r], v[r + D], AllLanes{});
-  if constexpr (1 < D) turn<D / 2>(v);
-}
 
 // Part Q of the three vectors that hold the pixels of planes a, b and c.
 template <int Q, int... K>
@@ -69,7 +44,7 @@ void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n
       if (width == kLanes && height == kLanes) {
         MINITEN_UNROLL(16)
         for (int r = 0; r < kLanes; ++r) v[r] = load(from + r * x_row);
-        turn<kLanes / 2>(v);
+        turn(v);
         MINITEN_UNROLL(16)
         for (int r = 0; r < kLanes; ++r) store(to + r * y_row, v[r]);
         return;
@@ -80,7 +55,7 @@ void transpose(const float* x, int64_t x_row, float* y, int64_t y_row, int64_t n
         return;
       }
       for (int r = 0; r < kLanes; ++r) v[r] = r < height ? load_n(from + r * x_row, width) : V{};
-      turn<kLanes / 2>(v);
+      turn(v);
       for (int r = 0; r < width; ++r) store_n(to + r * y_row, v[r], height);
     });
   });

@@ -146,11 +146,6 @@ BoundSession bind(Session& s, const nb::args& args, const nb::kwargs& kwargs) {
   bound.result = single_or_tuple(bound.out);
   return bound;
 }
-nb::tuple objects_of(const std::vector<Tensor>& tensors) {
-  nb::list objects;
-  for (const Tensor& t : tensors) objects.append(tensor_object(t));
-  return nb::tuple(objects);
-}
 
 std::vector<Tensor> given_or_zeros(const Session& s, const nb::args& args) {
   if (args.size() > 0) return session_inputs(s, args, {});
@@ -266,9 +261,9 @@ void bind_graph(nb::module_& m) {
 
   nb::class_<BoundSession>(m, "BoundSession", "What Session.bind gives: a session with the tensors that it reads and writes, the same at each call.")
       .def("__call__", &BoundSession::run, nb::sig("def __call__(self) -> typing.Any"), "Runs on what inputs hold now -> outputs, a tensor or a tuple: the same ones at each call, with new values.")
-      .def_prop_ro("inputs", [](const BoundSession& b) { return objects_of(b.in); }, nb::sig("def inputs(self) -> tuple[Tensor, ...]"),
+      .def_prop_ro("inputs", [](const BoundSession& b) { return tuple_of(b.in); }, nb::sig("def inputs(self) -> tuple[Tensor, ...]"),
                    "The tensors given; of an array one that shares its memory; of a list, or an array whose memory cannot be shared, one that holds a copy.")
-      .def_prop_ro("outputs", [](const BoundSession& b) { return objects_of(b.out); }, nb::sig("def outputs(self) -> tuple[Tensor, ...]"));
+      .def_prop_ro("outputs", [](const BoundSession& b) { return tuple_of(b.out); }, nb::sig("def outputs(self) -> tuple[Tensor, ...]"));
 
   m.def("compile", [](nb::object model, nb::object input_shape, std::optional<int> threads, bool exact, nb::object passes, nb::object input_dtypes, const std::string& precision, nb::object tune) {
           if (threads && *threads < 1) throw Error(ErrorKind::value, "compile", "at least 1 thread", std::to_string(*threads));

@@ -602,11 +602,14 @@ NamedSpecs specs_of(std::string_view op, nb::handle shapes, nb::handle dtypes) {
   return out;
 }
 
-nb::object single_or_tuple(const std::vector<Tensor>& tensors) {
-  if (tensors.size() == 1) return tensor_object(tensors[0]);
+nb::tuple tuple_of(const std::vector<Tensor>& tensors) {
   nb::list out;
   for (const Tensor& t : tensors) out.append(tensor_object(t));
   return nb::tuple(out);
+}
+nb::object single_or_tuple(const std::vector<Tensor>& tensors) {
+  if (tensors.size() == 1) return tensor_object(tensors[0]);
+  return tuple_of(tensors);
 }
 
 std::vector<Tensor> tensors_of(std::string_view op, nb::handle result) {

@@ -64,6 +64,7 @@ struct NamedSpecs {
 NamedSpecs specs_of(std::string_view op, nb::handle shapes, nb::handle dtypes);
 
 std::string type_text(nb::handle);                                   // "numpy.ndarray", "str"
+nb::tuple tuple_of(const std::vector<Tensor>&);
 nb::object single_or_tuple(const std::vector<Tensor>&);
 std::vector<Tensor> tensors_of(std::string_view op, nb::handle result);   // a Tensor or a tuple or list of them
 

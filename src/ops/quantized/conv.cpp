@@ -144,11 +144,12 @@ void qconv_eval(const Context& c) {
     return;
   }
   const std::byte* weights = c.prepared ? weights_of(c.prepared) : packing;
-  const auto* multiplier = reinterpret_cast<const float*>(weights + (c.prepared ? uint64_t(form_of(c.prepared).bytes) : p.weight_bytes));
+  const PreparedForm form = c.prepared ? form_of(c.prepared) : PreparedForm{.bytes = int64_t(p.weight_bytes)};
+  const auto* multiplier = reinterpret_cast<const float*>(weights + form.bytes);
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   const bool flipped = flips_input(c, p);
   auto epilogue = [&](int64_t first) {
-    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .most = c.prepared ? form_of(c.prepared).most : 0, .x_zero = int32_t(at.x_zero) + (flipped ? 128 : 0),
+    return kernels::QEpilogue{.bias = bias ? bias + first : nullptr, .multiplier = multiplier + first, .most = form.most, .x_zero = int32_t(at.x_zero) + (flipped ? 128 : 0),
                               .x_signed = !flipped && c.in[0].spec.dtype == DType::i8, .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)};
   };
   auto* y = c.out[0].as<uint8_t>();

@@ -95,12 +95,12 @@ void static_eval(const Context& c) {
     return;
   }
   const std::byte *weights = c.prepared ? weights_of(c.prepared) : packing, *x = p.input_bytes ? c.shared : c.in[0].data;
-  uint64_t weight_bytes = c.prepared ? uint64_t(form_of(c.prepared).bytes) : p.weight_bytes;
-  auto* multiplier = reinterpret_cast<const float*>(weights + weight_bytes);
+  const PreparedForm form = c.prepared ? form_of(c.prepared) : PreparedForm{.bytes = int64_t(p.weight_bytes)};
+  auto* multiplier = reinterpret_cast<const float*>(weights + form.bytes);
   const int32_t* bias = c.in.size() == 4 ? c.in[3].as<int32_t>() : nullptr;
   share_out(c, p, [&](const kernels::QGemmShape& s, int64_t row, int64_t column) {
     multiply(c, s, x + row * p.k, weights, c.out[0].data + row * p.n + column,
-             kernels::QEpilogue{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .most = c.prepared ? form_of(c.prepared).most : 0, .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8,
+             kernels::QEpilogue{.bias = bias ? bias + column : nullptr, .multiplier = multiplier + column, .most = form.most, .x_zero = int32_t(at.x_zero), .x_signed = c.in[0].spec.dtype == DType::i8,
                                 .y_zero = int32_t(at.y_zero), .lo = int32_t(at.lo), .hi = int32_t(at.hi)});
   });
 }
